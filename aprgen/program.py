@@ -1,0 +1,174 @@
+"""The compiler's middle language: a Program is a short list of steps in single assignment form.
+
+Value 0 is the model's input; step i makes value i + 1. Every op can evaluate itself on rows with exactly the
+arithmetic of its C, so Program.run() is what the generated code must equal, bit for bit.
+Knows nothing of families, files, targets or C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Element = Literal["f32", "i32", "u16", "text"]
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """The type of one value for one row: `size` elements of one kind; a text has no size."""
+
+    element: Element
+    size: int
+
+
+class Table:
+    """A constant array of a model; read-only, compared by identity.
+
+    data: any shape, little-endian float32 or an integer type; the C type is that of the data.
+    """
+
+    __slots__ = ("data",)
+    data: Array
+
+    def __init__(self, data: Array | Sequence[float] | Sequence[int], dtype: type[np.generic] | None = None) -> None:
+        array = np.array(data, dtype=dtype)
+        array.flags.writeable = False
+        self.data = array
+
+    @property
+    def n_bytes(self) -> int:
+        return int(self.data.nbytes)
+
+    def __repr__(self) -> str:
+        return f"Table({self.data.dtype}{list(self.data.shape)})"
+
+
+class Op(Protocol):
+    """One step of inference. An op is a frozen dataclass; its Table fields become constant arrays in C."""
+
+    kernel: ClassVar[str]  # names the template: <kernel>.c.j2
+
+    def result(self, *inputs: ValueType) -> ValueType:
+        """The type of the value this op makes; raises ValueError when the inputs do not fit."""
+        ...
+
+    def evaluate(self, *inputs: Array) -> Array:
+        """[rows, size] arrays in, [rows, size] out, with the arithmetic of the C."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    op: Op
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a model computes for one row.
+
+    n_classes is 0 when the model does not classify; `label` is then None.
+    """
+
+    source: ValueType
+    steps: tuple[Step, ...]
+    scores: int
+    label: int | None
+    n_classes: int
+
+    def types(self) -> tuple[ValueType, ...]:
+        """The type of every value, the input first."""
+        types = [self.source]
+        for step in self.steps:
+            types.append(step.op.result(*(types[i] for i in step.inputs)))
+        return tuple(types)
+
+    @property
+    def n_features(self) -> int:
+        return self.source.size
+
+    @property
+    def n_outputs(self) -> int:
+        return self.types()[self.scores].size
+
+    def check(self) -> None:
+        """Raise ValueError unless every step reads earlier values of fitting types. A failure is our own mistake."""
+        for index, step in enumerate(self.steps):
+            if any(not 0 <= i <= index for i in step.inputs):
+                raise ValueError(f"step {index} reads a value that does not exist yet")
+        types = self.types()
+        if types[self.scores].element != "f32":
+            raise ValueError("scores must be f32")
+        if (self.label is None) != (self.n_classes == 0):
+            raise ValueError("a label needs classes, and classes a label")
+        if self.label is not None and types[self.label] != ValueType("i32", 1):
+            raise ValueError("the label must be one i32")
+
+    def needed(self, *results: int | None) -> tuple[int, ...]:
+        """The steps that the given values depend on, in order of execution."""
+        wanted = {value for value in results if value is not None}
+        for index in reversed(range(len(self.steps))):
+            if index + 1 in wanted:
+                wanted.update(self.steps[index].inputs)
+        return tuple(value - 1 for value in sorted(wanted) if value > 0)
+
+    def evaluate(self, rows: Array, results: Iterable[int]) -> dict[int, Array]:
+        """Values by id for a batch of rows; computes only what is asked for."""
+        wanted = tuple(results)
+        values: dict[int, Array] = {0: rows}
+        with np.errstate(all="ignore"):
+            for index in self.needed(*wanted):
+                step = self.steps[index]
+                values[index + 1] = step.op.evaluate(*(values[i] for i in step.inputs))
+        return {value: values[value] for value in wanted}
+
+    def run(self, rows: Array) -> NDArray[np.float32]:
+        """Scores, float32 [rows, n_outputs], for float32 [rows, n_features] or an array of str."""
+        return np.asarray(self.evaluate(rows, [self.scores])[self.scores], dtype=np.float32)
+
+    def classify(self, rows: Array) -> NDArray[np.int32] | None:
+        """Original labels, int32 [rows]; None when the model does not classify."""
+        if self.label is None:
+            return None
+        return np.asarray(self.evaluate(rows, [self.label])[self.label], dtype=np.int32).reshape(len(rows))
+
+    def with_steps(self, steps: Sequence[Step]) -> Program:
+        return replace(self, steps=tuple(steps))
+
+
+class Builder:
+    """Collects steps while a family lowers itself; the only mutable thing here, and it never leaves lower()."""
+
+    def __init__(self, source: ValueType) -> None:
+        self.source = source
+        self._steps: list[Step] = []
+
+    def add(self, op: Op, *inputs: int) -> int:
+        """Append a step and give the id of its value."""
+        self._steps.append(Step(op, inputs))
+        return len(self._steps)
+
+    def inline(self, program: Program, source: int) -> int:
+        """Append another program's scores, fed from `source`, and give the id of its scores."""
+        moved = {0: source}
+        for index in program.needed(program.scores):
+            step = program.steps[index]
+            moved[index + 1] = self.add(step.op, *(moved[i] for i in step.inputs))
+        return moved[program.scores]
+
+    def build(self, scores: int, label: int | None = None, n_classes: int = 0) -> Program:
+        program = Program(self.source, tuple(self._steps), scores, label, n_classes)
+        program.check()
+        return program
+
+
+def row_type(n_features: int) -> ValueType:
+    return ValueType("f32", n_features)
+
+
+TEXT: ValueType = ValueType("text", 0)
