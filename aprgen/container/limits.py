@@ -1,0 +1,33 @@
+"""How much a file from a stranger may cost: bytes, items, depth.
+
+Every default keeps one process under 300 MB and 2 s on any file, hostile ones included, and is far above what a
+model for a microcontroller needs. Knows numbers only; the readers enforce them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Refuse anything larger. The format itself allows 1 GiB of payload; pass other limits to read such files."""
+
+    file_bytes: int = 80 * MIB  # the payload limit, stored plainly, and room for metadata
+    payload_bytes: int = 64 * MIB  # unpacked; with the file itself in memory, half of the 300 MB
+    compression_ratio: int = 40_000  # zstd reaches about 32,000 on constant data: more is a lie in the header
+    zstd_frames: int = 4_096  # aprender writes one; each costs a decoder of about 0.3 ms at worst
+    metadata_bytes: int = 16 * MIB
+    metadata_items: int = 250_000  # values in the MessagePack area, about 100 bytes each in Python
+    metadata_depth: int = 64  # aprender allows about 1000; nobody nests free JSON that deep
+    payload_items: int = 250_000  # records, strings and lists; plain number arrays count once each
+    tree_depth: int = 512  # checked by the tree decoders
+    tree_nodes: int = 1_000_000  # in all trees of a file
+    json_bytes: int = 4 * MIB  # metadata of an APR v2 file
+    tensors: int = 4_096
+    tensor_dimensions: int = 8
+
+
+DEFAULT_LIMITS = Limits()
