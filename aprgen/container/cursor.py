@@ -49,6 +49,7 @@ class Cursor:
             what,
             where=f"{place}, {self.field}" if self.field else place,
             hint=hint or "the file is damaged, or holds another struct; see `aprgen inspect`",
+            progress=self.position if at is None else at,
         )
 
     def take(self, size: int) -> int:

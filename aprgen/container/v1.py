@@ -92,7 +92,11 @@ def read_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> AprFile:
     found = inspect_v1(data, limits)
     if found.problems:
         raise found.problems[0]
-    assert found.header and found.metadata and found.payload is not None and found.crc_actual is not None
+    # Without problems nothing is missing.
+    assert found.header is not None
+    assert found.metadata is not None
+    assert found.payload is not None
+    assert found.crc_actual is not None
     return AprFile(
         header=found.header,
         metadata=found.metadata,
@@ -209,8 +213,8 @@ def _bad_crc(expected: int, actual: int, header: Header, end: int) -> ContainerE
 def _outside(header: Header, end: int) -> ContainerError:
     return ContainerError(
         "container.bounds",
-        f"metadata ({header.metadata_size} bytes) and payload ({header.payload_size}) end at byte {header.payload_end}, "
-        f"the checksum starts at {end}",
+        f"metadata ({header.metadata_size} bytes) and payload ({header.payload_size}) end at byte "
+        f"{header.payload_end}, the checksum starts at {end}",
         where="byte 8, in the header",
         hint="the file is truncated; export or copy it again",
     )
@@ -296,7 +300,7 @@ def write_v1(
         raise UsageError("container.compression", f"compression {method} does not exist", hint="use 0, 1, 2 or 3")
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(
-            "container.quality", f"a quality score of {quality}", hint="give 1 to 100, or none for a model not validated"
+            "container.quality", f"a quality score of {quality}", hint="give 1 to 100, or none if nobody validated it"
         )
     if len(payload) > limits.payload_bytes:
         raise UsageError(
