@@ -51,7 +51,14 @@ class ContainerError(AprgenError):
 
 
 class PayloadError(ContainerError):
-    """The framing is sound, but the bytes inside are no model that can be trusted."""
+    """The framing is sound, but the bytes inside are no model that can be trusted.
+
+    `progress` is how many payload bytes were understood before the fault.
+    """
+
+    def __init__(self, code: str, what: str, *, where: str = "", hint: str = "", progress: int = 0) -> None:
+        super().__init__(code, what, where=where, hint=hint)
+        self.progress = progress
 
 
 class SecurityError(AprgenError):

@@ -7,20 +7,20 @@ Knows nothing of families, files, targets or C.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.generic]
-Element = Literal["f32", "i32", "u16", "text"]
+Array = NDArray[Any]  # ops handle float and integer arrays alike; numpy types no arithmetic on the generic scalar
+Element = Literal["f32", "i32", "u16", "text", "prefix"]
 
 
 @dataclass(frozen=True)
 class ValueType:
-    """The type of one value for one row: `size` elements of one kind; a text has no size."""
+    """The type of one value for one row: `size` elements of one kind; texts and prefixes have size 0."""
 
     element: Element
     size: int
@@ -51,14 +51,24 @@ class Table:
 class Op(Protocol):
     """One step of inference. An op is a frozen dataclass; its Table fields become constant arrays in C."""
 
-    kernel: ClassVar[str]  # names the template: <kernel>.c.j2
-
-    def result(self, *inputs: ValueType) -> ValueType:
-        """The type of the value this op makes; raises ValueError when the inputs do not fit."""
+    @property
+    def kernel(self) -> str:
+        """Names the template: <kernel>.c.j2 in the first template folder of the target that has it."""
         ...
 
-    def evaluate(self, *inputs: Array) -> Array:
-        """[rows, size] arrays in, [rows, size] out, with the arithmetic of the C."""
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headers of runtime_c that the kernel includes, beside apr_rt.h."""
+        ...
+
+    @property
+    def result(self) -> Callable[..., ValueType]:
+        """Types of the inputs in, type of the value out; raises ValueError when the inputs do not fit."""
+        ...
+
+    @property
+    def evaluate(self) -> Callable[..., Array]:
+        """[rows, size] arrays in, one [rows, size] array out, with the arithmetic of the C."""
         ...
 
 
@@ -171,4 +181,5 @@ def row_type(n_features: int) -> ValueType:
     return ValueType("f32", n_features)
 
 
-TEXT: ValueType = ValueType("text", 0)
+TEXT = ValueType("text", 0)  # a whole UTF-8 text, for vectorizers
+PREFIX = ValueType("prefix", 0)  # the start of a UTF-8 text, to be completed

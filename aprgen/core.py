@@ -1,0 +1,258 @@
+"""The pipeline as one readable line of functions: bytes, target, options to an Artifact of texts and facts. Pure.
+
+Knows the order of work; reads no files but the package's own, starts no program and prints nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from aprgen import __version__, spell
+from aprgen.container import DEFAULT_LIMITS, AprFile, AprV2File, Limits, open_container
+from aprgen.emit import Names, emit_model, emit_selftest
+from aprgen.errors import BudgetError, UnsupportedError, UsageError
+from aprgen.families import decode_model, network
+from aprgen.families.base import Model
+from aprgen.ops.suggest import Suggest
+from aprgen.passes.strategy import choose_strategies
+from aprgen.program import Array, Program
+from aprgen.resources import folder
+from aprgen.rows import random_rows, text_array
+from aprgen.target import Target
+
+Numeric = Literal["f32"]
+NUMERIC_MODES = ("f32",)  # f32-fast, s16 and s8 are refused until they are there
+
+HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the payload is
+SELFTEST_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose about the generated code."""
+
+    name: str
+    numeric: str = "f32"
+    command: str = ""  # how to reproduce, for the banner; without paths
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model out of a sound file."""
+
+    model: Model
+    container: AprFile | AprV2File
+    candidates: tuple[str, ...]  # structs that fit the payload, the chosen one first
+    sha256: str  # of the file
+
+    @property
+    def signer(self) -> str:
+        """For the banner and the manifest."""
+        if isinstance(self.container, AprFile) and self.container.signature is not None:
+            return f"key {self.container.signature.fingerprint[:16]}, signature not verified"
+        return "none"
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a careful reader reports about a sound file."""
+        if len(self.candidates) < 2:
+            return self.container.findings
+        names = " and ".join(self.candidates)
+        return (*self.container.findings, f"the bytes fit {names} alike; taken as {self.candidates[0]}")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Everything that a compilation makes: texts by file name, and the facts about them."""
+
+    name: str
+    target: Target
+    program: Program  # as chosen for the target
+    model: Model
+    texts: Mapping[str, str]
+    manifest: Mapping[str, object]
+
+    @property
+    def table_bytes(self) -> int:
+        """Constant data of the model, at least this much flash."""
+        value = self.manifest["table_bytes"]
+        assert isinstance(value, int)
+        return value
+
+
+def load_model(data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Loaded:
+    """The model in the bytes of an .apr file; `struct` names the payload's struct where the file cannot.
+
+    Raises ContainerError, SecurityError, PayloadError or UnsupportedError. The model may still be unfitted: check().
+    """
+    container = open_container(data, limits)
+    digest = hashlib.sha256(data).hexdigest()
+    if isinstance(container, AprV2File):
+        tensors = {tensor.name: tensor.values for tensor in container.tensors}
+        return Loaded(network.from_tensors(tensors, container.metadata), container, ("Sequential",), digest)
+    hint = container.metadata.custom.get(HINT_KEY)
+    name = struct if struct is not None else (hint if isinstance(hint, str) else None)
+    decoded = decode_model(container.header.model_type, container.payload, name=name, limits=limits)
+    return Loaded(decoded.model, container, decoded.candidates, digest)
+
+
+def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
+    """The model as C for the target. Same model, target and options: same bytes, on any machine."""
+    if not spell.is_identifier(options.name):
+        raise UsageError(
+            "usage.name",
+            f"{options.name!r} is no name for C functions",
+            where="--name",
+            hint=f"letters, digits and underscores, not starting with a digit; {spell.identifier(options.name)!r} would do",
+        )
+    if options.numeric not in NUMERIC_MODES:
+        raise UnsupportedError(
+            "numeric.mode",
+            f"the numeric mode {options.numeric!r} is not supported",
+            where="--numeric",
+            hint=f"this version knows {', '.join(NUMERIC_MODES)}",
+        )
+    loaded.model.check()
+    program = choose_strategies(loaded.model.lower(), target.cost)
+    names = _names(loaded, target, options)
+    texts = emit_model(program, names, target.templates)
+    table_bytes = sum(_table_bytes(step.op) for step in program.steps)
+    _check_flash(table_bytes, target)
+    texts[f"{options.name}_selftest.c"] = _selftest(program, names)
+    texts |= runtime_headers(texts[f"{options.name}.c"], target)
+    manifest = _manifest(loaded, program, target, options, texts, table_bytes)
+    texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
+    return Artifact(options.name, target, program, loaded.model, texts, manifest)
+
+
+def _names(loaded: Loaded, target: Target, options: Options) -> Names:
+    model = loaded.model
+    program_outputs = "out holds what design calls the scores"
+    return Names(
+        name=options.name,
+        summary=spell.comment(f"{model.family} ({model.struct})"),
+        outputs=program_outputs,
+        command=spell.comment(options.command or f"aprgen compile {options.name}.apr --target {target.name}"),
+        model_sha256=loaded.sha256,
+        target=spell.comment(target.name),
+        target_sha256=target.sha256,
+        signer=spell.comment(loaded.signer),
+        numeric=options.numeric,
+        version=__version__,
+    )
+
+
+def _table_bytes(part: object) -> int:
+    """Bytes of all tables of an op."""
+    from dataclasses import fields, is_dataclass
+
+    from aprgen.program import Table
+
+    if isinstance(part, Table):
+        return part.n_bytes
+    if isinstance(part, tuple):
+        return sum(_table_bytes(item) for item in part)
+    if is_dataclass(part):
+        return sum(_table_bytes(getattr(part, field.name)) for field in fields(part))
+    return 0
+
+
+def _check_flash(table_bytes: int, target: Target) -> None:
+    """Tables alone are a lower bound of the flash; a model that cannot fit is refused before any file is written."""
+    if target.memory is not None and table_bytes > target.memory.flash_bytes:
+        raise BudgetError(
+            "budget.flash",
+            f"the model's tables take {table_bytes} bytes of flash, {target.name} has {target.memory.flash_bytes}",
+            where=f"target {target.name}",
+            hint="choose a larger target, or train a smaller model",
+        )
+
+
+def runtime_headers(source: str, target: Target) -> dict[str, str]:
+    """The headers of runtime_c that a source includes, and those that they include, special folders first."""
+    root = folder("runtime_c")
+    texts: dict[str, str] = {}
+    waiting = [name for name in _includes(source) if name.startswith("apr_")] + ["apr_rt.h"]
+    while waiting:
+        name = waiting.pop()
+        if name in texts:
+            continue
+        path = next(p for p in (*(root / f / name for f in target.runtime), root / name) if p.is_file())
+        texts[name] = path.read_text(encoding="utf-8")
+        waiting += [inner for inner in _includes(texts[name]) if inner.startswith("apr_")]
+    return dict(sorted(texts.items()))
+
+
+def _includes(source: str) -> list[str]:
+    return [line.split('"')[1] for line in source.splitlines() if line.startswith('#include "')]
+
+
+def _selftest(program: Program, names: Names) -> str:
+    """A few rows and the answers, so that a board can check itself."""
+    if program.source.element in ("text", "prefix"):
+        return _text_selftest(program, names)
+    rows = np.concatenate(
+        [np.zeros((1, program.n_features), np.float32), random_rows(program, SELFTEST_ROWS - 1).values]
+    )
+    arrays: dict[str, Array] = {"x": rows, "out": program.run(rows)}
+    labels = program.classify(rows)
+    if labels is not None:
+        arrays["label"] = labels
+    return emit_selftest(program, names, arrays, len(rows), 0)
+
+
+def _text_selftest(program: Program, names: Names) -> str:
+    op = program.steps[0].op
+    samples = op.samples(SELFTEST_ROWS)  # type: ignore[attr-defined]
+    encoded = [sample.encode() for sample in samples]
+    starts = np.cumsum([0, *(len(text) for text in encoded)]).astype(np.uint32)
+    text = np.frombuffer(b"".join(encoded) or b"\0", np.uint8)
+    arrays: dict[str, Array] = {"text": text, "start": starts, "out": program.run(text_array(list(samples)))}
+    room = 1
+    if isinstance(op, Suggest):
+        room = max(1, max(sum(len(s.encode()) for s, _ in op.suggest(t, op.size)) for t in samples))
+    return emit_selftest(program, names, arrays, len(samples), room)
+
+
+def _manifest(
+    loaded: Loaded, program: Program, target: Target, options: Options, texts: Mapping[str, str], table_bytes: int
+) -> dict[str, object]:
+    return {
+        "tool": "aprgen",
+        "tool_version": __version__,
+        "name": options.name,
+        "family": loaded.model.family,
+        "struct": loaded.model.struct,
+        "functions": list(public_functions(program, options.name)),
+        "n_features": program.n_features,
+        "n_outputs": program.n_outputs,
+        "n_classes": program.n_classes,
+        "input": {"text": "text", "prefix": "prefix"}.get(program.source.element, "row"),
+        "numeric": options.numeric,
+        "target": target.name,
+        "steps": [step.op.kernel for step in program.steps],
+        "table_bytes": table_bytes,
+        "signer": loaded.signer,
+        "findings": list(loaded.findings),
+        "sha256": {
+            "model": loaded.sha256,
+            "target": target.sha256,
+            "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items())},
+        },
+    }
+
+
+def public_functions(program: Program, name: str) -> tuple[str, ...]:
+    """The functions that the header declares."""
+    if program.source.element == "text":
+        return (f"{name}_predict_text", f"{name}_scores_text")
+    if program.source.element == "prefix":
+        return (f"{name}_suggest",)
+    functions = (f"{name}_predict", f"{name}_scores", f"{name}_predict_batch")
+    return functions if program.label is None else (*functions, f"{name}_classify", f"{name}_classify_batch")

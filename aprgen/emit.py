@@ -1,0 +1,209 @@
+"""From a planned Program to C text: names, tables, one function per step, and the public functions.
+
+The only module that knows Jinja. Knows nothing of families, files or processes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from types import SimpleNamespace
+
+import jinja2
+
+from aprgen import spell
+from aprgen.passes.layout import Entry, plan_entry
+from aprgen.program import Array, Program, Table
+from aprgen.resources import folder
+
+RT_VERSION = 1
+
+
+class Symbol(str):
+    """The C name of a table, with what a template may ask of it."""
+
+    type: str
+    size: int
+
+    def __new__(cls, name: str, data: Array) -> Symbol:
+        symbol = super().__new__(cls, name)
+        symbol.type = spell.c_type(data)
+        symbol.size = int(data.size)
+        return symbol
+
+
+class Number(str):
+    """A float constant in C, with its decimal spelling for comments."""
+
+    decimal: str
+
+    def __new__(cls, value: float) -> Number:
+        number = super().__new__(cls, spell.float_literal(value))
+        number.decimal = spell.decimal(value)
+        return number
+
+
+@dataclass(frozen=True)
+class Names:
+    """How the model is called in C, and the banner's facts."""
+
+    name: str
+    summary: str
+    outputs: str
+    command: str
+    model_sha256: str
+    target: str
+    target_sha256: str
+    signer: str
+    numeric: str
+    version: str
+
+
+@functools.cache
+def environment(folders: tuple[str, ...]) -> jinja2.Environment:
+    """Templates of the named folders, special first; package templates after them."""
+    root = folder("templates")
+    loader = jinja2.FileSystemLoader([str(root / name) for name in (*folders, "package")])
+    return jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+        autoescape=False,  # C, not HTML
+        auto_reload=False,
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step, rendered: its tables and its function."""
+
+    tables: str
+    function: str
+    table_bytes: int
+
+
+def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
+    """An op's field as a template sees it; tables are collected on the way, under the name of their field."""
+    if isinstance(value, Table):
+        if value.data.size == 0:
+            return None
+        tables[name] = value.data
+        return Symbol(name, value.data)
+    if isinstance(value, bool | str | None):
+        return value
+    if isinstance(value, int):
+        return spell.int_literal(value) if value < 0 else value
+    if isinstance(value, float):
+        return Number(value)
+    if isinstance(value, tuple):
+        return [_spelled(item, f"{name}{index}", tables) for index, item in enumerate(value)]
+    if is_dataclass(value):
+        return SimpleNamespace(**_context(value, name, tables))
+    raise TypeError(f"a template cannot use {type(value).__name__}")
+
+
+def _context(op: object, prefix: str, tables: dict[str, Array]) -> dict[str, object]:
+    """Fields of a dataclass by name, and those of its properties that are plain values."""
+    assert is_dataclass(op)
+    context: dict[str, object] = {}
+    for field in fields(op):
+        value = getattr(op, field.name)
+        context[field.name] = _spelled(value, f"{prefix}_{field.name}", tables)
+    for name in dir(type(op)):
+        if isinstance(getattr(type(op), name), property):
+            value = getattr(op, name)
+            if isinstance(value, bool | int | float | str):
+                context[name] = _spelled(value, "", tables)
+    return context
+
+
+def function_name(names: Names, program: Program, index: int) -> str:
+    """brake_2_argmax: the step's number and the first word of its kernel."""
+    return f"{names.name}_{index}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
+
+
+def _render_step(jinja: jinja2.Environment, names: Names, program: Program, index: int) -> _Step:
+    step = program.steps[index]
+    types = program.types()
+    tables: dict[str, Array] = {}
+    context = _context(step.op, f"{names.name}_{index}", tables)
+    source = types[step.inputs[0]]
+    result = types[index + 1]
+    context |= {
+        "fn": function_name(names, program, index),
+        "n_in": source.size,
+        "n_out": result.size,
+        "x_type": spell.ELEMENT_TYPES.get(source.element, "char"),
+        "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
+    }
+    function = jinja.get_template(f"{step.op.kernel}.c.j2").render(context)
+    text = "\n".join(spell.table(name, data) for name, data in tables.items())
+    return _Step(text, function, sum(data.nbytes for data in tables.values()))
+
+
+def _body(names: Names, program: Program, entry: Entry) -> str:
+    """Local buffers and calls of an entry function."""
+    lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
+    for call in entry.calls:
+        arguments = ", ".join((*call.arguments, call.result))
+        lines.append(f"    {function_name(names, program, call.step)}({arguments});")
+    return "\n".join(lines) + "\n"
+
+
+PARAMETERS = {"text": "utf8, n", "prefix": "utf8, n"}
+
+
+def emit_model(program: Program, names: Names, template_folders: Sequence[str]) -> dict[str, str]:
+    """The header and the source of a model, by file name."""
+    jinja = environment(tuple(template_folders))
+    kind = program.source.element if program.source.element in PARAMETERS else "row"
+    steps = [_render_step(jinja, names, program, index) for index in program.needed(program.scores, program.label)]
+    context = _public_context(program, names)
+    headers = {header for step in program.steps for header in step.op.headers}
+    context |= {
+        "headers": sorted(headers),
+        "rt_version": RT_VERSION,
+        "table_bytes": sum(step.table_bytes for step in steps),
+        "tables": "\n".join(step.tables for step in steps if step.tables),
+        "functions": "\n\n".join(step.function for step in steps),
+    }
+    parameter = PARAMETERS.get(program.source.element, "x")
+    if kind == "prefix":
+        context["step"] = function_name(names, program, program.scores - 1)
+    else:
+        context["scores_body"] = _body(names, program, plan_entry(program, program.scores, parameter, "out"))
+    if program.label is not None:
+        context["label_body"] = _body(names, program, plan_entry(program, program.label, parameter, "label"))
+    return {
+        f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
+        f"{names.name}.c": _file(jinja, f"source_{kind}.c.j2", context),
+    }
+
+
+def emit_selftest(program: Program, names: Names, arrays: Mapping[str, Array], n_rows: int, text_bytes: int) -> str:
+    """The self-test: rows and answers as tables, by the names that the template expects."""
+    jinja = environment(())
+    kind = program.source.element if program.source.element in PARAMETERS else "row"
+    tables = [spell.table(f"{names.name}_selftest_{part}", data) for part, data in arrays.items()]
+    context = _public_context(program, names)
+    context |= {"tables": "\n".join(tables), "n_rows": n_rows, "text_bytes": text_bytes}
+    return _file(jinja, f"selftest_{kind}.c.j2", context)
+
+
+def _public_context(program: Program, names: Names) -> dict[str, object]:
+    context: dict[str, object] = {field.name: getattr(names, field.name) for field in fields(names)}
+    context |= {
+        "macro": names.name.upper(),
+        "n_features": program.n_features,
+        "n_outputs": program.n_outputs,
+        "n_classes": program.n_classes,
+        "classifies": program.label is not None,
+    }
+    return context
+
+
+def _file(jinja: jinja2.Environment, template: str, context: Mapping[str, object]) -> str:
+    return jinja.get_template(template).render(context).rstrip("\n") + "\n"

@@ -1,0 +1,129 @@
+"""What every family offers: a decoded model that predicts, describes itself and lowers itself to a Program.
+
+Knows the nouns; knows no particular family, no files and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.container.bincode import Codec
+from aprgen.errors import PayloadError, UnsupportedError
+from aprgen.program import Array, Program
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+MAX_OUTPUTS = 65_536  # more outputs than any device model has; a hostile label cannot ask for more memory
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of `aprgen inspect`: a label and a value that reads well and stays JSON."""
+
+    label: str
+    value: str | int | float | bool | tuple[float, ...] | tuple[int, ...] | tuple[str, ...] | None
+
+
+class Model(Protocol):
+    """A decoded model. Decoding promises the layout only; check() promises that it can predict."""
+
+    @property
+    def family(self) -> str:
+        """The family in words: "random forest classifier"."""
+        ...
+
+    @property
+    def n_features(self) -> int:
+        """Columns of an input row; 0 for text models and for models that were never fitted."""
+        ...
+
+    @property
+    def struct(self) -> str:
+        """The Rust name of the payload's struct."""
+        ...
+
+    @property
+    def wider_rows(self) -> bool:
+        """Whether the original library ignores columns beyond n_features, instead of refusing the row."""
+        ...
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Structure for people: parameters, trees, nodes, depth, classes, importances."""
+        ...
+
+    def check(self) -> None:
+        """Raise UnsupportedError when unfitted or layout-only, PayloadError when the parameters make no sense."""
+        ...
+
+    def predict(self, rows: Array) -> Floats:
+        """Scores [rows, n_outputs] as the original library computes them; exp, log and pow correctly rounded."""
+        ...
+
+    def classify(self, rows: Array) -> Labels | None:
+        """Original labels [rows]; None when the model does not classify."""
+        ...
+
+    def lower(self) -> Program:
+        """The same computation as a Program."""
+        ...
+
+    @property
+    def bound_ulp(self) -> float | None:
+        """Promise: |Program.run() - predict()| in units of the last place; 0 is equality, None says: not bounded."""
+        ...
+
+
+Fields = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Struct:
+    """One payload layout of the original library."""
+
+    name: str  # the Rust name
+    model_types: tuple[int, ...]  # ids of the header under which it is found
+    codec: Codec[dict[str, object]]
+    build: Callable[[Fields], Model]
+
+
+def unfitted(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        "model.unfitted",
+        f"this {name} was never fitted: the file holds no trained parameters",
+        where="the payload",
+        hint="fit the model before saving it",
+    )
+
+
+def layout_only(name: str, why: str) -> UnsupportedError:
+    return UnsupportedError(
+        "model.layout_only",
+        f"no code can be made for a {name}: {why}",
+        where="the payload",
+        hint="`aprgen inspect` shows what the file holds",
+    )
+
+
+def bad_parameter(what: str, *, where: str) -> PayloadError:
+    hint = "the file is damaged or was edited; export it again"
+    return PayloadError("payload.parameter", what, where=where, hint=hint)
+
+
+def require_finite(name: str, values: Array) -> None:
+    """A NaN or infinite parameter makes every answer meaningless: refuse it."""
+    finite = np.isfinite(values)
+    if not bool(np.all(finite)):
+        index = int(np.argmin(finite.reshape(-1)))
+        raise bad_parameter(f"{name} holds {np.asarray(values).reshape(-1)[index]} at index {index}", where=name)
+
+
+def require_rows(rows: Array, n_features: int) -> None:
+    """Rows must be [rows, n_features]."""
+    if rows.ndim != 2 or rows.shape[1] != n_features:
+        raise ValueError(f"rows have shape {rows.shape}, the model takes [rows, {n_features}]")

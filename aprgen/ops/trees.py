@@ -1,0 +1,193 @@
+"""Tree ops: walk binary decision trees stored as node tables and combine the leaves reached.
+
+At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right. The comparison is made on float32
+values, or on order-preserving int32 keys, which is exact and needs no floating-point unit. Know no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.program import Array, Table, ValueType
+
+Compare = Literal["f32", "key"]
+
+NAN_KEY = np.int32(2**31 - 1)  # above the key of +infinity, so a NaN goes right
+NEVER_KEY = np.int32(-(2**31))  # below the key of -infinity: as a threshold, everything goes right
+
+
+def float_keys(values: Array) -> NDArray[np.int32]:
+    """Integers in the order of the floats: a <= b exactly when key(a) <= key(b). Zeros share a key, NaNs are last.
+
+    The usual order-preserving map: the bits as int32, with all but the sign bit flipped when negative.
+    """
+    floats = np.asarray(values, dtype=np.float32) + np.float32(0)  # -0.0 + 0.0 = +0.0
+    bits = floats.view(np.int32)
+    keys = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+    return np.where(np.isnan(floats), NAN_KEY, keys).astype(np.int32)
+
+
+def threshold_keys(thresholds: Array) -> NDArray[np.int32]:
+    """Keys of thresholds; a NaN threshold is never reached, so everything goes right."""
+    keys = float_keys(thresholds)
+    return np.where(np.isnan(thresholds), NEVER_KEY, keys).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatKeys:
+    """y_i = float_keys(x[columns_i]): the features that the trees read, as comparable integers."""
+
+    n_in: int
+    columns: Table | None  # integers [n_out]; None: every column in its order
+    headers = ()
+
+    @property
+    def kernel(self) -> str:
+        return "float_keys_i32"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"float keys take f32[{self.n_in}], not {x}")
+        return ValueType("i32", self.n_in if self.columns is None else len(self.columns.data))
+
+    def evaluate(self, x: Array) -> Array:
+        return float_keys(x if self.columns is None else x[:, self.columns.data])
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """Internal nodes of all trees in one set of tables.
+
+    A reference >= 0 is a node, a reference < 0 is the leaf ~reference. Children come after their parent, so every walk
+    ends; `depth` bounds its steps.
+    """
+
+    feature: Table  # unsigned [nodes], column of the row
+    threshold: Table  # f32 or i32 keys [nodes]
+    left: Table  # int16 or int32 [nodes], references
+    right: Table  # as left
+    root: Table  # as left [trees]
+    depth: int  # most internal nodes on any path
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.root.data)
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.feature.data)
+
+    def walk(self, x: Array) -> Iterator[NDArray[np.int64]]:
+        """For each tree, the leaf of every row."""
+        rows = np.arange(len(x))
+        for root in self.root.data:
+            at = np.full(len(x), int(root), np.int64)
+            for _ in range(self.depth):
+                inner = at >= 0
+                if not inner.any():
+                    break
+                node = np.where(inner, at, 0)
+                left = x[rows, self.feature.data[node]] <= self.threshold.data[node]
+                child = np.where(left, self.left.data[node], self.right.data[node])
+                at = np.where(inner, child, at)
+            yield ~at
+
+    def with_keys(self, column_of: NDArray[np.int64]) -> Nodes:
+        """The same trees comparing keys, with features renumbered by column_of."""
+        features = column_of[self.feature.data]
+        return replace(
+            self,
+            feature=Table(features.astype(np.min_scalar_type(int(features.max(initial=0))))),
+            threshold=Table(threshold_keys(self.threshold.data)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TreeOp:
+    """What the three tree ops share: the nodes, and what they compare."""
+
+    nodes: Nodes
+    n_features: int
+    compare: Compare
+
+    headers = ()
+
+    def takes(self, x: ValueType) -> None:
+        wanted = ValueType("f32" if self.compare == "f32" else "i32", self.n_features)
+        if x != wanted:
+            raise ValueError(f"trees take {wanted}, not {x}")
+
+    @property
+    def walk_kernel(self) -> str:
+        """Template of the walk that the kernel includes; trees that are all leaves need none."""
+        return f"tree_walk_{self.compare}.c.j2"
+
+    @property
+    def n_trees(self) -> int:
+        return self.nodes.n_trees
+
+
+@dataclass(frozen=True, eq=False)
+class TreeLeaf(TreeOp):
+    """The leaf that one tree reaches: y = leaf index."""
+
+    @property
+    def kernel(self) -> str:
+        return "tree_leaf"
+
+    def result(self, x: ValueType) -> ValueType:
+        self.takes(x)
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        (leaf,) = self.nodes.walk(x)
+        return leaf.astype(np.int32).reshape(-1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class TreeVotes(TreeOp):
+    """One vote per tree: y_c = number of trees whose leaf says class position c. Leaves are class positions."""
+
+    n_classes: int
+
+    @property
+    def kernel(self) -> str:
+        return "tree_votes"
+
+    def result(self, x: ValueType) -> ValueType:
+        self.takes(x)
+        return ValueType("u16", self.n_classes)
+
+    def evaluate(self, x: Array) -> Array:
+        votes = np.zeros((len(x), self.n_classes), np.uint16)
+        rows = np.arange(len(x))
+        for leaf in self.nodes.walk(x):
+            votes[rows, leaf] += np.uint16(1)
+        return votes
+
+
+@dataclass(frozen=True, eq=False)
+class TreeSum(TreeOp):
+    """y = start + value of the leaf of tree 0 + value of the leaf of tree 1 + ..., one rounding per addition."""
+
+    values: Table  # f32 [leaves]
+    start: float
+
+    @property
+    def kernel(self) -> str:
+        return "tree_sum"
+
+    def result(self, x: ValueType) -> ValueType:
+        self.takes(x)
+        return ValueType("f32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        total = np.full(len(x), np.float32(self.start), np.float32)
+        for leaf in self.nodes.walk(x):
+            total += self.values.data[leaf]
+        return total.reshape(-1, 1)

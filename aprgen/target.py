@@ -1,0 +1,364 @@
+"""Targets: what a TOML file says about a machine, its compilers, and where its programs run.
+
+Knows the form of the file and refuses what it does not know. Knows nothing of any one target, and starts no program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from aprgen.errors import AprgenError, UnsupportedError, UsageError
+from aprgen.resources import folder
+
+FloatUnit = Literal["none", "single", "double"]
+Origin = Literal["system", "pypi"]
+
+_FLOAT_UNITS: tuple[FloatUnit, ...] = ("none", "single", "double")
+_MAX_EXTENDS = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cycles of the operations between which the strategy pass chooses."""
+
+    float_compare: int
+    integer_compare: int
+    float_to_key: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a model may add to an application on this target."""
+
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the emulated board has."""
+
+    code_origin: int
+    code_bytes: int
+    ram_origin: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
+class BuildRule:
+    """One way to build for a target; a target lists several, the preferred first.
+
+    Either `programs` (names on PATH, the first that exists) or `module` (a Python module run with -m).
+    `linkers` is empty when the compiler links. `keep` spells "this symbol is a root"; {symbol} stands for it.
+    `image_flags` link an image with its harness, `alone_flags` the model alone, to measure it.
+    `shared` is empty when no shared library can be built. {machine} and {cache} are replaced by the host's
+    processor and aprgen's cache folder.
+    """
+
+    name: str
+    origin: Origin
+    package: str
+    programs: tuple[str, ...]
+    module: str
+    arguments: tuple[str, ...]
+    linkers: tuple[str, ...]
+    cflags: tuple[str, ...]
+    ldflags: tuple[str, ...]
+    libraries: tuple[str, ...]
+    image_flags: tuple[str, ...]
+    alone_flags: tuple[str, ...]
+    keep: str
+    shared: tuple[str, ...]
+    stack_usage: bool
+    host_machine: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunRule:
+    """One way to run an image; `needs` are CPU flags of the host as Linux names them."""
+
+    kind: str
+    origin: Origin
+    program: str
+    package: str
+    machine: str
+    cpu: str
+    needs: tuple[str, ...]
+    host_machine: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target file, read. Folders stand special first.
+
+    templates and runtime are folders of those names. harness and support are folders of qemu/: the first makes an
+    image run, the second is what any application on the target has (memcpy and the like)."""
+
+    name: str
+    summary: str
+    templates: tuple[str, ...]
+    runtime: tuple[str, ...]
+    harness: tuple[str, ...]
+    support: tuple[str, ...]
+    image: Literal["elf", "wasm"]
+    float_unit: FloatUnit
+    cost: Cost
+    memory: Memory | None
+    board: Board | None
+    builds: tuple[BuildRule, ...]
+    runs: tuple[RunRule, ...]
+    sha256: str
+
+
+def target_names() -> tuple[str, ...]:
+    """The targets that come with aprgen, sorted."""
+    return tuple(sorted(path.stem for path in folder("targets").glob("*.toml")))
+
+
+def load_target(name_or_path: str) -> Target:
+    """The target of that name (`cortex_m4` is `cortex-m4`), or of that TOML file."""
+    table, digest, where = _merged(name_or_path, origin="--target", depth=0)
+    return _target(_Reader(table, where), digest)
+
+
+def _merged(name_or_path: str, origin: str, depth: int) -> tuple[dict[str, object], str, str]:
+    """The file's table laid over that of the target it extends, the digest of all files, and the file's path."""
+    if depth > _MAX_EXTENDS:
+        raise UsageError(
+            "target.extends", f"more than {_MAX_EXTENDS} target files extend each other", where=origin,
+            hint="a target extends one that comes with aprgen; look for a circle",
+        )  # fmt: skip
+    path = _find(name_or_path, origin)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            "target.read", f"cannot read the target file: {error.strerror}", where=str(path), hint="check the path"
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        table: dict[str, object] = tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            "target.toml", f"no valid TOML: {error}", where=str(path), hint="see `aprgen targets` for examples"
+        ) from error
+    base_name = table.pop("extends", None)
+    if base_name is None:
+        return table, digest, str(path)
+    if not isinstance(base_name, str):
+        raise UsageError(
+            "target.type", "extends is no text", where=str(path), hint='write extends = "cortex-m4"'
+        )
+    base, base_digest, _ = _merged(base_name, origin=str(path), depth=depth + 1)
+    combined = hashlib.sha256(f"{digest} {base_digest}".encode()).hexdigest()
+    return _laid_over(table, base), combined, str(path)
+
+
+def _laid_over(table: Mapping[str, object], base: Mapping[str, object]) -> dict[str, object]:
+    """Tables merge key by key; everything else, lists included, replaces."""
+    result = dict(base)
+    for key, value in table.items():
+        below = base.get(key)
+        result[key] = _laid_over(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
+    return result
+
+
+def _find(name_or_path: str, origin: str) -> Path:
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        path = Path(name_or_path)
+        if path.is_file():
+            return path
+        raise UsageError(
+            "target.file", f"no target file {name_or_path!r}", where=origin,
+            hint=f"give a TOML file that exists, or one of: {', '.join(target_names())}",
+        )  # fmt: skip
+    wanted = name_or_path.strip().lower().replace("_", "-")
+    names = target_names()
+    if wanted in names:
+        return folder("targets") / f"{wanted}.toml"
+    near = get_close_matches(wanted, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known targets: {', '.join(names)}"
+    raise UnsupportedError("target.unknown", f"no target is called {name_or_path!r}", where=origin, hint=hint)
+
+
+class _Reader:
+    """Takes keys out of one table; whatever is left at the end is an error."""
+
+    def __init__(self, table: Mapping[str, object], where: str, prefix: str = "") -> None:
+        self.left = dict(table)
+        self.where = where
+        self.prefix = prefix
+
+    def wrong(self, key: str, what: str, hint: str) -> AprgenError:
+        return UsageError("target.key", f"{self.prefix}{key} {what}", where=self.where, hint=hint)
+
+    def _take(self, key: str) -> object:
+        if key not in self.left:
+            raise self.wrong(key, "is missing", f"add {self.prefix}{key}; the targets of aprgen show every key")
+        return self.left.pop(key)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        if default is not None and key not in self.left:
+            return default
+        value = self._take(key)
+        if not isinstance(value, str) or (default is None and not value):
+            raise self.wrong(key, f"must be text, not {value!r}", "put it in quotes")
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        if default is not None and key not in self.left:
+            return default
+        value = self._take(key)
+        if not isinstance(value, list):
+            raise self.wrong(key, f"must be a list of texts, not {value!r}", 'write it as ["one", "two"]')
+        words = tuple(word for word in value if isinstance(word, str))
+        if len(words) != len(value):
+            raise self.wrong(key, f"must be a list of texts, not {value!r}", 'write it as ["one", "two"]')
+        return words
+
+    def count(self, key: str, minimum: int = 0) -> int:
+        value = self._take(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value < 2**32:
+            raise self.wrong(key, f"must be a whole number from {minimum} to 2^32 - 1, not {value!r}", "correct it")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.left.pop(key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"must be true or false, not {value!r}", "write true or false, without quotes")
+        return value
+
+    def mapping(self, key: str) -> dict[str, str]:
+        if key not in self.left:
+            return {}
+        reader = self.table(key)
+        return {name: reader.text(name) for name in tuple(reader.left)}
+
+    def table(self, key: str) -> _Reader:
+        value = self._take(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, "must be a table", f"write [{self.prefix}{key}]")
+        return _Reader(value, self.where, f"{self.prefix}{key}.")
+
+    def optional_table(self, key: str) -> _Reader | None:
+        return self.table(key) if key in self.left else None
+
+    def tables(self, key: str) -> tuple[_Reader, ...]:
+        value = self._take(key)
+        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+            raise self.wrong(key, "must be a list of tables", f"write [[{self.prefix}{key}]] at least once")
+        return tuple(_Reader(item, self.where, f"{self.prefix}{key}[{i}].") for i, item in enumerate(value))
+
+    def end(self) -> None:
+        for key in self.left:
+            raise self.wrong(key, "is no key of a target file", "remove it, or correct its name")
+
+
+def _target(reader: _Reader, digest: str) -> Target:
+    arithmetic = reader.table("arithmetic")
+    unit = arithmetic.text("float_unit")
+    float_unit = next((known for known in _FLOAT_UNITS if known == unit), None)
+    if float_unit is None:
+        raise arithmetic.wrong("float_unit", f"is {unit!r}", f"use one of {', '.join(_FLOAT_UNITS)}")
+    arithmetic.end()
+    image = reader.text("image", "elf")
+    if image != "elf" and image != "wasm":
+        raise reader.wrong("image", f"is {image!r}", "use elf or wasm")
+    cost = reader.table("cost")
+    target = Target(
+        name=reader.text("name"),
+        summary=reader.text("summary"),
+        templates=reader.texts("templates"),
+        runtime=reader.texts("runtime", ()),
+        harness=reader.texts("harness"),
+        support=reader.texts("support"),
+        image=image,
+        float_unit=float_unit,
+        cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
+        memory=_memory(reader.optional_table("memory")),
+        board=_board(reader.optional_table("board")),
+        builds=tuple(_build(rule) for rule in reader.tables("build")),
+        runs=tuple(_run(rule) for rule in reader.tables("run")),
+        sha256=digest,
+    )
+    cost.end()
+    reader.end()
+    if not target.templates or not target.harness:
+        raise reader.wrong("templates", "or harness is empty", 'the last template folder is "c99"')
+    return target
+
+
+def _memory(reader: _Reader | None) -> Memory | None:
+    if reader is None:
+        return None
+    memory = Memory(reader.count("flash_bytes", 1), reader.count("ram_bytes", 1))
+    reader.end()
+    return memory
+
+
+def _board(reader: _Reader | None) -> Board | None:
+    if reader is None:
+        return None
+    board = Board(
+        code_origin=reader.count("code_origin"),
+        code_bytes=reader.count("code_bytes", 1024),
+        ram_origin=reader.count("ram_origin"),
+        ram_bytes=reader.count("ram_bytes", 1024),
+    )
+    reader.end()
+    return board
+
+
+def _origin(reader: _Reader) -> Origin:
+    origin = reader.text("origin")
+    if origin != "system" and origin != "pypi":
+        raise reader.wrong("origin", f"is {origin!r}", "use system or pypi")
+    return origin
+
+
+def _build(reader: _Reader) -> BuildRule:
+    rule = BuildRule(
+        name=reader.text("name"),
+        origin=_origin(reader),
+        package=reader.text("package"),
+        programs=reader.texts("programs", ()),
+        module=reader.text("module", ""),
+        arguments=reader.texts("arguments", ()),
+        linkers=reader.texts("linkers", ()),
+        cflags=reader.texts("cflags"),
+        ldflags=reader.texts("ldflags", ()),
+        libraries=reader.texts("libraries", ()),
+        image_flags=reader.texts("image_flags", ()),
+        alone_flags=reader.texts("alone_flags", ()),
+        keep=reader.text("keep", "-Wl,-u,{symbol}"),
+        shared=reader.texts("shared", ()),
+        stack_usage=reader.flag("stack_usage", default=False),
+        host_machine=reader.text("host_machine", ""),
+        environment=reader.mapping("environment"),
+    )
+    reader.end()
+    if bool(rule.programs) == bool(rule.module):
+        raise reader.wrong("programs", "or module: give one of the two", "programs are on PATH, a module is Python's")
+    return rule
+
+
+def _run(reader: _Reader) -> RunRule:
+    rule = RunRule(
+        kind=reader.text("kind"),
+        origin=_origin(reader),
+        program=reader.text("program", ""),
+        package=reader.text("package", ""),
+        machine=reader.text("machine", ""),
+        cpu=reader.text("cpu", ""),
+        needs=reader.texts("needs", ()),
+        host_machine=reader.text("host_machine", ""),
+    )
+    reader.end()
+    return rule
