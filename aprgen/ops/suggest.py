@@ -43,7 +43,7 @@ class Suggest:
 
     @property
     def kernel(self) -> str:
-        return "suggest"
+        return "suggest_f32"
 
     @property
     def n_bytes(self) -> int:
@@ -69,7 +69,7 @@ class Suggest:
 
 
 class _Search:
-    """One search, step by step as in suggest.c.j2."""
+    """One search, step by step as in suggest_f32.c.j2."""
 
     def __init__(self, op: Suggest, prefix: bytes) -> None:
         self._op = op

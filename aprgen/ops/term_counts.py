@@ -64,7 +64,7 @@ class TermCounts:
 
     @property
     def kernel(self) -> str:
-        return "term_counts"
+        return "term_counts_f32"
 
     @property
     def n_bytes(self) -> int:
@@ -87,7 +87,7 @@ class TermCounts:
 
 
 class _Machine:
-    """The kernel's state machine, step by step as in term_counts.c.j2."""
+    """The kernel's state machine, step by step as in term_counts_f32.c.j2."""
 
     def __init__(self, op: TermCounts) -> None:
         self._op = op

@@ -24,7 +24,7 @@ class Tfidf:
 
     @property
     def kernel(self) -> str:
-        return "tfidf_sublinear" if self.sublinear else "tfidf"
+        return "tfidf_sublinear_f32" if self.sublinear else "tfidf_f32"
 
     @property
     def headers(self) -> tuple[str, ...]:
