@@ -5,8 +5,10 @@ The evaluation is that of runtime_c/apr_text.h, function by function; knows no m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,9 +24,24 @@ from aprgen.unicode_case import (
     kind,
 )
 
+T = TypeVar("T")
+
 NONE = 0xFFFF  # no string, no column: strings are numbered below it
 Span = tuple[int, int, int]  # strings first to last - 1 share their first `depth` bytes
 NO_STRINGS: Span = (0, 0, 0)
+
+
+class Choice:
+    """Reproducible choices; random() of a seeded Random is the same in every version of Python."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
+
+    def below(self, n: int) -> int:
+        return int(self._random.random() * n)
+
+    def of(self, items: Sequence[T]) -> T:
+        return items[self.below(len(items))]
 
 
 def smallest_unsigned(values: Iterable[int]) -> type[np.generic]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aprgen.ops.strings import NONE, Span, StringReader, Strings, smallest_unsigned, sorted_strings
+from aprgen.ops.strings import NONE, Choice, Span, StringReader, Strings, smallest_unsigned, sorted_strings
 from aprgen.program import PREFIX, Array, Table, ValueType
 from aprgen.unicode_case import WHITE_SPACE
 
@@ -55,6 +55,26 @@ class Suggest:
         if prefix != PREFIX:
             raise ValueError(f"suggest takes a prefix, not {prefix}")
         return ValueType("f32", self.size)
+
+    def samples(self, count: int) -> tuple[str, ...]:
+        """Prefixes of commands, known words and strangers, to try the C with; the same on every machine."""
+        choice = Choice("suggest")
+        commands, words = (
+            [*map(reader.string, range(reader.count))] or [b""] for reader in map(StringReader, self._tables)
+        )
+        longest = max(commands, key=lambda command: (len(command.split()), command)).decode()
+        texts = [longest[: longest.rfind(" ") + 2], "", longest[:1], "unknown command"]
+        while len(texts) < count:
+            command = choice.of(commands).decode()
+            text = command[: choice.below(len(command) + 1)]
+            if choice.below(3) == 0:
+                text += choice.of((" ", "  ", "\t")) + choice.of(words).decode()[:2]
+            texts.append(text)
+        return tuple(texts[:count])
+
+    @property
+    def _tables(self) -> tuple[Strings, Strings]:
+        return (self.commands, self.words)
 
     def evaluate(self, prefixes: Array) -> Array:
         scores = np.zeros((len(prefixes), self.size), np.float32)

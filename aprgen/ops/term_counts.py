@@ -15,6 +15,7 @@ from aprgen.ops.strings import (
     IDENTITY,
     NO_STRINGS,
     NONE,
+    Choice,
     Folding,
     FoldingReader,
     Span,
@@ -32,6 +33,7 @@ from aprgen.unicode_case import (
     ACCENTS,
     CAPITAL_SIGMA,
     FINAL_SIGMA,
+    LOWER,
     SMALL_SIGMA,
     WHITE_SPACE,
     lowercase,
@@ -40,6 +42,16 @@ from aprgen.unicode_case import (
 )
 
 EXACT = 1 << 24  # a float32 that counts by ones stops here
+STRANGERS = (
+    "x",
+    "unknown",
+    chr(CAPITAL_SIGMA) * 2,
+    "\u4e2d",
+    "_",
+    "\0",
+)
+SEPARATORS = (" ", " ", " ", "  ", "\t", "\n", "\u00a0", "\u3000", "")
+CAPITALS = {lower: code for code, lower in LOWER.items()}
 MAX_TOKENS = 16  # in an n-gram; each costs 24 bytes of stack
 
 
@@ -77,6 +89,20 @@ class TermCounts:
         if text != TEXT:
             raise ValueError(f"term counts take a text, not {text}")
         return ValueType("f32", self.size)
+
+    def samples(self, count: int) -> tuple[str, ...]:
+        """Texts of terms, stop words and strangers, to try the C with; the same on every machine."""
+        choice = Choice("term counts")
+        reader = StringReader(self.strings)
+        known = [reader.string(index).decode().replace("_", " ") for index in range(reader.count)] or [""]
+        texts = [" ".join(known[:8]), "", " ".join(known[:8]).translate(CAPITALS)]
+        while len(texts) < count:
+            parts: list[str] = []
+            for _ in range(1 + choice.below(12)):
+                word = choice.of(STRANGERS) if choice.below(3) == 0 else choice.of(known)
+                parts += [word.translate(CAPITALS) if choice.below(2) == 0 else word, choice.of(SEPARATORS)]
+            texts.append("".join(parts))
+        return tuple(texts[:count])
 
     def evaluate(self, texts: Array) -> Array:
         counts = np.zeros((len(texts), self.size + 1), np.int64)
