@@ -12,6 +12,7 @@ from typing import Literal
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from aprgen.errors import ToolchainError
 
@@ -100,7 +101,7 @@ def _read(elf: ELFFile) -> Elf:
             sections.append(Section(index, section.name, placement, section["sh_addr"], section["sh_size"]))
     table = elf.get_section_by_name(".symtab")
     symbols = []
-    for symbol in table.iter_symbols() if table is not None else ():
+    for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
         if not symbol.name or not isinstance(symbol["st_shndx"], int | str) or symbol["st_shndx"] == "SHN_UNDEF":
             continue
         kind = symbol["st_info"]["type"]

@@ -109,7 +109,8 @@ def build_image(
         (unit.out, harness_unit.out, *support),
         program,
         flags=flags,
-        keep=[model.symbol(function) for function in model.functions],
+        # The callers too: WebAssembly exports nothing else, and there they are called one record at a time.
+        keep=[f"apr_{what}_{function}" for what in ("call", "skip") for function in model.functions],
         work=work,
         capacities=capacities,
     )
@@ -157,10 +158,8 @@ def _write_sources(
 
 def _buffers(target: Target, model: ModelFacts) -> tuple[int, int]:
     """Words for records and for results: a quarter of the board's RAM, but at least one record."""
-    if target.board is None:
-        words = _HOSTED_BUFFER_WORDS
-    else:
-        words = min(target.board.ram_bytes // 16, _MAX_BOARD_BUFFER_WORDS)
+    board = target.board
+    words = _HOSTED_BUFFER_WORDS if board is None else min(board.ram_bytes // 16, _MAX_BOARD_BUFFER_WORDS)
     if model.kind == "row":
         records = max(1, min(words // max(1, model.n_features + model.result_words), _BLOCK_RECORDS))
         return max(1, records * model.n_features), max(1, records * model.result_words)

@@ -6,6 +6,7 @@ outlives the limit.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -101,10 +102,8 @@ def first_lines(text: str) -> str:
 def cache_folder() -> Path:
     """A private folder that outlives the process: ~/.cache/aprgen, or one in the temporary folder."""
     candidates = [Path(tempfile.gettempdir()) / f"aprgen-{os.getuid()}"]
-    try:
+    with contextlib.suppress(RuntimeError):  # a user without a home
         candidates.insert(0, Path.home() / ".cache" / "aprgen")
-    except RuntimeError:  # a user without a home
-        pass
     for candidate in candidates:
         try:
             candidate.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,10 +129,8 @@ def fingerprint(*parts: str | bytes) -> str:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:

@@ -11,15 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 from aprgen.resources import folder
 
 FloatUnit = Literal["none", "single", "double"]
-Origin = Literal["system", "pypi"]
+Origin = Literal["system", "pypi", "none"]  # where a tool comes from; "none" needs no tool
+
+ImageForm = Literal["elf", "wasm"]
 
 _FLOAT_UNITS: tuple[FloatUnit, ...] = ("none", "single", "double")
+_ORIGINS: tuple[Origin, ...] = ("system", "pypi", "none")
+_IMAGES: tuple[ImageForm, ...] = ("elf", "wasm")
+_Word = TypeVar("_Word", bound=str)
 _MAX_EXTENDS = 4
 
 
@@ -107,7 +112,7 @@ class Target:
     runtime: tuple[str, ...]
     harness: tuple[str, ...]
     support: tuple[str, ...]
-    image: Literal["elf", "wasm"]
+    image: ImageForm
     float_unit: FloatUnit
     cost: Cost
     memory: Memory | None
@@ -212,6 +217,13 @@ class _Reader:
             raise self.wrong(key, f"must be text, not {value!r}", "put it in quotes")
         return value
 
+    def one_of(self, key: str, words: tuple[_Word, ...], default: _Word | None = None) -> _Word:
+        text = self.text(key, default)
+        for word in words:
+            if word == text:
+                return word
+        raise self.wrong(key, f"is {text!r}", f"use one of: {', '.join(words)}")
+
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         if default is not None and key not in self.left:
             return default
@@ -263,14 +275,9 @@ class _Reader:
 
 def _target(reader: _Reader, digest: str) -> Target:
     arithmetic = reader.table("arithmetic")
-    unit = arithmetic.text("float_unit")
-    float_unit = next((known for known in _FLOAT_UNITS if known == unit), None)
-    if float_unit is None:
-        raise arithmetic.wrong("float_unit", f"is {unit!r}", f"use one of {', '.join(_FLOAT_UNITS)}")
+    float_unit = arithmetic.one_of("float_unit", _FLOAT_UNITS)
     arithmetic.end()
-    image = reader.text("image", "elf")
-    if image != "elf" and image != "wasm":
-        raise reader.wrong("image", f"is {image!r}", "use elf or wasm")
+    image = reader.one_of("image", _IMAGES, "elf")
     cost = reader.table("cost")
     target = Target(
         name=reader.text("name"),
@@ -316,17 +323,10 @@ def _board(reader: _Reader | None) -> Board | None:
     return board
 
 
-def _origin(reader: _Reader) -> Origin:
-    origin = reader.text("origin")
-    if origin != "system" and origin != "pypi":
-        raise reader.wrong("origin", f"is {origin!r}", "use system or pypi")
-    return origin
-
-
 def _build(reader: _Reader) -> BuildRule:
     rule = BuildRule(
         name=reader.text("name"),
-        origin=_origin(reader),
+        origin=reader.one_of("origin", _ORIGINS),
         package=reader.text("package"),
         programs=reader.texts("programs", ()),
         module=reader.text("module", ""),
@@ -352,7 +352,7 @@ def _build(reader: _Reader) -> BuildRule:
 def _run(reader: _Reader) -> RunRule:
     rule = RunRule(
         kind=reader.text("kind"),
-        origin=_origin(reader),
+        origin=reader.one_of("origin", _ORIGINS),
         program=reader.text("program", ""),
         package=reader.text("package", ""),
         machine=reader.text("machine", ""),

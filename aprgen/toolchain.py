@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aprgen.errors import BudgetError, ToolchainError
-from aprgen.process import Finished, cache_folder, finish, fingerprint, first_lines, run, start
+from aprgen.process import Finished, cache_folder, fingerprint, finish, first_lines, run, start
 from aprgen.resources import folder
 from aprgen.target import BuildRule, Target
 
@@ -153,9 +153,8 @@ class Unit:
 
 def compile_command(toolchain: Toolchain, unit: Unit) -> tuple[str, ...]:
     include = (f"-I{path}" for path in unit.include)
-    return (
-        *toolchain.compiler, *toolchain.compile_flags, *unit.flags, *include, "-c", str(unit.source), "-o", str(unit.out)
-    )  # fmt: skip
+    files = ("-c", str(unit.source), "-o", str(unit.out))
+    return (*toolchain.compiler, *toolchain.compile_flags, *unit.flags, *include, *files)
 
 
 def compile_units(toolchain: Toolchain, units: Sequence[Unit], work: Path, seconds: float = COMPILE_SECONDS) -> None:
