@@ -105,11 +105,12 @@ def load_model(data: bytes, *, struct: str | None = None, limits: Limits = DEFAU
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
     if not spell.is_identifier(options.name):
+        better = spell.identifier(options.name)
         raise UsageError(
             "usage.name",
             f"{options.name!r} is no name for C functions",
             where="--name",
-            hint=f"letters, digits and underscores, not starting with a digit; {spell.identifier(options.name)!r} would do",
+            hint=f"letters, digits and underscores, not starting with a digit; {better!r} would do",
         )
     if options.numeric not in NUMERIC_MODES:
         raise UnsupportedError(

@@ -5,6 +5,7 @@ Every row is reproducible: the random ones come from a fixed seed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -207,7 +208,7 @@ def _point_rows(points: Floats) -> Iterator[tuple[str, Floats]]:
     """Stored points, and the rows halfway between neighbours in the list: ties, where halves are exact."""
     for point in points:
         yield "stored point", point
-    for one, other in zip(points[:-1], points[1:], strict=True):
+    for one, other in itertools.pairwise(points):
         with np.errstate(over="ignore"):
             yield "between points", ((one + other) / np.float32(2)).astype(np.float32)
 
@@ -215,22 +216,27 @@ def _point_rows(points: Floats) -> Iterator[tuple[str, Floats]]:
 def _decision_rows(program: Program, pairs: int = 64) -> Iterator[tuple[str, Floats]]:
     """Between pairs of random rows with different labels, the last row of one label and the first of the other."""
     rows = random_rows(program, 4 * pairs, SEED + 1).values
-    labels = program.classify(rows)
-    assert labels is not None
+    labels = _labels(program, rows)
     one, other = rows[: 2 * pairs], rows[2 * pairs :]
     differ = labels[: 2 * pairs] != labels[2 * pairs :]
     one, other = one[differ][:pairs], other[differ][:pairs]
     if len(one) == 0:
         return
-    start = program.classify(one)
+    start = _labels(program, one)
     for _ in range(64):
         with np.errstate(over="ignore", invalid="ignore"):
             middle = (one / 2 + other / 2).astype(np.float32)
-        same = (program.classify(middle) == start)[:, None]
+        same = np.equal(_labels(program, middle), start)[:, None]
         one, other = np.where(same, middle, one), np.where(same, other, middle)
     for before, after in zip(one, other, strict=True):
         yield "before a decision", before
         yield "after a decision", after
+
+
+def _labels(program: Program, rows: Floats) -> NDArray[np.int32]:
+    labels = program.classify(rows)
+    assert labels is not None
+    return labels
 
 
 def text_array(texts: list[str]) -> Array:

@@ -25,10 +25,13 @@ ELEMENT_TYPES: dict[Element, str] = {"f32": "float", "i32": "int32_t", "u16": "u
 
 LINE = 100  # characters of a line of table values
 
-KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main".split()
-)
+# fmt: off
+KEYWORDS = frozenset((
+    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float",
+    "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof",
+    "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "main",
+))
+# fmt: on
 
 
 def c_type(data: Array) -> str:

@@ -55,7 +55,9 @@ def struct_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(struct.name for struct in STRUCTS))
 
 
-def decode_model(model_type: int, payload: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+def decode_model(
+    model_type: int, payload: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Decoded:
     """The model in a payload. `name` (from --as or the metadata) chooses the struct, else exactly one must fit.
 
     Raises PayloadError when none fits, UnsupportedError for a model type without a layout.

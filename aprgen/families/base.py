@@ -5,7 +5,7 @@ Knows the nouns; knows no particular family, no files and no C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,13 +73,15 @@ class Model(Protocol):
         """The same computation as a Program."""
         ...
 
-    @property
-    def bound_ulp(self) -> float | None:
-        """Promise: |Program.run() - predict()| in units of the last place; 0 is equality, None says: not bounded."""
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """Promise: |Program.run() - predict()| is at most this for these rows, whose scores predict() gave.
+
+        Broadcasts to [rows, n_outputs]; 0 promises equality, infinity nothing. Above 0 only where exp, log or pow are.
+        """
         ...
 
 
-Fields = Mapping[str, object]
+Fields = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,15 @@ class Struct:
     model_types: tuple[int, ...]  # ids of the header under which it is found
     codec: Codec[dict[str, object]]
     build: Callable[[Fields], Model]
+
+
+EQUAL = np.zeros((1, 1))  # the tolerance of families without exp, log or pow
+
+
+def in_ulps(n: float, scores: Floats) -> Array:
+    """n units in the last place of the largest score of each row; [rows, 1]."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(n * np.spacing(np.abs(scores).max(axis=1, keepdims=True)))
 
 
 def unfitted(name: str) -> UnsupportedError:

@@ -14,6 +14,7 @@ from aprgen.container.bincode import F32, F32S, MATRIX, U64, U64S, Option, Recor
 from aprgen.errors import UnsupportedError
 from aprgen.families import exact
 from aprgen.families.base import (
+    EQUAL,
     MAX_OUTPUTS,
     Fact,
     Fields,
@@ -21,6 +22,7 @@ from aprgen.families.base import (
     Labels,
     Struct,
     bad_parameter,
+    in_ulps,
     require_finite,
     require_rows,
     unfitted,
@@ -98,7 +100,6 @@ class ForestClassifier:
     hyperparameters: tuple[Fact, ...]
     struct = "RandomForestClassifier"
     family = "random forest classifier"
-    bound_ulp = 0.0
     wider_rows = True
 
     @property
@@ -137,9 +138,12 @@ class ForestClassifier:
         _, votes = self.votes(rows)
         return np.asarray(votes[:, : self.n_scores].astype(np.float32) / np.float32(len(self.trees)), np.float32)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> Labels:
         labels, votes = self.votes(rows)
-        return labels[np.argmax(votes, axis=1)]
+        return np.asarray(labels[np.argmax(votes, axis=1)], np.int32)
 
     def lower(self) -> Program:
         trees = self.trees
@@ -164,7 +168,6 @@ class ForestRegressor:
     hyperparameters: tuple[Fact, ...]
     struct = "RandomForestRegressor"
     family = "random forest regressor"
-    bound_ulp = 0.0
     wider_rows = True
 
     @property
@@ -191,6 +194,9 @@ class ForestRegressor:
         total = exact.running_sum(np.stack([tree.leaf_value[tree.walk(rows)] for tree in self.trees], axis=1))
         return np.asarray(total / np.float32(len(self.trees)), np.float32).reshape(-1, 1)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> None:
         return None
 
@@ -212,7 +218,6 @@ class GradientBoosting:
     hyperparameters: tuple[Fact, ...]
     struct = "GradientBoostingClassifier"
     family = "gradient boosting classifier"
-    bound_ulp = 4.0  # p0 = 1 - p1 cancels: measured in ulp of the larger of the two
     wider_rows = True
 
     @property
@@ -250,6 +255,10 @@ class GradientBoosting:
         p = exact.sigmoid(raw)
         return np.stack([np.float32(1) - p, p], axis=1)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """p1 within 3 ulp; p0 = 1 - p1 inherits its absolute error: both in ulp of the larger."""
+        return in_ulps(4.0, scores)
+
     def classify(self, rows: Array) -> Labels:
         return (self.predict(rows)[:, 1] >= np.float32(0.5)).astype(np.int32)
 
@@ -265,7 +274,7 @@ class GradientBoosting:
 
 @dataclass(frozen=True, eq=False)
 class IsolationForest:
-    """score = -2^(-(mean path length) / c_norm); -1 (anomaly) below the threshold, else 1. Splits go left when x < t."""
+    """score = -2^(-(mean path length) / c_norm); -1 (anomaly) below the threshold, else 1. Left when x < t."""
 
     roots: tuple[Tree | None, ...]
     n_estimators: int
@@ -274,7 +283,6 @@ class IsolationForest:
     hyperparameters: tuple[Fact, ...]
     struct = "IsolationForest"
     family = "isolation forest"
-    bound_ulp = 2.0
     wider_rows = True
 
     @property
@@ -320,6 +328,9 @@ class IsolationForest:
             total = total + length[tree.walk(rows, strict=True)]
         average = total / np.float32(self.n_estimators)
         return (-exact.power_of_two(np.negative(average) / np.float32(self.c_norm))).reshape(-1, 1)
+
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return in_ulps(2.0, scores)
 
     def classify(self, rows: Array) -> Labels:
         assert self.threshold is not None

@@ -1,4 +1,4 @@
-"""Gaussian models: naive Bayes and the Gaussian mixture. Know their layouts and densities; know nothing of files or C."""
+"""Gaussian models: naive Bayes and the Gaussian mixture. Know layouts and densities; know nothing of files or C."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from aprgen.families.base import (
     Labels,
     Struct,
     bad_parameter,
+    in_ulps,
     require_finite,
     require_rows,
     unfitted,
@@ -44,7 +45,6 @@ class NaiveBayes:
     struct = "GaussianNB"
     family = "Gaussian naive Bayes"
     wider_rows = False
-    bound_ulp = None  # exp of a difference of large log densities: an absolute bound, stated in tests
 
     @property
     def n_features(self) -> int:
@@ -94,6 +94,10 @@ class NaiveBayes:
                 columns.append(total)
         return exact.softmax(np.stack(columns, axis=1))
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """The log densities are equal; exp and the sum of n terms add an ulp each."""
+        return in_ulps(4.0 + scores.shape[1], scores)
+
     def classify(self, rows: Array) -> Labels:
         assert self.classes is not None
         p = self.predict(rows)
@@ -125,7 +129,6 @@ class Mixture:
     struct = "GaussianMixture"
     family = "Gaussian mixture"
     wider_rows = False
-    bound_ulp = None  # densities divide sums of exponentials: an absolute bound, stated in tests
 
     @property
     def n_features(self) -> int:
@@ -178,6 +181,10 @@ class Mixture:
             total = exact.running_sum(w)[:, None]
             uniform = np.float32(1) / np.float32(self.n_components)
             return np.where(total > np.float32(SMALLEST_TOTAL), w / total, uniform).astype(np.float32)
+
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """The exponents are equal; exp, two products, the sum of n terms and the quotient add an ulp each."""
+        return in_ulps(6.0 + scores.shape[1], scores)
 
     def classify(self, rows: Array) -> Labels:
         p = self.predict(rows)

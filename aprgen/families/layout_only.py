@@ -47,7 +47,6 @@ class LayoutOnly:
     fields: Mapping[str, object]
     n_features = 0
     wider_rows = False
-    bound_ulp = None
 
     def facts(self) -> tuple[Fact, ...]:
         return tuple(_fact(name, value) for name, value in self.fields.items())
@@ -56,6 +55,9 @@ class LayoutOnly:
         raise layout_only(self.struct, self.why)
 
     def predict(self, rows: Array) -> Array:
+        raise layout_only(self.struct, self.why)
+
+    def tolerance(self, rows: Array, scores: Array) -> Array:
         raise layout_only(self.struct, self.why)
 
     def classify(self, rows: Array) -> None:
@@ -75,7 +77,9 @@ def _fact(name: str, value: object) -> Fact:
     return Fact(name, cast("int | float | bool | None", value))
 
 
-def _struct(name: str, ids: tuple[int, ...], family: str, why: str, fields: tuple[tuple[str, Codec[object]], ...]) -> Struct:
+def _struct(
+    name: str, ids: tuple[int, ...], family: str, why: str, fields: tuple[tuple[str, Codec[object]], ...]
+) -> Struct:
     def build(values: Fields) -> LayoutOnly:
         return LayoutOnly(name, family, why, values)
 

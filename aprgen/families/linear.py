@@ -12,11 +12,13 @@ import numpy as np
 
 from aprgen.container.bincode import BOOL, F32, F32S, U64, Enum, Option, Record
 from aprgen.families.base import (
+    EQUAL,
     Fact,
     Fields,
     Floats,
     Labels,
     Struct,
+    in_ulps,
     require_finite,
     require_rows,
     unfitted,
@@ -50,10 +52,9 @@ class Linear:
     def n_features(self) -> int:
         return 0 if self.coefficients is None else len(self.coefficients)
 
-    @property
-    def bound_ulp(self) -> float | None:
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
         """Only the logistic link uses exp: 1 / (1 + e) with an e that is at most 1 ulp off is within 3 ulp."""
-        return 3.0 if self.link == "logistic" else 0.0
+        return in_ulps(3.0, scores) if self.link == "logistic" else EQUAL
 
     @property
     def wider_rows(self) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from aprgen.container.bincode import BOOL, F32, MATRIX, U64, U64S, Enum, Option, Record
 from aprgen.families import exact
 from aprgen.families.base import (
+    EQUAL,
     MAX_OUTPUTS,
     Fact,
     Fields,
@@ -29,6 +30,8 @@ from aprgen.ops.distance import Metric, Neighbours, SquaredDistance
 from aprgen.ops.normalise import Normalise
 from aprgen.program import Array, Builder, Program, Table, row_type
 
+EPSILON = float(np.finfo(np.float32).eps)
+
 
 @dataclass(frozen=True, eq=False)
 class KMeans:
@@ -40,7 +43,6 @@ class KMeans:
     n_iter: int
     struct = "KMeans"
     family = "k-means"
-    bound_ulp = 0.0
     wider_rows = False
 
     @property
@@ -72,9 +74,12 @@ class KMeans:
             columns = [exact.running_sum(np.square(rows - centre)) for centre in self.centroids[: self.n_clusters]]
         return np.stack(columns, axis=1)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> Labels:
         distance = self.predict(rows)
-        return np.argmin(np.where(np.isnan(distance), np.inf, distance), axis=1).astype(np.int32)
+        return np.asarray(np.argmin(np.where(np.isnan(distance), np.inf, distance), axis=1), np.int32)
 
     def lower(self) -> Program:
         assert self.centroids is not None
@@ -85,7 +90,7 @@ class KMeans:
 
 @dataclass(frozen=True, eq=False)
 class KNearest:
-    """Votes of the k nearest training rows, equal distances in training order; a tied vote goes to the smallest label."""
+    """Votes of the k nearest training rows, equal distances in training order; ties go to the smallest label."""
 
     k: int
     metric: Metric
@@ -104,11 +109,6 @@ class KNearest:
     @property
     def n_classes(self) -> int:
         return 0 if self.labels is None else int(self.labels.max(initial=0)) + 1
-
-    @property
-    def bound_ulp(self) -> float | None:
-        """Votes are exact except for Minkowski: there pow may order near-equal distances differently."""
-        return None if self.metric == "minkowski" else 0.0
 
     def facts(self) -> tuple[Fact, ...]:
         metric = self.metric if self.metric != "minkowski" else f"minkowski, p = {self.power:g}"
@@ -149,8 +149,10 @@ class KNearest:
                 elif self.metric == "manhattan":
                     columns.append(exact.running_sum(np.abs(d)))
                 else:
-                    powers = exact.power(np.abs(d), np.float32(self.power))
-                    columns.append(exact.power(exact.running_sum(powers), float(np.float32(1) / np.float32(self.power))))
+                    powers = exact.power(np.abs(d), float(np.float32(self.power)))
+                    columns.append(
+                        exact.power(exact.running_sum(powers), float(np.float32(1) / np.float32(self.power)))
+                    )
         return np.stack(columns, axis=1).astype(np.float32, copy=False)
 
     def votes(self, rows: Array) -> Floats:
@@ -163,9 +165,7 @@ class KNearest:
             inverse = np.where(nearest < np.float32(1e-10), np.float32(1), np.float32(1) / nearest)
         weight = (inverse if self.weighted else np.ones_like(nearest)).astype(np.float32)
         chosen = self.labels[order]
-        columns = [
-            exact.running_sum(np.where(chosen == c, weight, np.float32(0))) for c in range(self.n_classes)
-        ]
+        columns = [exact.running_sum(np.where(chosen == c, weight, np.float32(0))) for c in range(self.n_classes)]
         votes = np.stack(columns, axis=1)
         votes[np.isnan(distance).any(axis=1)] = np.nan
         return votes
@@ -174,6 +174,18 @@ class KNearest:
         votes = self.votes(rows)
         with np.errstate(all="ignore"):
             return np.asarray(votes / exact.running_sum(votes)[:, None], np.float32)
+
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """Exact but for Minkowski, where pow is a few ulp off: then weights differ by that, and nothing is promised
+        where two distances are so near that their order, and so the choice of neighbours, may differ."""
+        if self.metric != "minkowski":
+            return EQUAL
+        ordered = np.sort(self.distances(rows), axis=1)[:, : self.k + 1]
+        with np.errstate(invalid="ignore"):
+            gaps = np.diff(ordered, axis=1) / np.maximum(ordered[:, 1:], np.float32(1e-30))
+        deciding = gaps if self.weighted else gaps[:, self.k - 1 :]
+        near_tie = (deciding < 32 * self.n_features * EPSILON).any(axis=1, keepdims=True)
+        return np.where(near_tie, np.inf, 64 * self.n_features * EPSILON if self.weighted else 0.0)
 
     def classify(self, rows: Array) -> Labels:
         votes = self.votes(rows)
@@ -185,7 +197,13 @@ class KNearest:
         builder = Builder(row_type(self.n_features))
         classes = self.labels.astype(np.min_scalar_type(self.n_classes - 1))
         nearest = Neighbours(
-            self.metric, self.power, self.weighted, self.k, Table(self.points, np.float32), Table(classes), self.n_classes
+            self.metric,
+            self.power,
+            self.weighted,
+            self.k,
+            Table(self.points, np.float32),
+            Table(classes),
+            self.n_classes,
         )
         votes = builder.add(nearest, 0)
         scores = builder.add(Normalise(self.n_classes, None), votes)

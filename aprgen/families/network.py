@@ -13,7 +13,16 @@ import numpy as np
 
 from aprgen.errors import UnsupportedError
 from aprgen.families import exact
-from aprgen.families.base import MAX_OUTPUTS, Fact, Floats, Labels, bad_parameter, require_finite, require_rows, unfitted
+from aprgen.families.base import (
+    MAX_OUTPUTS,
+    Fact,
+    Floats,
+    Labels,
+    bad_parameter,
+    require_finite,
+    require_rows,
+    unfitted,
+)
 from aprgen.ops.decide import Argmax
 from aprgen.ops.dense import Dense
 from aprgen.ops.elementwise import Map, Stage, Verb
@@ -43,11 +52,24 @@ FORMULAS: Mapping[str, Callable[[Floats], Floats]] = {
 }
 
 
+EPSILON = float(np.finfo(np.float32).eps)
+OWN_ULPS = {"identity": 0, "relu": 0, "leaky_relu": 0, "sigmoid": 4, "tanh": 4, "gelu": 8, "softmax": 6}
+SLOPES = {"identity": 1.0, "relu": 1.0, "sigmoid": 0.25, "tanh": 1.0, "gelu": 1.13}  # largest |derivative|
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     weight: Floats  # [outputs, inputs]
     bias: Floats | None  # [outputs]
     activation: str
+
+
+def weighted_sums(layer: Layer, x: Floats) -> Floats:
+    """W x + b: products added from left to right, the bias last; without a bias from +0.0."""
+    total = x[:, 0:1] * layer.weight[:, 0] + np.float32(0 if layer.bias is None else -0.0)
+    for col in range(1, layer.weight.shape[1]):
+        total = total + x[:, col : col + 1] * layer.weight[:, col]
+    return np.asarray(total if layer.bias is None else total + layer.bias, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +85,6 @@ class Network:
     @property
     def n_features(self) -> int:
         return int(self.layers[0].weight.shape[1]) if self.layers else 0
-
-    @property
-    def bound_ulp(self) -> float | None:
-        """Exact without exp or tanh; with them errors pass through the following layers, so no bound in ulp."""
-        return 0.0 if all(layer.activation in ("identity", "relu", "leaky_relu") for layer in self.layers) else None
 
     def facts(self) -> tuple[Fact, ...]:
         widths = (self.n_features, *(len(layer.weight) for layer in self.layers))
@@ -107,15 +124,38 @@ class Network:
         x: Floats = rows
         with np.errstate(all="ignore"):
             for layer in self.layers:
-                total = x[:, 0:1] * layer.weight[:, 0] + np.float32(0 if layer.bias is None else -0.0)
-                for col in range(1, layer.weight.shape[1]):
-                    total = total + x[:, col : col + 1] * layer.weight[:, col]
-                x = total if layer.bias is None else total + layer.bias
-                if layer.activation == "leaky_relu":
-                    x = np.where(x > 0, x, x * np.float32(self.slope))
-                else:
-                    x = FORMULAS[layer.activation](x)
+                x = self._activated(layer, weighted_sums(layer, x))
         return x
+
+    def _activated(self, layer: Layer, z: Floats) -> Floats:
+        if layer.activation == "leaky_relu":
+            return np.where(z > 0, z, z * np.float32(self.slope))
+        return FORMULAS[layer.activation](z)
+
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """Each exp or tanh adds a few ulp; the layers behind multiply errors by at most their weights' row sums.
+
+        First-order error analysis, layer by layer, in float64 (Higham, Accuracy and Stability, section 3.1).
+        """
+        x: Floats = rows
+        error = np.zeros(rows.shape)
+        with np.errstate(all="ignore"):
+            for layer in self.layers:
+                z = weighted_sums(layer, x)
+                size = np.abs(layer.weight).astype(np.float64)
+                moved = error @ size.T
+                rounding = 2 * (layer.weight.shape[1] + 1) * EPSILON * (np.abs(x) @ size.T + np.abs(z))
+                z_error = np.where(error.max(axis=1, keepdims=True) > 0, moved + rounding, 0.0)
+                x = self._activated(layer, z)
+                own = OWN_ULPS[layer.activation] * np.spacing(np.abs(x))
+                if layer.activation == "softmax":
+                    spread = np.expm1(2 * z_error.max(axis=1, keepdims=True))
+                    error = x * spread + own + len(layer.weight) * np.spacing(x.max(axis=1, keepdims=True))
+                else:
+                    error = SLOPES.get(layer.activation, max(1.0, abs(self.slope))) * z_error + own
+                if layer.activation == "gelu":
+                    error = error + 4 * EPSILON * np.abs(z)
+        return error
 
     def classify(self, rows: Array) -> Labels | None:
         if not self.classifies:

@@ -8,7 +8,17 @@ from typing import cast
 import numpy as np
 
 from aprgen.container.bincode import BOOL, F32, F32S, MATRIX, U64, Option, Record
-from aprgen.families.base import Fact, Fields, Floats, Struct, bad_parameter, require_finite, require_rows, unfitted
+from aprgen.families.base import (
+    EQUAL,
+    Fact,
+    Fields,
+    Floats,
+    Struct,
+    bad_parameter,
+    require_finite,
+    require_rows,
+    unfitted,
+)
 from aprgen.families.exact import running_sum
 from aprgen.ops.dense import Dense
 from aprgen.ops.elementwise import Map, Stage, vary
@@ -27,7 +37,6 @@ class Scaler:
     centring: bool
     scaling: bool
     family = "standard or robust scaler"
-    bound_ulp = 0.0
     wider_rows = False
 
     @property
@@ -59,6 +68,9 @@ class Scaler:
             v = np.where(self.scale > TINY_SCALE, v / self.scale, v)
         return np.asarray(v, np.float32)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> None:
         return None
 
@@ -82,7 +94,6 @@ class MinMaxScaler:
     high: float
     struct = "MinMaxScaler"
     family = "min-max scaler"
-    bound_ulp = 0.0
     wider_rows = False
 
     @property
@@ -119,6 +130,9 @@ class MinMaxScaler:
             scaled = (rows - self.data_min) / self._span * (high - low) + low
         return np.asarray(np.where(np.abs(self._span) > TINY_SCALE, scaled, low), np.float32)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> None:
         return None
 
@@ -148,7 +162,6 @@ class Pca:
     explained: Floats | None
     struct = "PCA"
     family = "principal component analysis"
-    bound_ulp = 0.0
     wider_rows = False
 
     @property
@@ -183,6 +196,9 @@ class Pca:
             columns = [running_sum(centred * self.components[j]) for j in range(self.n_components)]
         return np.stack(columns, axis=1)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> None:
         return None
 
@@ -196,9 +212,7 @@ class Pca:
 
 
 def _scaler(struct: str, centre: str, scale: str, centring: str, scaling: str) -> Struct:
-    codec = Record(
-        struct, ((centre, Option(F32S)), (scale, Option(F32S)), (centring, BOOL), (scaling, BOOL))
-    )
+    codec = Record(struct, ((centre, Option(F32S)), (scale, Option(F32S)), (centring, BOOL), (scaling, BOOL)))
 
     def build(fields: Fields) -> Scaler:
         return Scaler(

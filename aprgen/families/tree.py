@@ -1,4 +1,4 @@
-"""Decision trees, classifier and regressor. Know their layouts and what they predict; forests and boosting build on them.
+"""Decision trees, classifier and regressor: layouts and what they predict. Forests and boosting build on them.
 
 Knows nothing of files or C.
 """
@@ -12,7 +12,18 @@ from typing import cast
 import numpy as np
 
 from aprgen.container.bincode import U64, Option, Record
-from aprgen.families.base import Fact, Fields, Floats, Labels, Struct, bad_parameter, require_finite, require_rows, unfitted
+from aprgen.families.base import (
+    EQUAL,
+    Fact,
+    Fields,
+    Floats,
+    Labels,
+    Struct,
+    bad_parameter,
+    require_finite,
+    require_rows,
+    unfitted,
+)
 from aprgen.ops.decide import Lookup
 from aprgen.ops.trees import Nodes, TreeLeaf
 from aprgen.program import Array, Builder, Program, Table, row_type
@@ -94,7 +105,6 @@ class DecisionTree:
     classifies: bool
     stated_features: int | None
     hyperparameters: tuple[Fact, ...]
-    bound_ulp = 0.0
     wider_rows = True
 
     @property
@@ -120,7 +130,11 @@ class DecisionTree:
             Fact("features", self.n_features),
             *tree_facts([self.tree]),
             *([Fact("classes", tuple(int(c) for c in classes))] if self.classifies else []),
-            *([Fact("splits per feature", split_counts([self.tree], self.n_features))] if self.n_features <= 4096 else []),
+            *(
+                [Fact("splits per feature", split_counts([self.tree], self.n_features))]
+                if self.n_features <= 4096
+                else []
+            ),
             *self.hyperparameters,
         )
 
@@ -138,6 +152,9 @@ class DecisionTree:
         answer = self.tree.leaf_label[node] if self.classifies else self.tree.leaf_value[node]
         return np.asarray(answer, np.float32).reshape(-1, 1)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> Labels | None:
         assert self.tree is not None
         return self.tree.leaf_label[self.tree.walk(rows)].astype(np.int32) if self.classifies else None
@@ -146,7 +163,9 @@ class DecisionTree:
         assert self.tree is not None
         builder = Builder(row_type(self.n_features))
         answers = self.tree.leaf_label if self.classifies else self.tree.leaf_value.view(np.int32)
-        distinct, position = np.unique(np.where(self.tree.is_leaf, answers, answers[self.tree.is_leaf][0]), return_inverse=True)
+        distinct, position = np.unique(
+            np.where(self.tree.is_leaf, answers, answers[self.tree.is_leaf][0]), return_inverse=True
+        )
         leaf = builder.add(TreeLeaf(merge_trees([self.tree], [position]), self.n_features, "f32"), 0)
         values = distinct.astype(np.float32) if self.classifies else distinct.astype(np.int32).view(np.float32)
         scores = builder.add(Lookup("i32", 1, 1, Table(values)), leaf)

@@ -30,7 +30,7 @@ def prefers_keys(op: TreeOp, cost: Cost) -> bool:
 
 
 def choose_strategies(program: Program, cost: Cost) -> Program:
-    """Trees that read the input compare integer keys where that is cheaper; keys are made once for all their readers."""
+    """Trees that read the input compare integer keys where that is cheaper; keys are made once per row."""
     steps: list[Step] = []
     moved = {0: 0}  # old value id to new value id
     for index, step in enumerate(program.steps):
