@@ -113,7 +113,7 @@ def _halves(pairs: NDArray[np.uint8]) -> F32:
 
 
 def _nibbles(body: NDArray[np.uint8]) -> F32:
-    return np.stack([body & 15, body >> 4], axis=2).reshape(len(body), -1).astype(np.float32) - np.float32(8.0)
+    return np.stack([body & 15, body >> 4], axis=2).reshape(-1, BLOCK).astype(np.float32) - np.float32(8.0)
 
 
 def _multiply(q: F32, scale: F32) -> F32:
