@@ -1,0 +1,84 @@
+"""From an Artifact to something that runs: compiles it, measures what it takes, and runs rows on the target's runner.
+
+Knows how the pieces below fit together; knows nothing of families or of any one target.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aprgen.core import Artifact
+from aprgen.footprint import Footprint, check_budget, measure
+from aprgen.image import Image, Kind, ModelFacts, build_image
+from aprgen.ops.suggest import Suggest
+from aprgen.runners.choose import runner_for
+from aprgen.runners.execution import RUN_SECONDS, Execution, Records
+from aprgen.runners.shared import SharedImage, load_shared
+from aprgen.toolchain import find_toolchain
+
+KINDS: dict[str, Kind] = {"text": "text", "prefix": "prefix"}
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A linked image and what the model in it takes. The folder lives as long as this object, unless it was given."""
+
+    artifact: Artifact
+    image: Image
+    footprint: Footprint
+    tools: str
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    def run(self, records: Records, *, count: bool = True, seconds: float = RUN_SECONDS) -> Execution:
+        """Execute all records on the target's runner; afterwards the stack is checked against the target's RAM."""
+        runner = runner_for(self.artifact.target, self.tools)
+        execution = runner.run(self.image, records, count=count, seconds=seconds)
+        stack = max(execution.stack_bytes.values(), default=0)
+        check_budget(self.footprint, self.artifact.target, stack_bytes=stack)
+        return execution
+
+
+def model_facts(artifact: Artifact) -> ModelFacts:
+    """What the harness must know of the model."""
+    program = artifact.program
+    kind = KINDS.get(program.source.element, "row")
+    text_bytes = 1024
+    if kind == "prefix":
+        op = program.steps[program.scores - 1].op
+        assert isinstance(op, Suggest)
+        text_bytes = op.longest_bytes * program.n_outputs
+    return ModelFacts(
+        artifact.name,
+        kind,
+        program.n_features,
+        program.n_outputs,
+        program.label is not None,
+        n_suggestions=program.n_outputs,
+        text_bytes=text_bytes,
+    )
+
+
+def build_artifact(artifact: Artifact, *, tools: str = "auto", work: Path | None = None) -> Built:
+    """Compile and link for the artifact's target, in `work` or in a folder of its own.
+
+    tools: "auto", "system" or "pypi". Raises ToolchainError without a compiler, BudgetError when it does not fit.
+    """
+    toolchain = find_toolchain(artifact.target, tools)
+    own = None if work is not None else tempfile.TemporaryDirectory(prefix="aprgen-")
+    folder = work if work is not None else Path(own.name if own is not None else "")
+    facts = model_facts(artifact)
+    image = build_image(artifact.target, toolchain, artifact.texts, facts, folder)
+    footprint = measure(image)
+    check_budget(footprint, artifact.target)
+    return Built(artifact, image, footprint, tools, own)
+
+
+def load_into_process(artifact: Artifact, *, tools: str = "auto", work: Path | None = None) -> SharedImage:
+    """The model as a shared library in this process, for targets that are this machine."""
+    toolchain = find_toolchain(artifact.target, tools)
+    if work is not None:
+        return load_shared(artifact.target, toolchain, artifact.texts, model_facts(artifact), work)
+    with tempfile.TemporaryDirectory(prefix="aprgen-") as folder:  # once loaded, the file is not needed
+        return load_shared(artifact.target, toolchain, artifact.texts, model_facts(artifact), Path(folder))
