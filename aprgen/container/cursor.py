@@ -103,14 +103,17 @@ class Cursor:
         return count
 
     def items(self, min_item_bytes: int) -> int:
-        """A count of items that become Python objects; all of them together are limited, as objects cost memory."""
+        """A count of items that become Python objects; all of them together are limited, as objects cost memory.
+
+        An item counts once, and once more for every 8 bytes of its smallest form: more bytes, more objects inside.
+        """
         start = self.position
         count = self.count(min_item_bytes)
-        self._items_left -= count
+        self._items_left -= count * (1 + min_item_bytes // 8)
         if self._items_left < 0:
             raise self.error(
                 "payload.items",
-                f"more than {self.limits.payload_items} items in one payload",
+                f"{count} more items take the payload over its limit of {self.limits.payload_items}",
                 at=start,
                 hint="raise Limits.payload_items if you trust the file",
             )

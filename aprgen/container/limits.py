@@ -22,7 +22,7 @@ class Limits:
     metadata_bytes: int = 16 * MIB
     metadata_items: int = 250_000  # values in the MessagePack area, about 100 bytes each in Python
     metadata_depth: int = 64  # aprender allows about 1000; nobody nests free JSON that deep
-    payload_items: int = 250_000  # records, strings and lists; plain number arrays count once each
+    payload_items: int = 300_000  # records, strings, lists, arrays, weighed by Cursor.items: 100 MB and 1 s at worst
     tree_depth: int = 512  # checked by the tree decoders
     tree_nodes: int = 1_000_000  # in all trees of a file
     json_bytes: int = 4 * MIB  # metadata of an APR v2 file
