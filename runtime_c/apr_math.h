@@ -7,7 +7,15 @@
  *
  * Qn means an integer that stands for itself / 2^n. The error is |result - exact| in units of the spacing of floats
  * at the exact value (ulp), so a correctly rounded function has 0.500. The bounds are checked over all 2^32 floats
- * by accuracy/measure.c; bounds are given here in thousandths, the worst input found beside each function. */
+ * by accuracy/measure.c; bounds are given here in thousandths, the worst input found beside each function.
+ *
+ * Instructions per call, the most seen over a dozen ordinary inputs (gcc 12.2 -O2, call and libgcc included):
+ *
+ *                expf  exp2f  logf  tanhf  powf  sigmoidf  geluf  sqrtf
+ *   Cortex-M4F     81     78   116    153   209        84    167      2   (armvfp/apr_sqrt.h)
+ *   Cortex-M3      80     76   114    151   202       280    469    287
+ *   Cortex-M0+    450    402   571    966  1004       917   1836    325
+ */
 #ifndef APR_MATH_H
 #define APR_MATH_H
 
@@ -16,7 +24,7 @@
 #define APR_EXPF_MAX_MILLIULP 510
 #define APR_EXP2F_MAX_MILLIULP 510
 #define APR_LOGF_MAX_MILLIULP 510
-#define APR_POWF_MAX_MILLIULP 575
+#define APR_POWF_MAX_MILLIULP 600
 #define APR_TANHF_MAX_MILLIULP 530
 #define APR_SIGMOIDF_MAX_MILLIULP 2550
 #define APR_GELUF_MAX_MILLIULP 2000
@@ -139,7 +147,8 @@ static inline int32_t apr_math_exponent(uint32_t bits)
     return (e != 0) ? e : 1;
 }
 
-/* e^x. log2(e) has 40 bits, so that x * log2(e) is good to 2^-33 at the ends of the range. */
+/* e^x. log2(e) has 40 bits, so that x * log2(e) is good to 2^-33 at the ends of the range.
+ * Worst of all floats: 0.50840 ulp at 0x409B3443 (4.8501); 99.962 % correctly rounded. */
 static inline float apr_expf(float x)
 {
     const uint32_t bits = apr_math_bits(x);
@@ -150,7 +159,7 @@ static inline float apr_expf(float x)
     return apr_math_float(apr_exp2_bits(p, apr_math_exponent(bits) - 127, bits >> 31));
 }
 
-/* 2^x. */
+/* 2^x. Worst of all floats: 0.50812 ulp at 0xB9CE5B10 (-0.00039359); 99.966 % correctly rounded. */
 static inline float apr_exp2f(float x)
 {
     const uint32_t bits = apr_math_bits(x);
@@ -221,7 +230,8 @@ static inline uint32_t apr_math_pack(uint32_t g, int32_t k)
     return ((uint32_t)(k + 126) << 23) + (((g >> 7) + 1U) >> 1);
 }
 
-/* ln x; -infinity at either zero, NaN below. */
+/* ln x; -infinity at either zero, NaN below.
+ * Worst of all floats: 0.50469 ulp at 0x2F697D53 (2.1236e-10); 99.863 % correctly rounded. */
 static inline float apr_logf(float x)
 {
     const uint32_t bits = apr_math_bits(x);
@@ -288,7 +298,9 @@ static inline uint32_t apr_pow_special(uint32_t x, uint32_t y, uint32_t sign)
 }
 
 /* x^y with every special case of C. log2 x has a relative error below 2^-34; times y it is below 2^-26 where the
- * result overflows, which is the 0.05 ulp over a correctly rounded result. */
+ * result overflows: at most 0.1 ulp more than a correctly rounded result.
+ * Worst of 2^28 pairs (grid in accuracy/measure.c): 0.57082 ulp at 0x3F87B3D2, 0x44A3194B (1.0602, 1304.8);
+ * 99.802 % correctly rounded. */
 static inline float apr_powf(float x, float y)
 {
     const uint32_t bx = apr_math_bits(x);
@@ -321,7 +333,8 @@ static inline uint32_t apr_reciprocal_q31(uint32_t d)
 
 /* tanh x = (2^u - 1) / (2^u + 1), u = 2 |x| log2 e = k + f. Both are divided by 2^k: with h = 2^-k and
  * E = 2^f - 1 that is (E + 1 - h) / (E + 1 + h), in Q48, and for k = 0 the numerator is E, where nothing cancels.
- * Below 2^-12 x itself is the nearest float (x^3 / 3 is less than half an ulp); from 16 the result is 1. */
+ * Below 2^-12 x itself is the nearest float (x^3 / 3 is less than half an ulp); from 16 the result is 1.
+ * Worst of all floats: 0.52445 ulp at 0x3AE64392 (0.0017568); 99.969 % correctly rounded. */
 static inline float apr_tanhf(float x)
 {
     const uint32_t bits = apr_math_bits(x);
@@ -352,14 +365,16 @@ static inline float apr_tanhf(float x)
 }
 
 /* 1 / (1 + e^-x), three roundings, the same form for both signs.
- * Below -88.72 e^-x overflows and the result is 0 where the exact value is less than 2^-127. */
+ * Below -88.72 e^-x overflows and the result is 0 where the exact value is less than 2^-127; of all other floats
+ * the worst is 2.48074 ulp at 0xC18515EC (-16.636); 94.820 % correctly rounded. The form, not apr_expf, costs this. */
 static inline float apr_sigmoidf(float x)
 {
     return 1.0F / (1.0F + apr_expf(-x));
 }
 
 /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), one rounding per operation in this order.
- * The error is counted in ulp of x: for negative x the sum 1 + tanh cancels, in the definition as here. */
+ * The error is counted in ulp of x: for negative x the sum 1 + tanh cancels, in the definition as here.
+ * Worst of all floats: 1.73545 ulp at 0x3F7FF76E (0.99987). */
 static inline float apr_geluf(float x)
 {
     const float cube = (x * x) * x;

@@ -11,7 +11,7 @@ typedef union apr_sqrt_word {
     uint32_t u;
 } apr_sqrt_word;
 
-/* sqrt x: -0 for -0, NaN for x < 0. Wrong for 0 of the 2^32 floats (accuracy/measure.c). */
+/* sqrt x: -0 for -0, NaN for x < 0. Correctly rounded for all 2^32 floats (accuracy/measure.c). */
 static inline float apr_sqrtf(float x)
 {
     apr_sqrt_word w;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import platform
 import re
 import shutil
 import subprocess
@@ -283,77 +282,108 @@ def test_core_functions_are_integer(tmp_path: Path) -> None:
     assert sorted(symbols - {"__aeabi_lmul", "__aeabi_llsl", "__aeabi_llsr", "__aeabi_lasr", "__clzsi2"}) == []
 
 
-SQRT_CHECK = """
-#define apr_sqrtf apr_sqrtf_portable
-#include "{portable}"
-#undef apr_sqrtf
-#undef APR_SQRT_H
-#include "{variant}"
-int differences(void);
-int differences(void)
-{{
-    int n = 0;
-    uint32_t bits = 0U;
-    do {{
-        union {{ uint32_t u; float f; }} x, a, b;
-        x.u = bits;
-        a.f = apr_sqrtf_portable(x.f);
-        b.f = apr_sqrtf(x.f);
-        n += ((a.u != b.u) && !((a.f != a.f) && (b.f != b.f))) ? 1 : 0;
-        bits += 10007U;
-    }} while (bits >= 10007U);
-    return n;
-}}
-"""
-EXIT = {
-    "x86": "int main(void); int main(void) { return differences() != 0; }",
-    "aarch64": "int main(void); int main(void) { return differences() != 0; }",
-    "armvfp": 'void _start(void); void _start(void) { register int r __asm__("r0") = differences() != 0;'
-    ' register int f __asm__("r7") = 1; __asm__ volatile("svc 0" : : "r"(r), "r"(f)); for (;;) {} }',
-    "wasm": '__attribute__((export_name("check"))) int check(void); int check(void) { return differences(); }',
+DIGEST = """
+#include "apr_math.h"
+#include "apr_sqrt.h"
+static uint32_t bits_of(float y) { return (y != y) ? 0x7FC00000U : apr_math_bits(y); }
+static int differs(void)
+{
+    uint32_t digest = 0U;
+    uint32_t weight = 1U;
+    for (uint32_t i = 0U; i < COUNT; ++i) {
+        const float x = apr_math_float(i * STEP);
+        const float y[] = {
+            apr_expf(x), apr_exp2f(x), apr_logf(x), apr_tanhf(x), apr_sigmoidf(x), apr_geluf(x), apr_sqrtf(x),
+            apr_powf(x, 0.4F),
+        };
+        for (uint32_t k = 0U; k < 8U; ++k) {
+            digest += bits_of(y[k]) * weight;
+            weight += 2U;
+        }
+    }
+    return digest != EXPECTED;
 }
+"""
+COUNT = 10_007
+STEP = 429_197  # COUNT steps go once through the 2^32 floats
+HOSTED = "int main(void) { return differs(); }\n"
+BARE_ARM = """
+void _start(void);
+void _start(void)
+{
+    register int status __asm__("r0") = differs();
+    register int exit_call __asm__("r7") = 1;
+    __asm__ volatile("svc 0" : : "r"(status), "r"(exit_call));
+    for (;;) { }
+}
+"""
+WASM = '__attribute__((export_name("check"))) int check(void);\nint check(void) { return differs(); }\n'
 
 
-def sqrt_source(variant: str, tmp_path: Path) -> Path:
-    source = tmp_path / "sqrt.c"
-    paths = {"portable": RUNTIME / "apr_sqrt.h", "variant": RUNTIME / variant / "apr_sqrt.h"}
-    source.write_text(SQRT_CHECK.format(**paths) + EXIT[variant] + "\n", encoding="utf-8")
-    return source
+@pytest.fixture(scope="module")
+def expected_digest() -> int:
+    """The sum over the results of all functions, in the order of DIGEST, each times the next odd number."""
+    x = (np.arange(COUNT, dtype=np.uint64) * STEP).astype(np.uint32).view(np.float32)
+    rows = np.stack([*(twin(x) for twin in TWINS.values()), mathf.powf(x, np.float32(0.4))], axis=1)
+    bits = np.where(np.isnan(rows), np.uint32(0x7FC00000), rows.view(np.uint32)).ravel().astype(np.uint64)
+    weights = np.arange(bits.size, dtype=np.uint64) * 2 + 1
+    return int(np.bitwise_and(bits * weights, 0xFFFFFFFF).sum()) & 0xFFFFFFFF
 
 
-def test_sqrt_of_x86(tmp_path: Path) -> None:
-    """The SSE square root equals the portable one on 429,196 floats."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        pytest.skip("the host is no x86-64")
-    program = tmp_path / "sqrt"
-    run(tool("gcc"), *STRICT, "-O2", sqrt_source("x86", tmp_path), "-o", program)
-    assert subprocess.run([program], check=False).returncode == 0
+LINK_LAST = {"arm-none-eabi-gcc": ("-nostdlib", "-lgcc")}
 
 
-def test_sqrt_of_aarch64(tmp_path: Path) -> None:
-    """The AArch64 square root equals the portable one on 429,196 floats, under QEMU."""
-    program = tmp_path / "sqrt"
-    source = sqrt_source("aarch64", tmp_path)
-    run(tool("aarch64-linux-gnu-gcc"), *STRICT, "-O2", "-static", source, "-o", program)
-    assert subprocess.run([tool("qemu-aarch64"), program], check=False).returncode == 0
+def build_digest(cc: str, options: str, folder_name: str, start: str, digest: int, tmp_path: Path) -> Path:
+    source = tmp_path / "digest.c"
+    facts = f"#define COUNT {COUNT}U\n#define STEP {STEP}U\n#define EXPECTED {digest}U\n"
+    source.write_text(facts + DIGEST + start, encoding="ascii")
+    program = tmp_path / "digest"
+    search = ("-I", RUNTIME / folder_name, "-I", RUNTIME)
+    run(tool(cc), *options.split(), *STRICT, "-O2", *search, source, "-o", program, *LINK_LAST.get(cc, ()))
+    return program
 
 
-def test_sqrt_of_armvfp(tmp_path: Path) -> None:
-    """The VFP square root equals the portable one on 429,196 floats, under QEMU."""
-    program = tmp_path / "sqrt"
-    source = sqrt_source("armvfp", tmp_path)
-    cpu = ("-mcpu=cortex-a7", "-mthumb", "-mfloat-abi=hard", "-mfpu=vfpv4-d16")
-    run(tool("arm-none-eabi-gcc"), *cpu, *STRICT, "-ffreestanding", "-O2", "-nostdlib", source, "-o", program)
-    assert subprocess.run([tool("qemu-arm"), program], check=False).returncode == 0
+def cpu_flags() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text(encoding="utf-8") if info.exists() else ""
 
 
-def test_sqrt_of_wasm(tmp_path: Path) -> None:
-    """The WebAssembly square root equals the portable one on 429,196 floats, under wasmtime."""
+SOFT = "-mthumb -mfloat-abi=soft -ffreestanding"
+
+
+@pytest.mark.parametrize(
+    ("cc", "options", "folder_name", "start", "emulator"),
+    [
+        pytest.param("gcc", "", ".", HOSTED, None, id="host, portable sqrt"),
+        pytest.param("gcc", "-march=x86-64-v3", "x86", HOSTED, None, id="x86 with FMA"),
+        pytest.param("clang-14", "-march=x86-64-v3", "x86", HOSTED, None, id="x86 with FMA, clang"),
+        pytest.param("aarch64-linux-gnu-gcc", "-static", "aarch64", HOSTED, "qemu-aarch64", id="aarch64"),
+        pytest.param(
+            *("arm-none-eabi-gcc", "-mcpu=cortex-a7 -mthumb -mfloat-abi=hard -mfpu=vfpv4-d16 -ffreestanding", "armvfp"),
+            *(BARE_ARM, "qemu-arm"),
+            id="vfp",
+        ),
+        pytest.param("arm-none-eabi-gcc", f"-mcpu=cortex-m0plus {SOFT}", ".", BARE_ARM, "qemu-arm", id="m0plus"),
+        pytest.param("arm-none-eabi-gcc", f"-mcpu=cortex-m3 {SOFT}", ".", BARE_ARM, "qemu-arm", id="m3"),
+    ],
+)
+def test_same_bits_everywhere(
+    cc: str, options: str, folder_name: str, start: str, emulator: str | None, expected_digest: int, tmp_path: Path
+) -> None:
+    """All functions, with the square root of the target, give the bits of the twins on 10,007 floats."""
+    if folder_name == "x86" and " fma " not in cpu_flags():
+        pytest.skip("the host is no x86-64 with AVX2 and FMA")
+    program = build_digest(cc, options, folder_name, start, expected_digest, tmp_path)
+    command = [str(program)] if emulator is None else [tool(emulator), str(program)]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_same_bits_in_wasm(expected_digest: int, tmp_path: Path) -> None:
+    """All functions give the bits of the twins as WebAssembly, under wasmtime."""
     wasmtime = pytest.importorskip("wasmtime")
-    obj = tmp_path / "sqrt.o"
-    source = sqrt_source("wasm", tmp_path)
-    run(tool("clang-14"), "--target=wasm32", *STRICT, "-ffreestanding", "-O2", "-c", source, "-o", obj)
-    run(tool("wasm-ld-14"), "--no-entry", obj, "-o", tmp_path / "sqrt.wasm")
+    options = "--target=wasm32 -ffreestanding -c"
+    obj = build_digest("clang-14", options, "wasm", WASM, expected_digest, tmp_path)
+    run(tool("wasm-ld-14"), "--no-entry", obj, "-o", tmp_path / "digest.wasm")
     store = wasmtime.Store()
-    module = wasmtime.Module.from_file(store.engine, str(tmp_path / "sqrt.wasm"))
+    module = wasmtime.Module.from_file(store.engine, str(tmp_path / "digest.wasm"))
     assert wasmtime.Instance(store, module, []).exports(store)["check"](store) == 0
