@@ -109,15 +109,19 @@ class Cursor:
         """
         start = self.position
         count = self.count(min_item_bytes)
-        self._items_left -= count * (1 + min_item_bytes // 8)
+        self.charge(count * (1 + min_item_bytes // 8), at=start)
+        return count
+
+    def charge(self, cost: int, *, at: int | None = None) -> None:
+        """Count `cost` items against the limit; for a codec whose values cost more than their bytes suggest."""
+        self._items_left -= cost
         if self._items_left < 0:
             raise self.error(
                 "payload.items",
-                f"{count} more items take the payload over its limit of {self.limits.payload_items}",
-                at=start,
+                f"the payload holds more items than the limit of {self.limits.payload_items} allows",
+                at=at,
                 hint="raise Limits.payload_items if you trust the file",
             )
-        return count
 
     def string(self) -> str:
         start = self.position
