@@ -204,7 +204,7 @@ def count_terms(
     columns = {term.encode(): column for term, column in terms.items()}
     column = [columns.get(name, len(vocabulary)) for name in names] or [len(vocabulary)]
     marks = {word.encode() for word in stops}
-    bits = np.packbits([name in marks for name in names], bitorder="little")
+    bits = np.packbits(np.array([name in marks for name in names], bool), bitorder="little")
     return TermCounts(
         size=len(vocabulary),
         low=min(low, high),
