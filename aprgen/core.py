@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from aprgen.families import decode_model, network
 from aprgen.families.base import Model
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.strategy import choose_strategies
-from aprgen.program import Array, Program
+from aprgen.program import Array, Program, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
@@ -31,6 +31,8 @@ NUMERIC_MODES = ("f32",)  # f32-fast, s16 and s8 are refused until they are ther
 
 HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the payload is
 SELFTEST_ROWS = 4
+MAX_FEATURES = 65_536  # wider rows than any sensor or text of a device has
+MAX_TABLE_BYTES = 4 << 20  # constants of one model; the C of more would take seconds and hundreds of megabytes to write
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,18 @@ def load_model(data: bytes, *, struct: str | None = None, limits: Limits = DEFAU
     return Loaded(decoded.model, container, decoded.candidates, digest)
 
 
+def check_model(model: Model) -> None:
+    """Raise PayloadError or UnsupportedError unless code can be made for the model."""
+    model.check()
+    if model.n_features > MAX_FEATURES:
+        raise UnsupportedError(
+            "model.features",
+            f"the model takes {model.n_features} features, aprgen at most {MAX_FEATURES}",
+            where=model.struct,
+            hint="select the features that matter before training",
+        )
+
+
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
     if not spell.is_identifier(options.name):
@@ -119,12 +133,12 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
             where="--numeric",
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
-    loaded.model.check()
+    check_model(loaded.model)
     program = choose_strategies(loaded.model.lower(), target.cost)
-    names = _names(loaded, target, options)
-    texts = emit_model(program, names, target.templates)
     table_bytes = sum(_table_bytes(step.op) for step in program.steps)
     _check_flash(table_bytes, target)
+    names = _names(loaded, target, options)
+    texts = emit_model(program, names, target.templates)
     texts[f"{options.name}_selftest.c"] = _selftest(program, names)
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes)
@@ -151,10 +165,6 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
 
 def _table_bytes(part: object) -> int:
     """Bytes of all tables of an op."""
-    from dataclasses import fields, is_dataclass
-
-    from aprgen.program import Table
-
     if isinstance(part, Table):
         return part.n_bytes
     if isinstance(part, tuple):
@@ -166,6 +176,13 @@ def _table_bytes(part: object) -> int:
 
 def _check_flash(table_bytes: int, target: Target) -> None:
     """Tables alone are a lower bound of the flash; a model that cannot fit is refused before any file is written."""
+    if table_bytes > MAX_TABLE_BYTES:
+        raise UnsupportedError(
+            "model.too_large",
+            f"the model's constants take {table_bytes} bytes, aprgen writes at most {MAX_TABLE_BYTES} as C",
+            where="the payload",
+            hint="train a smaller model",
+        )
     if target.memory is not None and table_bytes > target.memory.flash_bytes:
         raise BudgetError(
             "budget.flash",

@@ -30,6 +30,9 @@ from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.trees import Tree, TreeCodec
 
 
+MAX_SHOWN_FEATURES = 4096  # of a list that a person reads
+
+
 def check_tree(tree: Tree, n_features: int | None, *, where: str) -> None:
     """Features in range and thresholds and values finite."""
     if n_features is not None and tree.max_feature >= n_features:
@@ -50,7 +53,9 @@ def tree_facts(trees: Sequence[Tree]) -> tuple[Fact, ...]:
 
 
 def split_counts(trees: Sequence[Tree], n_features: int) -> tuple[int, ...]:
-    """How many splits read each feature: an importance that follows from the structure alone."""
+    """How many splits read each feature: an importance that follows from the structure alone. Empty for wide rows."""
+    if n_features > MAX_SHOWN_FEATURES:
+        return ()
     counts = np.zeros(n_features, np.int64)
     for tree in trees:
         used = tree.feature[~tree.is_leaf]
@@ -130,11 +135,7 @@ class DecisionTree:
             Fact("features", self.n_features),
             *tree_facts([self.tree]),
             *([Fact("classes", tuple(int(c) for c in classes))] if self.classifies else []),
-            *(
-                [Fact("splits per feature", split_counts([self.tree], self.n_features))]
-                if self.n_features <= 4096
-                else []
-            ),
+            Fact("splits per feature", split_counts([self.tree], self.n_features)),
             *self.hyperparameters,
         )
 
