@@ -97,16 +97,17 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
     bad_image = _image_rows(program, trial, execution, scores, labels)
     if bad_image.any():
         details.append(_image_detail(trial, execution, scores, labels, int(np.argmax(bad_image))))
-    reference, reference_labels = model.predict(trial.inputs), model.classify(trial.inputs)
-    allowed = np.broadcast_to(model.tolerance(trial.inputs, reference), reference.shape)
+    with np.errstate(all="ignore"):
+        reference, reference_labels = model.predict(trial.inputs), model.classify(trial.inputs)
+        allowed = np.broadcast_to(model.tolerance(trial.inputs, reference), reference.shape)
     gap = _gap(scores, reference)
-    bad_model = ~(gap <= np.where(np.isnan(allowed), np.inf, allowed)).all(axis=1)
+    bad_model = ~(gap <= np.where(np.isnan(allowed), 0.0, allowed)).all(axis=1)
     bad_model |= _wrong_labels(program, scores, labels, reference_labels, allowed)
     if bad_model.any():
         row = int(np.argmax(bad_model))
         expected, found = _answer(reference, reference_labels, row), _answer(scores, labels, row)
         details.append(Difference("Program and predict", row, trial.kinds[row], trial.shown(row), expected, found))
-    bounded = np.isfinite(allowed).all(axis=1)
+    bounded = ~np.isposinf(allowed).any(axis=1)
     return Verdict(
         rows={kind: trial.kinds.count(kind) for kind in dict.fromkeys(trial.kinds)},
         image_differences=int(bad_image.sum()),
@@ -193,6 +194,7 @@ def _wrong_labels(
         margin = np.abs(scores[:, -1] - np.float32(decision.limit))
     else:
         top = np.sort(scores, axis=1)
-        margin = top[:, -1] - top[:, -2] if scores.shape[1] > 1 else np.full(len(scores), np.inf)
+        with np.errstate(invalid="ignore"):
+            margin = top[:, -1] - top[:, -2] if scores.shape[1] > 1 else np.full(len(scores), np.inf)
     reach = 2 * np.asarray(allowed).max(axis=1)
     return np.asarray(differs & ~(margin <= np.where(reach > 0, reach, -1.0)), np.bool_)

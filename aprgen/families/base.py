@@ -98,9 +98,10 @@ EQUAL = np.zeros((1, 1))  # the tolerance of families without exp, log or pow
 
 
 def in_ulps(n: float, scores: Floats) -> Array:
-    """n units in the last place of the largest score of each row; [rows, 1]."""
+    """n units in the last place of the largest score of each row, 0 for rows that are not finite; [rows, 1]."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(n * np.spacing(np.abs(scores).max(axis=1, keepdims=True)))
+        ulp = np.spacing(np.abs(scores).max(axis=1, keepdims=True))
+    return np.asarray(n * np.where(np.isfinite(ulp), ulp, 0))
 
 
 def unfitted(name: str) -> UnsupportedError:

@@ -53,6 +53,13 @@ def softmax(x: F32) -> F32:
         return np.asarray(e / running_sum(e)[:, None], dtype=np.float32)
 
 
+def softmax_by_reciprocal(x: F32) -> F32:
+    """As softmax, but each exp is multiplied by 1 / sum: the network layer of the original library does that."""
+    with np.errstate(all="ignore"):
+        e = exp(x - np.fmax.reduce(x, axis=1, keepdims=True, initial=np.float32(-np.inf)))
+        return np.asarray(e * (np.float32(1) / running_sum(e)[:, None]), dtype=np.float32)
+
+
 def running_sum(x: F32) -> F32:
     """Row sums from +0.0, left to right, one rounding per addition; [rows]."""
     total = np.zeros(len(x), np.float32)

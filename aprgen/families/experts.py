@@ -32,6 +32,7 @@ from aprgen.ops.normalise import Softmax
 from aprgen.program import Array, Builder, Program, Table, row_type
 
 EPSILON = float(np.finfo(np.float32).eps)
+MATTERS = 1e-30  # a smaller share moves no sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +112,8 @@ class Experts:
         """Shares within a few ulp, and what the experts promise; nothing where the gate nearly ties at the cut."""
         with np.errstate(all="ignore"):
             weights = np.sort(self.gate_weights(rows), axis=1)[:, ::-1]
-            near_tie = (
-                np.abs(np.diff(weights[:, : self.used + 1], axis=1))
-                < 16 * EPSILON * weights[:, : self.used][:, : weights.shape[1] - 1]
-            )
+            first, second = weights[:, : self.used + 1][:, :-1], weights[:, 1 : self.used + 1]
+            near_tie = (first - second < 16 * EPSILON * first) & (first > MATTERS)
             values = np.concatenate([e.predict(rows[:, : e.n_features]) for e in self.experts], axis=1)
             promised = [e.tolerance(rows[:, : e.n_features], values[:, i : i + 1]) for i, e in enumerate(self.experts)]
             inner = np.max([np.broadcast_to(p, (len(rows), 1)) for p in promised], axis=0)

@@ -84,11 +84,12 @@ class Linear:
         assert self.coefficients is not None
         require_rows(rows, self.n_features)
         intercept = np.float32(self.intercept)
-        products = rows * self.coefficients
-        total = products[:, 0] if self.link == "identity" else intercept + products[:, 0]
-        for col in range(1, self.n_features):
-            total = total + products[:, col]
-        return np.asarray(total + intercept if self.link == "identity" else total, np.float32)
+        with np.errstate(all="ignore"):
+            products = rows * self.coefficients
+            total = products[:, 0] if self.link == "identity" else intercept + products[:, 0]
+            for col in range(1, self.n_features):
+                total = total + products[:, col]
+            return np.asarray(total + intercept if self.link == "identity" else total, np.float32)
 
     def predict(self, rows: Array) -> Floats:
         z = self.margin(rows)

@@ -48,7 +48,7 @@ FORMULAS: Mapping[str, Callable[[Floats], Floats]] = {
     "sigmoid": exact.sigmoid,
     "tanh": exact.tanh,
     "gelu": _gelu,
-    "softmax": exact.softmax,
+    "softmax": exact.softmax_by_reciprocal,
 }
 
 
@@ -180,7 +180,7 @@ class Network:
         if layer.activation == "identity":
             return at
         if layer.activation == "softmax":
-            return builder.add(Softmax(size), at)
+            return builder.add(Softmax(size, by_reciprocal=True), at)
         verbs: Mapping[str, Verb] = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "gelu": "gelu"}
         if layer.activation == "leaky_relu":
             return builder.add(Map(size, (Stage("leaky_relu", constant=float(np.float32(self.slope))),)), at)

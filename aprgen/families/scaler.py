@@ -63,9 +63,10 @@ class Scaler:
         assert self.centre is not None
         assert self.scale is not None
         require_rows(rows, self.n_features)
-        v = rows - self.centre if self.centring else rows
-        if self.scaling:
-            v = np.where(self.scale > TINY_SCALE, v / self.scale, v)
+        with np.errstate(all="ignore"):
+            v = rows - self.centre if self.centring else rows
+            if self.scaling:
+                v = np.where(self.scale > TINY_SCALE, v / self.scale, v)
         return np.asarray(v, np.float32)
 
     def tolerance(self, rows: Array, scores: Floats) -> Array:

@@ -20,14 +20,15 @@ def ordered_sum(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Softmax:
-    """e_i = exp(x_i - max x); y_i = e_i / sum e. A NaN is no maximum, as with Rust's f32::max."""
+    """e_i = exp(x_i - max x); y_i = e_i / sum e, or e_i * (1 / sum e). A NaN is no maximum, as with Rust's f32::max."""
 
     size: int
+    by_reciprocal: bool = False
     headers = ("apr_math.h",)
 
     @property
     def kernel(self) -> str:
-        return "softmax_f32"
+        return "softmax_reciprocal_f32" if self.by_reciprocal else "softmax_f32"
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType("f32", self.size):
@@ -39,7 +40,8 @@ class Softmax:
         for col in range(self.size):
             largest = np.where(x[:, col : col + 1] > largest, x[:, col : col + 1], largest)
         e = mathf.expf(np.asarray(x - largest, dtype=np.float32))
-        return np.asarray(e / ordered_sum(e), dtype=np.float32)
+        total = ordered_sum(e)
+        return np.asarray(e * (np.float32(1) / total) if self.by_reciprocal else e / total, dtype=np.float32)
 
 
 @dataclass(frozen=True)
