@@ -1,0 +1,217 @@
+"""The words of the command line, as one frozen request per verb. Knows argparse, and hides it.
+
+Imports nothing heavy: `aprgen --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from aprgen import __version__
+from aprgen.errors import UsageError
+
+Format = Literal["text", "json"]
+
+DEFAULT_TARGET = "host"
+VERBS = ("compile", "run", "test", "inspect", "validate", "targets")
+
+
+@dataclass(frozen=True)
+class Compile:
+    """struct: the payload's struct (--as); out and name: None stands for what the model's file name gives."""
+
+    model: Path
+    target: str
+    out: Path | None
+    name: str | None
+    numeric: str
+    calibrate: Path | None
+    struct: str | None
+    tools: str
+    measure: bool
+    format: Format
+
+
+@dataclass(frozen=True)
+class Run:
+    model: Path
+    target: str
+    inputs: Path
+    output: Path | None
+    name: str | None
+    numeric: str
+    struct: str | None
+    tools: str
+    format: Format
+
+
+@dataclass(frozen=True)
+class Test:
+    """targets: names, files, or "all"; rows: random ones beside the edge rows; seed None is the usual one."""
+
+    model: Path
+    targets: tuple[str, ...]
+    rows: int | None
+    seed: int | None
+    struct: str | None
+    numeric: str
+    tools: str
+    format: Format
+
+
+@dataclass(frozen=True)
+class Inspect:
+    model: Path
+    struct: str | None
+    format: Format
+
+
+@dataclass(frozen=True)
+class Validate:
+    models: tuple[Path, ...]
+    struct: str | None
+    format: Format
+
+
+@dataclass(frozen=True)
+class Targets:
+    """name: empty for all."""
+
+    name: str
+    format: Format
+
+
+Request = Compile | Run | Test | Inspect | Validate | Targets
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        hint = f"see {self.prog} --help"
+        raise UsageError("usage.arguments", message, where=f"the words after {self.prog}", hint=hint)
+
+
+def parse(words: Sequence[str]) -> Request:
+    """The request; a UsageError says what is wrong with the words. --help and --version print and exit."""
+    _refuse_unknown_verb(words)
+    given = _parser().parse_args(list(words))
+    match given.verb:
+        case "compile":
+            return _compile(given)
+        case "run":
+            return _run(given)
+        case "test":
+            return _test(given)
+        case "inspect":
+            return Inspect(given.model, given.struct, given.format)
+        case "validate":
+            return Validate(tuple(given.models), given.struct, given.format)
+        case _:
+            return Targets(given.name, given.format)
+
+
+def _refuse_unknown_verb(words: Sequence[str]) -> None:
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if verb is None or verb in VERBS:
+        return
+    near = get_close_matches(verb, VERBS, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(VERBS)}"
+    raise UsageError("usage.verb", f"aprgen has no command {verb!r}", where="the first word", hint=hint)
+
+
+def _compile(n: argparse.Namespace) -> Compile:
+    return Compile(
+        n.model, n.target, n.out, n.name, n.numeric, n.calibrate, n.struct, n.tools, n.measure, n.format
+    )  # fmt: skip
+
+
+def _run(n: argparse.Namespace) -> Run:
+    return Run(n.model, n.target, n.inputs, n.output, n.name, n.numeric, n.struct, n.tools, n.format)
+
+
+def _test(n: argparse.Namespace) -> Test:
+    targets = tuple(dict.fromkeys(n.targets or (DEFAULT_TARGET,)))
+    return Test(n.model, targets, n.rows, n.seed, n.struct, n.numeric, n.tools, n.format)
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+    if not 0 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"{value} is not from 0 to 10000000")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="aprgen",
+        description="Compile small trained models (.apr) to C that is proved to agree with the original.",
+        epilog="Exit status: 0 done, 1 a comparison failed, 2 usage, 3 bad file, 4 refused for security, 5 unsupported "
+        "model or target, 6 over budget, 7 toolchain or runner missing or failed.",
+    )
+    parser.add_argument("--version", action="version", version=f"aprgen {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True, title="commands")
+
+    def verb(name: str, summary: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=summary, description=summary)
+        one.add_argument("--format", choices=("text", "json"), default="text", help="for people or for programs")
+        one.add_argument("--debug", action="store_true", help="print a traceback when aprgen itself is at fault")
+        return one
+
+    one = verb("compile", "Write C, header and manifest.json of a model.")
+    _model(one)
+    _generated(one)
+    one.add_argument("--target", "-t", metavar="T", default=DEFAULT_TARGET, help="a target's name or TOML file (host)")
+    one.add_argument("-o", "--out", metavar="DIR", type=Path, help="the folder to write to (./NAME)")
+    one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
+    one.add_argument("--calibrate", metavar="ROWS", type=Path, help="rows to calibrate integer modes with")
+    one.add_argument("--no-measure", dest="measure", action="store_false", help="do not build and measure")
+
+    one = verb("run", "Compile, build and execute a model on rows, on the target's runner.")
+    _model(one)
+    _generated(one)
+    one.add_argument("--target", "-t", metavar="T", default=DEFAULT_TARGET, help="a target's name or TOML file (host)")
+    one.add_argument("--inputs", "-i", metavar="ROWS", type=Path, required=True, help=".npy, .csv, or a text file")
+    one.add_argument("--output", metavar="OUT", type=Path, help=".npz or .json; without it the results are printed")
+    one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
+
+    one = verb("test", "Run edge rows and random rows, and compare with Program.run() and predict().")
+    _model(one)
+    _generated(one)
+    one.add_argument(
+        "--target", "-t", metavar="T", dest="targets", action="append", help="a target, or all; may be given repeatedly"
+    )
+    one.add_argument("--rows", metavar="N", type=_count, help="random rows beside the edge rows (1000)")
+    one.add_argument("--seed", metavar="S", type=_count, help="of the random rows")
+
+    one = verb("inspect", "Show what a file holds.")
+    _model(one)
+
+    one = verb("validate", "Run every check on files; the exit status says.")
+    one.add_argument("models", metavar="MODEL", type=Path, nargs="+", help=".apr files")
+    _struct(one)
+
+    one = verb("targets", "List the targets, or show one.")
+    one.add_argument("name", metavar="NAME", nargs="?", default="", help="a target's name or TOML file")
+    return parser
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", type=Path, help="an .apr file")
+    _struct(parser)
+
+
+def _struct(parser: argparse.ArgumentParser) -> None:
+    summary = "the payload's struct, where the file cannot tell"
+    parser.add_argument("--as", dest="struct", metavar="STRUCT", help=summary)
+
+
+def _generated(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--numeric", metavar="MODE", default="f32", help="f32 (the default; others come later)")
+    parser.add_argument("--tools", metavar="FROM", default="auto", help="auto, system or pypi, or a toolchain's name")
