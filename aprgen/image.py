@@ -13,7 +13,7 @@ from typing import Literal
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
 from aprgen.target import Target
-from aprgen.toolchain import Toolchain, Unit, compile_support, compile_units, link
+from aprgen.toolchain import COMPILE_SECONDS, Toolchain, Unit, compile_support, compile_units, link
 
 Kind = Literal["row", "text", "prefix"]
 
@@ -84,9 +84,18 @@ class Image:
 
 
 def build_image(
-    target: Target, toolchain: Toolchain, sources: Mapping[str, str | bytes], model: ModelFacts, work: Path
+    target: Target,
+    toolchain: Toolchain,
+    sources: Mapping[str, str | bytes],
+    model: ModelFacts,
+    work: Path,
+    seconds: float = COMPILE_SECONDS,
 ) -> Image:
-    """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled."""
+    """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
+
+    seconds: how long each run of the compiler may take.
+    """
+    work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)
     unit = _write_sources(toolchain, sources, model, work)
     harness = work / "harness_model.c"
@@ -94,7 +103,7 @@ def build_image(
     root = folder("qemu")
     include = (work, root / "harness", root / "calls")
     harness_unit = Unit(harness, work / "harness_model.o", _HARNESS_FLAGS, include)
-    compile_units(toolchain, (unit, harness_unit), work)
+    compile_units(toolchain, (unit, harness_unit), work, seconds)
     support = compile_support(toolchain, (*target.harness, "harness"), _HARNESS_FLAGS, work)
     flags = list(toolchain.rule.image_flags)
     capacities: dict[str, int] = {}
@@ -126,6 +135,7 @@ def build_shared(
             "image.shared", f"{toolchain.name} builds no shared library for {target.name}",
             where=f"target {target.name}", hint="shared libraries are for host, x86 and arm-neon on such machines",
         )  # fmt: skip
+    work = work.resolve()
     unit = _write_sources(toolchain, sources, model, work)
     position_free = Unit(unit.source, work / f"{model.name}.pic.o", (*unit.flags, "-fPIC"), unit.include)
     compile_units(toolchain, (position_free,), work)

@@ -88,7 +88,7 @@ def run_blocks(
         raise ToolchainError(
             "run.failed", f"the run ended with {how}: {said or 'it printed nothing'}",
             where=f"{image.program.name} for {image.target.name}",
-            hint="a fault in the generated code, or no such board",
+            hint="a fault in the generated code, or a stack that outgrew the RAM of the board",
         )  # fmt: skip
     return output_of(image, records, blocks, out.read_bytes() if out.exists() else b"")
 

@@ -32,16 +32,17 @@ static APR_NOINLINE uintptr_t apr_lowest_used(uintptr_t low)
 
 static APR_NOINLINE void apr_repeat(apr_call *call, uint32_t n_records, uint32_t *out, uint32_t out_words)
 {
-    volatile unsigned char spacer[APR_SPACER];
+    unsigned char spacer[APR_SPACER];
     const uint32_t *record = apr_in;
 
+    APR_ESCAPES(spacer); /* or an optimiser would shrink it */
     spacer[0] = 0U;
     for (uint32_t i = 0U; i < n_records; ++i) {
         call(record, out);
         record += apr_record_words(record);
         out += out_words;
     }
-    (void)spacer[0];
+    APR_ESCAPES(spacer);
 }
 
 uint32_t apr_block(uint32_t n_records)

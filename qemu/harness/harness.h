@@ -13,6 +13,9 @@
 /* Keeps a call from becoming a jump: control must come back into the caller, whose address range ends the count. */
 #define APR_COME_BACK() __asm__ volatile("" ::: "memory")
 
+/* The compiler must believe that the bytes at this address are read and written elsewhere. */
+#define APR_ESCAPES(address) __asm__ volatile("" ::"r"(address) : "memory")
+
 typedef void apr_call(const uint32_t *record, uint32_t *out);
 
 typedef struct {
