@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from aprgen.ops.strings import StringReader
 from aprgen.ops.suggest import Suggest
 from aprgen.ops.term_counts import TermCounts
 from aprgen.rows import text_array
+from aprgen.unicode_case import ACCENTS, LOWER, lowercase
 from tests.text import compiled, strategies
 
 SLOW = settings(
@@ -106,6 +108,72 @@ def test_c_suggestions_equal_program(data: st.DataObject, model: MarkovModel) ->
 
     expected = [tuple((text.encode(), score) for text, score in op.suggest(prefix, k)) for prefix in prefixes]
     assert expected == found
+
+
+def short_strings(alphabet: str, longest: int) -> list[str]:
+    """Every string over the alphabet up to a length."""
+    return ["".join(chars) for size in range(longest + 1) for chars in itertools.product(alphabet, repeat=size)]
+
+
+@pytest.mark.parametrize("is_lower", [True, False])
+def test_every_sigma_in_every_short_text(is_lower: bool, tmp_path: Path) -> None:
+    """A capital sigma beside letters, ignorable characters, digits, spaces and other sigmas: as Python lowercases."""
+    alphabet = "aΣ'1 "
+    texts = short_strings(alphabet, 6)
+    lowered = short_strings("a\u03c2\u03c3'1", 3)[1:]
+    words = lowered if is_lower else short_strings("aΣ'1", 3)[1:]
+    stops = () if is_lower else tuple(word for word in lowered if "\u03c2" in word)
+    model = CountVectorizer(tuple((word, i) for i, word in enumerate(words)), is_lower, (1, 1), stops, False)
+
+    program = model.lower()
+    scores = compiled.scores(compiled.load(program, tmp_path), [text.encode() for text in texts], len(words))
+
+    for text, row in zip(texts, scores, strict=True):
+        tokens = [token.lower() if is_lower else token for token in text.split(" ") if token.lower() not in stops]
+        assert {word: tokens.count(word) for word in tokens if word in words} == {
+            words[i]: int(row[i]) for i in np.flatnonzero(row)
+        }
+    assert program.run(text_array(texts[::7])).tobytes() == scores[::7].tobytes()
+
+
+@pytest.mark.parametrize("is_stripped", [True, False])
+def test_every_character_folds(is_stripped: bool, tmp_path: Path) -> None:
+    """Each character that changes, and each that another becomes, counts as what it becomes and as nothing else."""
+    characters = sorted({*LOWER, *LOWER.values(), *ACCENTS, *ACCENTS.values()})
+    plain = [chr(code) for code in characters if chr(code) == lowercase(chr(code))]
+    model = CountVectorizer(tuple((char, i) for i, char in enumerate(plain)), True, (1, 1), (), is_stripped)
+    texts = text_array([chr(code) for code in characters])
+
+    scores = compiled.scores(compiled.load(model.lower(), tmp_path), [text.encode() for text in texts], len(plain))
+
+    assert model.predict(texts).tobytes() == scores.tobytes()
+
+
+def test_every_short_prefix(tmp_path: Path) -> None:
+    """Any white space between the words, and commands, completions and scores that tie wherever they can."""
+    commands = ("g", "g c", "g cd", "g\tc", "g\u00a0c", "g \tc", "g \u00a0c", "g c c", "g c \u00bf", "g \u00bfc", "c")
+    model = MarkovModel(
+        n=3,
+        ngrams=(
+            ("g", (("c", 1),)),
+            ("c", (("c", 1), ("cdd", 1))),
+            ("g c", (("cc", 2), ("\u00bf", 2))),
+            ("c c", (("c", 1),)),
+        ),
+        command_freq=tuple((command, 9) for command in commands),
+        total_commands=10,
+    )
+    prefixes = short_strings("gc \t\u00a0\u00bf", 6)
+
+    library = compiled.load(model.lower(), tmp_path)
+
+    op = model.suggest_op()
+    for prefix in prefixes:
+        found = compiled.suggestions(library, prefix.encode(), 30, 512)
+        assert tuple((text.encode(), score) for text, score in model.suggest(prefix, 30)) == found
+    assert [model.suggest(prefix, 30) for prefix in prefixes[::5]] == [
+        op.suggest(prefix, 30) for prefix in prefixes[::5]
+    ]
 
 
 def test_every_white_space_separates(tmp_path: Path) -> None:
