@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aprgen.core import Artifact
+from aprgen.errors import UsageError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, Kind, ModelFacts, build_image
 from aprgen.ops.suggest import Suggest
 from aprgen.runners.choose import runner_for
 from aprgen.runners.execution import RUN_SECONDS, Execution, Records
 from aprgen.runners.shared import SharedImage, load_shared
+from aprgen.text_rows import MAX_PREFIX_BYTES
 from aprgen.toolchain import find_toolchain
 
 KINDS: dict[str, Kind] = {"text": "text", "prefix": "prefix"}
@@ -33,11 +35,25 @@ class Built:
 
     def run(self, records: Records, *, count: bool = True, seconds: float = RUN_SECONDS) -> Execution:
         """Execute all records on the target's runner; afterwards the stack is checked against the target's RAM."""
+        if self.image.model.kind == "prefix":
+            _check_prefixes(records)
         runner = runner_for(self.artifact.target, self.tools)
         execution = runner.run(self.image, records, count=count, seconds=seconds)
         stack = max(execution.stack_bytes.values(), default=0)
         check_budget(self.footprint, self.artifact.target, stack_bytes=stack)
         return execution
+
+
+def _check_prefixes(records: Records) -> None:
+    for number, prefix in enumerate(records):
+        size = len(prefix.encode() if isinstance(prefix, str) else bytes(prefix))
+        if size > MAX_PREFIX_BYTES:
+            raise UsageError(
+                "run.prefix",
+                f"the prefix has {size} bytes, an image completes at most {MAX_PREFIX_BYTES}",
+                where=f"record {number}",
+                hint="shorten it; the generated C itself has no such limit",
+            )
 
 
 def model_facts(artifact: Artifact) -> ModelFacts:
@@ -48,7 +64,7 @@ def model_facts(artifact: Artifact) -> ModelFacts:
     if kind == "prefix":
         op = program.steps[program.scores - 1].op
         assert isinstance(op, Suggest)
-        text_bytes = op.longest_bytes * program.n_outputs
+        text_bytes = (op.longest_bytes + MAX_PREFIX_BYTES) * program.n_outputs
     return ModelFacts(
         artifact.name,
         kind,

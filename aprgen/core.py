@@ -148,11 +148,10 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
 
 def _names(loaded: Loaded, target: Target, options: Options) -> Names:
     model = loaded.model
-    program_outputs = "out holds what design calls the scores"
     return Names(
         name=options.name,
         summary=spell.comment(f"{model.family} ({model.struct})"),
-        outputs=program_outputs,
+        outputs=model.outputs,
         command=spell.comment(options.command or f"aprgen compile {options.name}.apr --target {target.name}"),
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
@@ -252,7 +251,8 @@ def _manifest(
         "n_outputs": program.n_outputs,
         "n_classes": program.n_classes,
         "input": {"text": "text", "prefix": "prefix"}.get(program.source.element, "row"),
-        "numeric": options.numeric,
+        "outputs": loaded.model.outputs,
+        "options": {"name": options.name, "numeric": options.numeric},
         "target": target.name,
         "steps": [step.op.kernel for step in program.steps],
         "table_bytes": table_bytes,

@@ -70,7 +70,7 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=False,
+        keep_trailing_newline=True,
         autoescape=False,  # C, not HTML
         auto_reload=False,
     )
@@ -168,7 +168,7 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
         "rt_version": RT_VERSION,
         "table_bytes": sum(step.table_bytes for step in steps),
         "tables": "\n".join(step.tables for step in steps if step.tables),
-        "functions": "\n\n".join(step.function for step in steps),
+        "functions": "\n".join(step.function for step in steps),
     }
     parameter = PARAMETERS.get(program.source.element, "x")
     if kind == "prefix":

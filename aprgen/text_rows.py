@@ -15,6 +15,7 @@ from aprgen.ops.term_counts import TermCounts
 from aprgen.program import Array, Program
 from aprgen.rows import text_array
 
+MAX_PREFIX_BYTES = 240  # that an image completes: small boards must hold the answers; the C has no such limit
 SPACES = (" ", "  ", "\t", "\n", "\u00a0", "\u2003", "\u3000", "\u0085")
 NOISE = ("", "a", "Z", "0", "_", "-", "é", "ß", "İ", "Σ", "ς", "你", "🙂", "\u0301", "\0", "\ufeff", "x" * 40)
 
@@ -30,7 +31,14 @@ class Texts:
 def text_rows(program: Program, count: int, seed: int) -> Texts:
     """Edge texts, and `count` random ones."""
     pairs = [*_edges(program), *_random(program, count, seed)]
+    if program.source.element == "prefix":
+        pairs = [(kind, _shortened(text)) for kind, text in pairs]
     return Texts(text_array([text for _, text in pairs]), tuple(kind for kind, _ in pairs))
+
+
+def _shortened(text: str) -> str:
+    """At most MAX_PREFIX_BYTES bytes of UTF-8, whole characters."""
+    return text.encode()[:MAX_PREFIX_BYTES].decode(errors="ignore")
 
 
 def known_words(program: Program) -> tuple[str, ...]:

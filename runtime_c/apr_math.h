@@ -19,7 +19,7 @@
 #ifndef APR_MATH_H
 #define APR_MATH_H
 
-#include <stdint.h>
+#include "apr_rt.h"
 
 #define APR_EXPF_MAX_MILLIULP 510
 #define APR_EXP2F_MAX_MILLIULP 510
@@ -28,27 +28,6 @@
 #define APR_TANHF_MAX_MILLIULP 530
 #define APR_SIGMOIDF_MAX_MILLIULP 2550
 #define APR_GELUF_MAX_MILLIULP 2000
-
-/* ---- Representation -------------------------------------------------------------------------------------------- */
-
-typedef union apr_math_word {
-    float f;
-    uint32_t u;
-} apr_math_word;
-
-static inline uint32_t apr_math_bits(float x)
-{
-    apr_math_word w;
-    w.f = x;
-    return w.u;
-}
-
-static inline float apr_math_float(uint32_t bits)
-{
-    apr_math_word w;
-    w.u = bits;
-    return w.f;
-}
 
 /* ---- Integers -------------------------------------------------------------------------------------------------- */
 
@@ -151,23 +130,23 @@ static inline int32_t apr_math_exponent(uint32_t bits)
  * Worst of all floats: 0.50840 ulp at 0x409B3443 (4.8501); 99.962 % correctly rounded. */
 static inline float apr_expf(float x)
 {
-    const uint32_t bits = apr_math_bits(x);
+    const uint32_t bits = apr_bits(x);
     if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {
         return x;
     }
     const uint64_t p = apr_math_mantissa(bits) * UINT64_C(0xB8AA3B295C); /* log2(e) in Q39; p in Q62 */
-    return apr_math_float(apr_exp2_bits(p, apr_math_exponent(bits) - 127, bits >> 31));
+    return apr_from_bits(apr_exp2_bits(p, apr_math_exponent(bits) - 127, bits >> 31));
 }
 
 /* 2^x. Worst of all floats: 0.50812 ulp at 0xB9CE5B10 (-0.00039359); 99.966 % correctly rounded. */
 static inline float apr_exp2f(float x)
 {
-    const uint32_t bits = apr_math_bits(x);
+    const uint32_t bits = apr_bits(x);
     if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {
         return x;
     }
     const uint64_t p = (uint64_t)apr_math_mantissa(bits) << 39;
-    return apr_math_float(apr_exp2_bits(p, apr_math_exponent(bits) - 127, bits >> 31));
+    return apr_from_bits(apr_exp2_bits(p, apr_math_exponent(bits) - 127, bits >> 31));
 }
 
 /* ---- Logarithms ------------------------------------------------------------------------------------------------ */
@@ -234,15 +213,15 @@ static inline uint32_t apr_math_pack(uint32_t g, int32_t k)
  * Worst of all floats: 0.50469 ulp at 0x2F697D53 (2.1236e-10); 99.863 % correctly rounded. */
 static inline float apr_logf(float x)
 {
-    const uint32_t bits = apr_math_bits(x);
+    const uint32_t bits = apr_bits(x);
     if ((bits - 1U) >= 0x7F7FFFFFU) { /* zero, negative, infinite, NaN */
         if ((bits << 1) == 0U) {
-            return apr_math_float(0xFF800000U);
+            return apr_from_bits(0xFF800000U);
         }
         if ((bits << 1) > 0xFF000000U) {
             return x;
         }
-        return (bits == 0x7F800000U) ? x : apr_math_float(0x7FC00000U);
+        return (bits == 0x7F800000U) ? x : apr_from_bits(0x7FC00000U);
     }
     if (bits == 0x3F800000U) {
         return 0.0F;
@@ -252,7 +231,7 @@ static inline float apr_logf(float x)
     const uint32_t carry = (uint32_t)(p >> 63);
     p <<= (1U - carry);
     const uint32_t r = apr_math_pack((uint32_t)(p >> 32), log2.exponent - 1 + (int32_t)carry);
-    return apr_math_float(r | (log2.negative << 31));
+    return apr_from_bits(r | (log2.negative << 31));
 }
 
 /* ---- Power ----------------------------------------------------------------------------------------------------- */
@@ -303,20 +282,20 @@ static inline uint32_t apr_pow_special(uint32_t x, uint32_t y, uint32_t sign)
  * 99.802 % correctly rounded. */
 static inline float apr_powf(float x, float y)
 {
-    const uint32_t bx = apr_math_bits(x);
-    const uint32_t by = apr_math_bits(y);
+    const uint32_t bx = apr_bits(x);
+    const uint32_t by = apr_bits(y);
     const uint32_t ax = bx & 0x7FFFFFFFU;
     const uint32_t ay = by & 0x7FFFFFFFU;
     const uint32_t y_finite = ((ay != 0U) && (ay < 0x7F800000U)) ? 1U : 0U;
     const uint32_t parity = (y_finite != 0U) ? apr_math_parity(ay) : 2U;
     const uint32_t sign = (parity == 1U) ? (bx & 0x80000000U) : 0U;
     if ((y_finite == 0U) || ((ax - 1U) >= 0x7F7FFFFFU) || (ax == 0x3F800000U) || ((bx != ax) && (parity == 0U))) {
-        return apr_math_float(apr_pow_special(bx, by, sign));
+        return apr_from_bits(apr_pow_special(bx, by, sign));
     }
     const apr_math_log log2 = apr_log2_of(ax);
     const uint64_t p = apr_math_mantissa(by) * (log2.magnitude >> 24); /* 24 bits times 40 bits */
     const int32_t e = apr_math_exponent(by) - 127 + log2.exponent;
-    return apr_math_float(apr_exp2_bits(p, e, log2.negative ^ (by >> 31)) | sign);
+    return apr_from_bits(apr_exp2_bits(p, e, log2.negative ^ (by >> 31)) | sign);
 }
 
 /* ---- Hyperbolic tangent and its relatives ---------------------------------------------------------------------- */
@@ -337,14 +316,14 @@ static inline uint32_t apr_reciprocal_q31(uint32_t d)
  * Worst of all floats: 0.52445 ulp at 0x3AE64392 (0.0017568); 99.969 % correctly rounded. */
 static inline float apr_tanhf(float x)
 {
-    const uint32_t bits = apr_math_bits(x);
+    const uint32_t bits = apr_bits(x);
     const uint32_t sign = bits & 0x80000000U;
     const uint32_t ax = bits ^ sign;
     if (ax < 0x39800000U) {
         return x;
     }
     if (ax >= 0x41800000U) {
-        return (ax > 0x7F800000U) ? x : apr_math_float(0x3F800000U | sign);
+        return (ax > 0x7F800000U) ? x : apr_from_bits(0x3F800000U | sign);
     }
     const uint64_t one = UINT64_C(1) << 48;
     const uint64_t u = (apr_math_mantissa(ax) * UINT64_C(0xB8AA3B295C)) >> (140U - (ax >> 23)); /* Q48, below 47 */
@@ -361,7 +340,7 @@ static inline float apr_tanhf(float x)
     const uint32_t high = (uint32_t)(p >> 62);
     const uint32_t g = (uint32_t)(p >> (30U + high));
     const int32_t k = 14 + (int32_t)high - (int32_t)zeros - (int32_t)halved;
-    return apr_math_float(apr_math_pack(g, k) | sign);
+    return apr_from_bits(apr_math_pack(g, k) | sign);
 }
 
 /* 1 / (1 + e^-x), three roundings, the same form for both signs.

@@ -53,6 +53,11 @@ class Model(Protocol):
         """Whether the original library ignores columns beyond n_features, instead of refusing the row."""
         ...
 
+    @property
+    def outputs(self) -> str:
+        """What the scores are, for the comment in the C: "one score per class"."""
+        ...
+
     def facts(self) -> tuple[Fact, ...]:
         """Structure for people: parameters, trees, nodes, depth, classes, importances."""
         ...

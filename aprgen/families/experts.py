@@ -47,6 +47,7 @@ class Experts:
     top_k: int
     struct = "MixtureOfExperts"
     family = "mixture of experts"
+    outputs = "one value"
     wider_rows = False
 
     @property

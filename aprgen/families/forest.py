@@ -100,6 +100,7 @@ class ForestClassifier:
     hyperparameters: tuple[Fact, ...]
     struct = "RandomForestClassifier"
     family = "random forest classifier"
+    outputs = "the share of votes of each class"
     wider_rows = True
 
     @property
@@ -168,6 +169,7 @@ class ForestRegressor:
     hyperparameters: tuple[Fact, ...]
     struct = "RandomForestRegressor"
     family = "random forest regressor"
+    outputs = "one value"
     wider_rows = True
 
     @property
@@ -218,6 +220,7 @@ class GradientBoosting:
     hyperparameters: tuple[Fact, ...]
     struct = "GradientBoostingClassifier"
     family = "gradient boosting classifier"
+    outputs = "p(class 0) and p(class 1)"
     wider_rows = True
 
     @property
@@ -283,6 +286,7 @@ class IsolationForest:
     hyperparameters: tuple[Fact, ...]
     struct = "IsolationForest"
     family = "isolation forest"
+    outputs = "score_samples, lower for anomalies"
     wider_rows = True
 
     @property

@@ -44,6 +44,7 @@ class NaiveBayes:
     smoothing: float
     struct = "GaussianNB"
     family = "Gaussian naive Bayes"
+    outputs = "the probability of each class"
     wider_rows = False
 
     @property
@@ -128,6 +129,7 @@ class Mixture:
     problem: str | None  # why the covariances cannot be used
     struct = "GaussianMixture"
     family = "Gaussian mixture"
+    outputs = "the probability of each component"
     wider_rows = False
 
     @property

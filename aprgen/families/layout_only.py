@@ -46,6 +46,7 @@ class LayoutOnly:
     why: str
     fields: Mapping[str, object]
     n_features = 0
+    outputs = "nothing"
     wider_rows = False
 
     def facts(self) -> tuple[Fact, ...]:

@@ -57,6 +57,10 @@ class Linear:
         return in_ulps(3.0, scores) if self.link == "logistic" else EQUAL
 
     @property
+    def outputs(self) -> str:
+        return {"identity": "one value", "logistic": "p(class 1)", "sign": "the decision value"}[self.link]
+
+    @property
     def wider_rows(self) -> bool:
         return self.link == "logistic"
 

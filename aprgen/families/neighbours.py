@@ -43,6 +43,7 @@ class KMeans:
     n_iter: int
     struct = "KMeans"
     family = "k-means"
+    outputs = "the squared distance to each centroid"
     wider_rows = False
 
     @property
@@ -100,6 +101,7 @@ class KNearest:
     labels: Labels | None  # [rows]
     struct = "KNearestNeighbors"
     family = "k-nearest neighbours"
+    outputs = "the share of votes of each class"
     wider_rows = False
 
     @property

@@ -33,12 +33,13 @@ ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "sof
 _SPELLINGS = {"linear": "identity", "none": "identity", "leakyrelu": "leaky_relu", "logistic": "sigmoid"}
 DEFAULT_SLOPE = 0.01
 
-GELU_SCALE = np.float32(np.sqrt(np.float64(2) / np.float64(np.pi)))
+GELU_SCALE = np.sqrt(np.float32(2) / np.float32(np.pi))  # in float32, as the original computes it
 GELU_CUBIC = np.float32(0.044715)
 
 
 def _gelu(x: Floats) -> Floats:
-    inner = GELU_SCALE * (x + GELU_CUBIC * x * x * x)
+    """0.5 x (1 + tanh(scale (x + cubic x^3))), each operation rounded, in the order of the original."""
+    inner = GELU_SCALE * (x + GELU_CUBIC * ((x * x) * x))
     return np.asarray(np.float32(0.5) * x * (np.float32(1) + exact.tanh(inner)), np.float32)
 
 
@@ -81,6 +82,10 @@ class Network:
     struct = "Sequential"
     family = "dense network"
     wider_rows = False
+
+    @property
+    def outputs(self) -> str:
+        return "the probability of each class" if self.classifies else "the last layer"
 
     @property
     def n_features(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from aprgen.container.bincode import STRING, U32, U64, Map, Record
 from aprgen.errors import UnsupportedError
-from aprgen.families.base import Fact, Fields, Floats, Labels, Struct, bad_parameter, unfitted
+from aprgen.families.base import EQUAL, Fact, Fields, Floats, Labels, Struct, bad_parameter, unfitted
 from aprgen.families.vectorizer import require_strings
 from aprgen.ops.suggest import MAX_CONTEXT_WORDS, Suggest, suggestions
 from aprgen.program import PREFIX, Array, Builder, Program
@@ -69,7 +69,7 @@ class MarkovModel:
     struct: str = field(default="MarkovModel", init=False)
     n_features: int = field(default=0, init=False)
     wider_rows: bool = field(default=False, init=False)
-    bound_ulp: float | None = field(default=0.0, init=False)
+    outputs: str = field(default="the scores of the suggestions", init=False)
 
     def facts(self) -> tuple[Fact, ...]:
         return (
@@ -130,6 +130,9 @@ class MarkovModel:
             for rank, (_, score) in enumerate(self.suggest(prefix, SUGGESTIONS)):
                 row[rank] = score
         return scores
+
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
 
     def classify(self, rows: Array) -> Labels | None:
         return None

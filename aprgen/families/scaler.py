@@ -37,6 +37,7 @@ class Scaler:
     centring: bool
     scaling: bool
     family = "standard or robust scaler"
+    outputs = "the scaled row"
     wider_rows = False
 
     @property
@@ -95,6 +96,7 @@ class MinMaxScaler:
     high: float
     struct = "MinMaxScaler"
     family = "min-max scaler"
+    outputs = "the scaled row"
     wider_rows = False
 
     @property
@@ -163,6 +165,7 @@ class Pca:
     explained: Floats | None
     struct = "PCA"
     family = "principal component analysis"
+    outputs = "the components"
     wider_rows = False
 
     @property

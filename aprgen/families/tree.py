@@ -29,7 +29,6 @@ from aprgen.ops.trees import Nodes, TreeLeaf
 from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.trees import Tree, TreeCodec
 
-
 MAX_SHOWN_FEATURES = 4096  # of a list that a person reads
 
 
@@ -119,6 +118,10 @@ class DecisionTree:
     @property
     def family(self) -> str:
         return "decision tree classifier" if self.classifies else "decision tree regressor"
+
+    @property
+    def outputs(self) -> str:
+        return "the label" if self.classifies else "one value"
 
     @property
     def n_features(self) -> int:

@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 
 from aprgen.container.bincode import BOOL, F32, F64S, STRING, U64, Map, Option, Record, Set, Tuple
 from aprgen.errors import UnsupportedError
-from aprgen.families.base import Fact, Fields, Floats, Labels, Struct, bad_parameter, require_finite, unfitted
+from aprgen.families.base import (
+    EQUAL,
+    Fact,
+    Fields,
+    Floats,
+    Labels,
+    Struct,
+    bad_parameter,
+    in_ulps,
+    require_finite,
+    unfitted,
+)
 from aprgen.ops.term_counts import MAX_TOKENS, TermCounts, count_terms
 from aprgen.ops.tfidf import weigh
 from aprgen.program import TEXT, Array, Builder, Program
@@ -54,7 +65,7 @@ class CountVectorizer:
     struct: str = field(default="CountVectorizer", init=False)
     n_features: int = field(default=0, init=False)
     wider_rows: bool = field(default=False, init=False)
-    bound_ulp: float | None = field(default=0.0, init=False)
+    outputs: str = field(default="the count of each term", init=False)
 
     def facts(self) -> tuple[Fact, ...]:
         return (
@@ -113,6 +124,9 @@ class CountVectorizer:
         """Exact to 16,777,216 of a term in one text."""
         return self.counts(rows).astype(np.float32)
 
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        return EQUAL
+
     def classify(self, rows: Array) -> Labels | None:
         return None
 
@@ -145,9 +159,12 @@ class TfidfVectorizer:
     wider_rows: bool = field(default=False, init=False)
 
     @property
-    def bound_ulp(self) -> float | None:
-        """Both logarithms are within 2 ulp of float64, so only a float32 half way between two can round apart."""
-        return 1.0 if self.sublinear else 0.0
+    def outputs(self) -> str:
+        return "the weight of each term"
+
+    def tolerance(self, rows: Array, scores: Floats) -> Array:
+        """Counts and products are equal; with sublinear counts the logarithm is half an ulp of float64 off."""
+        return in_ulps(1.0, scores) if self.sublinear else EQUAL
 
     def facts(self) -> tuple[Fact, ...]:
         return (

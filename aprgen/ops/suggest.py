@@ -73,6 +73,14 @@ class Suggest:
         return tuple(texts[:count])
 
     @property
+    def longest_bytes(self) -> int:
+        """Bytes of the longest command or word; a suggestion has at most this and the bytes of its prefix."""
+        return max(
+            (len(reader.string(i)) for reader in map(StringReader, self._tables) for i in range(reader.count)),
+            default=0,
+        )
+
+    @property
     def _tables(self) -> tuple[Strings, Strings]:
         return (self.commands, self.words)
 

@@ -49,6 +49,16 @@ class Execution:
     runner: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def predict(self) -> NDArray[np.float32]:
+        """The scores, by the name they have in a results file."""
+        return self.scores
+
+    @property
+    def classify(self) -> NDArray[np.int32] | None:
+        """The labels, by the name they have in a results file."""
+        return self.labels
+
 
 class Runner(Protocol):
     """Runs images of one target."""

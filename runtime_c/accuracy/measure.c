@@ -63,35 +63,35 @@ static void compare(Result *s, float got, double exact, double unit, uint32_t at
 
 static void one_exp(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double r = exp((double)x);
     compare(s, apr_expf(x), r, ulp(r), u, 0U);
 }
 
 static void one_exp2(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double r = exp2((double)x);
     compare(s, apr_exp2f(x), r, ulp(r), u, 0U);
 }
 
 static void one_log(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double r = log((double)x);
     compare(s, apr_logf(x), r, ulp(r), u, 0U);
 }
 
 static void one_tanh(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double r = tanh((double)x);
     compare(s, apr_tanhf(x), r, ulp(r), u, 0U);
 }
 
 static void one_sqrt(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double r = sqrt((double)x);
     compare(s, apr_sqrtf(x), r, ulp(r), u, 0U);
 }
@@ -99,7 +99,7 @@ static void one_sqrt(Result *s, uint32_t u)
 /* Where e^-x overflows the definition itself gives 0; the exact value is then below 2^-127. */
 static void one_sigmoid(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double e = exp(-(double)x);
     const double r = isinf((float)e) ? 0.0 : (1.0 / (1.0 + e));
     compare(s, apr_sigmoidf(x), r, ulp(r), u, 0U);
@@ -108,7 +108,7 @@ static void one_sigmoid(Result *s, uint32_t u)
 /* x / 2 (1 + tanh z) = x / (1 + e^-2z), which does not cancel. At -infinity the definition gives NaN, as here. */
 static void one_gelu(Result *s, uint32_t u)
 {
-    const float x = apr_math_float(u);
+    const float x = apr_from_bits(u);
     const double d = x;
     const double z = sqrt(2.0 / acos(-1.0)) * (d + (0.044715 * d * d * d));
     double r = d / (1.0 + exp(-2.0 * z));
@@ -124,7 +124,7 @@ static void one_gelu(Result *s, uint32_t u)
 static float pow_x(uint32_t i)
 {
     if (i < 12288U) {
-        return apr_math_float(1U + (i * 173933U));
+        return apr_from_bits(1U + (i * 173933U));
     }
     const uint32_t j = i - 12288U;
     const double near = exp2(-24.0 * (double)(j >> 1) / 2048.0);
@@ -147,7 +147,7 @@ static void one_pow(Result *s, uint32_t u)
     const float x = pow_x(u >> 14);
     const float y = pow_y(u & 0x3FFFU, log2((double)x));
     const double r = pow((double)x, (double)y);
-    compare(s, apr_powf(x, y), r, ulp(r), apr_math_bits(x), apr_math_bits(y));
+    compare(s, apr_powf(x, y), r, ulp(r), apr_bits(x), apr_bits(y));
 }
 
 /* ---- float64 ---- */

@@ -1,0 +1,154 @@
+"""The Python interface: load a model, compile it, build it, run it. `import aprgen` offers these names.
+
+Knows how the layers below fit together for a caller; everything else lies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aprgen import core
+from aprgen.build import Built, build_artifact, load_into_process
+from aprgen.cli.output_folder import write_folder
+from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
+from aprgen.errors import UsageError
+from aprgen.families.base import Fact
+from aprgen.footprint import Footprint
+from aprgen.runners.execution import Execution
+from aprgen.runners.shared import SharedImage
+from aprgen.spell import identifier
+from aprgen.target import Target, load_target
+from aprgen.text_rows import text_array
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model as its original library computes it."""
+
+    loaded: core.Loaded
+    name: str  # a C identifier, from the file's name
+
+    @property
+    def info(self) -> tuple[Fact, ...]:
+        """Structure: features, parameters, trees, classes."""
+        return self.loaded.model.facts()
+
+    @property
+    def n_features(self) -> int:
+        return self.loaded.model.n_features
+
+    def inputs(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32] | NDArray[np.object_]:
+        """Rows as the model takes them: float32 [rows, n_features], or texts. Columns that it ignores are cut.
+
+        Raises UsageError for any other shape.
+        """
+        if self.loaded.model.lower().source.element in ("text", "prefix"):
+            return text_array([str(text) for text in np.atleast_1d(np.asarray(rows, dtype=object))])
+        array = np.asarray(rows, dtype=np.float32)
+        array = array.reshape(1, -1) if array.ndim == 1 else array
+        n = self.n_features
+        wide = array.ndim == 2 and array.shape[1] > n and self.loaded.model.wider_rows
+        if not wide and (array.ndim != 2 or array.shape[1] != n):
+            raise UsageError(
+                "usage.shape",
+                f"the rows have shape {list(array.shape)}, the model takes [rows, {n}]",
+                where="the input rows",
+                hint=f"give float32 rows of {n} features",
+            )
+        return np.ascontiguousarray(array[:, :n])
+
+    def predict(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32]:
+        """Scores [rows, n_outputs] in the arithmetic of the original library."""
+        self.loaded.model.check()
+        return self.loaded.model.predict(self.inputs(rows))
+
+    def classify(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.int32] | None:
+        """Original labels [rows]; None when the model does not classify."""
+        self.loaded.model.check()
+        return self.loaded.model.classify(self.inputs(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """Generated C and the facts about it."""
+
+    code: core.Artifact
+    model: Model
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """File names and their texts."""
+        return self.code.texts
+
+    @property
+    def manifest(self) -> Mapping[str, object]:
+        return self.code.manifest
+
+    def write(self, folder: str | Path) -> Path:
+        """Write all files into `folder`, all or none; files of other names stay."""
+        write_folder(Path(folder), self.texts)
+        return Path(folder)
+
+    def build(self, *, tools: str = "auto", work: str | Path | None = None) -> Image:
+        """Compile and link for the target. tools: "auto", "system" or "pypi".
+
+        Raises ToolchainError without a compiler and BudgetError when it does not fit the target.
+        """
+        where = None if work is None else Path(work)
+        loadable = self.code.target.name == "host" and self.code.program.source.element != "prefix"
+        library = load_into_process(self.code, tools=tools, work=where) if loadable else None
+        return Image(self, library, build_artifact(self.code, tools=tools, work=where))
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A built model, for the target's runner; on the host also a library in this process."""
+
+    artifact: Artifact
+    library: SharedImage | None
+    built: Built
+
+    @property
+    def footprint(self) -> Footprint:
+        """Flash and RAM that the model takes."""
+        return self.built.footprint
+
+    def run(self, rows: ArrayLike | Sequence[str]) -> Execution:
+        """Execute rows on the target's runner: outputs (`predict`, `classify`), instructions per row, stack."""
+        return self.built.run(self.artifact.model.inputs(rows))
+
+    def predict(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32]:
+        """Scores, float32 [rows, n_outputs]; on the host from the library, as fast as from C."""
+        inputs = self.artifact.model.inputs(rows)
+        return self.library.predict(inputs) if self.library is not None else self.built.run(inputs, count=False).scores
+
+    def classify(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.int32] | None:
+        """Original labels, int32 [rows]; None when the model does not classify."""
+        inputs = self.artifact.model.inputs(rows)
+        return self.library.classify(inputs) if self.library is not None else self.built.run(inputs, count=False).labels
+
+
+def load(path: str | Path, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:
+    """The model in an .apr file. `struct` names the payload's struct where the file cannot."""
+    data = load_bytes(Path(path), limits)
+    return Model(core.load_model(data, struct=struct, limits=limits), identifier(Path(path).stem))
+
+
+def compile_to_c(
+    source: str | Path | Model,
+    target: str | Target = "host",
+    *,
+    name: str | None = None,
+    numeric: str = "f32",
+    struct: str | None = None,
+) -> Artifact:
+    """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function."""
+    model = source if isinstance(source, Model) else load(source, struct=struct)
+    chosen = target if isinstance(target, Target) else load_target(target)
+    options = core.Options(name or model.name, numeric)
+    return Artifact(core.compile_model(model.loaded, chosen, options), model)
