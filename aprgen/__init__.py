@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aprgen.api import Artifact, Image, Model, load
-    from aprgen.api import compile_to_c as compile  # noqa: A004
+    from aprgen.api import compile_to_c as compile
 
 __version__ = "0.1.0"
 

@@ -19,6 +19,7 @@ from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
 from aprgen.errors import UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
+from aprgen.program import Array
 from aprgen.runners.execution import Execution
 from aprgen.runners.shared import SharedImage
 from aprgen.spell import identifier
@@ -42,7 +43,7 @@ class Model:
     def n_features(self) -> int:
         return self.loaded.model.n_features
 
-    def inputs(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32] | NDArray[np.object_]:
+    def inputs(self, rows: ArrayLike | Sequence[str]) -> Array:
         """Rows as the model takes them: float32 [rows, n_features], or texts. Columns that it ignores are cut.
 
         Raises UsageError for any other shape.

@@ -141,10 +141,10 @@ def _image_rows(
         wanted = [op.suggest(text, op.size) for text in trial.inputs]
         found = [tuple((s.text, s.score) for s in row) for row in execution.suggestions]
         return np.array([w != f for w, f in zip(wanted, found, strict=True)], np.bool_)
-    bad = ~same_bits(execution.scores, scores).all(axis=1)
+    bad = np.asarray(~same_bits(execution.scores, scores).all(axis=1), np.bool_)
     if labels is not None:
         assert execution.labels is not None
-        bad = bad | (execution.labels != labels)
+        bad = bad | np.not_equal(execution.labels, labels)
     return bad
 
 

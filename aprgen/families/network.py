@@ -198,8 +198,9 @@ _NAME = re.compile(r"layer(\d+)\.(weight|bias)")
 def from_tensors(tensors: Mapping[str, Floats], metadata: Mapping[str, object]) -> Network:
     """The network in tensors `layerN.weight` [outputs, inputs] and `layerN.bias` [outputs], N from 0.
 
-    metadata: `activation` (a name for the hidden layers, or a list with one name per layer), `output_activation`
-    (a name, identity when absent), `negative_slope`. Raises UnsupportedError when the tensors are something else.
+    metadata: `activation` is a list with one name per layer, or one name for the hidden layers; a softmax, and the name
+    for a network of one layer, belong at the end instead. `output_activation` is the name for the last layer (identity
+    when absent), `negative_slope` that of leaky_relu. Raises UnsupportedError when the tensors are something else.
     """
     layers: dict[int, dict[str, Floats]] = {}
     for name, tensor in tensors.items():
@@ -233,6 +234,8 @@ def _activations(metadata: Mapping[str, object], n_layers: int) -> list[str]:
         return [_activation(name) for name in stated]
     hidden = _activation(stated) if stated is not None else "identity"
     last = metadata.get("output_activation")
+    if last is None and (n_layers == 1 or hidden == "softmax"):
+        return ["identity"] * (n_layers - 1) + [hidden]
     return [hidden] * (n_layers - 1) + [_activation(last) if last is not None else "identity"]
 
 
