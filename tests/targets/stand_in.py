@@ -68,6 +68,24 @@ ROUNDING = row_model(
     return (s[0] > s[1]) ? ((s[0] > s[2]) ? 10 : 30) : ((s[1] > s[2]) ? -20 : 30);""",
 )
 
+# A loop that compilers like to make a vector of: some vector units flush subnormal numbers to zero.
+ELEMENTWISE = row_model(
+    """
+static __attribute__((noinline)) void shift_and_scale(const float *restrict x, float *restrict out)
+{
+    for (uint32_t i = 0U; i < 64U; ++i) {
+        out[i] = (x[i] - 1e-39f) * 0.5f;
+    }
+}
+void brake_scores(const float x[64], float out[64])
+{
+    shift_and_scale(x, out);
+}
+""",
+    64,
+    64,
+)
+
 TREE = row_model(
     "    out[0] = (x[0] <= 0.5f) ? ((x[1] <= -1.0f) ? 1.0f : 2.0f) : 3.0f;",
     2,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from stand_in import ROUNDING, rounding_in_numpy, rows
+from stand_in import ELEMENTWISE, ROUNDING, rounding_in_numpy, rows
 
 from aprgen.errors import ToolchainError
 from aprgen.footprint import measure
@@ -43,3 +44,14 @@ def test_the_vector_core_has_no_fallback() -> None:
         runner_for(load_target("cortex-m55"), search_path="")
 
     assert "apt-get install qemu-system-arm" in caught.value.hint
+
+
+def test_zig_makes_no_flushing_vectors(tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """Built by zig, a Cortex-M55 keeps subnormal numbers as well."""
+    for tool in ("ziglang", "qemu-system-arm"):
+        require_tool(tool)
+    x = np.full((3, 64), 3e-39, np.float32)
+    image = ELEMENTWISE.build_for("cortex-m55", tmp_path, "zig")
+    actual = runner_for(image.target).run(image, x).scores
+
+    assert actual.tobytes() == ((x - np.float32(1e-39)) * np.float32(0.5)).tobytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_in import PREFIX, ROUNDING, TARGETS, TEXT, TREE, rounding_in_numpy, rows
+from stand_in import ELEMENTWISE, PREFIX, ROUNDING, TARGETS, TEXT, TREE, rounding_in_numpy, rows
 
 from aprgen.errors import UsageError
 from aprgen.runners.choose import runner_for
@@ -31,6 +31,18 @@ def test_rounding_is_the_same_everywhere(name: str, tmp_path: Path, require_targ
         np.where(expected[:, 1] > expected[:, 2], -20, 30),
     )
     assert actual.labels.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_subnormal_numbers_are_kept(name: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """No target flushes subnormal inputs or results to zero, even where the compiler could use vectors that do."""
+    require_target(name)
+    x = (np.random.default_rng(2).standard_normal((100, 64)) * 1e-39).astype(np.float32)
+    expected = (x - np.float32(1e-39)) * np.float32(0.5)
+    actual = runner_for(load_target(name)).run(ELEMENTWISE.build_for(name, tmp_path), x).scores
+
+    assert np.count_nonzero(expected) == expected.size
+    assert actual.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", ["host", "x86-avx2", "x86-avx512"])
