@@ -109,10 +109,7 @@ def _print_one(target: Target) -> None:
     lines = [
         Line("summary", visible(target.summary)),
         Line("float unit", target.float_unit),
-        Line(
-            "cost in cycles",
-            f"float compare {cost.float_compare}, integer compare {cost.integer_compare}, float to key {cost.float_to_key}",
-        ),
+        Line("cycles", f"float compare {cost.float_compare}, integer compare {cost.integer_compare}"),
         Line("templates", ", ".join(map(visible, target.templates))),
         Line("runtime", ", ".join(map(visible, target.runtime)) or "the portable one"),
     ]
@@ -123,9 +120,10 @@ def _print_one(target: Target) -> None:
         ]
     lines.append(Line("sha256", target.sha256, DIM))
     print_box(out, visible(target.name), lines)
-    tools = []
-    for rule in target.builds:
-        tools.append(Line(rule.name, visible(f"{rule.origin}, package {rule.package}: {' '.join(rule.cflags)}")))
+    tools = [
+        Line(rule.name, visible(f"{rule.origin}, package {rule.package}: {' '.join(rule.cflags)}"))
+        for rule in target.builds
+    ]
     if compiler is None:
         tools.append(Line("found", visible(no_compiler), BAD))
     else:

@@ -1,0 +1,110 @@
+"""`aprgen compile`: writes the C of a model, and says what it takes on the target when it can be built here.
+
+Prints plain lines, without rich: a small model takes less time than importing it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aprgen.cli.arguments import Compile
+from aprgen.cli.artifact import artifact_for, is_missing_tool, loaded_from
+from aprgen.cli.output_folder import write_folder
+from aprgen.cli.printable import count_of, visible
+from aprgen.cli.progress import steps
+from aprgen.core import Artifact
+from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.target import load_target
+
+if TYPE_CHECKING:
+    from aprgen.footprint import Footprint
+
+LABEL = 10  # columns
+
+
+def compile_command(request: Compile) -> int:
+    """Files are written last: a model that does not fit, or does not build, leaves nothing behind."""
+    if request.calibrate is not None:
+        raise UnsupportedError(
+            "numeric.calibrate",
+            "rows calibrate the integer modes, and this version has none",
+            where="--calibrate",
+            hint="leave it out: f32 needs no calibration",
+        )
+    with steps(3) as work:
+        work.next("compiling")
+        target = load_target(request.target)
+        loaded = loaded_from(request.model, request.struct)
+        artifact = artifact_for(
+            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
+        )
+        footprint: Footprint | None = None
+        compiler = ""
+        unmeasured = "not asked for (--no-measure)"
+        if request.measure:
+            work.next(f"building for {visible(target.name)}")
+            footprint, compiler, unmeasured = _measure(artifact, request.tools)
+        work.next("writing")
+        folder = request.out if request.out is not None else Path(artifact.name)
+        write_folder(folder, artifact.texts)
+    if request.format == "json":
+        from aprgen.cli.report import print_json
+
+        print_json(_report(artifact, folder, footprint, compiler, unmeasured))
+    else:
+        _print(artifact, folder, request.numeric, footprint, compiler, unmeasured)
+    return 0
+
+
+def _measure(artifact: Artifact, tools: str) -> tuple[Footprint | None, str, str]:
+    """The footprint and the compiler, or why this machine cannot build it. Any other failure is raised."""
+    from aprgen.cli.measured import measured_alone
+
+    try:
+        return *measured_alone(artifact, tools), ""
+    except ToolchainError as error:
+        if not is_missing_tool(error):
+            raise
+        return None, "", f"{error.what} ({error.hint})"
+
+
+def _report(
+    artifact: Artifact, folder: Path, footprint: Footprint | None, compiler: str, unmeasured: str
+) -> dict[str, object]:
+    from aprgen.cli.footprint_facts import footprint_facts
+
+    return {
+        "folder": str(folder),
+        "files": {name: len(text.encode()) for name, text in sorted(artifact.texts.items())},
+        "manifest": dict(artifact.manifest),
+        "footprint": None if footprint is None else footprint_facts(footprint, compiler),
+        "unmeasured": unmeasured or None,
+    }
+
+
+def _print(
+    artifact: Artifact, folder: Path, numeric: str, footprint: Footprint | None, compiler: str, unmeasured: str
+) -> None:
+    model, program = artifact.model, artifact.program
+    source = {"text": "a text", "prefix": "a prefix"}.get(program.source.element)
+    shape = f"{source or count_of(program.n_features, 'feature')} in, {count_of(program.n_outputs, 'output')}"
+    classes = f", {count_of(program.n_classes, 'class', 'classes')}" if program.n_classes else ""
+    _line(artifact.name, f"{model.family} ({model.struct}), {shape}{classes}")
+    _line("target", f"{artifact.target.name}, {numeric}")
+    _line("tables", f"{count_of(artifact.table_bytes, 'byte')}, constant")
+    if footprint is not None:
+        from aprgen.cli.footprint_facts import footprint_lines
+
+        for label, value in footprint_lines(footprint, compiler):
+            _line(label, value)
+    else:
+        _line("size", f"not measured: {unmeasured}")
+    findings = artifact.manifest["findings"]
+    for finding in findings if isinstance(findings, list) else ():
+        _line("note", str(finding))
+    _line("written", f"{folder}/: {', '.join(sorted(artifact.texts))}")
+
+
+def _line(label: str, value: str) -> None:
+    print(visible(f"{label:<{LABEL}} {value}"))

@@ -1,0 +1,47 @@
+"""What a model takes on its target, built alone: without the harness that runs it, in less than half the time.
+
+Knows the order of the work; the measuring itself is `footprint`'s.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aprgen.core import Artifact
+from aprgen.image import Image, Kind, ModelFacts
+from aprgen.toolchain import Unit, compile_units, find_toolchain
+
+if TYPE_CHECKING:
+    from aprgen.footprint import Footprint
+
+_KINDS: dict[str, Kind] = {"text": "text", "prefix": "prefix"}
+
+
+def measured_alone(artifact: Artifact, tools: str) -> tuple[Footprint, str]:
+    """The footprint and the compiler's name. ToolchainError without a compiler, BudgetError when it does not fit."""
+    toolchain = find_toolchain(artifact.target, tools)
+    # Reading ELF files takes 40 ms to import, and the compiler as long to work.
+    importing = threading.Thread(target=import_module, args=("aprgen.footprint",))
+    importing.start()
+    program = artifact.program
+    kind = _KINDS.get(program.source.element, "row")
+    facts = ModelFacts(artifact.name, kind, program.n_features, program.n_outputs, program.label is not None)
+    with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
+        work = Path(name)
+        for file, text in artifact.texts.items():
+            (work / file).write_bytes(text.encode())
+        flags = ("-fstack-usage",) if toolchain.rule.stack_usage else ()
+        unit = Unit(work / f"{artifact.name}.c", work / f"{artifact.name}.o", flags, (work,))
+        compile_units(toolchain, (unit,), work)
+        importing.join()
+        from aprgen.footprint import check_budget, measure
+
+        # There is no program to run: the object alone is linked and measured.
+        image = Image(artifact.target, toolchain, facts, work, unit.out, unit.out, 0, 0)
+        footprint = measure(image)
+    check_budget(footprint, artifact.target)
+    return footprint, toolchain.name
