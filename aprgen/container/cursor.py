@@ -26,15 +26,17 @@ class Cursor:
     """Reads forward only.
 
     `field` is what is being read ("KMeans.tol"), for messages; decoders of records keep it up to date.
+    `nodes_left` is what trees may still hold.
     """
 
-    __slots__ = ("_items_left", "data", "field", "limits", "position")
+    __slots__ = ("_items_left", "data", "field", "limits", "nodes_left", "position")
 
     def __init__(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
         self.data = data
         self.position = 0
         self.field = ""
         self.limits = limits
+        self.nodes_left = limits.tree_nodes
         self._items_left = limits.payload_items
 
     @property
@@ -121,6 +123,16 @@ class Cursor:
                 f"the payload holds more items than the limit of {self.limits.payload_items} allows",
                 at=at,
                 hint="raise Limits.payload_items if you trust the file",
+            )
+
+    def charge_nodes(self, count: int) -> None:
+        """Count nodes of a tree against the limit, which all trees of the payload share."""
+        self.nodes_left -= count
+        if self.nodes_left < 0:
+            raise self.error(
+                "payload.tree",
+                f"the trees have more nodes than the limit of {self.limits.tree_nodes}",
+                hint="the file is damaged, or no model for a small device",
             )
 
     def string(self) -> str:

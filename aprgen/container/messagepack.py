@@ -1,63 +1,90 @@
-"""MessagePack as aprender's metadata uses it: nil, bool, integers, floats, strings, arrays and maps.
+"""MessagePack as aprender's metadata uses it, through the library `msgpack`, with what a stranger's file asks for.
 
-A reader of our own because a stranger's file must be refused at a byte position, with bounded items and depth, with
-repeated keys noticed, and with float32 told apart from float64 so that a value is written back as it was. What JSON
-has no form for (bytes, extension types) is refused.
+Adds to the library: no repeated keys, nothing that JSON has no form for (bytes, extension types, timestamps), bounds
+on values and depth, and errors at a byte. float32 and float64 are read alike; Float32 says which one to write.
 Knows nothing of the metadata's fields.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, TypeAlias
+
+import msgpack
 
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.errors import ContainerError
 
 
 class Float32(float):
-    """A float that is stored in four bytes."""
+    """A float that is written in four bytes."""
 
 
 Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | Mapping[str, Value] | None"
 
-_SIZES = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
-_NUMBERS = {
-    0xCA: struct.Struct(">f"),
-    0xCB: struct.Struct(">d"),
-    0xCC: struct.Struct(">B"),
-    0xCD: struct.Struct(">H"),
-    0xCE: struct.Struct(">I"),
-    0xCF: struct.Struct(">Q"),
-    0xD0: struct.Struct(">b"),
-    0xD1: struct.Struct(">h"),
-    0xD2: struct.Struct(">i"),
-    0xD3: struct.Struct(">q"),
-}
+_PLAIN = frozenset((type(None), bool, int, float, str, tuple, dict))
 
 
-class _Open:
-    """An array or map whose items are still being read."""
+class _RefusedError(ValueError):
+    """What the hooks refuse; `unpack` adds the place."""
 
-    __slots__ = ("is_map", "items", "key", "keys", "left")
-
-    def __init__(self, is_map: bool, left: int) -> None:
-        self.is_map = is_map
-        self.left = left
-        self.items: list[Value] = []
-        self.keys: dict[str, None] = {}
-        self.key: str | None = None
-
-    def close(self) -> Value:
-        return dict(zip(self.keys, self.items, strict=True)) if self.is_map else tuple(self.items)
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 def unpack(data: bytes, base: int = 0, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, int]:
-    """The first value in `data`, and how many bytes it took. `base` is where the data lies in the file."""
-    position = 0
-    items_left = limits.metadata_items
-    stack: list[_Open] = []
+    """The first value in `data`, and how many bytes it took. `base` is where the data lies in the file.
+
+    The place of an error is where the library stopped: at the end of the bytes at fault, or of what holds them.
+    """
+    items_left = limits.metadata_items - 1
+
+    def admit(values: Sequence[object], count: int) -> None:
+        nonlocal items_left
+        items_left -= count
+        if items_left < 0:
+            raise _RefusedError(
+                f"more than {limits.metadata_items} values", "raise Limits.metadata_items if you trust the file"
+            )
+        if not _PLAIN.issuperset(map(type, values)):
+            raise _RefusedError("bytes or a timestamp, which JSON has no form for")
+
+    def make_map(pairs: list[tuple[object, object]]) -> dict[object, object]:
+        admit([value for _, value in pairs], 2 * len(pairs))
+        made: dict[object, object] = {}
+        for key, value in pairs:
+            if not isinstance(key, str):
+                raise _RefusedError("a map key is no string")
+            if key in made:
+                raise _RefusedError(f"the key {key[:40]!r} occurs twice in one map")
+            made[key] = value
+        return made
+
+    def make_tuple(values: tuple[object, ...]) -> tuple[object, ...]:
+        admit(values, len(values))
+        return values
+
+    def no_extension(code: int, _: bytes) -> NoReturn:
+        raise _RefusedError(f"the extension type {code}, which JSON has no form for")
+
+    def reader() -> msgpack.Unpacker:
+        made = msgpack.Unpacker(
+            raw=False,
+            strict_map_key=False,  # make_map is stricter: the library lets bytes pass
+            use_list=False,
+            object_pairs_hook=make_map,
+            list_hook=make_tuple,
+            ext_hook=no_extension,
+            max_buffer_size=max(1, len(data)),  # 0 would mean 4 GiB
+            max_str_len=len(data),
+            max_bin_len=len(data),
+            max_array_len=len(data),
+            max_map_len=len(data),
+            max_ext_len=len(data),
+        )
+        made.feed(data)
+        return made
 
     def fail(what: str, at: int, hint: str = "") -> ContainerError:
         return ContainerError(
@@ -67,147 +94,58 @@ def unpack(data: bytes, base: int = 0, limits: Limits = DEFAULT_LIMITS) -> tuple
             hint=hint or "the metadata is damaged; export the model again",
         )
 
-    def step(size: int, at: int) -> int:
-        nonlocal position
-        if size > len(data) - position:
-            raise fail(f"the metadata ends inside a value: {size} bytes needed, {len(data) - position} left", at)
-        position += size
-        return position - size
+    current = reader()
+    try:
+        # First without making values: the library reserves room for as many entries as an array or map claims, at
+        # every level, and this pass shows that the bytes for all of them exist.
+        current.skip()
+        used = current.tell()
+        current = reader()
+        value = current.unpack()
+        admit((value,), 0)
+    except msgpack.OutOfData:
+        raise fail("the metadata ends inside a value", current.tell()) from None
+    except msgpack.StackError:
+        raise fail(f"values are nested deeper than {limits.metadata_depth}", current.tell()) from None
+    except msgpack.FormatError:
+        raise fail("0xc1 marks nothing at all", current.tell()) from None
+    except UnicodeDecodeError:
+        raise fail("a string is no UTF-8", current.tell()) from None
+    except _RefusedError as refused:
+        raise fail(str(refused), current.tell(), refused.hint) from None
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise fail(f"the metadata cannot be read: {error}", current.tell()) from None
+    if _deeper_than(limits.metadata_depth, value):
+        raise fail(f"values are nested deeper than {limits.metadata_depth}", used)
+    return value, used
 
-    while True:
-        at = position
-        marker = data[step(1, at)]
-        opened: _Open | None = None
-        value: Value = None
-        is_text = False
-        if marker <= 0x7F:
-            value = marker
-        elif marker <= 0x8F:
-            opened = _Open(True, marker & 0x0F)
-        elif marker <= 0x9F:
-            opened = _Open(False, marker & 0x0F)
-        elif marker <= 0xBF or 0xD9 <= marker <= 0xDB:
-            size = marker & 0x1F
-            if marker >= 0xD9:
-                size = int.from_bytes(data[step(_SIZES[marker], at) : position], "big")
-            start = step(size, at)
-            try:
-                value = data[start:position].decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise fail("a string is no UTF-8", start + error.start) from None
-            is_text = True
-        elif marker == 0xC0:
-            value = None
-        elif marker in (0xC2, 0xC3):
-            value = marker == 0xC3
-        elif marker in _NUMBERS:
-            number = _NUMBERS[marker]
-            (found,) = number.unpack_from(data, step(number.size, at))
-            value = Float32(found) if marker == 0xCA else found
-        elif marker >= 0xE0:
-            value = marker - 0x100
-        elif marker in (0xDC, 0xDD, 0xDE, 0xDF):
-            opened = _Open(marker >= 0xDE, int.from_bytes(data[step(_SIZES[marker], at) : position], "big"))
-        else:
-            raise fail(f"{marker:#04x} marks bytes, an extension type or nothing at all", at)
 
-        items_left -= 1
-        if items_left < 0:
-            raise fail(
-                f"more than {limits.metadata_items} values",
-                at,
-                "raise Limits.metadata_items if you trust the file",
-            )
-        if stack and stack[-1].is_map and stack[-1].key is None:
-            # A key: only strings name fields, and the second of two equal keys would hide the first.
-            if not is_text or not isinstance(value, str):
-                raise fail("a map key is no string", at)
-            if value in stack[-1].keys:
-                raise fail(f"the key {value[:40]!r} occurs twice in one map", at)
-            stack[-1].key = value
-            continue
-        if opened is not None:
-            if opened.left * (2 if opened.is_map else 1) > len(data) - position:
-                raise fail(f"an array or map of {opened.left} entries, but {len(data) - position} bytes are left", at)
-            if len(stack) >= limits.metadata_depth:
-                raise fail(f"values are nested deeper than {limits.metadata_depth}", at)
-            if opened.left:
-                stack.append(opened)
-                continue
-            value = opened.close()
-        while stack:
-            top = stack[-1]
-            top.items.append(value)
-            if top.key is not None:
-                top.keys[top.key] = None
-                top.key = None
-            top.left -= 1
-            if top.left:
-                break
-            value = stack.pop().close()
-        if not stack:
-            return value, position
+def _deeper_than(levels: int, value: Value) -> bool:
+    """Whether arrays and maps lie in each other on more levels; level by level, as recursion has a limit too."""
+    holders = [value] if isinstance(value, tuple | dict) else []
+    while holders and levels:
+        levels -= 1
+        holders = [
+            inner
+            for each in holders
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, tuple | dict)
+        ]
+    return bool(holders)
 
 
 def pack(value: Value) -> bytes:
     """Shortest integers and lengths, counts always stated, as aprender's writer does."""
-    out = bytearray()
-    _pack(value, out)
-    return bytes(out)
+    double, single = msgpack.Packer(), msgpack.Packer(use_single_float=True)
 
+    def write(item: Value) -> bytes:
+        if isinstance(item, tuple):
+            head: bytes = double.pack_array_header(len(item))
+            return head + b"".join([write(each) for each in item])
+        if isinstance(item, Mapping):
+            head = double.pack_map_header(len(item))
+            return head + b"".join([write(inner) for pair in item.items() for inner in pair])
+        packed: bytes = (single if isinstance(item, Float32) else double).pack(item)
+        return packed
 
-def _pack(value: Value, out: bytearray) -> None:
-    if value is None:
-        out.append(0xC0)
-    elif isinstance(value, bool):
-        out.append(0xC3 if value else 0xC2)
-    elif isinstance(value, int):
-        _pack_integer(value, out)
-    elif isinstance(value, float):
-        out += struct.pack(">Bf", 0xCA, value) if isinstance(value, Float32) else struct.pack(">Bd", 0xCB, value)
-    elif isinstance(value, str):
-        data = value.encode("utf-8")
-        if len(data) < 32:
-            out.append(0xA0 | len(data))
-        else:
-            _pack_length(len(data), (0xD9, 0xDA, 0xDB), out)
-        out += data
-    elif isinstance(value, tuple):
-        if len(value) < 16:
-            out.append(0x90 | len(value))
-        else:
-            _pack_length(len(value), (None, 0xDC, 0xDD), out)
-        for item in value:
-            _pack(item, out)
-    else:
-        if len(value) < 16:
-            out.append(0x80 | len(value))
-        else:
-            _pack_length(len(value), (None, 0xDE, 0xDF), out)
-        for key, item in value.items():
-            _pack(key, out)
-            _pack(item, out)
-
-
-def _pack_length(length: int, markers: tuple[int | None, int, int], out: bytearray) -> None:
-    if length < 1 << 8 and markers[0] is not None:
-        out += struct.pack(">BB", markers[0], length)
-    elif length < 1 << 16:
-        out += struct.pack(">BH", markers[1], length)
-    else:
-        out += struct.pack(">BI", markers[2], length)
-
-
-def _pack_integer(value: int, out: bytearray) -> None:
-    if 0 <= value < 1 << 7:
-        out.append(value)
-    elif -32 <= value < 0:
-        out.append(value + 0x100)
-    else:
-        unsigned = ((8, 0xCC, ">BB"), (16, 0xCD, ">BH"), (32, 0xCE, ">BI"), (64, 0xCF, ">BQ"))
-        signed = ((8, 0xD0, ">Bb"), (16, 0xD1, ">Bh"), (32, 0xD2, ">Bi"), (64, 0xD3, ">Bq"))
-        for bits, marker, form in unsigned if value >= 0 else signed:
-            if (0 <= value < 1 << bits) or (-(1 << (bits - 1)) <= value < 0):
-                out += struct.pack(form, marker, value)
-                return
-        raise ValueError(f"{value} does not fit 64 bits")
+    return write(value)

@@ -126,7 +126,7 @@ CASES: dict[str, tuple[bytes, str, str, str, int]] = {
         framed(LINREG_PAYLOAD, metadata=b"\x82\xa1a\x01\xa1a\x02"),
         "container.metadata",
         "'a' occurs twice",
-        "byte 36",
+        "byte 38",
         3,
     ),
     "metadata_missing": (
