@@ -6,7 +6,9 @@ an explicit stack: a hostile depth costs no recursion. Knows nothing of what the
 
 from __future__ import annotations
 
+import struct
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,17 +47,24 @@ class Tree:
     def n_leaves(self) -> int:
         return int(np.count_nonzero(self.is_leaf))
 
+    def levels(self) -> Iterator[NDArray[np.int64]]:
+        """The nodes of each level, the root's first; as many levels as the tree is deep, plus one."""
+        level = np.zeros(1, np.int64)
+        while len(level):
+            yield level
+            split = level[self.feature[level] != LEAF]
+            level = np.concatenate([self.left[split], self.right[split]])
+
     def depths(self) -> NDArray[np.int64]:
         """Edges from the root to each node."""
         depth = np.zeros(self.n_nodes, np.int64)
-        for node in range(self.n_nodes):  # parents come first
-            if self.feature[node] != LEAF:
-                depth[self.left[node]] = depth[self.right[node]] = depth[node] + 1
+        for edges, nodes in enumerate(self.levels()):
+            depth[nodes] = edges
         return depth
 
     @property
     def depth(self) -> int:
-        return int(self.depths().max(initial=0))
+        return sum(1 for _ in self.levels()) - 1
 
     @property
     def max_feature(self) -> int:
@@ -115,45 +124,102 @@ class TreeBuilder:
         )
 
 
-def check_size(cursor: Cursor, depth: int, n_nodes: int) -> None:
-    """Refuse a tree that no device would hold, before it costs time and memory."""
-    if depth > cursor.limits.tree_depth or n_nodes >= cursor.limits.tree_nodes:
+TREE_COST = 24  # items that a tree counts against Limits.payload_items: its arrays cost time even for one leaf
+
+_U64 = struct.Struct("<Q")
+_ISOLATION_SPLIT = struct.Struct("<BQBfB")  # some feature, some value, some left child
+_ISOLATION_LEAF = struct.Struct("<IQ")  # four times none, size
+_U64_WORDS = 2
+_SPLIT_WORDS = 4  # kind, feature u64, threshold
+_LEAF_WORDS: dict[LeafKind, int] = {"label": 5, "value": 4}  # kind, label u64 or value f32, n_samples u64
+
+
+def checked_depth(tree: Tree, cursor: Cursor, start: int) -> Tree:
+    """The tree, unless it has more levels than the limit: a walk's time and a device's patience end somewhere."""
+    limit = cursor.limits.tree_depth
+    if any(edges > limit for edges, _ in enumerate(tree.levels())):
         raise cursor.error(
             "payload.tree",
-            f"a tree has more than {cursor.limits.tree_depth} levels or {cursor.limits.tree_nodes} nodes",
+            f"a tree has more than {limit} levels",
+            at=start,
             hint="the file is damaged, or no model for a small device",
         )
+    return tree
+
+
+def children(is_leaf: NDArray[np.bool_], right_of: array[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Left and right child of every node in pre-order.
+
+    A left child follows its parent. A right child follows a leaf: right_of[i] is the parent of the node after leaf i.
+    """
+    n_nodes = len(is_leaf)
+    right = np.full(n_nodes, LEAF, np.int64)
+    right[np.array(right_of, np.int64)] = np.flatnonzero(is_leaf)[:-1] + 1
+    return np.where(is_leaf, LEAF, np.arange(1, n_nodes + 1)), right
 
 
 @dataclass(frozen=True)
 class TreeCodec:
-    """enum { Node { feature u64, threshold f32, left, right }, Leaf { label u64 | value f32, n_samples u64 } }."""
+    """enum { Node { feature u64, threshold f32, left, right }, Leaf { label u64 | value f32, n_samples u64 } }.
+
+    All fields are whole 32-bit words, so a short loop finds where nodes start and numpy reads the fields.
+    """
 
     leaf: LeafKind
     min_bytes: int = 16
 
     def decode(self, cursor: Cursor) -> Tree:
-        builder = TreeBuilder()
-        waiting: list[tuple[int, bool, int]] = [(-1, False, 0)]  # parent, is this its right child, depth
-        while waiting:
-            parent, is_right, depth = waiting.pop()
-            check_size(cursor, depth, len(builder))
-            start = cursor.position
-            kind = cursor.u32()
+        start = cursor.position
+        cursor.charge(TREE_COST)
+        places, right_of = self._places(cursor)
+        words = np.frombuffer(cursor.data, "<u4", places[-1] + _LEAF_WORDS[self.leaf], start)
+        at = np.array(places, np.int64)
+        cursor.take(words.nbytes)
+        is_leaf = words[at] == 1
+        n_nodes = len(at)
+        leaf, split = np.flatnonzero(is_leaf), np.flatnonzero(~is_leaf)
+        feature, samples, label = (np.full(n_nodes, value, np.int64) for value in (LEAF, 0, 0))
+        threshold, value = np.zeros(n_nodes, np.float32), np.zeros(n_nodes, np.float32)
+        feature[split] = _u64s(cursor, "feature index", words, at[split] + 1, start)
+        threshold[split] = words[at[split] + 1 + _U64_WORDS].view(np.float32)
+        if self.leaf == "label":
+            label[leaf] = _u64s(cursor, "class label", words, at[leaf] + 1, start)
+            samples[leaf] = _u64s(cursor, "sample count", words, at[leaf] + 1 + _U64_WORDS, start)
+        else:
+            value[leaf] = words[at[leaf] + 1].view(np.float32)
+            samples[leaf] = _u64s(cursor, "sample count", words, at[leaf] + 2, start)
+        left, right = children(is_leaf, right_of)
+        return checked_depth(Tree(feature, threshold, left, right, label, value, samples), cursor, start)
+
+    def _places(self, cursor: Cursor) -> tuple[array[int], array[int]]:
+        """The word at which each node starts, and `right_of` for children()."""
+        start = cursor.position
+        words = memoryview(cursor.data)[start : start + cursor.remaining // 4 * 4].cast("I")
+        leaf_words, room = _LEAF_WORDS[self.leaf], len(words)
+        places, right_of, open_splits = array("I"), array("I"), array("I")
+        at = 0
+        for node in range(cursor.nodes_left):
+            if at >= room:
+                raise cursor.error("payload.truncated", "the bytes end within a tree", at=start + 4 * at)
+            places.append(at)
+            kind = words[at]
             if kind == 0:
-                at = builder.add(small(cursor, "feature index"), cursor.f32())
-                waiting += [(at, True, depth + 1), (at, False, depth + 1)]
-            elif kind == 1 and self.leaf == "label":
-                label = small(cursor, "class label")
-                at = builder.leaf(label=label, samples=small(cursor, "sample count"))
-            elif kind == 1:
-                value = cursor.f32()
-                at = builder.leaf(value=value, samples=small(cursor, "sample count"))
-            else:
-                raise cursor.error("payload.tree", f"a tree node has kind {kind}; 0 is a split, 1 a leaf", at=start)
-            if parent >= 0:
-                (builder.right if is_right else builder.left)[parent] = at
-        return builder.build()
+                open_splits.append(node)
+                at += _SPLIT_WORDS
+                continue
+            if kind != 1:
+                what = f"a tree node has kind {kind}; 0 is a split, 1 a leaf"
+                raise cursor.error("payload.tree", what, at=start + 4 * at)
+            at += leaf_words
+            if not open_splits:
+                break
+            right_of.append(open_splits.pop())
+        else:
+            cursor.charge_nodes(len(places) + 1)  # more than are left
+        cursor.charge_nodes(len(places))
+        if at > room:
+            raise cursor.error("payload.truncated", "the bytes end within a leaf", at=start + 4 * places[-1])
+        return places, right_of
 
     def encode(self, value: Tree, out: bytearray) -> None:
         waiting = [0]
@@ -182,35 +248,62 @@ class IsolationTreeCodec:
     min_bytes: int = 12
 
     def decode(self, cursor: Cursor) -> Tree:
-        builder = TreeBuilder()
-        path: list[tuple[int, bool]] = []  # splits above, and whether their left child is done
-        while True:
-            check_size(cursor, len(path), len(builder))
-            start = cursor.position
-            feature = small(cursor, "feature index") if cursor.boolean() else None
-            value = cursor.f32() if cursor.boolean() else None
-            has_child = cursor.boolean()
-            if (feature is None) != (value is None) or (feature is None) == has_child:
-                raise self._half(cursor, start)
-            if feature is not None and value is not None:
-                path.append((builder.add(feature, value), False))
-                continue
-            if cursor.boolean():
-                raise self._half(cursor, start)
-            at = builder.leaf(samples=small(cursor, "size"))
-            while path:
-                parent, left_done = path.pop()
-                if not left_done:
-                    builder.left[parent] = at
-                    if not cursor.boolean():
-                        raise self._half(cursor, cursor.position - 1)
-                    path.append((parent, True))
+        start = cursor.position
+        cursor.charge(TREE_COST)
+        data, at = cursor.data, start
+        leaves, features, thresholds, sizes, right_of = bytearray(), array("Q"), array("f"), array("Q"), array("I")
+        path: list[int] = []  # the splits above; ~split once its left child is complete
+        try:
+            for node in range(cursor.nodes_left):
+                if data[at] == 1:
+                    _, feature, has_value, threshold, has_left = _ISOLATION_SPLIT.unpack_from(data, at)
+                    if has_value != 1 or has_left != 1:
+                        raise self._half(cursor, at)
+                    leaves.append(False)
+                    features.append(feature)
+                    thresholds.append(threshold)
+                    sizes.append(0)
+                    path.append(node)
+                    at += _ISOLATION_SPLIT.size
+                    continue
+                nothing, size = _ISOLATION_LEAF.unpack_from(data, at)
+                if nothing != 0:
+                    raise self._half(cursor, at)
+                leaves.append(True)
+                features.append(0)
+                thresholds.append(0.0)
+                sizes.append(size)
+                at += _ISOLATION_LEAF.size
+                while path and path[-1] < 0:
+                    (sizes[~path.pop()],) = _U64.unpack_from(data, at)
+                    at += _U64.size
+                if not path:
                     break
-                builder.right[parent] = at
-                builder.samples[parent] = small(cursor, "size")
-                at = parent
-            if not path:
-                return builder.build()
+                if data[at] != 1:
+                    raise self._half(cursor, at)
+                at += 1
+                right_of.append(path[-1])
+                path[-1] = ~path[-1]
+            else:
+                cursor.charge_nodes(len(leaves) + 1)  # more than are left
+        except (IndexError, struct.error):
+            raise cursor.error("payload.truncated", "the bytes end within a tree", at=at) from None
+        cursor.charge_nodes(len(leaves))
+        cursor.take(at - start)
+        is_leaf = np.array(leaves, np.bool_)
+        feature = _in_range(cursor, "feature index", np.array(features, np.uint64), start)
+        n_samples = _in_range(cursor, "size", np.array(sizes, np.uint64), start)
+        left, right = children(is_leaf, right_of)
+        tree = Tree(
+            np.where(is_leaf, LEAF, feature),
+            np.array(thresholds, np.float32),
+            left,
+            right,
+            np.zeros(len(leaves), np.int64),
+            np.zeros(len(leaves), np.float32),
+            n_samples,
+        )
+        return checked_depth(tree, cursor, start)
 
     @staticmethod
     def _half(cursor: Cursor, at: int) -> PayloadError:
@@ -234,10 +327,19 @@ class IsolationTreeCodec:
                 waiting += [(node, "close"), (right, "open"), (node, "right"), (left, "open")]
 
 
-def small(cursor: Cursor, what: str) -> int:
-    """A u64 that any sane model keeps below 2^31; larger ones would not fit the C types."""
-    start = cursor.position
-    value = cursor.u64()
-    if value >= 2**31:
-        raise cursor.error("payload.range", f"the {what} is {value}, above 2147483647", at=start)
-    return value
+def _u64s(cursor: Cursor, what: str, words: NDArray[np.uint32], at: NDArray[np.int64], start: int) -> NDArray[np.int64]:
+    """The u64 at each of the word positions `at`."""
+    values = words[at].astype(np.uint64) | (words[at + 1].astype(np.uint64) << np.uint64(32))
+    return _in_range(cursor, what, values, start + 4 * at)
+
+
+def _in_range(
+    cursor: Cursor, what: str, values: NDArray[np.uint64], place: NDArray[np.int64] | int
+) -> NDArray[np.int64]:
+    """Numbers that any sane model keeps below 2^31; larger ones would not fit the C types."""
+    high = values >= 2**31
+    if high.any():
+        first = int(np.argmax(high))
+        at = place if isinstance(place, int) else int(place[first])
+        raise cursor.error("payload.range", f"the {what} is {values[first]}, above 2147483647", at=at)
+    return values.astype(np.int64)
