@@ -87,7 +87,7 @@ MARKOV = Record(
 def refusal(codec: Codec[object], data: bytes, limits: Limits | None = None) -> PayloadError:
     with pytest.raises(PayloadError) as caught:
         decode(codec, data, limits or Limits())
-    assert caught.value.exit_status == 3
+    assert 3 == caught.value.exit_status
     return caught.value
 
 
@@ -128,8 +128,8 @@ def test_enum_is_the_position_in_the_declaration() -> None:
     """A u32 index selects the variant; its fields follow."""
     metric = Enum("Metric", (("Euclidean", None), ("Manhattan", None), ("Minkowski", F32)))
 
-    assert decode(metric, struct.pack("<I", 1)) == ("Manhattan", None)
-    assert decode(metric, struct.pack("<If", 2, 3.0)) == ("Minkowski", 3.0)
+    assert ("Manhattan", None) == decode(metric, struct.pack("<I", 1))
+    assert ("Minkowski", 3.0) == decode(metric, struct.pack("<If", 2, 3.0))
     assert encode(metric, ("Minkowski", 3.0)) == struct.pack("<If", 2, 3.0)
 
 
@@ -168,10 +168,10 @@ def test_items_are_limited_over_the_whole_payload() -> None:
     """Lists of lists cannot multiply: all items together are counted, those of 8 bytes or more twice and so on."""
     lists = encode(Vec(Vec(U8)), ((1, 2, 3), (4, 5, 6)))
 
-    assert decode(Vec(Vec(U8)), lists, Limits(payload_items=10)) == ((1, 2, 3), (4, 5, 6))
+    assert ((1, 2, 3), (4, 5, 6)) == decode(Vec(Vec(U8)), lists, Limits(payload_items=10))
     assert "Limits.payload_items" in refusal(Vec(Vec(U8)), lists, Limits(payload_items=9)).hint  # type: ignore[arg-type]
     arrays = encode(Vec(U8S), (np.arange(100), np.arange(100)))
-    assert len(decode(Vec(U8S), arrays, Limits(payload_items=4))) == 2
+    assert 2 == len(decode(Vec(U8S), arrays, Limits(payload_items=4)))
 
 
 def test_arrays_are_views_that_keep_their_bits() -> None:
@@ -286,8 +286,8 @@ def test_cursor_reads_every_type() -> None:
     data = struct.pack("<BHIQifd?", 1, 2, 3, 4, -5, 1.5, 2.5, True) + struct.pack("<Q", 2) + b"\xc3\xa4"
     cursor = Cursor(data)
 
-    assert [cursor.u8(), cursor.u16(), cursor.u32(), cursor.u64(), cursor.i32()] == [1, 2, 3, 4, -5]
-    assert [cursor.f32(), cursor.f64(), cursor.boolean(), cursor.string()] == [1.5, 2.5, True, "ä"]
+    assert [1, 2, 3, 4, -5] == [cursor.u8(), cursor.u16(), cursor.u32(), cursor.u64(), cursor.i32()]
+    assert [1.5, 2.5, True, "ä"] == [cursor.f32(), cursor.f64(), cursor.boolean(), cursor.string()]
     assert cursor.position == len(data)
     cursor.finish()
 

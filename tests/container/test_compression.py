@@ -30,7 +30,7 @@ def test_zstd_variants(method: int) -> None:
     sized = zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress(b"hello ")
     stored = SKIPPABLE + sized + zstd_rle(5) + SKIPPABLE + compress(2, b"world")
 
-    assert decompress(method, stored, 16) == b"hello \0\0\0\0\0world"
+    assert b"hello \0\0\0\0\0world" == decompress(method, stored, 16)
 
 
 def test_lz4_is_length_and_raw_block() -> None:
@@ -38,7 +38,7 @@ def test_lz4_is_length_and_raw_block() -> None:
     stored = compress(3, b"abcd" * 100)
 
     assert stored[:4] == struct.pack("<I", 400)
-    assert stored[4] >> 4 == 4  # four literals, then a match: no magic between
+    assert 4 == stored[4] >> 4  # four literals, then a match: no magic between
 
 
 @pytest.mark.parametrize("step", [1, 255, 511, 512, 513, 100_000])
@@ -87,7 +87,7 @@ def test_refused(method: int, stored: bytes, claim: int, what: str) -> None:
 
     assert what in caught.value.what
     assert "in the payload" in caught.value.where
-    assert caught.value.exit_status == 3
+    assert 3 == caught.value.exit_status
 
 
 def test_frame_limit_is_a_limit() -> None:

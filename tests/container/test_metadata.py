@@ -76,7 +76,7 @@ FULL = Metadata(
 def refusal(data: bytes, limits: Limits | None = None) -> ContainerError:
     with pytest.raises(ContainerError) as caught:
         read_metadata(data, 32, limits or Limits())
-    assert caught.value.exit_status == 3
+    assert 3 == caught.value.exit_status
     assert caught.value.hint
     return caught.value
 
@@ -116,8 +116,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 def test_width_of_floats() -> None:
     """Floats of four and of eight bytes are read alike; Float32 is written in four, any other float in eight."""
-    assert messagepack.unpack(b"\xca\x3f\0\0\0") == (0.5, 5)
-    assert messagepack.pack(Float32(0.5)) == b"\xca\x3f\0\0\0"
+    assert (0.5, 5) == messagepack.unpack(b"\xca\x3f\0\0\0")
+    assert b"\xca\x3f\0\0\0" == messagepack.pack(Float32(0.5))
     assert messagepack.pack({"a": (0.5, Float32(0.5))}) == b"\x81\xa1a\x92\xcb\x3f\xe0" + bytes(6) + b"\xca\x3f\0\0\0"
 
 
@@ -134,8 +134,8 @@ def test_all_fields_round_trip() -> None:
     """Every field, an extra key of the card and an unknown key come back."""
     metadata, findings = read_metadata(write_metadata(FULL))
 
-    assert metadata == FULL
-    assert findings == ("unknown metadata keys: later",)
+    assert FULL == metadata
+    assert ("unknown metadata keys: later",) == findings
 
 
 def test_keys_are_written_in_the_documented_order() -> None:
@@ -176,7 +176,7 @@ def test_empty_options_are_left_out() -> None:
     """A minimal file has the two required keys and nothing else."""
     metadata = Metadata("1", "0.26.3")
 
-    assert write_metadata(metadata) == b"\x82\xaacreated_at\xa11\xb0aprender_version\xa60.26.3"
+    assert b"\x82\xaacreated_at\xa11\xb0aprender_version\xa60.26.3" == write_metadata(metadata)
 
 
 def test_float_fields_are_written_in_four_bytes() -> None:
@@ -196,7 +196,7 @@ def test_array_form_of_a_struct() -> None:
     metadata, findings = read_metadata(data)
 
     assert metadata == Metadata("1", "2", model_name="name", training=Training(300, None, "bench"))
-    assert findings == ()
+    assert () == findings
 
 
 def test_nil_is_none() -> None:
@@ -211,7 +211,7 @@ def test_bytes_after_the_map_are_reported() -> None:
     """The original library ignores them; so do we, aloud."""
     metadata, findings = read_metadata(write_metadata(FULL) + b"12345")
 
-    assert metadata == FULL
+    assert FULL == metadata
     assert "5 bytes after the metadata map are ignored" in findings
 
 
@@ -269,7 +269,7 @@ def test_json_has_no_nan() -> None:
     """NaN and infinity, which JSON has no form for, become null."""
     metadata = Metadata("1", "2", custom={"a": (math.nan, {"b": math.inf}), "c": 1.5})
 
-    assert json.loads(json.dumps(as_json(metadata), allow_nan=False))["custom"] == {"a": [None, {"b": None}], "c": 1.5}
+    assert {"a": [None, {"b": None}], "c": 1.5} == json.loads(json.dumps(as_json(metadata), allow_nan=False))["custom"]
 
 
 @settings(deadline=None)

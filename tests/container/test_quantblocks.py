@@ -53,8 +53,8 @@ def test_rounding_is_half_away_from_zero() -> None:
     values = np.array([127.0, 2.5, -2.5, 0.49999997, -0.5], np.float32)
     stored = np.frombuffer(q.quantize_q8_0(values), np.int8, offset=2)
 
-    assert stored[:5].tolist() == [127, 3, -3, 0, -1]
-    assert stored[5:].tolist() == [0] * 27
+    assert [127, 3, -3, 0, -1] == stored[:5].tolist()
+    assert [0] * 27 == stored[5:].tolist()
 
 
 def test_nibbles_of_neighbours_share_a_byte() -> None:
@@ -70,7 +70,7 @@ def test_special_values_are_quantized_without_noise() -> None:
         stored = q.quantize_q8_0(SPECIALS)
         q.quantize_q4_0(SPECIALS)
 
-    assert stored[:2] == b"\x00\x7c"
+    assert b"\x00\x7c" == stored[:2]
     assert stored[2:] == bytes(32)
 
 
@@ -96,7 +96,7 @@ def test_v2_takes_unusable_scales_for_zero(scale: bytes) -> None:
     """Infinite, NaN and subnormal scales give zeros in APR v2; v1 blocks have no such rule."""
     block = scale + bytes([0x19]) * 16
 
-    assert q.dequantize_q4_v2(block, 32).tolist() == [0.0] * 32
+    assert [0.0] * 32 == q.dequantize_q4_v2(block, 32).tolist()
     assert q.dequantize_q4_0(block, 32).tolist() != [0.0] * 32
 
 
@@ -104,7 +104,7 @@ def test_v2_q8_is_one_scale_and_bytes() -> None:
     """A float32 scale, then signed bytes."""
     data = struct.pack("<f4b", 0.25, -128, 0, 1, 127)
 
-    assert q.dequantize_q8_v2(data, 4).tolist() == [-32.0, 0.0, 0.25, 31.75]
+    assert [-32.0, 0.0, 0.25, 31.75] == q.dequantize_q8_v2(data, 4).tolist()
 
 
 def _half(data: bytes) -> np.float32:

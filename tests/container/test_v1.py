@@ -89,7 +89,7 @@ def test_metadata_of_fixture(fixture: Fixture) -> None:
 @EVERY_PLAIN
 def test_plain_fixture_has_no_findings(fixture: Fixture) -> None:
     """A careful reader has nothing to report about a file of the original library."""
-    assert opened(fixture.data).findings == ()
+    assert () == opened(fixture.data).findings
 
 
 @EVERY_SIGNED
@@ -103,7 +103,7 @@ def test_signed_fixture_is_accounted_for(fixture: Fixture) -> None:
     assert data[-36:-4] == file.signature.public_key
     assert hashlib.sha256(data[-36:-4]).hexdigest() == file.signature.fingerprint
     assert len(data) == file.header.payload_end + 96 + 4
-    assert file.findings == ("the file is signed; the signature is not verified here",)
+    assert ("the file is signed; the signature is not verified here",) == file.findings
 
 
 @EVERY_ENCRYPTED
@@ -112,8 +112,8 @@ def test_encrypted_fixture_is_refused(fixture: Fixture) -> None:
     with pytest.raises(SecurityError, match="the model is encrypted") as refusal:
         open_container(fixture.data)
 
-    assert refusal.value.exit_status == 4
-    assert refusal.value.code == "security.encrypted"
+    assert 4 == refusal.value.exit_status
+    assert "security.encrypted" == refusal.value.code
     assert "byte 21" in refusal.value.where
     assert "decrypt" in refusal.value.hint
 
@@ -126,7 +126,7 @@ def test_encrypted_fixture_is_inspected(fixture: Fixture) -> None:
     assert found.header is not None
     assert found.crc_valid
     assert found.metadata is not None
-    assert [problem.code for problem in found.problems] == ["security.encrypted"]
+    assert ["security.encrypted"] == [problem.code for problem in found.problems]
 
 
 @EVERY_V1
@@ -167,7 +167,7 @@ def test_written_file_is_read_again(fixture: Fixture, method: int) -> None:
 
     assert file.payload == again.payload
     assert file.metadata == again.metadata
-    assert again.findings == ()
+    assert () == again.findings
     assert method == again.header.compression
 
 
@@ -177,7 +177,7 @@ def test_written_zstd_frame_states_no_size_and_no_checksum() -> None:
         data = write_v1(1, bytes(5000), Metadata("1", "0.26.3"), method=method)
         stored = data[32 + int.from_bytes(data[8:12], "little") :]
 
-        assert stored[:5] == b"\x28\xb5\x2f\xfd\x00"
+        assert b"\x28\xb5\x2f\xfd\x00" == stored[:5]
 
 
 def test_license_sets_its_flag() -> None:
@@ -185,9 +185,9 @@ def test_license_sets_its_flag() -> None:
     license_ = License("id", "hash", None, 5, None, "Team")
     licensed = opened(write_v1(1, b"x", Metadata("1", "2", license=license_)))
 
-    assert licensed.header.flag_names == ("LICENSED",)
+    assert ("LICENSED",) == licensed.header.flag_names
     assert license_ == licensed.metadata.license
-    assert opened(write_v1(1, b"x", Metadata("1", "2"))).header.flag_names == ()
+    assert () == opened(write_v1(1, b"x", Metadata("1", "2"))).header.flag_names
 
 
 @pytest.mark.parametrize("quality", [0, -1, 101, 256])
@@ -216,7 +216,7 @@ def test_inspection_lists_every_problem() -> None:
     data[16] += 1  # uncompressed size
     codes = [problem.code for problem in inspect_v1(bytes(data)).problems]
 
-    assert codes == ["container.crc", "container.model_type", "security.suite", "container.size"]
+    assert ["container.crc", "container.model_type", "security.suite", "container.size"] == codes
     with pytest.raises(ContainerError, match="checksum mismatch"):
         read_v1(bytes(data))
 

@@ -149,12 +149,12 @@ def test_refused(case: tuple[bytes, str, str, str, int]) -> None:
     assert what in error.what
     assert where in error.where
     assert error.hint
-    assert len(str(error).splitlines()) == 3
+    assert 3 == len(str(error).splitlines())
 
 
 def test_file_limit() -> None:
     """A file above the limit is refused before anything in it is believed."""
-    assert refusal(GOOD, replace(Limits(), file_bytes=len(GOOD) - 1)).code == "container.limit"
+    assert "container.limit" == refusal(GOOD, replace(Limits(), file_bytes=len(GOOD) - 1)).code
 
 
 def test_metadata_limits() -> None:
@@ -201,10 +201,10 @@ def test_reported(data: bytes, finding: str) -> None:
     """What is odd but harmless opens, with one finding that says so."""
     file = open_container(data)
 
-    assert len(file.findings) == 1
+    assert 1 == len(file.findings)
     assert finding in file.findings[0]
 
 
 def test_suite_1_is_the_default_algorithms() -> None:
     """Byte 23 may say 0x01, which names what aprender does."""
-    assert open_container(patched(GOOD, 23, b"\1")).header.suite_name == "Standard2025"  # type: ignore[union-attr]
+    assert "Standard2025" == open_container(patched(GOOD, 23, b"\1")).header.suite_name  # type: ignore[union-attr]

@@ -48,7 +48,7 @@ def test_metadata_of_fixture(fixture: Fixture) -> None:
     assert fixture.expected["metadata"] == file.metadata
     assert fixture.expected["flags"] == file.header.flags
     assert "ROW_MAJOR" in file.header.flag_names
-    assert file.findings == ()
+    assert () == file.findings
 
 
 def test_tensor_by_name() -> None:
@@ -57,7 +57,7 @@ def test_tensor_by_name() -> None:
     tensor = file.tensor("layer0.bias")
     assert tensor is not None
 
-    assert tensor.values.tolist() == [1.0, -2.0]
+    assert [1.0, -2.0] == tensor.values.tolist()
     assert file.tensor("layer1.bias") is None
 
 
@@ -94,7 +94,7 @@ def test_shapes() -> None:
     entries = [(b"a", 0, (), 0, 4), (b"b", 0, (3, 0), 4, 0), (b"c", 0, (1,) * 7 + (2,), 4, 8)]
     file = read_v2(built(entries, bytes(12)))
 
-    assert [tensor.values.shape for tensor in file.tensors] == [(), (3, 0), (1, 1, 1, 1, 1, 1, 1, 2)]
+    assert [(), (3, 0), (1, 1, 1, 1, 1, 1, 1, 2)] == [tensor.values.shape for tensor in file.tensors]
 
 
 @pytest.mark.parametrize("kind", sorted(TENSOR_TYPES))
@@ -103,7 +103,7 @@ def test_empty_tensors(kind: int) -> None:
     size = TENSOR_TYPES[kind].stored_bytes(0)
     tensor = read_v2(built([(b"t", kind, (0, 5), 0, size)], TWO)).tensors[0]
 
-    assert tensor.values.shape == (0, 5)
+    assert (0, 5) == tensor.values.shape
 
 
 GOOD = built(ONE, TWO)
@@ -223,7 +223,7 @@ def test_reported(data: bytes, finding: str) -> None:
     """What is odd but harmless opens, with one finding that says so."""
     findings = read_v2(data).findings
 
-    assert len(findings) == 1
+    assert 1 == len(findings)
     assert finding in findings[0]
 
 
@@ -240,7 +240,7 @@ def test_inspection_lists_every_problem() -> None:
     ]
     assert found.header is not None
     assert not found.crc_valid
-    assert inspect_container(GOOD).problems == ()
+    assert () == inspect_container(GOOD).problems
 
 
 @settings(deadline=None)
