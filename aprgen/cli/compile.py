@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aprgen.footprint import Footprint
 
 LABEL = 10  # columns
+ANY_TOOLS = "auto"
 
 
 def compile_command(request: Compile) -> int:
@@ -58,13 +59,13 @@ def compile_command(request: Compile) -> int:
 
 
 def _measure(artifact: Artifact, tools: str) -> tuple[Footprint | None, str, str]:
-    """The footprint and the compiler, or why this machine cannot build it. Any other failure is raised."""
+    """The footprint and the compiler, or why this machine has none. Tools that the user named must be there."""
     from aprgen.cli.measured import measured_alone
 
     try:
         return *measured_alone(artifact, tools), ""
     except ToolchainError as error:
-        if not is_missing_tool(error):
+        if tools != ANY_TOOLS or not is_missing_tool(error):
             raise
         return None, "", f"{error.what} ({error.hint})"
 

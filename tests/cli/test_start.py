@@ -1,0 +1,178 @@
+"""How the program starts: help, version, what it imports, and what every mistake of ours looks like."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import aprgen as package
+from aprgen import cli
+from aprgen.cli.arguments import VERBS
+from tests.cli.commands import DATA, ROOT, Answer, Command, is_three_lines, process
+
+HEAVY = ("numpy", "rich", "jinja2", "zstandard", "lz4", "elftools")
+
+
+def imported_by(statement: str) -> set[str]:
+    """The heavy modules that are there after a statement, in a fresh interpreter."""
+    code = f"import sys\ntry:\n {statement}\nexcept SystemExit:\n pass\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    return set(done.stderr.split()) & set(HEAVY)
+
+
+def test_help_names_every_command() -> None:
+    """--help exits with 0 and lists all verbs."""
+    answer = process("--help")
+
+    assert answer.status == 0
+    assert all(verb in answer.out for verb in VERBS)
+    assert answer.err == ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_has_help(verb: str) -> None:
+    """COMMAND --help exits with 0 and shows its usage."""
+    answer = process(verb, "--help")
+
+    assert answer.status == 0
+    assert answer.out.startswith(f"usage: aprgen {verb}")
+
+
+def test_version() -> None:
+    """--version prints the package's version."""
+    answer = process("--version")
+
+    assert answer == Answer(0, f"aprgen {package.__version__}\n", "")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Help answers at once because it imports no numpy, rich or jinja2."""
+    assert imported_by("from aprgen.cli import main; main(['--help'])") == set()
+
+
+def test_compile_does_without_rich(tmp_path: Path) -> None:
+    """A small compile has no time to import rich."""
+    words = ["compile", str(DATA / "real" / "linreg.apr"), "-o", str(tmp_path / "out")]
+
+    assert "rich" not in imported_by(f"from aprgen.cli import main; main({words!r})")
+
+
+def test_help_is_quick() -> None:
+    """The best of five takes less than 0.15 s."""
+    best = min(_seconds("--help") for _ in range(5))
+
+    assert best < 0.15
+
+
+def test_small_compile_is_quick(tmp_path: Path) -> None:
+    """The best of five, without measuring, takes less than 0.8 s: twice the 0.4 s of a machine that is not busy."""
+    words = ("compile", str(DATA / "real" / "linreg.apr"), "--no-measure", "-o", str(tmp_path / "out"))
+    best = min(_seconds(*words) for _ in range(5))
+
+    assert best < 0.8
+
+
+def _seconds(*words: str) -> float:
+    start = time.perf_counter()
+    answer = process(*words)
+    assert answer.status == 0
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), "usage.arguments"),
+        (("compil", "x.apr"), "usage.verb"),
+        (("frobnicate",), "usage.verb"),
+        (("compile",), "usage.arguments"),
+        (("compile", "x.apr", "--frob"), "usage.arguments"),
+        (("run", "x.apr"), "usage.arguments"),
+        (("test", "x.apr", "--rows", "many"), "usage.arguments"),
+        (("inspect", "x.apr", "--format", "xml"), "usage.arguments"),
+    ],
+)
+def test_wrong_words(aprgen: Command, words: tuple[str, ...], code: str) -> None:
+    """Wrong words are status 2 in three lines, like any other error."""
+    answer = aprgen(*words)
+
+    assert answer.status == 2
+    assert is_three_lines(answer, code)
+    assert answer.out == ""
+
+
+def test_near_miss_of_a_command(aprgen: Command) -> None:
+    """A typing error is met with the command that was meant."""
+    assert "did you mean compile?" in aprgen("compil", "x.apr").err
+
+
+def test_own_fault(aprgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that nobody expected is status 70, three lines, and a request to report it."""
+
+    def broken(_: object) -> int:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(cli, "execute", broken)
+    answer = aprgen("targets")
+
+    assert answer.status == 70
+    assert is_three_lines(answer, "internal")
+    assert "KeyError: 'surprise'" in answer.error_lines[0]
+    assert "report" in answer.error_lines[2]
+
+
+def test_own_fault_with_debug(aprgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--debug adds the traceback."""
+
+    def broken(_: object) -> int:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(cli, "execute", broken)
+
+    assert "Traceback (most recent call last)" in aprgen("targets", "--debug").err
+
+
+@pytest.mark.parametrize(
+    ("exception", "status", "code"),
+    [
+        (MemoryError(), 5, "limit.memory"),
+        (RecursionError(), 5, "limit.depth"),
+        (OSError(28, "No space left on device", "out/brake.c"), 2, "file.system"),
+    ],
+)
+def test_machine_at_its_end(
+    aprgen: Command, monkeypatch: pytest.MonkeyPatch, exception: Exception, status: int, code: str
+) -> None:
+    """What the machine lacks is an ordinary error."""
+
+    def broken(_: object) -> int:
+        raise exception
+
+    monkeypatch.setattr(cli, "execute", broken)
+    answer = aprgen("targets")
+
+    assert answer.status == status
+    assert is_three_lines(answer, code)
+
+
+def test_interrupt(aprgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is status 130 and one word."""
+
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "execute", interrupted)
+
+    assert aprgen("targets") == Answer(130, "", "interrupted\n")
+
+
+def test_reader_that_goes_away() -> None:
+    """`aprgen ... | true` complains about nothing."""
+    command = f"{sys.executable} -m aprgen inspect {DATA / 'real' / 'rfc.apr'} | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert done.stderr == ""
