@@ -5,8 +5,7 @@
 #ifndef APR_TEXT_H
 #define APR_TEXT_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "apr_rt.h"
 
 #define APR_UTF8_BAD 0xFFFFFFFFU
 #define APR_NO_STRING 0xFFFFFFFFU
@@ -216,6 +215,18 @@ static inline uint32_t apr_complete(const apr_strings *strings, apr_span span)
     }
     const uint32_t size = apr_string_begin(strings, span.first + 1U) - apr_string_begin(strings, span.first);
     return (size == span.depth) ? span.first : APR_NO_STRING;
+}
+
+/* A count and one more, as a float but without floating point; stops at 2^24. Below, a step is a bit of the mantissa
+ * whose place the exponent tells, and a carry out of the mantissa makes the next power of two. */
+static inline float apr_count_up(float count)
+{
+    const uint32_t bits = apr_bits(count);
+    if (bits == 0U) {
+        return 1.0F;
+    }
+    const uint32_t exponent = (bits >> 23) - 127U; /* 0 to 24 */
+    return (exponent < 24U) ? apr_from_bits(bits + ((uint32_t)1U << (23U - exponent))) : count;
 }
 
 /* What happens to a code point before it is compared; only what can make a character of one set of strings.

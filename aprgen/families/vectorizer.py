@@ -28,13 +28,12 @@ from aprgen.families.base import (
     unfitted,
 )
 from aprgen.ops.term_counts import MAX_TOKENS, TermCounts, count_terms
-from aprgen.ops.tfidf import weigh
+from aprgen.ops.tfidf import MAX_IDF, MIN_IDF, weigh
 from aprgen.program import TEXT, Array, Builder, Program
 from aprgen.unicode_case import lowercase, split_whitespace, strip_accents
 
 MAX_STRINGS = 65_534  # terms and stop words, numbered in 16 bits
 MAX_TEXT_BYTES = 4 << 20  # of all strings; far beyond the flash of any device
-MAX_IDF = 1e30  # times the largest count stays a float32
 
 Doubles = NDArray[np.float64]
 
@@ -182,7 +181,7 @@ class TfidfVectorizer:
         if len(self.idf) != len(self.counter.vocabulary):
             raise bad_parameter(f"{len(self.idf)} idf values for {len(self.counter.vocabulary)} terms", where=where)
         require_finite(where, self.idf)
-        outside = (self.idf < 0) | (self.idf > MAX_IDF)
+        outside = ((self.idf < MIN_IDF) | (self.idf > MAX_IDF)) & ((self.idf != 0) | np.signbit(self.idf))
         if bool(outside.any()):
             at = int(np.argmax(outside))
             raise bad_parameter(

@@ -9,6 +9,8 @@ import numpy as np
 from aprgen import mathf
 from aprgen.program import Array, Table, ValueType
 
+MIN_IDF, MAX_IDF = 1e-30, 1e30  # times any count, or its logarithm, a normal float32
+
 
 @dataclass(frozen=True, eq=False)
 class Tfidf:
@@ -18,17 +20,15 @@ class Tfidf:
     """
 
     size: int
-    idf: Table  # f64, finite and not negative; [size], or the distinct values when there is an index
+    idf: Table  # f64, each 0 or from MIN_IDF to MAX_IDF; [size], or the distinct values when there is an index
     index: Table | None  # u8 or u16 [size]: into idf
     sublinear: bool
+
+    headers = ("apr_tfidf.h",)
 
     @property
     def kernel(self) -> str:
         return "tfidf_sublinear_f32" if self.sublinear else "tfidf_f32"
-
-    @property
-    def headers(self) -> tuple[str, ...]:
-        return ("apr_log64.h",) if self.sublinear else ()
 
     @property
     def n_bytes(self) -> int:

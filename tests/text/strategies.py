@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from aprgen.families.ngram import MarkovModel
 from aprgen.families.vectorizer import CountVectorizer, TfidfVectorizer
+from aprgen.ops.tfidf import MIN_IDF
 from aprgen.unicode_case import WHITE_SPACE
 
 # Sigmas, dotted and dotless i, sharp s, Kelvin and Angstrom signs, accents that fold and ones that do not, combining
@@ -56,7 +57,7 @@ def count_vectorizers(draw: st.DrawFn) -> CountVectorizer:
 def tfidf_vectorizers(draw: st.DrawFn) -> TfidfVectorizer:
     counter = draw(count_vectorizers())
     size = len(counter.vocabulary)
-    idf = draw(st.lists(st.floats(0, 30), min_size=size, max_size=size))
+    idf = draw(st.lists(st.one_of(st.just(0.0), st.floats(MIN_IDF, 30)), min_size=size, max_size=size))
     return TfidfVectorizer(counter, np.array(idf, np.float64), draw(st.booleans()))
 
 
