@@ -104,8 +104,10 @@ _PLACEMENTS = ("text", "rodata", "data", "bss")
 
 
 def _is_bookkeeping(section: Section) -> bool:
-    """Sections that a linker adds and no firmware needs: notes, and tables for unwinding."""
-    return section.name.startswith((".note", ".eh_frame", ".ARM.exidx", ".ARM.extab", ".gnu", ".dyn", ".hash"))
+    """Sections that a linker adds and no firmware needs: notes, tables for unwinding, and padding (.persistent)."""
+    return section.name.startswith(
+        (".note", ".eh_frame", ".ARM.exidx", ".ARM.extab", ".gnu", ".dyn", ".hash", ".persistent", ".noinit")
+    )
 
 
 def _sized_functions(symbols: Sequence[Symbol], code: Mapping[int, Section]) -> list[tuple[Symbol, int]]:
