@@ -1,0 +1,425 @@
+"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprTest, AprRunnable and RunTest.
+
+Knows SCons and the order of the steps; each step is a command of aprgen, or the target's compiler, in a process of its
+own, so that `-j` helps. Knows no families and no targets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from SCons.Action import Action
+from SCons.Environment import Base as Environment
+from SCons.Errors import BuildError, UserError
+from SCons.Node.FS import Dir, File
+from SCons.Tool import CScanner
+
+from aprgen.errors import AprgenError, BudgetError
+from aprgen.footprint import Footprint, check_budget, measure
+from aprgen.image import Image, Kind, ModelFacts
+from aprgen.resources import folder
+from aprgen.runners.choose import runner_for
+from aprgen.spell import is_identifier
+from aprgen.target import Target, load_target
+from aprgen.toolchain import Toolchain, Unit, compile_command, find_toolchain
+
+BUDGETS = ("flash", "ram", "stack")  # bytes
+BUDGET_ROWS = 200  # random rows, beside the edge rows, over which the stack is measured
+TEST_ROWS = 1000
+RUN_SECONDS = 120.0
+
+_OPTIONS = ("numeric", "struct")
+_DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
+_KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
+
+
+class ModelNodes(list[File]):
+    """What AprModel returns: as a list it is the object file to link; the attributes are the files beside it."""
+
+    def __init__(self, linked: File, include: Dir, generated: Sequence[File], footprint: File) -> None:
+        super().__init__([linked])
+        self.include = include  # the folder of the headers, for CPPPATH
+        self.generated = list(generated)
+        self.footprint = footprint  # JSON
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What all steps for one model and target share. `words` are the options that follow `aprgen VERB MODEL`."""
+
+    target: Target
+    toolchain: Toolchain | None
+    problem: str  # why there is no toolchain
+    words: tuple[str, ...]
+    tools: str
+    name: str
+    where: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the target file, the compiler or an option does."""
+        compiler = "" if self.toolchain is None else self.toolchain.identity
+        return " ".join((self.target.sha256, compiler, self.tools, *self.words))
+
+
+def generate(env: Environment) -> None:
+    """Called by SCons: adds the methods to an environment."""
+    env.SetDefault(APR_BUILD_DIR="#build")
+    env.AddMethod(_apr_model, "AprModel")
+    env.AddMethod(_apr_test, "AprTest")
+    env.AddMethod(_apr_runnable, "AprRunnable")
+    env.AddMethod(_run_test, "RunTest")
+
+
+def exists(env: Environment) -> bool:
+    """Called by SCons: the tool is always there."""
+    return True
+
+
+def _apr_model(
+    env: Environment,
+    name: str,
+    model: str | File,
+    target: str = "host",
+    budget: Mapping[str, int] | None = None,
+    tools: str = "auto",
+    **options: str,
+) -> ModelNodes:
+    """Generate C, compile it for the target, measure it, and let it pass when it fits the budget (in bytes).
+
+    The object file stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
+    """
+    step = _step(env, name, target, tools, options)
+    limits = _limits(name, budget or {})
+    include = env.Dir(f"{step.where}/{name}")
+    headers = _headers(step.target)
+    files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *headers]
+    generated = env.Command(
+        [include.File(file) for file in files],
+        model,
+        Action(_generate, _say("generating", step), varlist=["APR_FINGERPRINT"]),
+        APR_STEP=step,
+        APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
+    )
+    units = [env.File(f"{step.where}/{name}.unchecked.o")]
+    if step.toolchain is not None and step.toolchain.rule.stack_usage:
+        units.append(env.File(f"{step.where}/{name}.unchecked.su"))
+    built = env.Command(
+        units,
+        generated[0],
+        Action(_compile, _say("compiling", step), varlist=["APR_FINGERPRINT"]),
+        source_scanner=CScanner,
+        CPPPATH=[include],
+        APR_STEP=step,
+        APR_FINGERPRINT=" ".join(step.toolchain.compile_flags) + step.fingerprint if step.toolchain else "",
+    )
+    measured = [*built, include.File("manifest.json")]
+    if "stack" in limits:
+        measured += _test(env, model, step, BUDGET_ROWS, "budget")
+    passed = env.Command(
+        [f"{step.where}/{name}.o", f"{step.where}/{name}.footprint.json"],
+        measured,
+        Action(_admit, _say("measuring", step), varlist=["APR_FINGERPRINT", "APR_LIMITS"]),
+        APR_STEP=step,
+        APR_LIMITS=limits,
+        APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
+    )
+    return ModelNodes(passed[0], include, generated, passed[1])
+
+
+def _apr_test(
+    env: Environment,
+    name: str,
+    model: str | File,
+    target: str = "host",
+    rows: int = TEST_ROWS,
+    tools: str = "auto",
+    **options: str,
+) -> list[File]:
+    """Run `aprgen test` on the target's runner; the report, JSON, is $APR_BUILD_DIR/TARGET/NAME.test.json."""
+    return _test(env, model, _step(env, name, target, tools, options), rows, "test")
+
+
+def _apr_runnable(env: Environment, target: str, tools: str = "auto") -> str:
+    """Why nothing here runs the target; empty when something does."""
+    try:
+        runner_for(_target(env, target), tools)
+    except AprgenError as error:
+        return error.what
+    return ""
+
+
+def _run_test(
+    env: Environment,
+    output: str | File,
+    program: File | Sequence[File],
+    command: Sequence[str] = ("{program}",),
+    seconds: float = RUN_SECONDS,
+) -> list[File]:
+    """Run a program and keep what it prints in the file `output`; another exit status than 0 fails the build.
+
+    command: the words that start it, in which {program} is its path: an emulator, for another machine's program.
+    """
+    words = [str(word) for word in command]
+    nodes: list[File] = env.Command(
+        output,
+        program,
+        Action(_run, "running $SOURCE", varlist=["APR_WORDS", "APR_SECONDS"]),
+        APR_WORDS=words,
+        APR_SECONDS=seconds,
+    )
+    return nodes
+
+
+def _test(env: Environment, model: str | File, step: _Step, rows: int, suffix: str) -> list[File]:
+    nodes: list[File] = env.Command(
+        f"{step.where}/{step.name}.{suffix}.json",
+        model,
+        Action(_verify, _say("testing", step), varlist=["APR_FINGERPRINT", "APR_ROWS"]),
+        APR_STEP=step,
+        APR_ROWS=str(rows),
+        APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
+    )
+    return nodes
+
+
+def _step(env: Environment, name: str, target: str, tools: str, options: Mapping[str, str]) -> _Step:
+    """Check what the SConstruct says; what is wrong there is a UserError, which names its line."""
+    if not is_identifier(name):
+        raise UserError(f"AprModel: {name!r} is no name for C functions; use letters, digits and underscores")
+    unknown = sorted(set(options) - set(_OPTIONS))
+    if unknown:
+        raise UserError(f"AprModel {name}: unknown option {unknown[0]!r}; there are {', '.join(_OPTIONS)}")
+    spelled = {"numeric": "--numeric", "struct": "--as"}
+    words = [word for key in _OPTIONS if key in options for word in (spelled[key], options[key])]
+    found = _target(env, target)
+    toolchain: Toolchain | None = None
+    problem = ""
+    try:
+        toolchain = find_toolchain(found, tools)
+    except AprgenError as error:  # reported by the step that compiles, so that `scons -h` works without it
+        problem = str(error)
+    where = env.subst(f"$APR_BUILD_DIR/{found.name}")
+    spoken = env.File(target).path if _is_file(target) else found.name
+    return _Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where)
+
+
+def _is_file(target: str) -> bool:
+    return target.endswith(".toml") or "/" in target
+
+
+def _target(env: Environment, target: str) -> Target:
+    """A target by name, or from a file beside the SConscript."""
+    try:
+        return load_target(env.File(target).abspath if _is_file(target) else target)
+    except AprgenError as error:
+        raise UserError(f"AprModel: {error.what} ({error.hint})") from error
+
+
+def _limits(name: str, budget: Mapping[str, int]) -> dict[str, int]:
+    if "cycles" in budget:
+        raise UserError(
+            f"AprModel {name}: a budget of cycles needs a proved bound of the time, which aprgen {_version()} cannot "
+            f"give yet; it checks {', '.join(BUDGETS)}"
+        )
+    for key, value in budget.items():
+        if key not in BUDGETS:
+            raise UserError(f"AprModel {name}: unknown budget {key!r}; there are {', '.join(BUDGETS)}")
+        if not isinstance(value, int) or value < 0:
+            raise UserError(f"AprModel {name}: the budget {key} is {value!r}; it must be a number of bytes")
+    return dict(sorted(budget.items()))
+
+
+def _version() -> str:
+    from aprgen import __version__
+
+    return __version__
+
+
+def _headers(target: Target) -> dict[str, Path]:
+    """The runtime headers as the target sees them, special folders first: any of them may be included."""
+    root = folder("runtime_c")
+    found: dict[str, Path] = {}
+    for place in (*(root / name for name in target.runtime), root):
+        for path in sorted(place.glob("*.h")):
+            found.setdefault(path.name, path)
+    return dict(sorted(found.items()))
+
+
+@cache
+def _generator_digest() -> str:
+    """Of all that makes C out of a model: this package and its data. Whatever changes there, models are made anew."""
+    package = Path(__file__).parent
+    paths = list(package.rglob("*.py"))
+    for name in _DATA_FOLDERS:
+        paths += [path for path in folder(name).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _say(doing: str, step: _Step) -> str:
+    return f"{doing} {step.name} for {step.target.name}"
+
+
+def _execute(words: Sequence[str], node: File, environment: Mapping[str, str] | None = None) -> str:
+    """What the program printed. It inherits this process's environment, in which its tools were found."""
+    done = subprocess.run(
+        list(words),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment} if environment else None,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BuildError(node, _failure(words, done.stdout, done.stderr, done.returncode), status=done.returncode)
+    if done.stderr:
+        sys.stderr.write(done.stderr)
+    return done.stdout
+
+
+def _failure(words: Sequence[str], stdout: str, stderr: str, status: int) -> str:
+    shown = stderr.strip() or stdout.strip() or f"exit status {status}"
+    return f"{shown}\n  command: {shlex.join(_short(words))}"
+
+
+def _short(words: Sequence[str]) -> list[str]:
+    """As one would type it: this interpreter's `-m aprgen` is `aprgen`."""
+    return ["aprgen", *words[3:]] if list(words[:3]) == [sys.executable, "-m", "aprgen"] else list(words)
+
+
+def _aprgen(verb: str, model: File, step: _Step, *more: str) -> list[str]:
+    return [sys.executable, "-m", "aprgen", verb, str(model.rfile()), *step.words, *more]
+
+
+def _generate(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    step: _Step = env["APR_STEP"]
+    out = Path(str(target[0])).parent
+    _execute(_aprgen("compile", source[0], step, "--name", step.name, "-o", str(out), "--no-measure"), target[0])
+    # The model decides which headers it includes; all are declared, so all must be there.
+    for name, path in _headers(step.target).items():
+        if not (out / name).exists():
+            shutil.copyfile(path, out / name)
+
+
+def _compile(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    step: _Step = env["APR_STEP"]
+    if step.toolchain is None:
+        raise BuildError(target[0], step.problem, status=7)
+    path = Path(str(source[0]))
+    flags = ("-fstack-usage",) if step.toolchain.rule.stack_usage else ()
+    words = compile_command(step.toolchain, Unit(path, Path(str(target[0])), flags, (path.parent,)))
+    printed = _execute(words, target[0], step.toolchain.environment)
+    sys.stdout.write(printed)
+
+
+def _admit(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    """Measure the object, compare with the budgets, and hand it on: what is too big cannot be linked."""
+    step: _Step = env["APR_STEP"]
+    limits: dict[str, int] = env["APR_LIMITS"]
+    assert step.toolchain is not None
+    files = {Path(str(node)).name: Path(node.abspath) for node in source}
+    stack = _stack_bytes(files[f"{step.name}.budget.json"]) if "stack" in limits else None
+    facts = _facts(files["manifest.json"])
+    built = Path(source[0].abspath)
+    try:
+        with tempfile.TemporaryDirectory(prefix="aprgen-") as work:
+            size = measure(Image(step.target, step.toolchain, facts, Path(work), built, built, 0, 0))
+        check_budget(size, step.target, stack_bytes=stack)
+        needs = {"flash": size.flash_bytes, "ram": size.ram_bytes + (stack or 0), "stack": stack or 0}
+        _check_limits(step, needs, limits)
+    except AprgenError as error:
+        raise BuildError(target[0], str(error), status=error.exit_status) from error
+    shutil.copyfile(built, str(target[0]))
+    Path(str(target[1])).write_text(json.dumps(_footprint_facts(size, stack, limits), indent=2) + "\n")
+
+
+def _facts(manifest: Path) -> ModelFacts:
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
+    kind = _KINDS[facts["input"]]
+    classifies = f"{facts['name']}_classify" in facts["functions"]
+    return ModelFacts(facts["name"], kind, facts["n_features"], facts["n_outputs"], classifies)
+
+
+def _stack_bytes(report: Path) -> int:
+    """The largest stack that was measured, from the report of `aprgen test`."""
+    outcome = json.loads(report.read_text(encoding="utf-8"))["targets"][0]
+    sizes: Mapping[str, int] = outcome["execution"]["stack_bytes"]
+    return max(sizes.values())
+
+
+def _check_limits(step: _Step, needs: Mapping[str, int], limits: Mapping[str, int]) -> None:
+    missed = [key for key in limits if needs[key] > limits[key]]
+    if missed:
+        # All that miss at once: correcting one after the other would take a build each.
+        numbers = "; ".join(f"{needs[key]} bytes of {key}, the budget is {limits[key]}" for key in missed)
+        raise BudgetError(
+            f"budget.{missed[0]}",
+            f"{step.name} needs {numbers}",
+            where=f"AprModel {step.name}, target {step.target.name}",
+            hint="train a smaller model, choose another target, or raise the budget in the SConstruct",
+        )
+
+
+def _footprint_facts(size: Footprint, stack: int | None, limits: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "flash_bytes": size.flash_bytes,
+        "text_bytes": size.text_bytes,
+        "rodata_bytes": size.rodata_bytes,
+        "data_bytes": size.data_bytes,
+        "bss_bytes": size.bss_bytes,
+        "ram_bytes": size.ram_bytes,
+        "library_bytes": size.library_bytes,
+        "stack_bytes": stack,
+        "budget": dict(limits),
+    }
+
+
+def _verify(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    step: _Step = env["APR_STEP"]
+    words = _aprgen("test", source[0], step, "--tools", step.tools, "--rows", env["APR_ROWS"], "--format", "json")
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        message = _failure(words, done.stdout, done.stderr, done.returncode)
+        raise BuildError(target[0], message + _details(done.stdout), status=done.returncode)
+    Path(str(target[0])).write_text(done.stdout, encoding="utf-8")
+
+
+def _details(report: str) -> str:
+    """The first differing row of each pair of sides, from a failed report."""
+    try:
+        outcomes = json.loads(report)["targets"]
+    except (ValueError, KeyError):  # it failed before it could report
+        return ""
+    return "".join(f"\n  {detail}" for outcome in outcomes for detail in outcome.get("details", ()))
+
+
+def _run(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    words = [word.replace("{program}", str(source[0].abspath)) for word in env["APR_WORDS"]]
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=env["APR_SECONDS"], check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        printed = (error.stdout or b"").decode("utf-8", "replace")
+        raise BuildError(target[0], f"{printed}\nno end within {env['APR_SECONDS']:g} s", status=7) from error
+    except OSError as error:
+        raise BuildError(target[0], f"{words[0]} could not be started: {error.strerror}", status=7) from error
+    if done.returncode != 0:
+        message = f"{done.stdout}{done.stderr}\nexit status {done.returncode}: {shlex.join(words)}"
+        raise BuildError(target[0], message, status=done.returncode)
+    Path(str(target[0])).write_text(done.stdout, encoding="utf-8")
