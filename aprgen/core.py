@@ -5,8 +5,10 @@ Knows the order of work; reads no files but the package's own, starts no program
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal
@@ -31,6 +33,7 @@ NUMERIC_MODES = ("f32",)  # f32-fast, s16 and s8 are refused until they are ther
 
 HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the payload is
 SELFTEST_ROWS = 4
+RUNTIME_INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
 MAX_FEATURES = 65_536  # wider rows than any sensor or text of a device has
 MAX_TABLE_BYTES = 4 << 20  # constants of one model; the C of more would take seconds and hundreds of megabytes to write
 
@@ -193,21 +196,21 @@ def _check_flash(table_bytes: int, target: Target) -> None:
 
 def runtime_headers(source: str, target: Target) -> dict[str, str]:
     """The headers of runtime_c that a source includes, and those that they include, special folders first."""
-    root = folder("runtime_c")
     texts: dict[str, str] = {}
-    waiting = [name for name in _includes(source) if name.startswith("apr_")] + ["apr_rt.h"]
+    waiting = ["apr_rt.h", *RUNTIME_INCLUDE.findall(source)]
     while waiting:
         name = waiting.pop()
-        if name in texts:
-            continue
-        path = next(p for p in (*(root / f / name for f in target.runtime), root / name) if p.is_file())
-        texts[name] = path.read_text(encoding="utf-8")
-        waiting += [inner for inner in _includes(texts[name]) if inner.startswith("apr_")]
+        if name not in texts:
+            texts[name] = _runtime_header(name, target.runtime)
+            waiting += RUNTIME_INCLUDE.findall(texts[name])
     return dict(sorted(texts.items()))
 
 
-def _includes(source: str) -> list[str]:
-    return [line.split('"')[1] for line in source.splitlines() if line.startswith('#include "')]
+@functools.cache
+def _runtime_header(name: str, folders: tuple[str, ...]) -> str:
+    root = folder("runtime_c")
+    path = next(p for p in (*(root / f / name for f in folders), root / name) if p.is_file())
+    return path.read_text(encoding="utf-8")
 
 
 def _selftest(program: Program, names: Names) -> str:

@@ -107,17 +107,22 @@ def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
 
 def _context(op: object, prefix: str, tables: dict[str, Array]) -> dict[str, object]:
     """Fields of a dataclass by name, and those of its properties that are plain values."""
+    kind: type = type(op)
     assert is_dataclass(op)
     context: dict[str, object] = {}
     for field in fields(op):
         value = getattr(op, field.name)
         context[field.name] = _spelled(value, f"{prefix}_{field.name}", tables)
-    for name in dir(type(op)):
-        if isinstance(getattr(type(op), name), property):
-            value = getattr(op, name)
-            if isinstance(value, bool | int | float | str):
-                context[name] = _spelled(value, "", tables)
+    for name in _properties(kind):
+        value = getattr(op, name)
+        if isinstance(value, bool | int | float | str):
+            context[name] = _spelled(value, "", tables)
     return context
+
+
+@functools.cache
+def _properties(kind: type) -> tuple[str, ...]:
+    return tuple(name for name in dir(kind) if isinstance(getattr(kind, name), property))
 
 
 def function_name(names: Names, program: Program, index: int) -> str:

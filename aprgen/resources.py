@@ -5,11 +5,13 @@ In a checkout they lie beside the package, in a wheel inside it. Knows nothing o
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
 
+@functools.cache
 def folder(name: str) -> Path:
     """The folder `name`; a broken installation raises FileNotFoundError."""
     for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):

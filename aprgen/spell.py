@@ -24,6 +24,7 @@ C_TYPES = {
 ELEMENT_TYPES: dict[Element, str] = {"f32": "float", "i32": "int32_t", "u16": "uint16_t"}
 
 LINE = 100  # characters of a line of table values
+INDENT = "    "
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -41,12 +42,10 @@ def c_type(data: Array) -> str:
 
 def float_literal(value: float) -> str:
     """A float32 constant in hexadecimal, which C99 reads back exactly."""
-    if math.isnan(value):
-        return "APR_NAN"
-    if math.isinf(value):
-        return "APR_INFINITY" if value > 0 else "-APR_INFINITY"
-    mantissa, _, exponent = float(value).hex().partition("p")
-    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}p{exponent}F"
+    if not math.isfinite(value):
+        return "APR_NAN" if math.isnan(value) else "APR_INFINITY" if value > 0 else "-APR_INFINITY"
+    mantissa, _, exponent = value.hex().partition("p")  # the mantissa always has a point
+    return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}F"
 
 
 def double_literal(value: float) -> str:
@@ -76,14 +75,17 @@ def values(data: Array) -> Iterator[str]:
 def table(name: str, data: Array) -> str:
     """A constant array, flat, wrapped at LINE characters."""
     lines: list[str] = []
-    line = "   "
+    line: list[str] = []
+    used = len(INDENT)
     for value in values(data):
-        if len(line) + len(value) + 2 > LINE:
-            lines.append(line)
-            line = "   "
-        line += f" {value},"
-    lines.append(line)
-    body = "\n".join(lines)
+        used += len(value) + 2
+        if used > LINE + 1:  # no space follows the last comma
+            lines.append(", ".join(line))
+            line = []
+            used = len(INDENT) + len(value) + 2
+        line.append(value)
+    lines.append(", ".join(line))
+    body = "\n".join(f"{INDENT}{row}," for row in lines)
     return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
 
 
