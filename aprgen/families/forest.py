@@ -66,6 +66,21 @@ def check_trees(trees: tuple[Tree | None, ...], n_features: int | None, struct: 
         check_tree(tree, n_features, where=f"tree {index}")
 
 
+def check_widths(members: tuple[DecisionTree, ...], x_train_columns: int | None, struct: str) -> None:
+    """All that states a number of features, members and training rows, must state the same: they were fitted together.
+
+    The original panics at prediction when a member wants more columns than the row has.
+    """
+    stated = {f"tree {index}": member.stated_features for index, member in enumerate(members)}
+    stated["the training data"] = x_train_columns
+    known = [(who, width) for who, width in stated.items() if width is not None]
+    for who, width in known:
+        if width != known[0][1]:
+            raise bad_parameter(
+                f"{who} has {width} features, {known[0][0]} {known[0][1]}", where=f"{struct}, {who}"
+            )
+
+
 def widest(trees: tuple[Tree, ...]) -> int:
     """As many features as the splits read, at least one."""
     return max(1, max((tree.max_feature for tree in trees), default=0) + 1)
@@ -125,6 +140,7 @@ class ForestClassifier:
 
     def check(self) -> None:
         check_trees(tuple(member.tree for member in self.members), self.n_features, self.struct)
+        check_widths(self.members, self.stated_features, self.struct)
         if not 0 < self.n_scores <= MAX_OUTPUTS:
             raise bad_parameter(f"the training labels ask for {self.n_scores} classes", where=self.struct)
 
@@ -243,6 +259,7 @@ class GradientBoosting:
 
     def check(self) -> None:
         check_trees(tuple(member.tree for member in self.members), self.n_features, self.struct)
+        check_widths(self.members, None, self.struct)
         require_finite("init_prediction and learning_rate", np.array([self.init, self.learning_rate]))
 
     def steps(self) -> tuple[Floats, ...]:
