@@ -19,7 +19,7 @@ class Limits:
     payload_bytes: int = 64 * MIB  # unpacked; with the file itself in memory, half of the 300 MB
     compression_ratio: int = 40_000  # zstd reaches about 32,000 on constant data: more is a lie in the header
     zstd_frames: int = 4_096  # aprender writes one; each costs a decoder of about 0.3 ms at worst
-    metadata_bytes: int = 1 * MIB  # usually some hundred; at worst (a million empty maps) 80 MB and 0.6 s
+    metadata_bytes: int = 1 * MIB  # usually some hundred; at worst (a million empty maps) 80 MB and 0.3 s
     metadata_items: int = 250_000  # values in the MessagePack area; as JSON they take 60 MB and 0.3 s more at worst
     metadata_depth: int = 64  # aprender allows about 1000, msgpack 1023; nobody nests free JSON that deep
     payload_items: int = 300_000  # records, strings, lists, arrays, weighed by Cursor.items: 100 MB and 1 s at worst

@@ -51,8 +51,10 @@ def unpack(data: bytes, base: int = 0, limits: Limits = DEFAULT_LIMITS) -> tuple
             raise _RefusedError("bytes or a timestamp, which JSON has no form for")
 
     def make_map(pairs: list[tuple[object, object]]) -> dict[object, object]:
-        admit([value for _, value in pairs], 2 * len(pairs))
         made: dict[object, object] = {}
+        if not pairs:
+            return made
+        admit([value for _, value in pairs], 2 * len(pairs))
         for key, value in pairs:
             if not isinstance(key, str):
                 raise _RefusedError("a map key is no string")
