@@ -1,0 +1,276 @@
+"""`aprgen compile`: what it writes, that it is reproducible, and that a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import DATA, Answer, Command, is_three_lines, process
+from tests.recorded import fixtures
+
+RFC = DATA / "real" / "rfc.apr"
+FILES = ["apr_rt.h", "manifest.json", "rfc.c", "rfc.h", "rfc_selftest.c"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_files(aprgen: Command, tmp_path: Path) -> None:
+    """The folder holds C, header, self-test, manifest and the runtime headers, and nothing else."""
+    answer = aprgen("compile", RFC, "-o", tmp_path / "out", "--no-measure")
+
+    assert (answer.status, answer.err) == (0, "")
+    assert list(contents(tmp_path / "out")) == FILES
+
+
+def test_manifest_has_the_digests(aprgen: Command, tmp_path: Path) -> None:
+    """manifest.json states the sha256 of every other file."""
+    aprgen("compile", RFC, "-o", tmp_path / "out", "--no-measure")
+    files = contents(tmp_path / "out")
+    manifest = json.loads(files.pop("manifest.json"))
+
+    assert manifest["sha256"]["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    assert manifest["sha256"]["model"] == hashlib.sha256(RFC.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("target", ["host", "cortex-m3", "wasm"])
+def test_same_input_same_bytes(tmp_path: Path, target: str) -> None:
+    """Two processes with other hash seeds, in other folders, from another copy, write the same bytes."""
+    copy = tmp_path / "elsewhere" / "rfc.apr"
+    copy.parent.mkdir()
+    copy.write_bytes(RFC.read_bytes())
+    for seed, model in (("1", RFC), ("2", copy)):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        out = tmp_path / f"out{seed}"
+        process("compile", model, "--target", target, "-o", out, "--no-measure", environment=environment)
+
+    assert list(contents(tmp_path / "out1")) == FILES
+    assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
+
+
+def test_banner_names_no_path(aprgen: Command, tmp_path: Path) -> None:
+    """Generated files say how to reproduce them without a word of where they were made."""
+    aprgen("compile", RFC, "-o", tmp_path / "out", "--target", "cortex-m4", "--no-measure")
+    text = b"".join(contents(tmp_path / "out").values()).decode()
+
+    assert "aprgen compile rfc.apr --target cortex-m4" in text
+    assert str(tmp_path) not in text
+    assert str(DATA) not in text
+
+
+def test_name_of_the_file(aprgen: Command, tmp_path: Path) -> None:
+    """The name comes from the file's, as far as C allows it."""
+    model = tmp_path / "3 way-valve.apr"
+    model.write_bytes(RFC.read_bytes())
+    aprgen("compile", model, "-o", tmp_path / "out", "--no-measure")
+
+    assert (tmp_path / "out" / "m_3_way_valve.c").is_file()
+
+
+def test_folder_of_the_name(tmp_path: Path) -> None:
+    """Without -o the folder is ./NAME."""
+    answer = process("compile", RFC, "--name", "brake", "--no-measure", folder=tmp_path)
+
+    assert answer.status == 0
+    assert "brake/: " in answer.out
+    assert (tmp_path / "brake" / "brake.h").is_file()
+
+
+def test_footprint(aprgen: Command, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """Flash by section, RAM and frames of the built model are printed and in the JSON."""
+    require_tool("arm-none-eabi-gcc")
+    answer = aprgen("compile", RFC, "-t", "cortex-m4", "-o", tmp_path / "out", "--format", "json")
+    footprint = answer.json["footprint"]
+
+    assert answer.json["unmeasured"] is None
+    assert footprint["flash_bytes"] == sum(footprint["sections"][name] for name in ("text", "rodata", "data"))
+    assert footprint["flash_bytes"] > answer.json["manifest"]["table_bytes"]
+    assert {"rfc_scores", "rfc_classify"} <= {function["name"] for function in footprint["functions"]}
+    text = aprgen("compile", RFC, "-t", "cortex-m4", "-o", tmp_path / "out").out
+    assert f"flash      {footprint['flash_bytes']} bytes" in text
+
+
+def test_json_lists_the_files(aprgen: Command, tmp_path: Path) -> None:
+    """JSON gives each file's size and the manifest."""
+    answer = aprgen("compile", RFC, "-o", tmp_path / "out", "--no-measure", "--format", "json")
+
+    assert list(answer.json["files"]) == FILES
+    assert answer.json["files"]["rfc.c"] == (tmp_path / "out" / "rfc.c").stat().st_size
+    assert answer.json["unmeasured"] == "not asked for (--no-measure)"
+
+
+@pytest.mark.parametrize("path", fixtures(), ids=lambda path: path.stem)
+def test_every_fixture(aprgen: Command, tmp_path: Path, path: Path) -> None:
+    """A fixture compiles exactly when validate passes it."""
+    status = aprgen("validate", path).status
+    answer = aprgen("compile", path, "-o", tmp_path / "out", "--no-measure")
+
+    assert answer.status == status
+    assert (tmp_path / "out").exists() == (status == 0)
+
+
+# -- failures: three lines, the status, and nothing left behind --
+
+
+def refused(answer: Answer, folder: Path, status: int, code: str) -> bool:
+    return answer.status == status and is_three_lines(answer, code) and answer.out == "" and not list(folder.iterdir())
+
+
+def test_no_apr_file(aprgen: Command, tmp_path: Path) -> None:
+    """A file that is no .apr is status 3."""
+    answer = aprgen("compile", Path(__file__), "-o", tmp_path / "out")
+
+    assert refused(answer, tmp_path, 3, "container.magic")
+
+
+def test_encrypted(aprgen: Command, tmp_path: Path) -> None:
+    """An encrypted file is refused with status 4."""
+    answer = aprgen("compile", DATA / "real" / "encpw_kmeans.apr", "-o", tmp_path / "out")
+
+    assert refused(answer, tmp_path, 4, "security.encrypted")
+
+
+def test_unknown_target(aprgen: Command, tmp_path: Path) -> None:
+    """A target that does not exist is status 5, with the nearest names."""
+    answer = aprgen("compile", RFC, "--target", "cortex-m5", "-o", tmp_path / "out")
+
+    assert refused(answer, tmp_path, 5, "target.unknown")
+    assert "did you mean" in answer.error_lines[2]
+
+
+def test_folder_is_a_file(aprgen: Command, tmp_path: Path) -> None:
+    """A file where the folder should be is status 2, and stays as it was."""
+    (tmp_path / "out").write_text("mine")
+    for out in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        answer = aprgen("compile", RFC, "-o", out, "--no-measure")
+        assert answer.status == 2
+        assert is_three_lines(answer, "output.no_folder")
+    assert contents(tmp_path) == {"out": b"mine"}
+
+
+def test_unwritable_folder(aprgen: Command) -> None:
+    """A folder in which nobody may write, root included, is status 2."""
+    answer = aprgen("compile", RFC, "-o", "/proc/aprgen/out", "--no-measure")
+
+    assert answer.status == 2
+    assert is_three_lines(answer, "output.unwritable")
+    assert "/proc/aprgen/out" in answer.error_lines[1]
+
+
+def test_nothing_of_others_is_lost(aprgen: Command, tmp_path: Path) -> None:
+    """A file of that name that aprgen did not write is not replaced, and no other file is written."""
+    (tmp_path / "rfc.c").write_text("int main(void) { return 0; }\n")
+    answer = aprgen("compile", RFC, "-o", tmp_path, "--no-measure")
+
+    assert answer.status == 2
+    assert is_three_lines(answer, "output.foreign")
+    assert contents(tmp_path) == {"rfc.c": b"int main(void) { return 0; }\n"}
+
+
+def test_own_files_are_replaced(aprgen: Command, tmp_path: Path) -> None:
+    """Compiling again, for another target, replaces what aprgen wrote, and leaves other files alone."""
+    (tmp_path / "notes.txt").write_text("mine")
+    aprgen("compile", RFC, "-o", tmp_path, "--no-measure")
+    before = contents(tmp_path)
+    answer = aprgen("compile", RFC, "-o", tmp_path, "--target", "cortex-m0plus", "--no-measure")
+    after = contents(tmp_path)
+
+    assert answer.status == 0
+    assert list(after) == [*FILES[:2], "notes.txt", *FILES[2:]]
+    assert before["rfc.c"] != after["rfc.c"]
+    assert after["notes.txt"] == b"mine"
+
+
+def test_failure_half_way(aprgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up while renaming leaves neither files nor the folders that were made."""
+
+    def full(self: Path, target: Path) -> Path:
+        if self.name.startswith(".rfc.h"):
+            raise OSError(28, "No space left on device")
+        os.replace(self, target)
+        return target
+
+    monkeypatch.setattr(Path, "replace", full)
+    answer = aprgen("compile", RFC, "-o", tmp_path / "a" / "b", "--no-measure")
+
+    assert refused(answer, tmp_path, 2, "output.unwritable")
+
+
+def tiny_target(folder: Path, flash_bytes: int) -> Path:
+    """A Cortex-M0+ with very little flash."""
+    path = folder / "tiny.toml"
+    path.write_text(
+        f'extends = "cortex-m0plus"\nname = "tiny"\n[memory]\nflash_bytes = {flash_bytes}\nram_bytes = 16384\n'
+    )
+    return path
+
+
+def test_tables_too_big(aprgen: Command, tmp_path: Path) -> None:
+    """Tables that alone exceed the flash are status 6, without a compiler."""
+    (tmp_path / "work").mkdir()
+    answer = aprgen("compile", RFC, "-t", tiny_target(tmp_path, 100), "-o", tmp_path / "work" / "out", "--no-measure")
+
+    assert refused(answer, tmp_path / "work", 6, "budget.flash")
+
+
+def test_code_too_big(aprgen: Command, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """A model that exceeds the flash once it is built is status 6, and its C is not written."""
+    require_tool("arm-none-eabi-gcc")
+    (tmp_path / "work").mkdir()
+    answer = aprgen("compile", RFC, "-t", tiny_target(tmp_path, 500), "-o", tmp_path / "work" / "out")
+
+    assert refused(answer, tmp_path / "work", 6, "budget.flash")
+
+
+def without_programs(tmp_path: Path) -> dict[str, str]:
+    """An environment with nothing on PATH, and a Python without the fallback compilers."""
+    return {"PATH": str(tmp_path / "empty"), "HOME": str(tmp_path)}
+
+
+def test_missing_compiler_does_not_stop_compile(tmp_path: Path) -> None:
+    """C can be written without a compiler; one line says why nothing was measured, or what was found instead."""
+    out = tmp_path / "out"
+    answer = process("compile", RFC, "-o", out, "-t", "x86-avx2", environment=without_programs(tmp_path))
+
+    assert answer.status == 0
+    assert list(contents(out)) == FILES
+    assert "not measured: no compiler" in answer.out or "compiler   ziglang" in answer.out
+
+
+def test_named_compiler_must_be_there(tmp_path: Path) -> None:
+    """Tools that the user named and that are missing are status 7, with what to install."""
+    (tmp_path / "work").mkdir()
+    words = ("compile", RFC, "-o", tmp_path / "work" / "out", "--tools", "system", "-t", "cortex-m4")
+    answer = process(*words, environment=without_programs(tmp_path))
+
+    assert refused(answer, tmp_path / "work", 7, "toolchain.missing")
+    assert "apt-get install" in answer.error_lines[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (("--name", "int"), 2, "usage.name"),
+        (("--name", "a b"), 2, "usage.name"),
+        (("--numeric", "s8"), 5, "numeric.mode"),
+        (("--calibrate", "rows.npy"), 5, "numeric.calibrate"),
+        (("--as", "Perceptron"), 2, "usage.struct"),
+        (("--as", "KMeans"), 3, "payload"),
+        (("--target", "missing.toml"), 2, "target.file"),
+    ],
+)
+def test_refused_options(aprgen: Command, tmp_path: Path, words: tuple[str, ...], status: int, code: str) -> None:
+    """Options that cannot be served are refused before anything is written."""
+    answer = aprgen("compile", RFC, "-o", tmp_path / "out", "--no-measure", *words)
+
+    assert answer.status == status
+    assert answer.error_lines[0].startswith(f"error[{code}")
+    assert len(answer.error_lines) == 3
+    assert list(tmp_path.iterdir()) == []
+
