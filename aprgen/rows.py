@@ -46,16 +46,17 @@ def typical_values(program: Program) -> tuple[Floats, Floats]:
             continue
         points = _points(step.op)
         if points is not None and len(points) > 0:
-            centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
-            deviation = points.std(axis=0, dtype=np.float64).astype(np.float32)
-            spread = np.where(deviation > 0, deviation, np.maximum(np.abs(centre), 1)).astype(np.float32)
+            low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+            centre = ((low + high) / 2).astype(np.float32)
+            width = ((high - low) / 2).astype(np.float32)
+            spread = np.where(width > 0, width, np.maximum(np.abs(centre), 1)).astype(np.float32)
         elif isinstance(step.op, TreeOp) and step.op.nodes.n_nodes:
             feature, threshold = step.op.nodes.feature.data, step.op.nodes.threshold.data
             for column in np.unique(feature):
                 cuts = threshold[feature == column]
                 cuts = cuts[np.isfinite(cuts)]
                 if len(cuts):
-                    centre[column] = np.median(cuts)
+                    centre[column] = np.sort(cuts)[len(cuts) // 2]
                     spread[column] = max(np.ptp(cuts), np.abs(cuts).max() * 0.25, np.float32(1e-3))
     return centre, np.where(np.isfinite(spread), spread, 1).astype(np.float32)
 
@@ -74,12 +75,16 @@ def _points(op: object) -> Floats | None:
 
 
 def random_rows(program: Program, count: int, seed: int = SEED) -> Rows:
-    """Rows around the typical values, some a little and some far out."""
-    generator = np.random.default_rng(seed)
+    """Rows around the typical values, some a little and some far out.
+
+    RandomState, since numpy freezes its stream, and uniform numbers, since they need no logarithm: the same rows on
+    any machine.
+    """
+    generator = np.random.RandomState(seed)
     centre, spread = typical_values(program)
-    reach = generator.choice([0.5, 1.0, 1.0, 2.0, 10.0], size=(count, 1))
+    reach = np.array([0.5, 1.0, 1.0, 2.0, 10.0])[generator.randint(0, 5, size=(count, 1))]
     with np.errstate(over="ignore"):
-        values = centre + generator.standard_normal((count, program.n_features)) * spread * reach
+        values = centre + (4 * generator.random_sample((count, program.n_features)) - 2) * spread * reach
     return Rows(values.astype(np.float32), ("random",) * count)
 
 

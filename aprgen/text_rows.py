@@ -69,17 +69,17 @@ def _edges(program: Program) -> Iterator[tuple[str, str]]:
 
 
 def _random(program: Program, count: int, seed: int) -> Iterator[tuple[str, str]]:
-    generator = np.random.default_rng(seed)
+    generator = np.random.RandomState(seed)  # numpy freezes its stream
     words = known_words(program)
     for _ in range(count):
-        length = int(generator.integers(0, 12))
+        length = int(generator.randint(0, 12))
         parts = []
         for _ in range(length):
-            word = words[int(generator.integers(len(words)))]
-            if generator.random() < 0.3:
-                word = word[: int(generator.integers(0, len(word) + 1))]
-            if generator.random() < 0.2:
-                word += NOISE[int(generator.integers(len(NOISE)))]
-            parts += [word, SPACES[0] if generator.random() < 0.8 else SPACES[int(generator.integers(len(SPACES)))]]
+            word = words[int(generator.randint(len(words)))]
+            if generator.random_sample() < 0.3:
+                word = word[: int(generator.randint(0, len(word) + 1))]
+            if generator.random_sample() < 0.2:
+                word += NOISE[int(generator.randint(len(NOISE)))]
+            parts += [word, SPACES[0] if generator.random_sample() < 0.8 else SPACES[int(generator.randint(len(SPACES)))]]
         text = "".join(parts)
-        yield "random", text.upper() if generator.random() < 0.1 else text
+        yield "random", text.upper() if generator.random_sample() < 0.1 else text
