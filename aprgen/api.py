@@ -20,11 +20,11 @@ from aprgen.errors import UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
 from aprgen.program import Array
+from aprgen.rows import text_array
 from aprgen.runners.execution import Execution
 from aprgen.runners.shared import SharedImage
 from aprgen.spell import identifier
 from aprgen.target import Target, load_target
-from aprgen.text_rows import text_array
 
 
 @dataclass(frozen=True, eq=False)

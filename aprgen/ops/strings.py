@@ -69,7 +69,7 @@ def sorted_strings(strings: Iterable[bytes]) -> Strings:
     """A table of distinct strings."""
     ordered = sorted(set(strings))
     text = b"".join(ordered) or b"\0"  # C has no empty arrays
-    offsets = np.cumsum([0, *map(len, ordered or [""])])
+    offsets = np.cumsum([0, *map(len, ordered or [b""])])
     wide = int(offsets[-1]) > 0xFFFF
     return Strings(
         Table(np.frombuffer(text, np.uint8)),
