@@ -412,7 +412,13 @@ def _run(target: Sequence[File], source: Sequence[File], env: Environment) -> No
     words = [word.replace("{program}", str(source[0].abspath)) for word in env["APR_WORDS"]]
     try:
         done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=env["APR_SECONDS"], check=False
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # QEMU's semihosting writes there
+            text=True,
+            timeout=env["APR_SECONDS"],
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         printed = (error.stdout or b"").decode("utf-8", "replace")
@@ -420,6 +426,6 @@ def _run(target: Sequence[File], source: Sequence[File], env: Environment) -> No
     except OSError as error:
         raise BuildError(target[0], f"{words[0]} could not be started: {error.strerror}", status=7) from error
     if done.returncode != 0:
-        message = f"{done.stdout}{done.stderr}\nexit status {done.returncode}: {shlex.join(words)}"
+        message = f"{done.stdout}\nexit status {done.returncode}: {shlex.join(words)}"
         raise BuildError(target[0], message, status=done.returncode)
     Path(str(target[0])).write_text(done.stdout, encoding="utf-8")
