@@ -11,9 +11,11 @@ from aprgen.container.bincode import decode
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError, UsageError
 from aprgen.families import (
+    boosting,
     experts,
     forest,
     gaussian,
+    isolation,
     layout_only,
     linear,
     neighbours,
@@ -30,6 +32,8 @@ STRUCTS: tuple[Struct, ...] = (
     *linear.STRUCTS,
     *tree.STRUCTS,
     *forest.STRUCTS,
+    *boosting.STRUCTS,
+    *isolation.STRUCTS,
     *neighbours.STRUCTS,
     *gaussian.STRUCTS,
     *scaler.STRUCTS,

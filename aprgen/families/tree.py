@@ -5,7 +5,6 @@ Knows nothing of files or C.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,85 +19,14 @@ from aprgen.families.base import (
     Labels,
     Struct,
     bad_parameter,
-    require_finite,
     require_rows,
     unfitted,
 )
+from aprgen.families.ensemble import check_tree, hyperparameters, merge_trees, split_counts, tree_facts
 from aprgen.ops.decide import Lookup
-from aprgen.ops.trees import Nodes, TreeLeaf
+from aprgen.ops.trees import TreeLeaf
 from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.trees import Tree, TreeCodec
-
-MAX_SHOWN_FEATURES = 4096  # of a list that a person reads
-
-
-def check_tree(tree: Tree, n_features: int | None, *, where: str) -> None:
-    """Features in range and thresholds and values finite."""
-    if n_features is not None and tree.max_feature >= n_features:
-        raise bad_parameter(f"a split reads feature {tree.max_feature} of {n_features}", where=where)
-    require_finite(f"{where}: thresholds", tree.threshold)
-    require_finite(f"{where}: leaf values", tree.leaf_value)
-
-
-def tree_facts(trees: Sequence[Tree]) -> tuple[Fact, ...]:
-    """Sizes, and which features the splits use most (by the share of training samples that pass them)."""
-    inner = sum(tree.n_nodes - tree.n_leaves for tree in trees)
-    return (
-        Fact("trees", len(trees)),
-        Fact("split nodes", inner),
-        Fact("leaves", sum(tree.n_leaves for tree in trees)),
-        Fact("depth", max((tree.depth for tree in trees), default=0)),
-    )
-
-
-def split_counts(trees: Sequence[Tree], n_features: int) -> tuple[int, ...]:
-    """How many splits read each feature: an importance that follows from the structure alone. Empty for wide rows."""
-    if n_features > MAX_SHOWN_FEATURES:
-        return ()
-    counts = np.zeros(n_features, np.int64)
-    for tree in trees:
-        used = tree.feature[~tree.is_leaf]
-        counts += np.bincount(used, minlength=n_features)[:n_features]
-    return tuple(int(count) for count in counts)
-
-
-def merge_trees(trees: Sequence[Tree], leaf_of: Sequence[Array], *, strict: bool = False) -> Nodes:
-    """Node tables of all trees; leaf_of[t][node] is the leaf index of a leaf node.
-
-    With `strict` the trees go left when x < threshold, which for floats is x <= the next value below.
-    """
-    features: list[Array] = []
-    thresholds: list[Array] = []
-    lefts: list[Array] = []
-    rights: list[Array] = []
-    roots: list[int] = []
-    base = 0
-    depth = 0
-    for tree, leaves in zip(trees, leaf_of, strict=True):
-        inner = ~tree.is_leaf
-        reference = np.where(inner, base + np.cumsum(inner) - 1, ~np.asarray(leaves, np.int64))
-        features.append(tree.feature[inner])
-        thresholds.append(tree.threshold[inner])
-        lefts.append(reference[tree.left[inner]])
-        rights.append(reference[tree.right[inner]])
-        roots.append(int(reference[0]))
-        base += int(np.count_nonzero(inner))
-        depth = max(depth, tree.depth)
-    feature = np.concatenate(features) if features else np.zeros(0, np.int64)
-    threshold = np.concatenate(thresholds).astype(np.float32)
-    if strict:
-        threshold = np.nextafter(threshold, np.float32(-np.inf), dtype=np.float32)
-    references = np.concatenate([*lefts, *rights, np.array(roots, np.int64)])
-    fits = len(references) == 0 or (references.min() >= -(2**15) and references.max() < 2**15)
-    kind = np.int16 if fits else np.int32
-    return Nodes(
-        feature=Table(feature.astype(np.min_scalar_type(int(feature.max(initial=0))))),
-        threshold=Table(threshold),
-        left=Table(np.concatenate(lefts).astype(kind)),
-        right=Table(np.concatenate(rights).astype(kind)),
-        root=Table(np.array(roots).astype(kind)),
-        depth=depth,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +107,19 @@ class DecisionTree:
         return builder.build(scores, label, n_classes=len(distinct))
 
 
+def check_widths(members: tuple[DecisionTree, ...], x_train_columns: int | None, struct: str) -> None:
+    """All that states a number of features, members and training rows, must state the same: they were fitted together.
+
+    The original panics at prediction when a member wants more columns than the row has.
+    """
+    stated = {f"tree {index}": member.stated_features for index, member in enumerate(members)}
+    stated["the training data"] = x_train_columns
+    known = [(who, width) for who, width in stated.items() if width is not None]
+    for who, width in known:
+        if width != known[0][1]:
+            raise bad_parameter(f"{who} has {width} features, {known[0][0]} {known[0][1]}", where=f"{struct}, {who}")
+
+
 CLASSIFIER = Record(
     "DecisionTreeClassifier",
     (("tree", Option(TreeCodec("label"))), ("max_depth", Option(U64)), ("n_features", Option(U64))),
@@ -192,10 +133,6 @@ REGRESSOR = Record(
         ("min_samples_leaf", U64),
     ),
 )
-
-
-def hyperparameters(fields: Fields, *names: str) -> tuple[Fact, ...]:
-    return tuple(Fact(name, cast("int | float | None", fields[name])) for name in names)
 
 
 def build_classifier(fields: Fields) -> DecisionTree:

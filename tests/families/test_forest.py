@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aprgen.errors import PayloadError
-from aprgen.families.forest import ForestClassifier, GradientBoosting
+from aprgen.families.boosting import GradientBoosting
+from aprgen.families.forest import ForestClassifier
 from aprgen.families.tree import DecisionTree
 from aprgen.trees import TreeBuilder
 
