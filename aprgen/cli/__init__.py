@@ -26,22 +26,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_anything()
     try:
         status = execute(parse(words))
-        sys.stdout.flush()
     except AprgenError as error:
         status = _report(error, error.exit_status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough; the interpreter must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = READER_GONE
     except Exception as error:
         described = _described(error)
         status = _report(described, OWN_FAULT if described.code == "internal" else described.exit_status)
         if "--debug" in words:
             traceback.print_exception(error)
-    return status
+    return _flushed(status)
 
 
 def execute(request: Request) -> int:
@@ -82,10 +79,32 @@ def _print_anything() -> None:
 
 
 def _report(error: AprgenError, status: int) -> int:
-    sys.stdout.flush()
+    status = _flushed(status)
     for line in error.lines():
         print(visible(line), file=sys.stderr)
     return status
+
+
+def _flushed(status: int) -> int:
+    """The status, once all output is out. What cannot be written any more is dropped, here and at exit."""
+    if sys.stdout is None:  # closed by whoever started us
+        return status
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has enough
+        _drop_output()
+        return status or READER_GONE
+    except OSError as error:
+        _drop_output()
+        print(f"error[output.unwritable]: cannot write the output: {error.strerror}", file=sys.stderr)
+        print("  where: standard output", file=sys.stderr)
+        print("  to do: check where it is redirected to", file=sys.stderr)
+        return status or UsageError.exit_status
+    return status
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _described(error: Exception) -> AprgenError:

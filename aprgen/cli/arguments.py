@@ -134,8 +134,14 @@ def _run(n: argparse.Namespace) -> Run:
 
 
 def _test(n: argparse.Namespace) -> Test:
-    targets = tuple(dict.fromkeys(n.targets or (DEFAULT_TARGET,)))
-    return Test(n.model, targets, n.rows, n.seed, n.struct, n.numeric, n.tools, n.format)
+    model, named = n.model, list(n.targets or ())
+    if model is None and named and named[-1].endswith(".apr"):
+        model = Path(named.pop())  # `--target a b MODEL`: the list of targets took the model too
+    if model is None:
+        hint = "see aprgen test --help"
+        raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
+    targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
+    return Test(model, targets, n.rows, n.seed, n.struct, n.numeric, n.tools, n.format)
 
 
 def _count(text: str) -> int:
@@ -158,8 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aprgen {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True, title="commands")
 
-    def verb(name: str, summary: str) -> argparse.ArgumentParser:
-        one = verbs.add_parser(name, help=summary, description=summary)
+    def verb(name: str, summary: str, usage: str | None = None) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=summary, description=summary, usage=usage)
         one.add_argument("--format", choices=("text", "json"), default="text", help="for people or for programs")
         one.add_argument("--debug", action="store_true", help="print a traceback when aprgen itself is at fault")
         return one
@@ -178,14 +184,16 @@ def _parser() -> argparse.ArgumentParser:
     _generated(one)
     one.add_argument("--target", "-t", metavar="T", default=DEFAULT_TARGET, help="a target's name or TOML file (host)")
     one.add_argument("--inputs", "-i", metavar="ROWS", type=Path, required=True, help=".npy, .csv, or a text file")
-    one.add_argument("--output", metavar="OUT", type=Path, help=".npz or .json; without it the results are printed")
+    one.add_argument("--output", "-o", metavar="OUT", type=Path, help=".npz or .json; else the results are printed")
     one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
 
-    one = verb("test", "Run edge rows and random rows, and compare with Program.run() and predict().")
-    _model(one)
+    usage = "aprgen test MODEL [--target T ... | --target all] [--rows N] [--seed S] [options]"
+    one = verb("test", "Run edge rows and random rows, and compare with Program.run() and predict().", usage)
+    one.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="an .apr file")
+    _struct(one)
     _generated(one)
     one.add_argument(
-        "--target", "-t", metavar="T", dest="targets", action="append", help="a target, or all; may be given repeatedly"
+        "--target", "-t", metavar="T", dest="targets", action="extend", nargs="+", help="one target, several, or all"
     )
     one.add_argument("--rows", metavar="N", type=_count, help="random rows beside the edge rows (1000)")
     one.add_argument("--seed", metavar="S", type=_count, help="of the random rows")

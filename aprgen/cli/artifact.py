@@ -8,15 +8,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from aprgen import spell
+from aprgen.cli.report import of_file
 from aprgen.container import load_bytes
 from aprgen.core import Artifact, Loaded, Options, compile_model, load_model
-from aprgen.errors import AprgenError
+from aprgen.errors import AprgenError, UsageError
 from aprgen.target import Target
 
 
 def loaded_from(path: Path, struct: str | None) -> Loaded:
-    """The model in the file. It may still be unfitted."""
-    return load_model(load_bytes(path), struct=struct)
+    """The model in the file. It may still be unfitted. An error says in which file."""
+    data = load_bytes(path)
+    try:
+        return load_model(data, struct=struct)
+    except UsageError:
+        raise
+    except AprgenError as error:
+        raise of_file(error, path) from None
 
 
 def name_for(path: Path, name: str | None) -> str:

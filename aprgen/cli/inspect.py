@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from aprgen.cli.arguments import Inspect
 from aprgen.cli.examination import ENCRYPTED, Examination, examine
-from aprgen.cli.report import error_facts, print_json
+from aprgen.cli.report import error_facts, of_file, print_json
 from aprgen.container import Header, Inspection, SignatureBlock, V2Header, V2Inspection
 from aprgen.container.metadata import as_json
 from aprgen.errors import AprgenError, ContainerError, SecurityError
@@ -28,7 +28,7 @@ def inspect_command(request: Inspect) -> int:
         print_boxes(seen)
     damage = first_damage(seen)
     if damage is not None:
-        raise damage
+        raise of_file(damage, request.model)
     return 0
 
 

@@ -64,7 +64,7 @@ def steps(total: int) -> Iterator[Steps]:
     work = Steps(total)
     timer = threading.Timer(PATIENCE_SECONDS, work.show)
     timer.daemon = True
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         timer.start()
     try:
         yield work

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from aprgen.errors import AprgenError
 
@@ -36,3 +37,8 @@ def error_facts(error: AprgenError) -> dict[str, object]:
         "hint": error.hint,
         "exit_status": error.exit_status,
     }
+
+
+def of_file(error: AprgenError, path: Path) -> AprgenError:
+    """The same error, with the file in its place."""
+    return type(error)(error.code, error.what, where=f"{path.name}, {error.where}", hint=error.hint)

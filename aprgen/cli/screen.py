@@ -36,10 +36,16 @@ class Cell:
     style: str = NEUTRAL
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller know; rich would end the process with status 1."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """For stdout."""
-    terminal = sys.stdout.isatty()
-    made = Console(
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    made = _Console(
         file=sys.stdout,
         force_terminal=terminal,
         color_system="auto" if terminal else None,

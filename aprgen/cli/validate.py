@@ -5,15 +5,13 @@ Knows how checks are shown; what they are stands in `examination`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 
 from aprgen.cli.arguments import Validate
 from aprgen.cli.examination import Check, Examination, checks, examine
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.progress import steps
-from aprgen.cli.report import error_facts, print_json
+from aprgen.cli.report import error_facts, of_file, print_json
 from aprgen.cli.screen import BAD, DIM, GOOD, Line, console, print_box
 from aprgen.errors import AprgenError
 
@@ -40,7 +38,7 @@ def validate_command(request: Validate) -> int:
                     print_box(out, visible(str(path)), _problem_lines(error), BAD)
                 continue
             if first is None and seen.problems:
-                first = seen.problems[0] if len(request.models) == 1 else _of_file(seen.problems[0], path)
+                first = of_file(seen.problems[0], path)
             reports.append(_report(seen))
             if out is not None:
                 _print(out, seen)
@@ -49,11 +47,6 @@ def validate_command(request: Validate) -> int:
     if first is not None:
         raise first
     return 0
-
-
-def _of_file(error: AprgenError, path: Path) -> AprgenError:
-    """With several files, the place names the file too."""
-    return type(error)(error.code, error.what, where=f"{path}, {error.where}", hint=error.hint)
 
 
 def _report(seen: Examination) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -170,9 +171,31 @@ def test_interrupt(aprgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert aprgen("targets") == Answer(130, "", "interrupted\n")
 
 
-def test_reader_that_goes_away() -> None:
-    """`aprgen ... | true` complains about nothing."""
-    command = f"{sys.executable} -m aprgen inspect {DATA / 'real' / 'rfc.apr'} | true"
+@pytest.mark.parametrize("words", [("inspect", DATA / "real" / "rfc.apr"), ("targets", "--format", "json")])
+def test_reader_that_goes_away(words: tuple[str | Path, ...]) -> None:
+    """`aprgen ... | true` complains about nothing, and says by its status that it did not finish."""
+    command = f"({sys.executable} -m aprgen {' '.join(map(str, words))}; echo $? >&2) | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
 
-    assert done.stderr == ""
+    assert done.stderr == "141\n"
+
+
+def test_reader_that_goes_away_before_an_error() -> None:
+    """The three lines come when the output went into a buffer, and no complaint about the pipe."""
+    command = f"{sys.executable} -m aprgen validate {DATA / 'real' / 'encpw_kmeans.apr'} --format json | true"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+    )
+
+    assert is_three_lines(Answer(0, "", done.stderr), "security.encrypted")
+
+
+@pytest.mark.parametrize(("redirection", "status"), [(">&-", 0), ("> /dev/full", 2)])
+def test_output_that_goes_nowhere(redirection: str, status: int) -> None:
+    """A closed output is the user's wish; a full disk is status 2 in three lines."""
+    command = f"{sys.executable} -m aprgen targets --format json {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert done.returncode == status
+    assert len(done.stderr.splitlines()) == (3 if status else 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aprgen.cli import arguments
 from aprgen.cli import test as test_module
 from aprgen.core import Artifact
 from aprgen.families.forest import ForestClassifier
@@ -63,6 +64,22 @@ def test_several_targets(aprgen: Command, require_target: Callable[[str], None])
 
     assert [target["target"] for target in report["targets"]] == ["cortex-m0plus", "host"]
     assert report["targets"][0]["execution"]["instructions"]["scores"]["min"] > 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("x.apr", "--target", "wasm", "host", "--rows", "3"),
+        ("--rows", "3", "--target", "wasm", "host", "x.apr"),
+        ("-t", "wasm", "-t", "host", "--rows", "3", "x.apr"),
+    ],
+)
+def test_ways_to_name_targets(words: tuple[str, ...]) -> None:
+    """Targets may follow one --target or several, and the model may come first or last."""
+    request = arguments.parse(("test", *words))
+
+    assert isinstance(request, arguments.Test)
+    assert (request.model, request.targets, request.rows) == (Path("x.apr"), ("wasm", "host"), 3)
 
 
 def test_all_targets_without_tools(tmp_path: Path) -> None:
