@@ -13,7 +13,7 @@ from aprgen.cli.arguments import Test
 from aprgen.cli.artifact import artifact_for, loaded_from
 from aprgen.cli.footprint_facts import footprint_facts
 from aprgen.cli.measurements import UNCOUNTED, largest_stack, measurement_facts, short_counts
-from aprgen.cli.printable import shortened, visible
+from aprgen.cli.printable import count_of, shortened, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import error_facts, print_json
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
@@ -158,6 +158,8 @@ def _print(request: Test, loaded: Loaded, trial: Trial, outcomes: list[Outcome])
     right = ("instructions", "flash", "RAM", "stack")
     print_table(out, "", columns, [_row(outcome) for outcome in outcomes], right=right)
     print("instructions: min/mean/max per inference; flash, RAM, stack: bytes")
+    if any(outcome.verdict is not None and outcome.verdict.inexact_rows for outcome in outcomes):
+        print("within: the largest difference from predict(), which computes exp and log another way; all in bound")
     for outcome in outcomes:
         if outcome.verdict is not None:
             for note in _notes(outcome.target, outcome.verdict):
@@ -173,6 +175,9 @@ def _print(request: Test, loaded: Loaded, trial: Trial, outcomes: list[Outcome])
 def _notes(target: str, verdict: Verdict) -> list[str]:
     execution = verdict.execution
     notes = [f"{target}: {note}" for note in execution.notes]
+    if verdict.unbounded_rows:
+        rows = count_of(verdict.unbounded_rows, "row")
+        notes.append(f"{target}: for {rows} the model promises no bound between Program and predict()")
     return [*notes, f"{target}: not counted: {execution.uncounted}"] if execution.uncounted else notes
 
 
@@ -206,8 +211,7 @@ def _agreement(verdict: Verdict) -> Cell:
         return _differ(verdict.model_differences)
     if verdict.inexact_rows == 0:
         return Cell("all rows", GOOD)
-    unbounded = f", {verdict.unbounded_rows:,} without bound" if verdict.unbounded_rows else ""
-    return Cell(f"in bound, {verdict.largest_difference:.1e} at most{unbounded}", GOOD)
+    return Cell(f"within {verdict.largest_difference:.1e}", GOOD)
 
 
 def _state(outcome: Outcome) -> str:
