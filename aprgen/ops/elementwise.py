@@ -53,11 +53,17 @@ class Stage:
     def apply(self, v: Array) -> Array:
         if self.verb == "keep":
             assert self.mask is not None
-            return np.where(self.mask.data != 0, v, np.float32(self.constant or 0.0))
+            return np.where(self.mask.data != 0, v, _single(self.constant))
         if self.verb in FUNCTIONS:
             return FUNCTIONS[self.verb](v)
-        operand = self.each.data if self.each is not None else np.float32(self.constant or 0.0)
+        operand = self.each.data if self.each is not None else _single(self.constant)
         return ARITHMETIC[self.verb](v, np.asarray(operand, dtype=np.float32))
+
+
+def _single(constant: float | None) -> np.float32:
+    """The one operand of all elements; -0.0 stays what it is."""
+    assert constant is not None
+    return np.float32(constant)
 
 
 @dataclass(frozen=True, eq=False)
