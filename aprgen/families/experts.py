@@ -6,7 +6,7 @@ Knows its layout for every kind of expert that predicts one value; knows nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -29,7 +29,8 @@ from aprgen.ops.dense import Dense
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Softmax
-from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.ops.trees import TreeOp
+from aprgen.program import Array, Builder, Program, Step, Table, row_type
 
 EPSILON = float(np.finfo(np.float32).eps)
 MATTERS = 1e-30  # a smaller share moves no sum
@@ -81,11 +82,12 @@ class Experts:
             raise bad_parameter("the temperature is 0", where=self.struct)
         for index, expert in enumerate(self.experts):
             expert.check()
-            fits = expert.n_features <= self.n_features if expert.wider_rows else expert.n_features == self.n_features
-            if not fits:
+            program = expert.lower()
+            ignores = program.n_features < self.n_features and _reads_with_trees(program)
+            if program.n_features != self.n_features and not ignores:
                 what = f"expert {index} takes {expert.n_features} features, the gate {self.n_features}"
                 raise bad_parameter(what, where=self.struct)
-            if expert.lower().n_outputs != 1:
+            if program.n_outputs != 1:
                 raise bad_parameter(f"expert {index} gives more than one value", where=self.struct)
 
     @property
@@ -144,8 +146,24 @@ class Experts:
             weight = np.concatenate([op.weight.data for op in dense])
             bias = np.concatenate([op.bias.data for op in dense if op.bias is not None])
             return builder.add(Dense(Table(weight), Table(bias), "last"), 0)
-        values = [builder.inline(program, 0) for program in programs]
+        values = [builder.inline(_on_rows(program, self.n_features), 0) for program in programs]
         return builder.add(Concat(tuple(1 for _ in values)), *values)
+
+
+def _reads_with_trees(program: Program) -> bool:
+    """Whether only trees read the row: they ignore columns beyond those of their splits."""
+    return all(isinstance(step.op, TreeOp) for step in program.steps if 0 in step.inputs)
+
+
+def _on_rows(program: Program, n_features: int) -> Program:
+    """The same program for rows with more columns, which its trees ignore."""
+    if program.n_features == n_features:
+        return program
+    steps = [
+        Step(step.op.reading(n_features), step.inputs) if isinstance(step.op, TreeOp) and 0 in step.inputs else step
+        for step in program.steps
+    ]
+    return replace(program, source=row_type(n_features), steps=tuple(steps))
 
 
 def structs(expert_structs: Sequence[Struct]) -> tuple[Struct, ...]:

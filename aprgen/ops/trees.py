@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,10 @@ class TreeOp:
         wanted = ValueType("f32" if self.compare == "f32" else "i32", self.n_features)
         if x != wanted:
             raise ValueError(f"trees take {wanted}, not {x}")
+
+    def reading(self, n_features: int) -> Self:
+        """The same trees on wider rows, of which they read the first columns."""
+        return replace(self, n_features=n_features)
 
     @property
     def walk_kernel(self) -> str:
