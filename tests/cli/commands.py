@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -48,12 +49,13 @@ class Command:
 
 
 def process(*words: str | Path, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Answer:
-    """`python -m aprgen` as a process."""
+    """`python -m aprgen` of this checkout as a process, in its root or in `folder`."""
+    inherited = os.environ if environment is None else environment
     done = subprocess.run(
         [sys.executable, "-m", "aprgen", *map(str, words)],
         capture_output=True,
         text=True,
-        env=None if environment is None else dict(environment),
+        env={**inherited, "PYTHONPATH": str(ROOT)},
         cwd=ROOT if folder is None else folder,
         check=False,
         timeout=120,

@@ -63,18 +63,15 @@ def test_compile_does_without_rich(tmp_path: Path) -> None:
 
 
 def test_help_is_quick() -> None:
-    """The best of five takes less than 0.15 s."""
-    best = min(_seconds("--help") for _ in range(5))
-
-    assert best < 0.15
+    """One of ten takes less than 0.15 s, however busy the machine is."""
+    assert any(_seconds("--help") < 0.15 for _ in range(10))
 
 
 def test_small_compile_is_quick(tmp_path: Path) -> None:
-    """The best of five, without measuring, takes less than 0.8 s: twice the 0.4 s of a machine that is not busy."""
+    """One of ten, without measuring, takes less than 0.4 s, however busy the machine is."""
     words = ("compile", str(DATA / "real" / "linreg.apr"), "--no-measure", "-o", str(tmp_path / "out"))
-    best = min(_seconds(*words) for _ in range(5))
 
-    assert best < 0.8
+    assert any(_seconds(*words) < 0.4 for _ in range(10))
 
 
 def _seconds(*words: str) -> float:
