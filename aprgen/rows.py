@@ -37,6 +37,7 @@ class Rows:
         return {kind: self.kinds.count(kind) for kind in dict.fromkeys(self.kinds)}
 
 
+@np.errstate(over="ignore")  # parameters can be as large as floats get
 def typical_values(program: Program) -> tuple[Floats, Floats]:
     """Where each feature lives and how far it spreads, as far as the constants tell; else 0 and 1."""
     n = program.n_features
@@ -61,6 +62,7 @@ def typical_values(program: Program) -> tuple[Floats, Floats]:
     return centre, np.where(np.isfinite(spread), spread, 1).astype(np.float32)
 
 
+@np.errstate(over="ignore")  # parameters can be as large as floats get
 def _points(op: object) -> Floats | None:
     """Rows that the op itself stores or implies."""
     if isinstance(op, SquaredDistance | Neighbours):
@@ -74,6 +76,7 @@ def _points(op: object) -> Floats | None:
     return None
 
 
+@np.errstate(over="ignore")  # parameters can be as large as floats get
 def random_rows(program: Program, count: int, seed: int = SEED) -> Rows:
     """Rows around the typical values, some a little and some far out.
 
@@ -83,8 +86,7 @@ def random_rows(program: Program, count: int, seed: int = SEED) -> Rows:
     generator = np.random.RandomState(seed)
     centre, spread = typical_values(program)
     reach = np.array([0.5, 1.0, 1.0, 2.0, 10.0])[generator.randint(0, 5, size=(count, 1))]
-    with np.errstate(over="ignore"):
-        values = centre + (4 * generator.random_sample((count, program.n_features)) - 2) * spread * reach
+    values = centre + (4 * generator.random_sample((count, program.n_features)) - 2) * spread * reach
     return Rows(values.astype(np.float32), ("random",) * count)
 
 
