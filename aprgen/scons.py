@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -197,10 +198,10 @@ def _test(env: Environment, model: str | File, step: _Step, rows: int, suffix: s
 def _step(env: Environment, name: str, target: str, tools: str, options: Mapping[str, str]) -> _Step:
     """Check what the SConstruct says; what is wrong there is a UserError, which names its line."""
     if not is_identifier(name):
-        raise UserError(f"AprModel: {name!r} is no name for C functions; use letters, digits and underscores")
+        raise _wrong(f"AprModel: {name!r} is no name for C functions; use letters, digits and underscores")
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
-        raise UserError(f"AprModel {name}: unknown option {unknown[0]!r}; there are {', '.join(_OPTIONS)}")
+        raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {', '.join(_OPTIONS)}")
     spelled = {"numeric": "--numeric", "struct": "--as"}
     words = [word for key in _OPTIONS if key in options for word in (spelled[key], options[key])]
     found = _target(env, target)
@@ -215,6 +216,14 @@ def _step(env: Environment, name: str, target: str, tools: str, options: Mapping
     return _Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where)
 
 
+def _wrong(what: str) -> UserError:
+    """A UserError that names the line of the SConstruct; SCons itself would name a line of this file."""
+    ours = (__file__, f"{os.sep}SCons{os.sep}")
+    frames = [frame for frame in traceback.extract_stack() if not any(part in frame.filename for part in ours)]
+    place = frames[-1]
+    return UserError(f"{Path(place.filename).name}, line {place.lineno}: {what}")
+
+
 def _is_file(target: str) -> bool:
     return target.endswith(".toml") or "/" in target
 
@@ -224,20 +233,20 @@ def _target(env: Environment, target: str) -> Target:
     try:
         return load_target(env.File(target).abspath if _is_file(target) else target)
     except AprgenError as error:
-        raise UserError(f"AprModel: {error.what} ({error.hint})") from error
+        raise _wrong(f"AprModel: {error.what} ({error.hint})") from error
 
 
 def _limits(name: str, budget: Mapping[str, int]) -> dict[str, int]:
     if "cycles" in budget:
-        raise UserError(
+        raise _wrong(
             f"AprModel {name}: a budget of cycles needs a proved bound of the time, which aprgen {_version()} cannot "
             f"give yet; it checks {', '.join(BUDGETS)}"
         )
     for key, value in budget.items():
         if key not in BUDGETS:
-            raise UserError(f"AprModel {name}: unknown budget {key!r}; there are {', '.join(BUDGETS)}")
+            raise _wrong(f"AprModel {name}: unknown budget {key!r}; there are {', '.join(BUDGETS)}")
         if not isinstance(value, int) or value < 0:
-            raise UserError(f"AprModel {name}: the budget {key} is {value!r}; it must be a number of bytes")
+            raise _wrong(f"AprModel {name}: the budget {key} is {value!r}; it must be a number of bytes")
     return dict(sorted(budget.items()))
 
 
