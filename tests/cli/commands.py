@@ -63,6 +63,42 @@ def process(*words: str | Path, environment: Mapping[str, str] | None = None, fo
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
+# A process counts as its own the memory of whoever forked it, and pytest is large: a small process stands between.
+_MEASURE = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, state, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(state)
+print(process.returncode, usage.ru_maxrss, time.perf_counter() - start, usage.ru_utime + usage.ru_stime)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a process: exit status, largest resident set, time on the clock, time of processors."""
+
+    status: int
+    kib: int
+    seconds: float
+    processor_seconds: float
+
+
+def cost(*words: str | Path) -> Cost:
+    """Of `python -m aprgen`, with compiled modules kept as in any installation."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, sys.executable, "-m", "aprgen", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        check=True,
+    )
+    status, kib, seconds, processor_seconds = done.stdout.split()
+    return Cost(int(status), int(kib), float(seconds), float(processor_seconds))
+
+
 def is_three_lines(answer: Answer, code: str) -> bool:
     """what, where, to do, and no traceback."""
     lines = answer.error_lines

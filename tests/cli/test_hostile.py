@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import ROOT, Command
+from tests.cli.commands import Command, cost
 from tests.hostile.make import SOURCES
 
 SECONDS = 2.0
@@ -57,25 +55,6 @@ def sample() -> list[tuple[str, bytes]]:
     return sorted(largest, key=lambda one: -len(one[1]))[:SAMPLE]
 
 
-# A process counts as its own the memory of whoever forked it, and pytest is large: a small process stands between.
-MEASURE = """
-import os, subprocess, sys, time
-start = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-_, state, usage = os.wait4(process.pid, 0)
-process.returncode = os.waitstatus_to_exitcode(state)
-print(process.returncode, usage.ru_maxrss, time.perf_counter() - start)
-"""
-
-
-def measured(*words: str | Path) -> tuple[int, int, float]:
-    """Exit status, largest resident set in KiB, and seconds of `python -m aprgen`."""
-    command = [sys.executable, "-c", MEASURE, sys.executable, "-m", "aprgen", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    status, kib, seconds = done.stdout.split()
-    return int(status), int(kib), float(seconds)
-
-
 def test_memory(tmp_path: Path) -> None:
     """As a process of its own, validate and compile stay under 300 MB and 2 s for the largest hostile files."""
     path = tmp_path / "hostile.apr"
@@ -83,8 +62,8 @@ def test_memory(tmp_path: Path) -> None:
     for name, data in sample():
         path.write_bytes(data)
         for words in (("validate", path), ("compile", path, "-o", tmp_path / "out")):
-            status, kib, seconds = measured(*words)
-            if status not in (0, *REFUSED) or kib > MEMORY_KIB or seconds > SECONDS:
-                wrong.append((name, words[0], status, kib, round(seconds, 2)))
+            spent = cost(*words)
+            if spent.status not in (0, *REFUSED) or spent.kib > MEMORY_KIB or spent.seconds > SECONDS:
+                wrong.append((name, words[0], spent))
 
     assert wrong == []
