@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from aprgen import core
 from aprgen.build import Built, build_artifact, load_into_process
-from aprgen.cli.output_folder import write_folder
 from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
 from aprgen.errors import UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
+from aprgen.output_folder import write_folder
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution

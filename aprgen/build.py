@@ -12,15 +12,13 @@ from pathlib import Path
 from aprgen.core import Artifact
 from aprgen.errors import UsageError
 from aprgen.footprint import Footprint, check_budget, measure
-from aprgen.image import Image, Kind, ModelFacts, build_image
-from aprgen.ops.suggest import Suggest
+from aprgen.image import Image, build_image
+from aprgen.measured import model_facts
 from aprgen.runners.choose import runner_for
 from aprgen.runners.execution import RUN_SECONDS, Execution, Records
 from aprgen.runners.shared import SharedImage, load_shared
 from aprgen.text_rows import MAX_PREFIX_BYTES
 from aprgen.toolchain import find_toolchain
-
-KINDS: dict[str, Kind] = {"text": "text", "prefix": "prefix"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,26 +52,6 @@ def _check_prefixes(records: Records) -> None:
                 where=f"record {number}",
                 hint="shorten it; the generated C itself has no such limit",
             )
-
-
-def model_facts(artifact: Artifact) -> ModelFacts:
-    """What the harness must know of the model."""
-    program = artifact.program
-    kind = KINDS.get(program.source.element, "row")
-    text_bytes = 1024
-    if kind == "prefix":
-        op = program.steps[program.scores - 1].op
-        assert isinstance(op, Suggest)
-        text_bytes = (op.longest_bytes + MAX_PREFIX_BYTES) * program.n_outputs
-    return ModelFacts(
-        artifact.name,
-        kind,
-        program.n_features,
-        program.n_outputs,
-        program.label is not None,
-        n_suggestions=program.n_outputs,
-        text_bytes=text_bytes,
-    )
 
 
 def build_artifact(artifact: Artifact, *, tools: str = "auto", work: Path | None = None) -> Built:

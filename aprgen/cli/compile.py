@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from aprgen.cli.arguments import Compile
 from aprgen.cli.artifact import artifact_for, is_missing_tool, loaded_from
-from aprgen.cli.output_folder import write_folder
 from aprgen.cli.printable import count_of, visible
 from aprgen.cli.progress import steps
 from aprgen.core import Artifact
 from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.output_folder import write_folder
 from aprgen.target import load_target
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def compile_command(request: Compile) -> int:
 
 def _measure(artifact: Artifact, tools: str) -> tuple[Footprint | None, str, str]:
     """The footprint and the compiler, or why this machine has none. Tools that the user named must be there."""
-    from aprgen.cli.measured import measured_alone
+    from aprgen.measured import measured_alone
 
     try:
         return *measured_alone(artifact, tools), ""

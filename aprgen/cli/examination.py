@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from aprgen.container import Inspection, V2Inspection, inspect_container, load_bytes, read_v2
-from aprgen.core import HINT_KEY
+from aprgen.core import HINT_KEY, check_model
 from aprgen.errors import AprgenError, UsageError
 from aprgen.families import decode_model, network
 from aprgen.families.base import Model
@@ -72,7 +72,7 @@ def examine(path: Path, struct: str | None = None) -> Examination:
         decode_problem = error
     if model is not None:
         try:
-            model.check()
+            check_model(model)
         except AprgenError as error:
             model_problem = error
     return Examination(

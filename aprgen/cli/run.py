@@ -17,7 +17,6 @@ from aprgen.cli.arguments import Run
 from aprgen.cli.artifact import artifact_for, loaded_from
 from aprgen.cli.footprint_facts import footprint_facts, footprint_lines
 from aprgen.cli.measurements import measurement_facts, measurement_lines
-from aprgen.cli.output_folder import write_file
 from aprgen.cli.printable import count_of, shortened, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import print_json
@@ -25,6 +24,7 @@ from aprgen.cli.rows import read_rows, read_texts
 from aprgen.cli.screen import Line, console, print_box, print_table
 from aprgen.core import Artifact
 from aprgen.errors import UsageError
+from aprgen.output_folder import write_file
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution
