@@ -80,6 +80,7 @@ def _random(program: Program, count: int, seed: int) -> Iterator[tuple[str, str]
                 word = word[: int(generator.randint(0, len(word) + 1))]
             if generator.random_sample() < 0.2:
                 word += NOISE[int(generator.randint(len(NOISE)))]
-            parts += [word, SPACES[0] if generator.random_sample() < 0.8 else SPACES[int(generator.randint(len(SPACES)))]]
+            space = SPACES[0] if generator.random_sample() < 0.8 else SPACES[int(generator.randint(len(SPACES)))]
+            parts += [word, space]
         text = "".join(parts)
         yield "random", text.upper() if generator.random_sample() < 0.1 else text

@@ -9,7 +9,17 @@ import numpy as np
 
 from aprgen.container.bincode import F32, U64, Record, Vec
 from aprgen.families import exact
-from aprgen.families.base import Fact, Fields, Floats, Labels, Struct, in_ulps, require_finite, require_rows
+from aprgen.families.base import (
+    Fact,
+    Fields,
+    Floats,
+    Labels,
+    Struct,
+    bad_parameter,
+    in_ulps,
+    require_finite,
+    require_rows,
+)
 from aprgen.families.ensemble import check_trees, hyperparameters, merge_trees, tree_facts, value_positions, widest
 from aprgen.families.tree import CLASSIFIER, DecisionTree, build_classifier, check_widths
 from aprgen.ops.decide import Threshold
@@ -54,6 +64,10 @@ class GradientBoosting:
     def check(self) -> None:
         check_trees(tuple(member.tree for member in self.members), self.n_features, self.struct)
         check_widths(self.members, None, self.struct)
+        for index, tree in enumerate(self.trees):
+            if tree.leaf_label.max(initial=0) > 1:
+                what = f"tree {index} answers class {int(tree.leaf_label.max())}, binary boosting has 0 and 1"
+                raise bad_parameter(what, where=self.struct)
         require_finite("init_prediction and learning_rate", np.array([self.init, self.learning_rate]))
 
     def steps(self) -> tuple[Floats, ...]:
