@@ -51,7 +51,7 @@ def typical_values(program: Program) -> tuple[Floats, Floats]:
             centre = ((low + high) / 2).astype(np.float32)
             width = ((high - low) / 2).astype(np.float32)
             spread = np.where(width > 0, width, np.maximum(np.abs(centre), 1)).astype(np.float32)
-        elif isinstance(step.op, TreeOp) and step.op.nodes.n_nodes:
+        elif isinstance(step.op, TreeOp) and step.op.compare == "f32" and step.op.nodes.n_nodes:
             feature, threshold = step.op.nodes.feature.data, step.op.nodes.threshold.data
             for column in np.unique(feature):
                 cuts = threshold[feature == column]
@@ -115,7 +115,7 @@ def _all_edges(program: Program, limit: int) -> Iterator[tuple[str, Floats]]:
     for step in program.steps:
         if step.inputs[:1] != (0,):
             continue
-        if isinstance(step.op, TreeOp):
+        if isinstance(step.op, TreeOp) and step.op.compare == "f32":
             yield from _split_rows(step.op, limit)
         points = _points(step.op)
         if points is not None:
@@ -191,8 +191,9 @@ def _rows_at_split(
     row = base.copy()
     for other, (low, high) in bounds.items():
         row[other] = _between(low, high)
-    up = np.nextafter(cut, np.float32(np.inf), dtype=np.float32)
-    down = np.nextafter(cut, np.float32(-np.inf), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        up = np.nextafter(cut, np.float32(np.inf), dtype=np.float32)
+        down = np.nextafter(cut, np.float32(-np.inf), dtype=np.float32)
     for kind, value in (("split, equal", cut), ("split, step up", up), ("split, step down", down)):
         at = row.copy()
         at[column] = value

@@ -1,7 +1,8 @@
 """Tree ops: walk binary decision trees stored as node tables and combine the leaves reached.
 
 At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right. The comparison is made on float32
-values, or on order-preserving int32 keys, which is exact and needs no floating-point unit. Know no C, files or targets.
+values, or on order-preserving int32 keys, which is exact and needs no floating-point unit; keys are made once per row,
+or late, of the values that a walk meets. Know no C, files or targets.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from aprgen.program import Array, Table, ValueType
 
-Compare = Literal["f32", "key"]
+Compare = Literal["f32", "key", "late_key"]  # thresholds are keys but for f32, the row is floats but for key
 
 NAN_KEY = np.int32(2**31 - 1)  # above the key of +infinity, so a NaN goes right
 NEVER_KEY = np.int32(-(2**31))  # below the key of -infinity: as a threshold, everything goes right
@@ -118,13 +119,17 @@ class TreeOp:
     headers = ()
 
     def takes(self, x: ValueType) -> None:
-        wanted = ValueType("f32" if self.compare == "f32" else "i32", self.n_features)
+        wanted = ValueType("i32" if self.compare == "key" else "f32", self.n_features)
         if x != wanted:
             raise ValueError(f"trees take {wanted}, not {x}")
 
     def reading(self, n_features: int) -> Self:
         """The same trees on wider rows, of which they read the first columns."""
         return replace(self, n_features=n_features)
+
+    def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
+        """For each tree, the leaf of every row."""
+        return self.nodes.walk(float_keys(x) if self.compare == "late_key" else x)
 
     @property
     def walk_kernel(self) -> str:
@@ -149,7 +154,7 @@ class TreeLeaf(TreeOp):
         return ValueType("i32", 1)
 
     def evaluate(self, x: Array) -> Array:
-        (leaf,) = self.nodes.walk(x)
+        (leaf,) = self.leaves(x)
         return leaf.astype(np.int32).reshape(-1, 1)
 
 
@@ -170,7 +175,7 @@ class TreeVotes(TreeOp):
     def evaluate(self, x: Array) -> Array:
         votes = np.zeros((len(x), self.n_classes), np.uint16)
         rows = np.arange(len(x))
-        for leaf in self.nodes.walk(x):
+        for leaf in self.leaves(x):
             votes[rows, leaf] += np.uint16(1)
         return votes
 
@@ -192,6 +197,6 @@ class TreeSum(TreeOp):
 
     def evaluate(self, x: Array) -> Array:
         total = np.full(len(x), np.float32(self.start), np.float32)
-        for leaf in self.nodes.walk(x):
+        for leaf in self.leaves(x):
             total += self.values.data[leaf]
         return total.reshape(-1, 1)

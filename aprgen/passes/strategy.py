@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aprgen.ops.trees import FloatKeys, TreeOp
+from aprgen.ops.trees import Compare, FloatKeys, TreeOp
 from aprgen.program import Program, Step, Table
 from aprgen.target import Cost
 
@@ -19,30 +19,38 @@ def key_columns(op: TreeOp) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.unique(op.nodes.feature.data).astype(np.int64)
 
 
-def prefers_keys(op: TreeOp, cost: Cost) -> bool:
-    """Whether making keys once per row costs less than comparing floats at every node passed.
+def cheapest_compare(op: TreeOp, cost: Cost) -> Compare:
+    """Floats at every node passed, keys made once per row for all features that splits read, or a key at every node.
 
-    A row passes about log2(nodes + 1) nodes of each tree.
+    A row passes about log2(nodes + 1) nodes of each tree. Of equal costs the first wins.
     """
-    passed = op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1)
-    keys = len(key_columns(op)) * cost.float_to_key + passed * cost.integer_compare
-    return bool(keys < passed * cost.float_compare)
+    passed = float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
+    costs: dict[Compare, float] = {
+        "f32": passed * cost.float_compare,
+        "key": len(key_columns(op)) * cost.float_to_key + passed * cost.integer_compare,
+        "late_key": passed * (cost.float_to_key + cost.integer_compare),
+    }
+    return min(costs, key=lambda compare: costs[compare])
 
 
 def choose_strategies(program: Program, cost: Cost) -> Program:
-    """Trees that read the input compare integer keys where that is cheaper; keys are made once per row."""
+    """Trees compare integer keys where that is cheaper."""
     steps: list[Step] = []
     moved = {0: 0}  # old value id to new value id
     for index, step in enumerate(program.steps):
         inputs = tuple(moved[i] for i in step.inputs)
         op = step.op
-        if isinstance(op, TreeOp) and op.compare == "f32" and op.nodes.n_nodes > 0 and prefers_keys(op, cost):
+        if isinstance(op, TreeOp) and op.compare == "f32" and op.nodes.n_nodes > 0:
+            compare = cheapest_compare(op, cost)
             columns = key_columns(op)
-            steps.append(Step(_keys(columns, op.n_features), inputs))
-            column_of = np.zeros(op.n_features, np.int64)
-            column_of[columns] = np.arange(len(columns))
-            inputs = (len(steps),)
-            op = replace(op, nodes=op.nodes.with_keys(column_of), n_features=len(columns), compare="key")
+            if compare == "key":
+                steps.append(Step(_keys(columns, op.n_features), inputs))
+                inputs = (len(steps),)
+                column_of = np.zeros(op.n_features, np.int64)
+                column_of[columns] = np.arange(len(columns))
+                op = replace(op, nodes=op.nodes.with_keys(column_of), n_features=len(columns), compare=compare)
+            elif compare == "late_key":
+                op = replace(op, nodes=op.nodes.with_keys(np.arange(op.n_features)), compare=compare)
         steps.append(Step(op, inputs))
         moved[index + 1] = len(steps)
     label = None if program.label is None else moved[program.label]
