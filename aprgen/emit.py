@@ -14,7 +14,7 @@ import jinja2
 
 from aprgen import spell
 from aprgen.passes.layout import Entry, plan_entry
-from aprgen.program import Array, Program, Table
+from aprgen.program import Array, Program, Table, ValueType
 from aprgen.resources import folder
 
 RT_VERSION = 1
@@ -130,9 +130,10 @@ def function_name(names: Names, program: Program, index: int) -> str:
     return f"{names.name}_{index}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
 
 
-def _render_step(jinja: jinja2.Environment, names: Names, program: Program, index: int) -> _Step:
+def _render_step(
+    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int
+) -> _Step:
     step = program.steps[index]
-    types = program.types()
     tables: dict[str, Array] = {}
     context = _context(step.op, f"{names.name}_{index}", tables)
     source = types[step.inputs[0]]
@@ -165,7 +166,9 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
     """The header and the source of a model, by file name."""
     jinja = environment(tuple(template_folders))
     kind = program.source.element if program.source.element in PARAMETERS else "row"
-    steps = [_render_step(jinja, names, program, index) for index in program.needed(program.scores, program.label)]
+    types = program.types()
+    needed = program.needed(program.scores, program.label)
+    steps = [_render_step(jinja, names, program, types, index) for index in needed]
     context = _public_context(program, names)
     headers = {header for step in program.steps for header in step.op.headers}
     context |= {
