@@ -76,7 +76,8 @@ def decode_model(
             failures.append((struct, error))
     if not fits:
         raise _no_struct(failures)
-    fits.sort(key=lambda fit: not _sound(fit[1]))
+    if len(fits) > 1:
+        fits.sort(key=lambda fit: not _sound(fit[1]))
     return Decoded(fits[0][1], tuple(dict.fromkeys(struct.name for struct, _ in fits)))
 
 
