@@ -12,9 +12,9 @@ from typing import cast
 import numpy as np
 
 from aprgen.container.bincode import F32, F32S, U64, Record, Vec
+from aprgen.errors import UnsupportedError
 from aprgen.families import exact
 from aprgen.families.base import (
-    MAX_OUTPUTS,
     Fact,
     Fields,
     Floats,
@@ -33,6 +33,7 @@ from aprgen.ops.trees import TreeOp
 from aprgen.program import Array, Builder, Program, Step, Table, row_type
 
 EPSILON = float(np.finfo(np.float32).eps)
+MAX_EXPERTS = 256  # every expert is a function of its own, and costs a compiler milliseconds
 MATTERS = 1e-30  # a smaller share moves no sum
 
 
@@ -68,7 +69,14 @@ class Experts:
     def check(self) -> None:
         if not self.experts or self.n_features == 0:
             raise unfitted(self.struct)
-        if len(self.experts) != self.n_experts or self.n_experts > MAX_OUTPUTS:
+        if self.n_experts > MAX_EXPERTS:
+            raise UnsupportedError(
+                "model.experts",
+                f"the gate chooses among {self.n_experts} experts, aprgen writes code for at most {MAX_EXPERTS}",
+                where=self.struct,
+                hint="train fewer experts",
+            )
+        if len(self.experts) != self.n_experts:
             what = f"the gate chooses among {self.n_experts} experts, the file holds {len(self.experts)}"
             raise bad_parameter(what, where=self.struct)
         if len(self.gate) != self.n_features * self.n_experts:
