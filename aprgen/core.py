@@ -20,7 +20,7 @@ from aprgen.container import DEFAULT_LIMITS, AprFile, AprV2File, Limits, open_co
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, UnsupportedError, UsageError
 from aprgen.families import decode_model, network
-from aprgen.families.base import Model
+from aprgen.families.base import Model, require_table_bytes
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Array, Program, Table
@@ -35,7 +35,6 @@ HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the paylo
 SELFTEST_ROWS = 4
 RUNTIME_INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
 MAX_FEATURES = 65_536  # wider rows than any sensor or text of a device has
-MAX_TABLE_BYTES = 4 << 20  # constants of one model; the C of more would take seconds and hundreds of megabytes to write
 
 
 @dataclass(frozen=True)
@@ -178,13 +177,7 @@ def _table_bytes(part: object) -> int:
 
 def _check_flash(table_bytes: int, target: Target) -> None:
     """Tables alone are a lower bound of the flash; a model that cannot fit is refused before any file is written."""
-    if table_bytes > MAX_TABLE_BYTES:
-        raise UnsupportedError(
-            "model.too_large",
-            f"the model's constants take {table_bytes} bytes, aprgen writes at most {MAX_TABLE_BYTES} as C",
-            where="the payload",
-            hint="train a smaller model",
-        )
+    require_table_bytes(table_bytes, "the payload")
     if target.memory is not None and table_bytes > target.memory.flash_bytes:
         raise BudgetError(
             "budget.flash",

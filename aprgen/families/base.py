@@ -19,6 +19,7 @@ from aprgen.program import Array, Program
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
+MAX_TABLE_BYTES = 4 << 20  # constants of one model; the C of more would take seconds and hundreds of megabytes to write
 MAX_OUTPUTS = 65_536  # more outputs than any device model has; a hostile label cannot ask for more memory
 
 
@@ -130,6 +131,28 @@ def layout_only(name: str, why: str) -> UnsupportedError:
 def bad_parameter(what: str, *, where: str) -> PayloadError:
     hint = "the file is damaged or was edited; export it again"
     return PayloadError("payload.parameter", what, where=where, hint=hint)
+
+
+def require_table_bytes(n_bytes: int, where: str) -> None:
+    """More constants than MAX_TABLE_BYTES are refused; families whose constants are costly to compute ask first."""
+    if n_bytes > MAX_TABLE_BYTES:
+        raise UnsupportedError(
+            "model.too_large",
+            f"the model's constants take {n_bytes} bytes, aprgen writes at most {MAX_TABLE_BYTES} as C",
+            where=where,
+            hint="train a smaller model",
+        )
+
+
+def require_outputs(n_outputs: int, where: str) -> None:
+    """More outputs than MAX_OUTPUTS are refused before any are computed."""
+    if n_outputs > MAX_OUTPUTS:
+        raise UnsupportedError(
+            "model.outputs",
+            f"the model gives {n_outputs} values per row, aprgen writes code for at most {MAX_OUTPUTS}",
+            where=where,
+            hint="train a smaller model",
+        )
 
 
 def require_finite(name: str, values: Array) -> None:

@@ -18,7 +18,9 @@ from aprgen.families.base import (
     bad_parameter,
     in_ulps,
     require_finite,
+    require_outputs,
     require_rows,
+    require_table_bytes,
     unfitted,
 )
 from aprgen.ops.decide import Argmax
@@ -67,6 +69,8 @@ class NaiveBayes:
             raise unfitted(self.struct)
         if len(self.priors) != n or len(self.means) != n or self.variances.shape != self.means.shape:
             raise bad_parameter("priors, means, variances and classes do not agree in number", where=self.struct)
+        require_outputs(n, self.struct)
+        require_table_bytes(3 * 4 * self.means.size, self.struct)  # mean, offset and divisor for each variance
         for name, values in (("priors", self.priors), ("means", self.means), ("variances", self.variances)):
             require_finite(name, values)
         if not (self.variances > 0).all() or not (self.priors > 0).all():
@@ -154,6 +158,7 @@ class Mixture:
             raise unfitted(self.struct)
         if len(self.means) != n or len(self.weights) != n or self.variances.shape != self.means.shape:
             raise bad_parameter(f"means, covariances and weights are not {n} each", where=self.struct)
+        require_outputs(n, self.struct)
         for name, values in (("means", self.means), ("covariances", self.variances), ("weights", self.weights)):
             require_finite(name, values)
 

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 
 from aprgen.container.bincode import BOOL, F32, MATRIX, U64, U64S, Enum, Option, Record
+from aprgen.errors import UnsupportedError
 from aprgen.families import exact
 from aprgen.families.base import (
     EQUAL,
@@ -22,6 +23,7 @@ from aprgen.families.base import (
     Struct,
     bad_parameter,
     require_finite,
+    require_outputs,
     require_rows,
     unfitted,
 )
@@ -29,6 +31,8 @@ from aprgen.ops.decide import Argmax, Argmin
 from aprgen.ops.distance import Metric, Neighbours, SquaredDistance
 from aprgen.ops.normalise import Normalise
 from aprgen.program import Array, Builder, Program, Table, row_type
+
+MAX_NEIGHBOURS = 1_024  # the code keeps the nearest on the stack, 8 bytes each, and inserts into a sorted list
 
 EPSILON = float(np.finfo(np.float32).eps)
 
@@ -66,6 +70,7 @@ class KMeans:
         if not 0 < self.n_clusters <= len(self.centroids):
             what = f"n_clusters is {self.n_clusters}, but there are {len(self.centroids)} centroids"
             raise bad_parameter(what, where=self.struct)
+        require_outputs(self.n_clusters, self.struct)
         require_finite("centroids", self.centroids)
 
     def predict(self, rows: Array) -> Floats:
@@ -131,6 +136,13 @@ class KNearest:
             raise bad_parameter(what, where=self.struct)
         if not 0 < self.k <= len(self.points):
             raise bad_parameter(f"k is {self.k} with {len(self.points)} training rows", where=self.struct)
+        if self.k > MAX_NEIGHBOURS:
+            raise UnsupportedError(
+                "model.neighbours",
+                f"k is {self.k}, aprgen writes code for at most {MAX_NEIGHBOURS} neighbours",
+                where=self.struct,
+                hint="choose a smaller k",
+            )
         if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < MAX_OUTPUTS:
             raise bad_parameter(f"a class label is {int(self.labels.max())}", where=self.struct)
         require_finite("x_train", self.points)

@@ -53,6 +53,7 @@ FORMULAS: Mapping[str, Callable[[Floats], Floats]] = {
 }
 
 
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 EPSILON = float(np.finfo(np.float32).eps)
 OWN_ULPS = {"identity": 0, "relu": 0, "leaky_relu": 0, "sigmoid": 4, "tanh": 4, "gelu": 8, "softmax": 6}
 SLOPES = {"identity": 1.0, "relu": 1.0, "sigmoid": 0.25, "tanh": 1.0, "gelu": 1.13}  # largest |derivative|
@@ -192,7 +193,7 @@ class Network:
         return builder.add(Map(size, (Stage(verbs[layer.activation]),)), at)
 
 
-_NAME = re.compile(r"layer(\d+)\.(weight|bias)")
+_NAME = re.compile(r"layer(0|[1-9][0-9]{0,5})\.(weight|bias)")  # one spelling for each layer
 
 
 def from_tensors(tensors: Mapping[str, Floats], metadata: Mapping[str, object]) -> Network:
@@ -205,11 +206,12 @@ def from_tensors(tensors: Mapping[str, Floats], metadata: Mapping[str, object]) 
     layers: dict[int, dict[str, Floats]] = {}
     for name, tensor in tensors.items():
         match = _NAME.fullmatch(name)
-        if match is None or len(match[1]) > 6:
+        if match is None:
             raise _no_network(f"tensor {name!r} is no layerN.weight or layerN.bias")
         layers.setdefault(int(match[1]), {})[match[2]] = tensor
     if sorted(layers) != list(range(len(layers))) or not layers:
-        raise _no_network(f"layers {sorted(layers)} are not 0, 1, 2, ...")
+        missing = next(number for number in range(len(layers) + 1) if number not in layers)
+        raise _no_network(f"there is no layer{missing}, but {len(layers)} others")
     names = _activations(metadata, len(layers))
     built = []
     for index, parts in sorted(layers.items()):
@@ -218,10 +220,15 @@ def from_tensors(tensors: Mapping[str, Floats], metadata: Mapping[str, object]) 
         if "bias" in parts and parts["bias"].ndim != 1:
             raise _no_network(f"layer{index}.bias has {parts['bias'].ndim} dimensions")
         built.append(Layer(parts["weight"], parts.get("bias"), names[index]))
-    slope = metadata.get("negative_slope", DEFAULT_SLOPE)
-    if not isinstance(slope, int | float):
-        raise bad_parameter(f"negative_slope is {slope!r}", where="the metadata")
-    return Network(tuple(built), float(slope))
+    return Network(tuple(built), _slope(metadata.get("negative_slope", DEFAULT_SLOPE)))
+
+
+def _slope(stated: object) -> float:
+    """A number that is finite as a float32; JSON has integers that not even a float64 holds."""
+    is_number = isinstance(stated, int | float) and not isinstance(stated, bool)
+    if not is_number or not -LARGEST_FLOAT32 <= stated <= LARGEST_FLOAT32:  # type: ignore[operator]
+        raise bad_parameter(f"negative_slope is {str(stated)[:40]}", where="the metadata")
+    return float(stated)  # type: ignore[arg-type]
 
 
 def _activations(metadata: Mapping[str, object], n_layers: int) -> list[str]:

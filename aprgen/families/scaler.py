@@ -16,6 +16,7 @@ from aprgen.families.base import (
     Struct,
     bad_parameter,
     require_finite,
+    require_outputs,
     require_rows,
     unfitted,
 )
@@ -188,6 +189,7 @@ class Pca:
         if cols != len(self.mean) or rows < self.n_components:
             what = f"components are {rows} x {cols} for {self.n_components} components of {len(self.mean)} features"
             raise bad_parameter(what, where="PCA")
+        require_outputs(self.n_components, "PCA")
         require_finite("mean", self.mean)
         require_finite("components", self.components)
 

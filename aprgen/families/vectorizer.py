@@ -33,7 +33,7 @@ from aprgen.program import TEXT, Array, Builder, Program
 from aprgen.unicode_case import lowercase, split_whitespace, strip_accents
 
 MAX_STRINGS = 65_534  # terms and stop words, numbered in 16 bits
-MAX_TEXT_BYTES = 4 << 20  # of all strings; far beyond the flash of any device
+MAX_TEXT_BYTES = 1 << 20  # of all strings: 65,534 of 16 bytes; four times as much takes 3 s to compile
 
 Doubles = NDArray[np.float64]
 

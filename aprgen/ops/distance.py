@@ -10,6 +10,8 @@ import numpy as np
 from aprgen import mathf
 from aprgen.program import Array, Table, ValueType
 
+BLOCK = 1 << 17  # distances computed at once
+
 Metric = Literal["euclidean", "manhattan", "minkowski"]
 
 
@@ -79,6 +81,11 @@ class Neighbours:
         return ValueType("f32", self.n_classes)
 
     def distances(self, x: Array) -> Array:
+        """[rows, points]; few rows at a time, as a power takes a hundred bytes of working space for each distance."""
+        rows = max(1, BLOCK // self.n_points)
+        return np.concatenate([self._distances(x[at : at + rows]) for at in range(0, max(1, len(x)), rows)])
+
+    def _distances(self, x: Array) -> Array:
         points = self.points.data
         acc = np.zeros((len(x), len(points)), np.float32)
         for col in range(points.shape[1]):
