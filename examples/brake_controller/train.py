@@ -37,7 +37,7 @@ Labels = NDArray[np.int64]
 
 
 def stop(rng: np.random.Generator) -> tuple[Floats, Labels]:
-    """One stop on a patched road: rows [STEPS, features] and what a careful driver of the valves would have done at each."""
+    """One stop on a patched road: rows [STEPS, features], and the right setting of the valves at each."""
     speed, pressure = rng.uniform(15, 35), 0.0
     slip = np.zeros(4)
     rows, labels = np.zeros((STEPS, len(FEATURES)), np.float32), np.zeros(STEPS, np.int64)
