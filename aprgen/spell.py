@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -44,8 +43,14 @@ def float_literal(value: float) -> str:
     """A float32 constant in hexadecimal, which C99 reads back exactly."""
     if not math.isfinite(value):
         return "APR_NAN" if math.isnan(value) else "APR_INFINITY" if value > 0 else "-APR_INFINITY"
-    mantissa, _, exponent = value.hex().partition("p")  # the mantissa always has a point
-    return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}F"
+    return f"{_shortened(value.hex())}F"
+
+
+def _shortened(text: str) -> str:
+    """Floats as float.hex spells them, without the zeros that end a mantissa."""
+    for zeros in ("0000000", "0000", "00", "0", "."):  # a mantissa has at most 13 digits behind the point
+        text = text.replace(f"{zeros}p", "p")
+    return text
 
 
 def double_literal(value: float) -> str:
@@ -63,29 +68,29 @@ def decimal(value: float) -> str:
     return f"{np.float32(value):.9g}"
 
 
-def values(data: Array) -> Iterator[str]:
+def values(data: Array) -> str:
+    """All elements, with a comma and a space between."""
     flat = data.reshape(-1)
-    if data.dtype == np.float32:
-        return map(float_literal, flat.tolist())
-    if data.dtype == np.float64:
-        return map(double_literal, flat.tolist())
-    return map(int_literal, flat.tolist())
+    if data.dtype.kind != "f":
+        return ", ".join(map(int_literal if flat.min(initial=0) == -(2**31) else str, flat.tolist()))
+    suffix = "F" if data.dtype == np.float32 else ""
+    if not np.isfinite(flat).all():
+        return ", ".join(map(float_literal if suffix else double_literal, flat.tolist()))
+    return _shortened(f"{suffix}, ".join(map(float.hex, flat.tolist()))) + suffix
 
 
 def table(name: str, data: Array) -> str:
     """A constant array, flat, wrapped at LINE characters."""
+    text = values(data) + ","
+    room = LINE - len(INDENT)
     lines: list[str] = []
-    line: list[str] = []
-    used = len(INDENT)
-    for value in values(data):
-        used += len(value) + 2
-        if used > LINE + 1:  # no space follows the last comma
-            lines.append(", ".join(line))
-            line = []
-            used = len(INDENT) + len(value) + 2
-        line.append(value)
-    lines.append(", ".join(line))
-    body = "\n".join(f"{INDENT}{row}," for row in lines)
+    start = 0
+    while len(text) - start > room:
+        comma = text.rfind(", ", start, start + room + 1)
+        lines.append(f"{INDENT}{text[start : comma + 1]}")
+        start = comma + 2
+    lines.append(f"{INDENT}{text[start:]}")
+    body = "\n".join(lines)
     return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
 
 
