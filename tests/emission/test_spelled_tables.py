@@ -1,0 +1,65 @@
+"""Tables in C: every value can be read back exactly, and lines stay short."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from aprgen import spell
+from aprgen.program import Array
+
+BITS = st.integers(0, 2**32 - 1)
+SPECIAL = {"APR_NAN": np.nan, "APR_INFINITY": np.inf, "-APR_INFINITY": -np.inf}
+
+
+def body(text: str) -> list[str]:
+    """The lines between the braces."""
+    return text.splitlines()[1:-1]
+
+
+def spelled(text: str) -> list[str]:
+    """The values between the braces, as C has them."""
+    return [value.strip() for value in "".join(body(text)).rstrip(",").split(",")]
+
+
+@given(arrays(np.uint32, st.integers(1, 60), elements=BITS))
+def test_floats_read_back(bits: Array) -> None:
+    """Every float32 is spelled so that C99 reads the same bits; a NaN stays a NaN."""
+    data = bits.view(np.float32)
+
+    found = [
+        SPECIAL[value] if value in SPECIAL else float.fromhex(value.removesuffix("F"))
+        for value in spelled(spell.table("t", data))
+    ]
+
+    expected = np.where(np.isnan(data), np.float32(np.nan).view(np.uint32), bits)
+    assert expected.tolist() == np.array(found, np.float32).view(np.uint32).tolist()
+
+
+@given(arrays(np.int32, st.integers(1, 60), elements=st.integers(-(2**31), 2**31 - 1)))
+def test_integers_read_back(data: Array) -> None:
+    """Every int32 is spelled as itself, and the smallest as an expression, as it has no literal."""
+    found = [-(2**31) if value == "(-2147483647 - 1)" else int(value) for value in spelled(spell.table("t", data))]
+
+    assert data.tolist() == found
+
+
+@given(arrays(np.uint32, st.integers(1, 60), elements=BITS))
+def test_lines_are_filled(bits: Array) -> None:
+    """A line has at most 100 characters, and the first value of the next one would not have fitted."""
+    lines = body(spell.table("t", bits.view(np.float32)))
+
+    assert all(len(line) <= spell.LINE for line in lines)
+    for line, following in itertools.pairwise(lines):
+        assert len(line) + 1 + len(following.split(",")[0].strip()) + 1 > spell.LINE
+
+
+def test_short_mantissas() -> None:
+    """Zeros that end a mantissa are left out, digits before them are not."""
+    data = np.array([0.0, -0.0, 1.0, 1.5, 16.0, 1.0625, 1.00048828125, 1e-45], np.float32)
+
+    assert spell.values(data) == ("0x0p+0F, -0x0p+0F, 0x1p+0F, 0x1.8p+0F, 0x1p+4F, 0x1.1p+0F, 0x1.002p+0F, 0x1p-149F")
