@@ -6,7 +6,7 @@ Every row is reproducible: the random ones come from a fixed seed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,11 @@ Floats = NDArray[np.float32]
 SEED = 20260117
 LARGE = np.float32(3e38)
 SUBNORMAL = np.float32(1e-41)
+TRIES = 16  # random rows that are tried for a split whose sides end at the same leaf
+NEARBY = 32  # sides of splits below it that are looked at
+
+Bounds = Mapping[int, tuple[float, float]]  # by feature: low < x <= high
+Side = tuple[int, np.float32]  # feature and value
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,17 +164,18 @@ def _special_rows(program: Program) -> Iterator[tuple[str, Floats]]:
 def _split_rows(op: TreeOp, limit: int) -> Iterator[tuple[str, Floats]]:
     """For every split, rows that reach it with its feature at the threshold, one step above and one step below.
 
+    Where it can be had, the two sides of the split end at different leaves, so that a wrong threshold shows.
     With many more splits than rows wanted, every n-th split.
     """
     nodes = op.nodes
     stride = max(1, 3 * nodes.n_nodes // (2 * limit))
     seen = 0
+    generator = np.random.RandomState(SEED)
     feature, threshold = nodes.feature.data, nodes.threshold.data
     left, right = nodes.left.data, nodes.right.data
-    base = np.zeros(op.n_features, np.float32)
     for root in nodes.root.data:
         # The path to a node bounds each feature: low < x <= high.
-        waiting: list[tuple[int, dict[int, tuple[float, float]]]] = [(int(root), {})]
+        waiting: list[tuple[int, Bounds]] = [(int(root), {})]
         while waiting:
             node, bounds = waiting.pop()
             if node < 0:
@@ -178,19 +184,14 @@ def _split_rows(op: TreeOp, limit: int) -> Iterator[tuple[str, Floats]]:
             low, high = bounds.get(column, (-np.inf, np.inf))
             seen += 1
             if seen % stride == 0:
-                yield from _rows_at_split(base, bounds, column, cut)
+                yield from _rows_at_split(_row_through(op, node, bounds, generator), column, cut)
             if low < cut:
-                waiting.append((int(left[node]), bounds | {column: (low, min(high, float(cut)))}))
+                waiting.append((int(left[node]), {**bounds, column: (low, min(high, float(cut)))}))
             if cut < high:
-                waiting.append((int(right[node]), bounds | {column: (max(low, float(cut)), high)}))
+                waiting.append((int(right[node]), {**bounds, column: (max(low, float(cut)), high)}))
 
 
-def _rows_at_split(
-    base: Floats, bounds: dict[int, tuple[float, float]], column: int, cut: np.float32
-) -> Iterator[tuple[str, Floats]]:
-    row = base.copy()
-    for other, (low, high) in bounds.items():
-        row[other] = _between(low, high)
+def _rows_at_split(row: Floats, column: int, cut: np.float32) -> Iterator[tuple[str, Floats]]:
     with np.errstate(over="ignore"):
         up = np.nextafter(cut, np.float32(np.inf), dtype=np.float32)
         down = np.nextafter(cut, np.float32(-np.inf), dtype=np.float32)
@@ -198,6 +199,58 @@ def _rows_at_split(
         at = row.copy()
         at[column] = value
         yield kind, at
+
+
+def _row_through(op: TreeOp, node: int, bounds: Bounds, generator: np.random.RandomState) -> Floats:
+    """A row that reaches the split; of some tries the first whose two sides end at different leaves."""
+    nodes = op.nodes
+    row = np.zeros(op.n_features, np.float32)
+    for other, (low, high) in bounds.items():
+        row[other] = _between(low, high)
+    column, cut = int(nodes.feature.data[node]), nodes.threshold.data[node]
+    left, right = int(nodes.left.data[node]), int(nodes.right.data[node])
+    for changes in _changes(_sides_below(op, node), generator):
+        tried = row.copy()
+        for other, value in changes:
+            low, high = bounds.get(other, (-np.inf, np.inf))
+            if low < value <= high:
+                tried[other] = value
+        tried[column] = cut
+        if _leaf(op, left, tried) != _leaf(op, right, tried):
+            return tried
+    return row
+
+
+def _changes(sides: list[Side], generator: np.random.RandomState) -> Iterator[list[Side]]:
+    """What to change in a row to pass the splits below otherwise: nothing, each side alone, then several at once."""
+    yield []
+    for side in sides:
+        yield [side]
+    for _ in range(TRIES if sides else 0):
+        yield [side for side in sides if generator.randint(3) == 0]
+
+
+def _sides_below(op: TreeOp, node: int) -> list[Side]:
+    """Both sides of the nearest splits below a node: the feature, and the last value on the left or the first right."""
+    nodes = op.nodes
+    found: list[Side] = []
+    waiting = [int(nodes.left.data[node]), int(nodes.right.data[node])]
+    while waiting and len(found) < NEARBY:
+        at = waiting.pop(0)
+        if at >= 0:
+            feature, value = int(nodes.feature.data[at]), nodes.threshold.data[at]
+            with np.errstate(over="ignore"):
+                found += [(feature, value), (feature, np.nextafter(value, np.float32(np.inf), dtype=np.float32))]
+            waiting += [int(nodes.left.data[at]), int(nodes.right.data[at])]
+    return found
+
+
+def _leaf(op: TreeOp, at: int, row: Floats) -> int:
+    nodes = op.nodes
+    while at >= 0:
+        goes_left = row[nodes.feature.data[at]] <= nodes.threshold.data[at]
+        at = int((nodes.left if goes_left else nodes.right).data[at])
+    return at
 
 
 def _between(low: float, high: float) -> float:
