@@ -19,7 +19,7 @@ from aprgen.program import Array, Program
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-MAX_TABLE_BYTES = 4 << 20  # constants of one model; the C of more would take seconds and hundreds of megabytes to write
+MAX_TABLE_BYTES = 3 << 20  # constants of one model; for 4 MiB of floats gcc needs 300 MB and 1.6 s
 MAX_OUTPUTS = 65_536  # more outputs than any device model has; a hostile label cannot ask for more memory
 
 

@@ -35,7 +35,7 @@ def nearest(k: int) -> KNearest:
         (Pca(MANY, ONES[:1], COLUMN, None), "model.outputs", "gives 65537 values per row"),
         (Mixture(MANY, "Full", COLUMN, COLUMN, ONES, None), "model.outputs", "gives 65537 values per row"),
         (bayes(MANY, 1), "model.outputs", "gives 65537 values per row"),
-        (bayes(8, 50_000), "model.too_large", "take 4800000 bytes, aprgen writes at most 4194304"),
+        (bayes(8, 50_000), "model.too_large", "take 4800000 bytes, aprgen writes at most 3145728"),
         (nearest(1_025), "model.neighbours", "k is 1025, aprgen writes code for at most 1024"),
     ],
     ids=lambda value: getattr(value, "struct", None),
@@ -54,7 +54,7 @@ def test_within_the_limits() -> None:
     """The largest allowed values pass."""
     KMeans(MANY - 1, COLUMN, 0.0, 1).check()
     nearest(1_024).check()
-    bayes(8, 40_000).check()
+    bayes(8, 30_000).check()
 
 
 WEIGHT = np.ones((2, 2), np.float32)
