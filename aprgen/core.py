@@ -160,6 +160,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         target_sha256=target.sha256,
         signer=spell.comment(loaded.signer),
         numeric=options.numeric,
+        flags=spell.comment(" ".join(exact_flags(target))),
         version=__version__,
     )
 
@@ -213,10 +214,11 @@ def _selftest(program: Program, names: Names) -> str:
     rows = np.concatenate(
         [np.zeros((1, program.n_features), np.float32), random_rows(program, SELFTEST_ROWS - 1).values]
     )
-    arrays: dict[str, Array] = {"x": rows, "out": program.run(rows)}
-    labels = program.classify(rows)
-    if labels is not None:
-        arrays["label"] = labels
+    results = [program.scores] if program.label is None else [program.scores, program.label]
+    values = program.evaluate(rows, results)
+    arrays: dict[str, Array] = {"x": rows, "out": values[program.scores]}
+    if program.label is not None:
+        arrays["label"] = values[program.label].reshape(len(rows))
     return emit_selftest(program, names, arrays, len(rows), 0)
 
 
@@ -250,6 +252,7 @@ def _manifest(
         "outputs": loaded.model.outputs,
         "options": {"name": options.name, "numeric": options.numeric},
         "target": target.name,
+        "cflags": list(exact_flags(target)),
         "steps": [step.op.kernel for step in program.steps],
         "table_bytes": table_bytes,
         "signer": loaded.signer,
@@ -260,6 +263,11 @@ def _manifest(
             "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items())},
         },
     }
+
+
+def exact_flags(target: Target) -> tuple[str, ...]:
+    """Compiler flags under which the C keeps its promise on the target: those of the preferred compiler."""
+    return ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags)
 
 
 def public_functions(program: Program, name: str) -> tuple[str, ...]:

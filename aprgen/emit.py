@@ -57,6 +57,7 @@ class Names:
     target_sha256: str
     signer: str
     numeric: str
+    flags: str
     version: str
 
 
