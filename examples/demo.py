@@ -45,6 +45,7 @@ def main() -> int:
     table.add_column()
     facts = ", ".join(f"{fact.value} {fact.label}" for fact in model.info if fact.label in SHOWN_FACTS)
     table.add_row("model", f"digits.apr: {facts}")
+    table.add_row("built by", image.built.image.toolchain.name)
     table.add_row("ran on", execution.runner)
     table.add_row("images", agreement(same[:N_IMAGES]))
     table.add_row("edge rows", f"{agreement(same[N_IMAGES:])}: thresholds, zeros, infinity, NaN")
