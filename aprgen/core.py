@@ -160,7 +160,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         target_sha256=target.sha256,
         signer=spell.comment(loaded.signer),
         numeric=options.numeric,
-        flags=spell.comment(" ".join(exact_flags(target))),
+        flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
     )
 
@@ -252,7 +252,7 @@ def _manifest(
         "outputs": loaded.model.outputs,
         "options": {"name": options.name, "numeric": options.numeric},
         "target": target.name,
-        "cflags": list(exact_flags(target)),
+        "cflags": list(target.exact_flags),
         "steps": [step.op.kernel for step in program.steps],
         "table_bytes": table_bytes,
         "signer": loaded.signer,
@@ -263,11 +263,6 @@ def _manifest(
             "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items())},
         },
     }
-
-
-def exact_flags(target: Target) -> tuple[str, ...]:
-    """Compiler flags under which the C keeps its promise on the target: those of the preferred compiler."""
-    return ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags)
 
 
 def public_functions(program: Program, name: str) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ Origin = Literal["system", "pypi", "none"]  # where a tool comes from; "none" ne
 
 ImageForm = Literal["elf", "wasm"]
 
+EXACT_FLAGS = ("-std=c99", "-ffp-contract=off")  # for all generated C: a fused multiply-add would give other bits
+
 _FLOAT_UNITS: tuple[FloatUnit, ...] = ("none", "single", "double")
 _ORIGINS: tuple[Origin, ...] = ("system", "pypi", "none")
 _IMAGES: tuple[ImageForm, ...] = ("elf", "wasm")
@@ -120,6 +122,11 @@ class Target:
     builds: tuple[BuildRule, ...]
     runs: tuple[RunRule, ...]
     sha256: str
+
+    @property
+    def exact_flags(self) -> tuple[str, ...]:
+        """Flags under which generated C keeps its promise here: those of the preferred compiler."""
+        return (*EXACT_FLAGS, *self.builds[0].cflags)
 
 
 def target_names() -> tuple[str, ...]:

@@ -17,12 +17,10 @@ from pathlib import Path
 from aprgen.errors import BudgetError, ToolchainError
 from aprgen.process import Finished, cache_folder, fingerprint, finish, first_lines, run, start
 from aprgen.resources import folder
-from aprgen.target import BuildRule, Target
+from aprgen.target import EXACT_FLAGS, BuildRule, Target
 
-# Contraction off: fused multiply-add would give other bits. The other flags only make code removable and small.
 COMMON_FLAGS = (
-    "-std=c99",
-    "-ffp-contract=off",
+    *EXACT_FLAGS,  # the others only make code removable and small
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-asynchronous-unwind-tables",

@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from aprgen.emit import Names, emit_model
 from aprgen.program import Program
 from aprgen.resources import folder
+from tests.conftest import give_up
 
 WARNINGS = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
 STANDARD = ["-std=c99", "-O2", "-ffp-contract=off", *WARNINGS]
-NAMES = Names("m", "a model", "scores", "aprgen compile m.apr", "0" * 64, "host", "0" * 64, "none", "f32", "0")
+NAMES = Names("m", "a model", "scores", "aprgen compile m.apr", "0" * 64, "host", "0" * 64, "none", "f32", "-O2", "0")
 
 
 def compiler(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
+        give_up(f"{name} is not installed")
+    return str(path)
 
 
 def write_sources(program: Program, directory: Path) -> Path:
