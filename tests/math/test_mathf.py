@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aprgen import mathf
 from aprgen.resources import folder
+from tests.conftest import give_up
 
 RUNTIME = folder("runtime_c")
 STRICT = (
@@ -39,7 +40,7 @@ F32 = NDArray[np.float32]
 def tool(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        pytest.skip(f"{name} is not installed")
+        give_up(f"{name} is not installed")
     return path
 
 
