@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from aprgen.cli.examination import Examination
-from aprgen.cli.inspect import (
+from aprgen.cli.inspect_facts import (
     SIGNATURE_STATE,
     creation_date,
     kind_of,
