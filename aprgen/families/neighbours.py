@@ -32,6 +32,7 @@ from aprgen.ops.distance import Metric, Neighbours, SquaredDistance
 from aprgen.ops.normalise import Normalise
 from aprgen.program import Array, Builder, Program, Table, row_type
 
+MAX_POINTS = 1 << 19  # every row is compared with each of them; twice as many take 2 s to compile with powers
 MAX_NEIGHBOURS = 1_024  # the code keeps the nearest on the stack, 8 bytes each, and inserts into a sorted list
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -136,6 +137,13 @@ class KNearest:
             raise bad_parameter(what, where=self.struct)
         if not 0 < self.k <= len(self.points):
             raise bad_parameter(f"k is {self.k} with {len(self.points)} training rows", where=self.struct)
+        if len(self.points) > MAX_POINTS:
+            raise UnsupportedError(
+                "model.points",
+                f"{len(self.points)} training rows, aprgen writes code for at most {MAX_POINTS}",
+                where=self.struct,
+                hint="train on fewer rows, or choose a k-means or tree model",
+            )
         if self.k > MAX_NEIGHBOURS:
             raise UnsupportedError(
                 "model.neighbours",

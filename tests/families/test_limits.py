@@ -24,8 +24,8 @@ def bayes(classes: int, features: int) -> NaiveBayes:
     return NaiveBayes(np.ones(classes, np.float32), table, table, np.arange(classes, dtype=np.int32), 1e-9)
 
 
-def nearest(k: int) -> KNearest:
-    return KNearest(k, "euclidean", 0.0, False, COLUMN, np.zeros(MANY, np.int32))
+def nearest(k: int, rows: int = MANY) -> KNearest:
+    return KNearest(k, "euclidean", 0.0, False, np.ones((rows, 1), np.float32), np.zeros(rows, np.int32))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ def nearest(k: int) -> KNearest:
         (Mixture(MANY, "Full", COLUMN, COLUMN, ONES, None), "model.outputs", "gives 65537 values per row"),
         (bayes(MANY, 1), "model.outputs", "gives 65537 values per row"),
         (bayes(8, 50_000), "model.too_large", "take 4800000 bytes, aprgen writes at most 3145728"),
+        (nearest(5, (1 << 19) + 1), "model.points", "524289 training rows, aprgen writes code for at most 524288"),
         (nearest(1_025), "model.neighbours", "k is 1025, aprgen writes code for at most 1024"),
     ],
     ids=lambda value: getattr(value, "struct", None),
