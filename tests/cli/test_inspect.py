@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aprgen.cli.inspect import SIGNATURE_STATE
+from aprgen.cli.inspect_facts import SIGNATURE_STATE
 from aprgen.container import write_v1
 from aprgen.container.metadata import Metadata
 from tests.cli.commands import DATA, Command, is_three_lines
