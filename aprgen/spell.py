@@ -97,7 +97,7 @@ def table(name: str, data: Array) -> str:
 def identifier(text: str) -> str:
     """A C identifier close to the text: letters, digits and underscores, not starting with a digit, no keyword."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_") or "model"
-    if name[0].isdigit() or name in KEYWORDS or name.startswith(("apr_", "APR_")):
+    if name[0].isdigit() or name in KEYWORDS or name.lower().startswith("apr_"):
         name = f"m_{name}"
     return name
 
@@ -107,7 +107,7 @@ def is_identifier(text: str) -> bool:
 
 
 def comment(text: str) -> str:
-    """Text that can stand in a C comment: one line of printable ASCII, and no comment mark."""
+    """Text that can stand in a C comment: one line of printable ASCII, no comment mark, no trigraph, no backslash."""
     line = " ".join(text.split())
-    safe = "".join(c if " " <= c <= "~" else "?" for c in line)
-    return safe.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??", "? ?")
+    safe = "".join(c if " " <= c <= "~" else "?" for c in line).replace("\\", "/")
+    return re.sub(r"\*(?=/)|/(?=\*)|\?(?=\?)", r"\g<0> ", safe)
