@@ -1,4 +1,4 @@
-"""The recorded answers of the original library: fixtures, their rows and what aprender said. Shared by several tests."""
+"""The recorded answers of the original library: fixtures, their rows and what aprender said, for several tests."""
 
 from __future__ import annotations
 
