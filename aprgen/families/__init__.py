@@ -76,8 +76,8 @@ def decode_model(
             failures.append((struct, error))
     if not fits:
         raise _no_struct(failures)
-    if len(fits) > 1:
-        fits.sort(key=lambda fit: not _sound(fit[1]))
+    if len(fits) > 1:  # two coefficients read as an unfitted Lasso, too: no reason to doubt
+        fits = [fit for fit in fits if _sound(fit[1])] or fits
     return Decoded(fits[0][1], tuple(dict.fromkeys(struct.name for struct, _ in fits)))
 
 
