@@ -81,8 +81,9 @@ class NaiveBayes:
         assert self.priors is not None
         assert self.variances is not None
         variances = np.asarray(self.variances, np.float32)
-        offset = np.float32(-0.5) * exact.log(TWO_PI * variances)
-        return exact.log(np.asarray(self.priors)), offset, np.float32(2) * variances
+        with np.errstate(over="ignore"):  # a variance above 5e37 makes its class impossible, as in the original
+            offset = np.float32(-0.5) * exact.log(TWO_PI * variances)
+            return exact.log(np.asarray(self.priors)), offset, np.float32(2) * variances
 
     def predict(self, rows: Array) -> Floats:
         assert self.means is not None

@@ -72,7 +72,8 @@ class Neighbours:
 
     @property
     def inverse_power(self) -> float:
-        return float(np.float32(1) / np.float32(self.power))
+        with np.errstate(over="ignore"):  # infinite for a subnormal power, as in the original
+            return float(np.float32(1) / np.float32(self.power))
 
     def result(self, x: ValueType) -> ValueType:
         n_features = self.points.data.shape[1]

@@ -99,3 +99,27 @@ def test_distances_in_blocks() -> None:
 
     assert (5, BLOCK // 2) == together.shape
     assert all(np.array_equal(together[i], op.distances(rows[i : i + 1])[0]) for i in range(5))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("power", [1e-39, 3e38])
+def test_power_at_the_edge(power: float) -> None:
+    """A power whose inverse or whose use overflows gives the same answers in the Program as in the model."""
+    points = np.array([[0, 1], [2, 3], [4, 5]], np.float32)
+    rows = np.array([[0, 1], [0.5, 0.5], [9, -3], [np.nan, 0]], np.float32)
+    model = KNearest(2, "minkowski", power, False, points, np.array([0, 1, 1], np.int32))
+    model.check()
+
+    np.testing.assert_array_equal(model.predict(rows), model.lower().run(rows))
+
+
+@pytest.mark.filterwarnings("error")
+def test_variance_at_the_edge() -> None:
+    """A variance whose product with 2 pi overflows makes its class impossible, in the model and in the Program."""
+    means = np.array([[0, 1], [2, 3]], np.float32)
+    variances = np.array([[1e38, 1], [1, 1]], np.float32)
+    model = NaiveBayes(np.full(2, 0.5, np.float32), means, variances, np.array([3, 4], np.int32), 0.0)
+    model.check()
+
+    assert [[0.0, 1.0]] == model.predict(means[:1]).tolist() == model.lower().run(means[:1]).tolist()
+    assert [4] == model.classify(means[:1]).tolist()
