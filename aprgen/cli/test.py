@@ -17,7 +17,7 @@ from aprgen.cli.printable import count_of, shortened, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import error_facts, print_json
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
-from aprgen.core import Loaded
+from aprgen.core import Loaded, check_model
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError
 from aprgen.rows import SEED
 from aprgen.target import load_target, target_names
@@ -43,7 +43,7 @@ def test_command(request: Test) -> int:
     names = target_names() if ALL in request.targets else request.targets
     targets = [load_target(name).name if "/" not in name and not name.endswith(".toml") else name for name in names]
     loaded = loaded_from(request.model, request.struct)
-    loaded.model.check()
+    check_model(loaded.model)
     with steps(len(targets) + 1) as work:
         work.next("choosing rows")
         trial = make_trial(
