@@ -34,9 +34,8 @@ class Gauss:
 
     def evaluate(self, x: Array) -> Array:
         n_classes, n_features = self.centre.data.shape
-        acc = np.zeros((len(x), n_classes), np.float32)
-        if self.start is not None:
-            acc += self.start.data
+        start = np.float32(0) if self.start is None else self.start.data
+        acc = np.full((len(x), n_classes), start, np.float32)  # a sum with +0.0 would lose the sign of -0.0
         for col in range(n_features):
             d = x[:, col : col + 1] - self.centre.data[:, col]
             quotient = (d * d) / self.divisor.data[:, col]
