@@ -1,0 +1,250 @@
+"""The ops again, slowly: Python loops over float32 scalars, one rounding per operation, written from their docstrings.
+
+exp, log and the like are taken from mathf (tests/math compares those with the C and with the exact functions).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from aprgen import mathf
+from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
+from aprgen.ops.dense import Dense
+from aprgen.ops.distance import Neighbours, SquaredDistance
+from aprgen.ops.elementwise import Map
+from aprgen.ops.gauss import Gauss
+from aprgen.ops.mixture import Concat, TopMix
+from aprgen.ops.normalise import Complement, Normalise, Softmax
+from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeSum, TreeVotes
+
+F = np.float32
+Row = Sequence[np.float32]
+
+
+def one(function: Callable[..., np.ndarray], *values: np.float32) -> np.float32:  # type: ignore[type-arg]
+    return F(function(*(np.array([v], np.float32) for v in values))[0])
+
+
+def total(values: Row) -> np.float32:
+    acc = F(0)
+    for value in values:
+        acc = F(acc + value)
+    return acc
+
+
+def dense(op: Dense, x: Row) -> list[np.float32]:
+    out = []
+    for r in range(op.rows):
+        weight = op.weight.data[r]
+        products = [F(w * v) for w, v in zip(weight, x, strict=True)]
+        if op.bias_order == "last":
+            acc = products[0]
+            for product in products[1:]:
+                acc = F(acc + product)
+            assert op.bias is not None
+            out.append(F(acc + op.bias.data[r]))
+            continue
+        acc = op.bias.data[r] if op.bias is not None else F(0)
+        for product in products:
+            acc = F(acc + product)
+        out.append(acc)
+    return out
+
+
+def squared_distance(op: SquaredDistance, x: Row) -> list[np.float32]:
+    return [total([F(F(v - p) * F(v - p)) for v, p in zip(x, point, strict=True)]) for point in op.points.data]
+
+
+def distance(op: Neighbours, x: Row, point: Row) -> np.float32:
+    gaps = [F(v - p) for v, p in zip(x, point, strict=True)]
+    if op.metric == "euclidean":
+        return F(np.sqrt(total([F(g * g) for g in gaps])))
+    if op.metric == "manhattan":
+        return total([F(abs(g)) for g in gaps])
+    powers = [one(mathf.powf, F(abs(g)), F(op.power)) for g in gaps]
+    return one(mathf.powf, total(powers), F(F(1) / F(op.power)))
+
+
+def neighbours(op: Neighbours, x: Row) -> list[np.float32]:
+    distances = [distance(op, x, point) for point in op.points.data]
+    if any(math.isnan(d) for d in distances):
+        return [F(np.nan)] * op.n_classes
+    votes = [F(0)] * op.n_classes
+    for index in sorted(range(len(distances)), key=lambda i: (float(distances[i]), i))[: op.k]:
+        near = distances[index]
+        weight = F(1) if not op.weighted or near < F(op.near) else F(F(1) / near)
+        c = int(op.classes.data[index])
+        votes[c] = F(votes[c] + weight)
+    return votes
+
+
+def gauss(op: Gauss, x: Row) -> list[np.float32]:
+    out = []
+    for c in range(len(op.centre.data)):
+        acc = F(0) if op.start is None else op.start.data[c]
+        for j, value in enumerate(x):
+            d = F(value - op.centre.data[c, j])
+            quotient = F(F(d * d) / op.divisor.data[c, j])
+            acc = F(acc + (F(-quotient) if op.offset is None else F(op.offset.data[c, j] - quotient)))
+        out.append(acc)
+    return out
+
+
+VERBS: dict[str, Callable[[np.float32, np.float32], np.float32]] = {
+    "add": lambda v, c: F(v + c),
+    "sub": lambda v, c: F(v - c),
+    "mul": lambda v, c: F(v * c),
+    "div": lambda v, c: F(v / c),
+    "leaky_relu": lambda v, c: v if v > 0 else F(v * c),
+    "neg": lambda v, _: F(-v),
+    "relu": lambda v, _: v if v > 0 else F(0),
+    "exp": lambda v, _: one(mathf.expf, v),
+    "exp2": lambda v, _: one(mathf.exp2f, v),
+    "tanh": lambda v, _: one(mathf.tanhf, v),
+    "sigmoid": lambda v, _: F(F(1) / F(F(1) + one(mathf.expf, F(-v)))),
+    "gelu": lambda v, _: one(mathf.geluf, v),
+}
+
+
+def mapped(op: Map, x: Row) -> list[np.float32]:
+    out = []
+    for i, value in enumerate(x):
+        v = value
+        for stage in op.stages:
+            constant = F(0 if stage.constant is None else stage.constant)
+            operand = constant if stage.each is None else stage.each.data[i]
+            if stage.verb == "keep":
+                assert stage.mask is not None
+                v = v if stage.mask.data[i] else constant
+            else:
+                v = VERBS[stage.verb](v, operand)
+        out.append(v)
+    return out
+
+
+def softmax(op: Softmax, x: Row) -> list[np.float32]:
+    largest = F(-np.inf)
+    for value in x:
+        if value > largest:
+            largest = value
+    e = [one(mathf.expf, F(value - largest)) for value in x]
+    if op.by_reciprocal:
+        reciprocal = F(F(1) / total(e))
+        return [F(value * reciprocal) for value in e]
+    return [F(value / total(e)) for value in e]
+
+
+def normalise(op: Normalise, x: Row) -> list[np.float32]:
+    sums = total(x)
+    if op.floor is not None and not sums > F(op.floor):
+        return [F(F(1) / F(op.size))] * op.size
+    return [F(value / sums) for value in x]
+
+
+def complement(_: Complement, x: Row) -> list[np.float32]:
+    return [F(F(1) - x[0]), x[0]]
+
+
+def argmax(op: Argmax, x: Row) -> list[int]:
+    best, index = x[0], 0
+    for i, value in enumerate(x):
+        if i and (value >= best if op.last_wins else value > best):
+            best, index = value, i
+    if op.nan_gives_zero and any(math.isnan(v) for v in x):
+        return [0]
+    return [index if op.labels is None else int(op.labels.data[index])]
+
+
+def argmin(_: Argmin, x: Row) -> list[int]:
+    best, index = math.inf, 0
+    for i, value in enumerate(x):
+        if value < best:
+            best, index = float(value), i
+    return [index]
+
+
+def threshold(op: Threshold, x: Row) -> list[int]:
+    holds = x[0] >= F(op.limit) if op.compare == "ge" else x[0] < F(op.limit)
+    return [op.then if holds else op.otherwise]
+
+
+def lookup(op: Lookup, x: Sequence[int]) -> list[np.generic]:
+    return [op.table.data[int(i)] for i in x[: op.size]]
+
+
+def top_mix(op: TopMix, weights: Row, values: Row) -> list[np.float32]:
+    order = sorted(range(op.size), key=lambda i: (-float(weights[i]), i))[: op.k]
+    sums = total([weights[i] for i in order])
+    return [total([F(F(weights[i] / sums) * values[i]) for i in order])]
+
+
+def concat(_: Concat, *inputs: Row) -> list[np.float32]:
+    return [value for x in inputs for value in x]
+
+
+def key(value: np.float32) -> int:
+    """Order-preserving: the position among all floats, counted from zero; a NaN behind all."""
+    if math.isnan(value):
+        return 2**31 - 1
+    bits = int(np.abs(value).view(np.uint32))
+    if value > 0 or bits == 0:
+        return bits
+    return -1 - bits
+
+
+def float_keys(op: FloatKeys, x: Row) -> list[int]:
+    columns = range(op.n_in) if op.columns is None else op.columns.data
+    return [key(x[int(c)]) for c in columns]
+
+
+def walk(nodes: Nodes, root: int, x: Sequence[np.float32] | Sequence[int]) -> int:
+    at = root
+    while at >= 0:
+        goes_left = x[int(nodes.feature.data[at])] <= nodes.threshold.data[at]
+        at = int(nodes.left.data[at] if goes_left else nodes.right.data[at])
+    return ~at
+
+
+def compared(op: TreeLeaf | TreeVotes | TreeSum, x: Row) -> Sequence[np.float32] | Sequence[int]:
+    return [key(value) for value in x] if op.compare == "late_key" else x
+
+
+def tree_leaf(op: TreeLeaf, x: Row) -> list[int]:
+    return [walk(op.nodes, int(op.nodes.root.data[0]), compared(op, x))]
+
+
+def tree_votes(op: TreeVotes, x: Row) -> list[int]:
+    leaves = [walk(op.nodes, int(root), compared(op, x)) for root in op.nodes.root.data]
+    return [leaves.count(c) for c in range(op.n_classes)]
+
+
+def tree_sum(op: TreeSum, x: Row) -> list[np.float32]:
+    acc = F(op.start)
+    for root in op.nodes.root.data:
+        acc = F(acc + op.values.data[walk(op.nodes, int(root), compared(op, x))])
+    return [acc]
+
+
+SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
+    Dense: dense,
+    SquaredDistance: squared_distance,
+    Neighbours: neighbours,
+    Gauss: gauss,
+    Map: mapped,
+    Softmax: softmax,
+    Normalise: normalise,
+    Complement: complement,
+    Argmax: argmax,
+    Argmin: argmin,
+    Threshold: threshold,
+    Lookup: lookup,
+    TopMix: top_mix,
+    Concat: concat,
+    FloatKeys: float_keys,
+    TreeLeaf: tree_leaf,
+    TreeVotes: tree_votes,
+    TreeSum: tree_sum,
+}
