@@ -136,12 +136,13 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
     check_model(loaded.model)
-    program = choose_strategies(loaded.model.lower(), target.cost)
+    lowered = loaded.model.lower()
+    program = choose_strategies(lowered, target.cost)
     table_bytes = sum(_table_bytes(step.op) for step in program.steps)
     _check_flash(table_bytes, target)
     names = _names(loaded, target, options)
     texts = emit_model(program, names, target.templates)
-    texts[f"{options.name}_selftest.c"] = _selftest(program, names)
+    texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes)
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
@@ -208,7 +209,10 @@ def _runtime_header(name: str, folders: tuple[str, ...]) -> str:
 
 
 def _selftest(program: Program, names: Names) -> str:
-    """A few rows and the answers, so that a board can check itself."""
+    """A few rows and the answers, so that a board can check itself.
+
+    Takes the Program before strategies: it shows where the features live, and answers the same.
+    """
     if program.source.element in ("text", "prefix"):
         return _text_selftest(program, names)
     rows = np.concatenate(

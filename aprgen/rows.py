@@ -260,7 +260,8 @@ def _between(low: float, high: float) -> float:
     if np.isinf(low):
         return high
     if np.isinf(high):
-        return float(np.nextafter(np.float32(low), np.float32(np.inf)))
+        with np.errstate(over="ignore"):
+            return float(np.nextafter(np.float32(low), np.float32(np.inf)))
     middle = float(np.float32((low + high) / 2))
     return middle if low < middle <= high else high
 
