@@ -1,4 +1,4 @@
-"""The fixtures as models: which of them compile, and each one loaded, compiled and built at most once per process."""
+"""The fixtures as models: which of them compile, and each one loaded and compiled at most once per process."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import functools
 
 import numpy as np
 
-from aprgen.build import load_into_process
 from aprgen.container import write_v1
+from aprgen.container.messagepack import Value
 from aprgen.container.metadata import Metadata
 from aprgen.core import Artifact, Loaded, Options, compile_model, load_model
-from aprgen.runners.shared import SharedImage
 from aprgen.target import load_target
 from tests.recorded import Recorded, fixtures, read
 
@@ -71,12 +70,6 @@ def artifact(name: str, target: str = "host") -> Artifact:
     return compile_model(loaded(name), load_target(target), Options(name))
 
 
-@functools.cache
-def host_image(name: str) -> SharedImage:
-    """The fixture's C as a library in this process."""
-    return load_into_process(artifact(name))
-
-
 def rows_of(name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """The recorded rows, cut to what the model reads where it ignores the rest."""
     model = loaded(name).model
@@ -84,7 +77,7 @@ def rows_of(name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     return np.ascontiguousarray(rows[:, : model.n_features] if model.wider_rows else rows)
 
 
-def plain_file(model_type: int, payload: bytes, custom: dict[str, object] | None = None) -> bytes:
+def plain_file(model_type: int, payload: bytes, custom: dict[str, Value] | None = None) -> bytes:
     """A v1 file as aprender saves it, around any payload."""
     return write_v1(model_type, payload, Metadata("1", "0.26.3", custom=custom or {}))
 

@@ -19,6 +19,7 @@ from aprgen.core import Loaded, load_model
 from aprgen.families import STRUCTS
 from aprgen.families.base import Fields, Struct
 from aprgen.families.network import ACTIVATIONS
+from aprgen.program import Array
 from aprgen.trees import Tree, TreeBuilder
 from tests.examples import plain_file
 from tests.hostile.v2files import Entry, built
@@ -131,7 +132,7 @@ def regression_trees(draw: Draw) -> Payload:
     return Payload(BY_NAME["DecisionTreeRegressor"], regressor_tree(draw, draw(st.integers(1, 6))))
 
 
-def forest_fields(draw: Draw, members: tuple[Fields, ...], n_features: int, y: Floats | None) -> Fields:
+def forest_fields(draw: Draw, members: tuple[Fields, ...], n_features: int, y: Array | None) -> Fields:
     x = None if draw(st.booleans()) else matrix(draw, 2, n_features, mild)
     return {
         "trees": members,

@@ -18,7 +18,7 @@ from tests.differential.test_random_models import agree
 from tests.random_models import BY_NAME, Payload
 
 
-def full_tree(depth: int, n_features: int, labels: np.ndarray, seed: int) -> Tree:  # type: ignore[type-arg]
+def full_tree(depth: int, n_features: int, labels: np.ndarray, seed: int) -> Tree:
     """A complete tree in pre-order, with random features and thresholds."""
     chance = np.random.RandomState(seed)
     n = 2 ** (depth + 1) - 1

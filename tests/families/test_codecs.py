@@ -150,7 +150,7 @@ def bayes(priors: list[float], variances: list[list[float]], classes: list[int])
     return Payload(BY_NAME["GaussianNB"], fields)
 
 
-def mixture(n: int, covariances: tuple[np.ndarray, ...], weights: list[float]) -> Payload:  # type: ignore[type-arg]
+def mixture(n: int, covariances: tuple[np.ndarray, ...], weights: list[float]) -> Payload:
     fields: Fields = {
         "n_components": n, "covariance_type": ("Full", None), "max_iter": 1, "tol": 0.0, "random_state": None,
         "means": np.zeros((2, 2), np.float32), "covariances": covariances, "weights": np.array(weights, np.float32),
@@ -172,7 +172,7 @@ def experts(n_experts: int, n_weights: int, top_k: int = 1, temperature: float =
     return Payload(BY_NAME["MixtureOfExperts<LinearRegression>"], fields)
 
 
-def components(n: int, matrix: np.ndarray) -> Payload:  # type: ignore[type-arg]
+def components(n: int, matrix: np.ndarray) -> Payload:
     fields: Fields = {
         "n_components": n, "mean": np.zeros(2, np.float32), "components": matrix, "explained_variance": None,
         "explained_variance_ratio": None,

@@ -15,11 +15,18 @@ from tests.examples import artifact, loaded
 Edit = Callable[[list[str]], list[str]]
 
 
+def table_values(source: str, table: str) -> list[str]:
+    """The values of one constant table, as C has them."""
+    match = re.search(rf"{table}\[\d+\] = \{{\n(.*?)\n\}};", source, re.DOTALL)
+    assert match is not None, table
+    return [value.strip() for value in match[1].split(",") if value.strip()]
+
+
 def edit_table(source: str, table: str, edit: Edit) -> str:
     """The source with the values of one constant table changed."""
     match = re.search(rf"({table}\[\d+\] = \{{\n)(.*?)(\n\}};)", source, re.DOTALL)
     assert match is not None, table
-    values = [value.strip() for value in match[2].split(",") if value.strip()]
+    values = table_values(source, table)
     edited = edit(list(values))
     assert len(edited) == len(values)
     assert edited != values

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aprgen.ops.trees import Nodes, TreeOp
+from aprgen.ops.trees import Nodes, TreeLeaf, TreeSum, TreeVotes
 from aprgen.program import Table
 from aprgen.verify import make_trial
 from tests.examples import loaded
 
 
-def tree_op(name: str) -> TreeOp:
+def tree_op(name: str) -> TreeLeaf | TreeVotes | TreeSum:
     op = loaded(name).model.lower().steps[0].op
-    assert isinstance(op, TreeOp)
+    assert isinstance(op, TreeLeaf | TreeVotes | TreeSum)
     return op
 
 

@@ -13,7 +13,7 @@ from aprgen.cli import main
 from aprgen.cli import test as test_verb
 from aprgen.core import Artifact
 from tests.examples import PATHS, ROWS, artifact
-from tests.faults.planted import edit_table, exchange, faulty, verdict_on
+from tests.faults.planted import edit_table, exchange, faulty, table_values, verdict_on
 
 
 def one_ulp(value: str, up: bool = True) -> str:
@@ -33,11 +33,7 @@ def at(index: int, change: Callable[[str], str]) -> Callable[[list[str]], list[s
 
 def swapped(source: str, name: str, node: int) -> str:
     """The children of one node exchanged."""
-    lefts: list[str] = []
-    rights: list[str] = []
-    edit_left = edit_table(source, f"{name}_nodes_left", lambda v: (lefts.extend(v), ["0"] * len(v))[1])
-    assert edit_left != source
-    edit_table(source, f"{name}_nodes_right", lambda v: (rights.extend(v), ["0"] * len(v))[1])
+    lefts, rights = table_values(source, f"{name}_nodes_left"), table_values(source, f"{name}_nodes_right")
     lefts[node], rights[node] = rights[node], lefts[node]
     source = edit_table(source, f"{name}_nodes_left", lambda _: lefts)
     return edit_table(source, f"{name}_nodes_right", lambda _: rights)
@@ -155,11 +151,27 @@ def test_a_fault_in_the_keys_of_a_core_without_fpu_is_seen() -> None:
     assert verdict_on(moved).image_differences > 0
 
 
-@pytest.mark.parametrize("fault", ["a threshold one ulp up, forest", "swapped children, forest", "a vote lost"])
+@pytest.mark.parametrize(
+    ("fault", "target"),
+    [
+        ("a threshold one ulp up, forest", "host"),
+        ("swapped children, forest", "host"),
+        ("a vote lost", "host"),
+        ("a vote lost", "cortex-m0plus"),
+        ("swapped children, deep in a forest", "cortex-m0plus"),
+        ("a wrong label", "cortex-m4"),
+        ("a weight one ulp up, linear", "wasm"),
+    ],
+)
 def test_the_command_exits_with_1(
-    fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fault: str,
+    target: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    require_target: Callable[[str], None],
 ) -> None:
-    """`aprgen test` on a model whose C has this fault ends with status 1 and says on which row it differs."""
+    """`aprgen test` on a model whose C has this fault ends with status 1 and three lines, on a board as on the host."""
+    require_target(target)
     name, change = FAULTS[fault]
 
     def build_faulty(sound: Artifact, *, tools: str = "auto") -> Built:
@@ -170,11 +182,11 @@ def test_the_command_exits_with_1(
         )
 
     monkeypatch.setattr(test_verb, "build_artifact", build_faulty)
-    status = main(["test", str(PATHS[name]), "--target", "host"])
+    status = main(["test", str(PATHS[name]), "--target", target])
     said = capsys.readouterr()
 
     assert status == 1
-    assert said.err.startswith("error[test.differs]: results differ on host\n")
+    assert said.err.startswith(f"error[test.differs]: results differ on {target}\n")
     assert len(said.err.splitlines()) == 3
     assert build_module.build_artifact is build_artifact
 

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from aprgen.build import build_artifact
+from aprgen.core import Options, compile_model
+from aprgen.families.base import Fields
 from aprgen.rows import SEED, edge_rows, random_rows
-from aprgen.target import target_names
+from aprgen.target import load_target, target_names
 from aprgen.text_rows import text_rows
+from aprgen.trees import TreeBuilder
 from aprgen.verify import Trial, verify
 from tests.examples import COMPILE, EXACT, PREFIXES, TEXTS, TREES, artifact, loaded, rows_of
 from tests.families.test_recorded import bits, recorded_labels, recorded_scores
+from tests.random_models import BY_NAME, Payload
 
 TARGETS = target_names()
 SOFT_FLOAT = ("cortex-m0plus", "cortex-m3")
@@ -50,7 +54,7 @@ def test_fixture_on_target(name: str, target: str, tmp_path: Path, require_targe
         _equals_recorded(name, verdict.execution.scores[:n_recorded], verdict.execution.labels)
 
 
-def _equals_recorded(name: str, scores: np.ndarray, labels: np.ndarray | None) -> None:  # type: ignore[type-arg]
+def _equals_recorded(name: str, scores: np.ndarray, labels: np.ndarray | None) -> None:
     expected, expected_labels = recorded_scores(name), recorded_labels(name)
     assert (expected is not None) or (expected_labels is not None)
     if expected is not None:
@@ -87,6 +91,27 @@ def test_a_regression_tree_needs_no_float_library(
 
 
 @pytest.mark.parametrize("target", SOFT_FLOAT)
+def test_one_split_in_a_wide_row_needs_no_float_library(
+    target: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """A stump over 500 features makes no 500 keys, and compares no float either."""
+    require_target(target)
+    builder = TreeBuilder()
+    root = builder.add(499, 0.5)
+    builder.left[root] = builder.leaf(label=0)
+    builder.right[root] = builder.leaf(label=1)
+    fields: Fields = {"tree": builder.build(), "max_depth": None, "n_features": 500}
+    payload = Payload(BY_NAME["DecisionTreeClassifier"], fields)
+    built = build_artifact(compile_model(payload.load(), load_target(target), Options("stump")), work=tmp_path)
+    rows = np.zeros((3, 500), np.float32)
+    rows[:, 499] = (0.5, 0.50000006, np.nan)
+
+    assert built.footprint.library == ()
+    assert built.footprint.flash_bytes < 500
+    assert built.run(rows, count=False).scores.tolist() == [[0], [1], [1]]
+
+
+@pytest.mark.parametrize("target", SOFT_FLOAT)
 @pytest.mark.parametrize("name", ["rfr", "gbm", "iforest"])
 def test_ensembles_that_add_floats_still_compare_integers(
     name: str, target: str, tmp_path: Path, require_target: Callable[[str], None]
@@ -94,6 +119,6 @@ def test_ensembles_that_add_floats_still_compare_integers(
     """Sums of leaf values need float addition, but no split of any tree is compared as a float."""
     require_target(target)
     built = build_artifact(artifact(name, target), work=tmp_path)
-    compares = [step.op.compare for step in built.artifact.program.steps if hasattr(step.op, "compare")]  # type: ignore[attr-defined]
+    compares = [step.op.compare for step in built.artifact.program.steps if hasattr(step.op, "compare")]
 
     assert [c for c in compares if c in ("f32", "key")] == ["key"]

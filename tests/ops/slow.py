@@ -24,7 +24,7 @@ F = np.float32
 Row = Sequence[np.float32]
 
 
-def one(function: Callable[..., np.ndarray], *values: np.float32) -> np.float32:  # type: ignore[type-arg]
+def one(function: Callable[..., np.ndarray], *values: np.float32) -> np.float32:
     return F(function(*(np.array([v], np.float32) for v in values))[0])
 
 
