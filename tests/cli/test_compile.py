@@ -14,7 +14,7 @@ from tests.cli.commands import DATA, Answer, Command, is_three_lines, process
 from tests.recorded import fixtures
 
 RFC = DATA / "real" / "rfc.apr"
-FILES = ["apr_rt.h", "manifest.json", "rfc.c", "rfc.h", "rfc_selftest.c"]
+FILES = ["apr_mark.h", "apr_rt.h", "manifest.json", "rfc.c", "rfc.h", "rfc_selftest.c"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
