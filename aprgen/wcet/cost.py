@@ -14,7 +14,7 @@ from aprgen.wcet.memory import Memory, base_waits, fetch_waits
 from aprgen.wcet.timing import Cycles, Timing, base_cycles, context_cycles, transfers
 
 if TYPE_CHECKING:
-    from aprgen.wcet.cfg import Block, Edge, Graph
+    from aprgen.wcet.cfg import Edge, Graph
     from aprgen.wcet.decode import Instruction
 
 
@@ -36,7 +36,7 @@ def edge_costs(graph: Graph, timing: Timing, memory: Memory) -> Costs:
         cycles = block_cycles(block.instructions, edge.taken, timing, memory)
         if edge.target in graph.blocks:  # not the exit
             first = graph.blocks[edge.target].instructions[0]
-            cycles += arrival_cycles(first, _predecessor(block, edge), timing, memory)
+            cycles += arrival_cycles(first, _predecessor(block.instructions[-1], edge.taken), timing, memory)
         costs[edge] = cycles
     entry = arrival_cycles(graph.blocks[graph.entry].instructions[0], None, timing, memory)
     return Costs(entry, costs)
@@ -65,8 +65,5 @@ def arrival_cycles(
     return Cycles(0, worst)
 
 
-def _predecessor(block: Block, edge: Edge) -> Instruction | None:
-    last = block.instructions[-1]
-    if block.call is not None or transfers(last, edge.taken):
-        return None
-    return last
+def _predecessor(last: Instruction, taken: bool) -> Instruction | None:
+    return None if transfers(last, taken) else last

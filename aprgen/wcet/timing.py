@@ -42,8 +42,7 @@ class Cycles:
 class Row:
     """One kind of instruction: `cycles`, plus `each` per register of a multiple transfer, plus `pc` if it loads the PC.
 
-    `late`: the result costs a next instruction that wants it the hazard `late_result`. `after_compare`: it reads the
-    flags of a floating-point compare, whatever the decoder says about registers.
+    `late`: the result costs a next instruction that wants it the hazard `late_result`.
     """
 
     cycles: Cycles
@@ -51,7 +50,6 @@ class Row:
     pc: int
     access: Access
     late: bool
-    after_compare: bool
     option: str
     source: str
 
@@ -92,7 +90,8 @@ def load_timing(core: str, options: Mapping[str, int] | None = None) -> Timing:
             "wcet.core", f"there is no timing table for {core}, so no bound in cycles", where="--target",
             hint=f"cycles are bounded for {', '.join(timing_cores())}",
         )  # fmt: skip
-    return read_timing((folder("targets") / "timing" / f"{core}.toml").read_bytes(), f"timing/{core}.toml", options or {})
+    path = folder("targets") / "timing" / f"{core}.toml"
+    return read_timing(path.read_bytes(), f"timing/{core}.toml", options or {})
 
 
 def read_timing(data: bytes, where: str, options: Mapping[str, int]) -> Timing:
@@ -119,14 +118,14 @@ def read_timing(data: bytes, where: str, options: Mapping[str, int]) -> Timing:
 def base_cycles(timing: Timing, instruction: Instruction, taken: bool) -> Cycles:
     """The instruction alone, without what its predecessor adds. `taken` matters to conditional flow only."""
     row = timing.row(instruction.kind, _place(instruction))
-    if instruction.flow == "conditional" and not taken:
+    if instruction.flow != "next" and not transfers(instruction, taken):
         return row.cycles if instruction.kind == "conditional" else timing.skipped
     cycles = row.cycles + _times(row.each, instruction.registers)
     if row.access == "load" and instruction.literal is not None:
         cycles += Cycles(0, timing.hazards.get("literal", 0))
-    if transfers(instruction, taken):
-        return cycles + timing.refill + _times(row.pc, 1)
-    if instruction.predicated:
+    if instruction.flow != "next":
+        cycles += timing.refill + _times(row.pc, 1)
+    if instruction.predicated and instruction.flow in ("next", "call"):
         return Cycles(min(cycles.best, timing.skipped.best), max(cycles.worst, timing.skipped.worst))
     return cycles
 
@@ -144,10 +143,9 @@ def context_cycles(timing: Timing, instruction: Instruction, previous: Instructi
         return hazards.get("wide_landing", 0) if unaligned_wide else 0
     extra = hazards.get("wide_pair", 0) if unaligned_wide and _is_unaligned_wide(previous) else 0
     before = timing.row(previous.kind, _place(previous))
-    consumed = not instruction.reads.isdisjoint(previous.writes)
-    if consumed and row.access and not before.access:
+    if row.access and not before.access and not instruction.addresses.isdisjoint(previous.writes):
         extra += hazards.get("address", 0)
-    if before.late and (consumed or row.after_compare):
+    if before.late and not instruction.reads.isdisjoint(previous.writes):
         extra += hazards.get("late_result", 0)
     return extra
 
@@ -158,8 +156,10 @@ def instruction_cycles(timing: Timing, instruction: Instruction, previous: Instr
 
 
 def transfers(instruction: Instruction, taken: bool) -> bool:
-    """Whether control leaves the straight line: jumps, calls and returns always, conditional flow if taken."""
-    return instruction.flow in ("jump", "call", "return") or (instruction.flow == "conditional" and taken)
+    """Whether control leaves the straight line. Calls count as made, also where a condition may skip them."""
+    if instruction.flow == "conditional" or (instruction.predicated and instruction.flow in ("jump", "return")):
+        return taken
+    return instruction.flow != "next"
 
 
 def _place(instruction: Instruction) -> str:
@@ -220,7 +220,6 @@ def _row(table: _Table, options: Mapping[str, Cycles]) -> Row:
         pc=table.count("pc", 0),
         access=table.one_of("access", _ACCESSES, ""),
         late=table.flag("late"),
-        after_compare=table.flag("after_compare"),
         option=option,
         source=table.text("source"),
     )
