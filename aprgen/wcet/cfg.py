@@ -56,7 +56,8 @@ def build_graph(code: Code, address: int, name: str) -> Graph:
         called = code.label(last.target) if last.flow == "call" and last.target is not None else None
         blocks[start] = Block(start, tuple(instructions), called)
         edges += [Edge(start, target, taken) for target, taken in flow.leaving[last.address]]
-    graph = Graph(name, address, blocks, tuple(edges), find_loops(name, address, list(blocks), edges))
+    loops, tangles = find_loops(address, list(blocks), edges)
+    graph = Graph(name, address, blocks, tuple(edges), loops, tangles)
     _check_exit(graph)
     frame_of(graph)
     return graph

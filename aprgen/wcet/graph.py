@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aprgen.errors import UnsupportedError
 from aprgen.wcet.decode import Instruction
 
 EXIT = -1  # where an edge that returns leads
@@ -44,20 +43,27 @@ class Loop:
 
 @dataclass(frozen=True)
 class Graph:
-    """One function, with the code of those it jumps into for good (tail calls). Edges are in order of addresses."""
+    """One function, with the code of those it jumps into for good (tail calls). Edges are in order of addresses.
+
+    tangles: blocks that form cycles which are no natural loops, as they can be entered in several places. What bounds
+    them can only be counts of single edges.
+    """
 
     name: str
     entry: int
     blocks: Mapping[int, Block]
     edges: tuple[Edge, ...]
     loops: tuple[Loop, ...]
+    tangles: tuple[frozenset[int], ...] = ()
 
     def leaving(self, block: int) -> tuple[Edge, ...]:
         return tuple(edge for edge in self.edges if edge.source == block)
 
 
-def find_loops(name: str, entry: int, starts: Sequence[int], edges: Sequence[Edge]) -> tuple[Loop, ...]:
-    """The natural loops, by head; a loop that can be entered in its middle is refused."""
+def find_loops(
+    entry: int, starts: Sequence[int], edges: Sequence[Edge]
+) -> tuple[tuple[Loop, ...], tuple[frozenset[int], ...]]:
+    """The natural loops, by head, and the tangles."""
     successors: dict[int, list[int]] = {start: [] for start in starts}
     predecessors: dict[int, list[int]] = {start: [] for start in starts}
     for edge in edges:
@@ -69,20 +75,42 @@ def find_loops(name: str, entry: int, starts: Sequence[int], edges: Sequence[Edg
     dominator = _dominators(order, place, predecessors)
     back: dict[int, list[Edge]] = {}
     for edge in edges:
-        if edge.target == EXIT or place[edge.source] < place[edge.target]:
-            continue
-        if not _dominates(edge.target, edge.source, dominator, place):
-            raise UnsupportedError(
-                "wcet.irreducible", f"a loop of {name} at {edge.target:#x} can be entered in its middle", where=name,
-                hint="compile with -O2; jump threading across loops makes such code",
-            )  # fmt: skip
-        back.setdefault(edge.target, []).append(edge)
-    return tuple(Loop(head, _body(head, back[head], predecessors), tuple(back[head])) for head in sorted(back))
+        if edge.target != EXIT and _dominates(edge.target, edge.source, dominator, place):
+            back.setdefault(edge.target, []).append(edge)
+            successors[edge.source].remove(edge.target)
+    loops = tuple(Loop(head, _body(head, back[head], predecessors), tuple(back[head])) for head in sorted(back))
+    return loops, _cycles(successors)
+
+
+def _cycles(successors: Mapping[int, Sequence[int]]) -> tuple[frozenset[int], ...]:
+    """The strongly connected components of more than one block."""
+    backwards: dict[int, list[int]] = {start: [] for start in successors}
+    for start, following in successors.items():
+        for one in following:
+            backwards[one].append(start)
+    finished: list[int] = []
+    seen: set[int] = set()
+    for start in sorted(successors):
+        if start not in seen:
+            finished += _post_order(start, successors, seen)
+    found = []
+    seen = set()
+    for start in reversed(finished):
+        if start not in seen:
+            component = _post_order(start, backwards, seen)
+            if len(component) > 1:
+                found.append(frozenset(component))
+    return tuple(sorted(found, key=min))
 
 
 def _reverse_post_order(entry: int, successors: Mapping[int, Sequence[int]]) -> list[int]:
+    return _post_order(entry, successors, set())[::-1]
+
+
+def _post_order(entry: int, successors: Mapping[int, Sequence[int]], seen: set[int]) -> list[int]:
+    """What can be reached from the entry and was not seen before, each after all that follow it."""
     finished: list[int] = []
-    seen = {entry}
+    seen.add(entry)
     pending = [(entry, iter(successors[entry]))]
     while pending:
         start, rest = pending[-1]
@@ -93,7 +121,7 @@ def _reverse_post_order(entry: int, successors: Mapping[int, Sequence[int]]) -> 
         elif following not in seen:
             seen.add(following)
             pending.append((following, iter(successors[following])))
-    return finished[::-1]
+    return finished
 
 
 def _dominators(

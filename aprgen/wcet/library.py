@@ -32,7 +32,33 @@ class Routine:
     loops: Mapping[int, int] = field(default_factory=dict)
 
 
-ROUTINES: tuple[Routine, ...] = ()
+# libgcc of GCC 12.2. A float's mantissa has 23 bits, which the loops shift until bit 23 is set: bit 0 gets there by 23
+# shifts, after 22 of which the loop goes on. They are entered with a mantissa other than zero, or leave at once.
+ROUTINES: tuple[Routine, ...] = (
+    Routine(
+        "__aeabi_fmul",
+        0x168,
+        "6a649afe570fb980871c809bbf604bcaee5de482bd463977a0428bbe955f3986",
+        "v7-M: two loops shift the mantissa of a denormal up by one bit",
+        loops={0xCE: 22, 0xE6: 22},
+    ),
+    Routine(
+        "__aeabi_fdiv",
+        0x136,
+        "e1da883a411a11e8dab08c114ec222a92453b2db3719850e9b78cde4c5c5f267",
+        "v7-M: r12 = 2^23 is shifted down by 4 until it is 0, the sixth time; two loops as in __aeabi_fmul",
+        loops={0x46: 5, 0xC2: 22, 0xDA: 22},
+    ),
+    Routine(
+        "__aeabi_fdiv",
+        0x240,
+        "521d8f48ef87a41ae9b1e198093ce1b0bae04f347120ab074a4211401c156453",
+        "v6-M: r0 counts from 27 or 26 down to 0; tables are indexed by 0 to 15 (bls 15) and 0 to 14 (bhi 14)",
+        relocated=(0xC2, 0xDA, 0x234, 0x238),
+        jumps={0x68: (0x234, 16), 0x92: (0x238, 15)},
+        loops={0x1E0: 26},
+    ),
+)
 
 
 def digest_of(function: Function, size: int, relocated: tuple[int, ...]) -> str:
