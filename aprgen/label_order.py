@@ -23,8 +23,10 @@ _RECORD = re.compile(r"(\s*\.4byte 99b, )(\d+)(, .*)")
 _LABEL = re.compile(r"\s*([\w.$]+):\s*(.*)")
 _WORDS = re.compile(r"[\w.$]+")
 _COMMENT = re.compile(r"@.*|//.*|/\*.*?\*/")
-_DATA = (".word", ".short", ".hword", ".byte", ".2byte", ".4byte", ".8byte", ".quad", ".long", ".int", ".space", ".zero",
-         ".ascii", ".asciz", ".string")  # fmt: skip
+_DATA = (
+    ".word", ".short", ".hword", ".byte", ".2byte", ".4byte", ".8byte", ".quad", ".long", ".int", ".space", ".zero",
+    ".ascii", ".asciz", ".string",
+)  # fmt: skip
 _SECTION = (".section", ".text", ".data", ".bss")
 
 _Kind = Literal["instruction", "mark", "label", "data", "nothing"]
@@ -56,7 +58,8 @@ def order_marks(assembly: str, nop: str = "nop") -> OrderedAssembly:
         before = _next(kinds, at, -1)
         if behind is None or kinds[behind] == "data":
             raise ToolchainError(
-                "marks.place", "a loop's mark is not followed by an instruction", where=f"line {at + 1} of the assembly",
+                "marks.place", "a loop's mark is not followed by an instruction",
+                where=f"line {at + 1} of the assembly",
                 hint="this is a fault of aprgen or of the compiler; compile without marks",
             )  # fmt: skip
         flags = ORDER_KNOWN

@@ -6,10 +6,8 @@ whether a bound is true is for `counters` and for the traces to say.
 
 from __future__ import annotations
 
-import functools
-import operator
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,10 +17,9 @@ from elftools.elf.elffile import ELFFile
 
 from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.label_order import LABEL_AFTER, MARKS_SECTION, ORDER_KNOWN
-from aprgen.wcet.ipet import Count, Fact, at_most, block_count
 
 if TYPE_CHECKING:
-    from aprgen.wcet.cfg import Graph
+    from aprgen.wcet.graph import Edge, Graph
 
 _HEAD = struct.Struct("<IIII")  # address, kind and flags, bound, line
 _LOOP, _BODY = 0, 1
@@ -66,6 +63,23 @@ class LoopFact:
     @property
     def body_addresses(self) -> tuple[int, ...]:
         return tuple(mark.address for mark in self.bodies)
+
+
+@dataclass(frozen=True, eq=False)
+class Count:
+    """How often a mark is passed in one call: the executions of these edges, and once more if the entry is it."""
+
+    edges: Mapping[Edge, int]
+    entries: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """In one call, the sum of term * executions of its edge is at most the limit."""
+
+    terms: Mapping[Edge, int]
+    limit: int
+    reason: str
 
 
 def read_marks(path: Path) -> tuple[Mark, ...]:
@@ -159,24 +173,54 @@ def _is_in(mark: Mark, graph: Graph) -> bool:
     return False
 
 
-def mark_count(mark: Mark, graph: Graph) -> Count:
-    """How often a mark is passed in one call. In the middle of a block as often as the block is entered; at its start,
-    with a label behind the mark, only as often as the block is entered without a jump."""
+def count(mark: Mark, graph: Graph) -> Count:
+    """How often a mark is passed. In the middle of a block as often as the block is entered; at its start, with a
+    label behind the mark, only as often as the block is entered without a jump."""
     block = next(b for b in graph.blocks.values() if any(i.address == mark.address for i in b.instructions))
-    if not mark.label_after or mark.address != block.start:
-        return block_count(graph, block.start)
-    falling = {edge: 1 for edge in graph.edges if edge.target == block.start and not edge.taken}
-    return Count(falling, int(block.start == graph.entry))
+    entering = [edge for edge in graph.edges if edge.target == block.start]
+    if mark.label_after and mark.address == block.start:
+        entering = [edge for edge in entering if not edge.taken]
+    return Count(dict.fromkeys(entering, 1), int(block.start == graph.entry))
 
 
-def fact_of(loop: LoopFact, graph: Graph) -> Fact:
-    """The fact as an inequality over edges."""
-    bodies, scopes = (
-        functools.reduce(operator.add, (mark_count(mark, graph) for mark in marks)) for marks in (loop.bodies, loop.scopes)
-    )
-    return at_most(loop.id, bodies, loop.bound, scopes)
+def constraint(fact: LoopFact, graph: Graph) -> Constraint:
+    """The fact as an inequality over edges: bodies - bound * scopes <= 0."""
+    terms: dict[Edge, int] = {}
+    limit = 0
+    for marks, factor in ((fact.bodies, 1), (fact.scopes, -fact.bound)):
+        for mark in marks:
+            passed = count(mark, graph)
+            limit -= factor * passed.entries
+            for edge, times in passed.edges.items():
+                terms[edge] = terms.get(edge, 0) + factor * times
+    reason = f"{fact.id} runs at most {fact.bound} times"
+    return Constraint({edge: factor for edge, factor in terms.items() if factor}, limit, reason)
 
 
-def facts_of(marks: Sequence[Mark], graph: Graph) -> tuple[Fact, ...]:
-    """What the marks say about one function, for `ipet.solve`."""
-    return tuple(fact_of(loop, graph) for loop in loop_facts(marks, graph))
+def unbounded_cycle(facts: Sequence[LoopFact], graph: Graph) -> int | None:
+    """The start of a block on a cycle that passes no body, which nothing bounds; None when there is no such cycle."""
+    passing = {edge for fact in facts for mark in fact.bodies for edge in count(mark, graph).edges}
+    after: dict[int, list[int]] = {start: [] for start in graph.blocks}
+    into: dict[int, list[int]] = {start: [] for start in graph.blocks}
+    for edge in graph.edges:
+        if edge not in passing and edge.target in after:
+            after[edge.source].append(edge.target)
+            into[edge.target].append(edge.source)
+    # Blocks without successors are taken away, again and again; what stays is on a cycle or leads to one.
+    left = {start: len(targets) for start, targets in after.items()}
+    ready = [start for start, number in left.items() if number == 0]
+    while ready:
+        gone = ready.pop()
+        del left[gone]
+        for source in into[gone]:
+            left[source] -= 1
+            if left[source] == 0:
+                ready.append(source)
+    if not left:
+        return None
+    at = min(left)
+    seen: set[int] = set()
+    while at not in seen:  # walk until the cycle closes
+        seen.add(at)
+        at = min(target for target in after[at] if target in left)
+    return at
