@@ -5,7 +5,7 @@ Knows what the harness needs to know of a model. Knows nothing of families or op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -91,10 +91,12 @@ def build_image(
     work: Path,
     seconds: float = COMPILE_SECONDS,
     marks: bool = False,
+    keep: Sequence[str] = (),
 ) -> Image:
     """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
 
-    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run.
+    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run. keep: functions
+    that stay although the harness does not call them.
     """
     work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)
@@ -120,7 +122,7 @@ def build_image(
         program,
         flags=flags,
         # The callers too: WebAssembly exports nothing else, and there they are called one record at a time.
-        keep=[f"apr_{what}_{function}" for what in ("call", "skip") for function in model.functions],
+        keep=[*(f"apr_{what}_{function}" for what in ("call", "skip") for function in model.functions), *keep],
         work=work,
         capacities=capacities,
     )
