@@ -162,9 +162,8 @@ class Unit:
 
 def compile_command(toolchain: Toolchain, unit: Unit) -> tuple[str, ...]:
     include = (f"-I{path}" for path in unit.include)
-    files = ("-c", str(unit.source), "-o", str(unit.out))
-    if unit.marks:
-        files = (MARKS_FLAG, "-S", str(unit.source), "-o", str(unit.assembly))
+    form = (MARKS_FLAG, "-S") if unit.marks else ("-c",)
+    files = (*form, str(unit.source), "-o", str(unit.assembly if unit.marks else unit.out))
     return (*toolchain.compiler, *toolchain.compile_flags, *unit.flags, *include, *files)
 
 
