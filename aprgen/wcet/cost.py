@@ -14,8 +14,8 @@ from aprgen.wcet.memory import Memory, base_waits, fetch_waits
 from aprgen.wcet.timing import Cycles, Timing, base_cycles, context_cycles, transfers
 
 if TYPE_CHECKING:
-    from aprgen.wcet.cfg import Edge, Graph
     from aprgen.wcet.decode import Instruction
+    from aprgen.wcet.graph import Edge, Graph
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def edge_costs(graph: Graph, timing: Timing, memory: Memory) -> Costs:
         cycles = block_cycles(block.instructions, edge.taken, timing, memory)
         if edge.target in graph.blocks:  # not the exit
             first = graph.blocks[edge.target].instructions[0]
-            cycles += arrival_cycles(first, _predecessor(block.instructions[-1], edge.taken), timing, memory)
+            cycles += arrival_cycles(first, _predecessor(block.last, edge.taken), timing, memory)
         costs[edge] = cycles
     entry = arrival_cycles(graph.blocks[graph.entry].instructions[0], None, timing, memory)
     return Costs(entry, costs)

@@ -15,42 +15,16 @@ from typing import TYPE_CHECKING
 
 from aprgen.errors import ComparisonError, UnsupportedError
 from aprgen.wcet.cost import Costs
+from aprgen.wcet.marks import Constraint
 from aprgen.wcet.solver import Answer, Problem, highs
 from aprgen.wcet.timing import transfers
 
 if TYPE_CHECKING:
-    from aprgen.wcet.cfg import Edge, Graph, Loop
+    from aprgen.wcet.graph import Edge, Graph, Loop
 
 _MAX_REPAIRS = 400
 _DENOMINATORS = (1, 1_000, 1_000_000)
 _NEAR = Fraction(1, 1_000_000)
-
-
-@dataclass(frozen=True)
-class Count:
-    """How often something is executed: the sum over `edges` (with factors), and once more if the function's entry
-    is it."""
-
-    edges: Mapping[Edge, int]
-    entry: int = 0
-
-    def __add__(self, other: Count) -> Count:
-        edges = dict(self.edges)
-        for edge, factor in other.edges.items():
-            edges[edge] = edges.get(edge, 0) + factor
-        return Count(edges, self.entry + other.entry)
-
-    def times(self, factor: int) -> Count:
-        return Count({edge: n * factor for edge, n in self.edges.items()}, self.entry * factor)
-
-
-@dataclass(frozen=True)
-class Fact:
-    """sum(terms x executions of the edge) <= limit."""
-
-    name: str
-    terms: Mapping[Edge, int]
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +40,7 @@ class Certificate:
 @dataclass(frozen=True)
 class Bound:
     """`cycles` bounds every path; `path_cycles` is what the path of `counts` takes, which conserves flow and keeps to
-    all facts. None: the solver found no such path in its time."""
+    all facts. None, and no counts: the solver offered no such path."""
 
     cycles: int
     path_cycles: int | None
@@ -79,44 +53,32 @@ class Bound:
         return self.cycles == self.path_cycles
 
 
-def block_count(graph: Graph, start: int) -> Count:
-    """Executions of a block."""
-    edges = {edge: 1 for edge in graph.edges if edge.target == start}
-    return Count(edges, 1 if start == graph.entry else 0)
-
-
-def at_most(name: str, body: Count, bound: int, scope: Count | None) -> Fact:
-    """body <= bound x scope; without a scope, body <= bound for each call of the function."""
-    total = Count({}, 1) if scope is None else scope
-    difference = body + total.times(-bound)
-    return Fact(name, {edge: n for edge, n in difference.edges.items() if n}, -difference.entry)
-
-
-def loop_fact(graph: Graph, loop: Loop, bound: int) -> Fact:
+def loop_constraint(graph: Graph, loop: Loop, bound: int) -> Constraint:
     """At most `bound` ways back to the head each time the loop is entered from outside."""
-    back = Count(dict.fromkeys(loop.back_edges, 1))
-    outside = {edge: 1 for edge in graph.edges if edge.target == loop.head and edge not in back.edges}
-    scope = Count(outside, 1 if loop.head == graph.entry else 0)
-    return at_most(f"loop at {loop.head:#x}", back, bound, scope)
+    terms: dict[Edge, int] = {}
+    for edge in graph.edges:
+        if edge.target == loop.head:
+            terms[edge] = 1 if edge in loop.back_edges else -bound
+    limit = bound if loop.head == graph.entry else 0
+    return Constraint(terms, limit, f"the loop at {loop.head:#x} repeats at most {bound} times")
 
 
 def solve(
     graph: Graph,
     costs: Costs,
     loop_bounds: Mapping[int, int],
-    facts: Sequence[Fact] = (),
+    facts: Sequence[Constraint] = (),
     callees: Mapping[str, int] | None = None,
     solver: Callable[[Problem, bool], Answer] = highs,
 ) -> Bound:
     """The bound of one call of the function.
 
-    loop_bounds: head of a loop -> ways back to it per entry. facts: from marks, or from elsewhere. callees: bounds of
-    the functions that it calls. A path that nothing bounds is refused; so is an answer of the solver that does not
+    loop_bounds: head of a loop -> ways back to it per entry. facts: what marks or models say. callees: bounds of the
+    functions that it calls. A path that nothing bounds is refused; so is an answer of the solver that does not
     survive the check in integers.
     """
     bounded = (loop for loop in graph.loops if loop.head in loop_bounds)
-    every = (*(loop_fact(graph, loop, loop_bounds[loop.head]) for loop in bounded), *facts)
-    _check_exits(graph)
+    every = (*(loop_constraint(graph, loop, loop_bounds[loop.head]) for loop in bounded), *facts)
     _check_cycles(graph, every)
     problem = _problem(graph, costs, every, callees or {})
     entry = costs.entry.worst
@@ -131,17 +93,14 @@ def solve(
     certificate = certify(problem, relaxed.multipliers, graph)
     cycles = check_certificate(problem, certificate)
     counts = _whole(relaxed.flow)
-    if counts is None or _path_cycles(problem, counts, graph) != cycles:
-        counts = _whole(solver(problem, True).flow)
-    if counts is None:
-        return Bound(entry + cycles, None, {}, certificate)
     path = _path_cycles(problem, counts, graph)
-    if path is None or path > cycles:
-        raise ComparisonError(
-            "wcet.solver", f"the solver's path of {path if path is not None else 'impossible'} cycles contradicts the "
-            f"certified {cycles}", where=graph.name,
-            hint="this is a defect of the solver or of aprgen; report it with the image",
-        )  # fmt: skip
+    if counts is None or path != cycles:
+        counts = _whole(solver(problem, True).flow)
+        path = _path_cycles(problem, counts, graph)
+    if counts is None or path is None:
+        return Bound(entry + cycles, None, {}, certificate)
+    if path > cycles:
+        raise _invalid(f"a path of {path} cycles exceeds the certified {cycles}")
     taken = {edge: count for edge, count in zip(problem.edges, counts, strict=True) if count}
     return Bound(entry + cycles, entry + path, taken, certificate)
 
@@ -172,7 +131,7 @@ def certify(problem: Problem, multipliers: Sequence[float], graph: Graph) -> Cer
         if certificate is not None and (best is None or certificate.value < best.value):
             best = certificate
         if certificate is not None and all(
-            abs(fraction - Fraction(value)) <= _NEAR * max(1, fraction)
+            abs(fraction - Fraction(value)) <= _NEAR * max(Fraction(1), fraction)
             for fraction, value in zip(rounded, multipliers, strict=True)
         ):
             break  # finer fractions would only copy the solver's noise
@@ -210,15 +169,15 @@ def _invalid(what: str) -> ComparisonError:
 
 
 def _problem(
-    graph: Graph, costs: Costs, facts: Sequence[Fact], callees: Mapping[str, int], best: bool = False
+    graph: Graph, costs: Costs, facts: Sequence[Constraint], callees: Mapping[str, int], best: bool = False
 ) -> Problem:
-    edges = tuple(graph.edges)
+    edges = tuple(dict.fromkeys(graph.edges))  # a jump table may lead to a block twice
     at = {edge: position for position, edge in enumerate(edges)}
     cycles = []
     for edge in edges:
         block = graph.blocks[edge.source]
         own = costs.edges[edge].best if best else costs.edges[edge].worst
-        if block.call is not None and transfers(block.instructions[-1], edge.taken):
+        if block.call is not None and transfers(block.last, edge.taken):
             if block.call not in callees:
                 raise UnsupportedError(
                     "wcet.callee", f"{graph.name} calls {block.call}, which has no bound", where=f"{block.start:#x}",
@@ -273,7 +232,8 @@ def _repaired(problem: Problem, multipliers: list[Fraction]) -> Certificate | No
 def _longest(problem: Problem, reduced: Sequence[Fraction]) -> tuple[Mapping[int, Fraction], list[int]]:
     """The longest way from each block to the exit, or the edges of a cycle that pays.
 
-    In integers over one common denominator. Every block reaches the exit: _check_exits has seen to it.
+    In integers over one common denominator. A block from which no way leads to the exit keeps a potential far below
+    all others.
     """
     scale = math.lcm(*(cycles.denominator for cycles in reduced)) if reduced else 1
     scaled = [int(cycles * scale) for cycles in reduced]
@@ -337,8 +297,10 @@ def _whole(flow: Sequence[float] | None) -> tuple[int, ...] | None:
     return rounded if near else None
 
 
-def _path_cycles(problem: Problem, counts: Sequence[int], graph: Graph) -> int | None:
+def _path_cycles(problem: Problem, counts: Sequence[int] | None, graph: Graph) -> int | None:
     """Cycles of a flow, or None when it is none: negative, not conserved, or against a fact."""
+    if counts is None:
+        return None
     balance = dict.fromkeys(graph.blocks, 0)
     balance[problem.entry] += 1
     for (source, target), count in zip(problem.ends, counts, strict=True):
@@ -354,30 +316,7 @@ def _path_cycles(problem: Problem, counts: Sequence[int], graph: Graph) -> int |
     return sum(cycles * count for cycles, count in zip(problem.cycles, counts, strict=True))
 
 
-def _check_exits(graph: Graph) -> None:
-    """Every block must be able to reach the exit; one that cannot would never return."""
-    into: dict[int, list[int]] = {}
-    reaching = set()
-    for edge in graph.edges:
-        if edge.target in graph.blocks:
-            into.setdefault(edge.target, []).append(edge.source)
-        else:
-            reaching.add(edge.source)
-    work = list(reaching)
-    while work:
-        for source in into.get(work.pop(), ()):
-            if source not in reaching:
-                reaching.add(source)
-                work.append(source)
-    lost = sorted(set(graph.blocks) - reaching)
-    if lost:
-        raise UnsupportedError(
-            "wcet.no_return", f"{graph.name} has code that never returns", where=f"{lost[0]:#x}",
-            hint="remove endless loops and traps from the function",
-        )  # fmt: skip
-
-
-def _check_cycles(graph: Graph, facts: Sequence[Fact]) -> None:
+def _check_cycles(graph: Graph, facts: Sequence[Constraint]) -> None:
     """Every cycle must pass an edge that some fact counts; the first that does not is named by its loop."""
     counted = {edge for fact in facts for edge, n in fact.terms.items() if n > 0}
     onward: dict[int, list[int]] = {block: [] for block in graph.blocks}

@@ -17,7 +17,7 @@ from aprgen.errors import ToolchainError, UnsupportedError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from aprgen.wcet.cfg import Edge
+    from aprgen.wcet.graph import Edge
 
 Outcome = Literal["found", "none", "unbounded"]
 
