@@ -7,7 +7,7 @@ does not know; no bound rests on it. Knows nothing of cycles.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -85,24 +85,29 @@ def _holds_scope(fact: LoopFact, view: _View, head: int) -> bool:
 
 def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None, int]) -> Opinion:
     exits = [edge for edge in view.graph.edges if edge.source in loop.blocks and edge.target not in loop.blocks]
-    runs = [(edge.source, view.runs(loop, edge)) for edge in exits]
-    known = [(source, n) for source, n in runs if n is not None]
-    if not known:
+    by_runs: dict[int, set[int]] = {}
+    for edge in exits:
+        runs = view.runs(loop, edge)
+        if runs is not None:
+            by_runs.setdefault(runs, set()).add(edge.source)
+    # Exits of which each iteration passes one; a test for equality is of use only where it is not left out.
+    complete = {runs: tests for runs, tests in by_runs.items() if view.each_time(loop, tests)}
+    if not complete:
         return Opinion(fact, "unknown", None, "no counter is seen")
-    source, n_exit = min(known, key=lambda run: run[1])
+    n_tests = min(complete)
+    tests = complete[n_tests]
+    before_tests = view.reached(loop, tests) | tests
     times = 0
     always = True
     for mark in fact.bodies:
         block = view.block_at(mark.address)
-        if view.innermost(block) != loop.head:
-            continue
-        after_exit = block != source and view.dominates(loop, source, block)
-        times += n_exit - 1 if after_exit else n_exit
-        always = always and view.each_time(loop, block)
+        if view.innermost(block) == loop.head:
+            times += n_tests if block in before_tests else n_tests - 1
+            always = always and view.each_time(loop, {block})
     around = homes.get(view.parent(loop), 0)
     if fact.bound in (times, times + around):
         return Opinion(fact, "agrees", times, "")
-    if times > fact.bound and always and len(exits) == 1:
+    if times > fact.bound and always and {edge.source for edge in exits} == tests:
         return Opinion(fact, "disagrees", times, "")
     return Opinion(fact, "unknown", times, "another exit decides" if times > fact.bound else "the loop is in parts")
 
@@ -116,6 +121,7 @@ class _View:
         self._constant = constant
         self._back = {edge for loop in graph.loops for edge in loop.back_edges}
         self._at = {i.address: start for start, block in graph.blocks.items() for i in block.instructions}
+        self._in: dict[int, State] = {}
         self._out: dict[int, State] = {}
         self._entry: dict[int, State] = {}
         for start in self._ordered():
@@ -132,66 +138,62 @@ class _View:
         around = [one for one in self.loops.values() if loop.head in one.blocks and one.head != loop.head]
         return min(around, key=lambda one: len(one.blocks)).head if around else None
 
-    def dominates(self, loop: Loop, first: int, then: int) -> bool:
-        """Whether each way from the loop's head to `then`, within one iteration, passes `first`."""
-        return first == then or then not in self._reached(loop, first)
-
-    def each_time(self, loop: Loop, block: int) -> bool:
-        """Whether each iteration that comes back to the head passes the block once."""
-        if self.innermost(block) != loop.head:
+    def each_time(self, loop: Loop, blocks: Set[int]) -> bool:
+        """Whether each iteration that comes back to the head passes one of the blocks, none in an inner loop."""
+        if any(self.innermost(block) != loop.head for block in blocks):
             return False
-        return all(self.dominates(loop, block, edge.source) for edge in loop.back_edges)
+        reached = self.reached(loop, blocks)
+        return not any(edge.source in reached for edge in loop.back_edges)
 
-    def _reached(self, loop: Loop, without: int) -> set[int]:
-        reached: set[int] = set()
-        waiting = [loop.head] if loop.head != without else []
+    def reached(self, loop: Loop, without: Set[int]) -> set[int]:
+        """The blocks that an iteration can come to before it passes any of those."""
+        found: set[int] = set()
+        waiting = [loop.head]
         while waiting:
             block = waiting.pop()
-            if block not in reached:
-                reached.add(block)
-                for edge in self.graph.edges:
-                    ahead = edge.source == block and edge.target in loop.blocks and edge not in self._back
-                    if ahead and edge.target != without:
-                        waiting.append(edge.target)
-        return reached
+            if block not in found and block not in without:
+                found.add(block)
+                waiting += [
+                    edge.target
+                    for edge in self.graph.edges
+                    if edge.source == block and edge.target in loop.blocks and edge not in self._back
+                ]
+        return found
 
     def runs(self, loop: Loop, leaving: Edge) -> int | None:
-        """How often the block of an exit runs per entry of the loop when that exit ends it; None: not seen."""
+        """In which iteration a test leaves the loop, counted from 1; None: not seen."""
         block = self.graph.blocks[leaving.source]
-        last = block.instructions[-1]
-        if last.flow != "conditional" or not self.each_time(loop, leaving.source):
+        test = _test(block) if block.last.flow == "conditional" else None
+        if test is None or self.innermost(leaving.source) != loop.head:
             return None
-        test = _test(block)
-        if test is None:
+        stays = _OPPOSITE[test.condition] if leaving.taken else test.condition
+        left, right = (self._linear(loop, side, block, test.address) for side in (test.left, test.right))
+        if left is None or right is None or left[0][0] != right[0][0] or (left[0][0] and stays not in ("eq", "ne")):
             return None
-        condition, left, right, at = test
-        stays = _OPPOSITE[condition] if leaving.taken else condition
-        ends = [self._linear(loop, side, leaving.source, at) for side in (left, right)]
-        if ends[0] is None or ends[1] is None:
-            return None
-        (base, distance), step = ends[0]
-        (other, offset), other_step = ends[1]
-        if base != other or (base != "" and stays not in ("eq", "ne")):
-            return None
-        return _simulated(stays, (distance, step), (offset, other_step))
+        return _simulated(stays, (left[0][1], left[1]), (right[0][1], right[1]))
 
-    def _linear(self, loop: Loop, operand: Value | str, block: int, at: int) -> tuple[Value, int] | None:
-        """An operand's value when the instruction `at` runs for the first time, and its step per iteration."""
+    def _linear(self, loop: Loop, operand: Value | str, block: Block, address: int) -> tuple[Value, int] | None:
+        """An operand's value when it is compared in the first iteration, and its step per iteration."""
         if not isinstance(operand, str):
             return operand, 0
-        base, distance = self._entry[loop.head].get(operand, (f"{operand}@{loop.head:#x}", 0))
-        step = 0
-        for start in loop.blocks:
-            for instruction in self.graph.blocks[start].instructions:
-                if operand not in _written(instruction):
-                    continue
-                moved = self._after(instruction, {operand: ("moving", 0)}).get(operand)
-                if moved is None or moved[0] != "moving" or not self.each_time(loop, start):
-                    return None
-                step += moved[1]
-                before = instruction.address < at if start == block else self.dominates(loop, start, block)
-                distance += moved[1] if before else 0
-        return (base, distance), step
+        state = self._in[block.start]
+        for instruction in block.instructions:
+            if instruction.address < address:
+                state = self._after(instruction, state)
+        base, distance = self._value(operand, state)
+        name, _, origin = base.partition("~")
+        if origin == f"{loop.head:#x}":
+            ends = {self._value(name, self._out[edge.source]) for edge in loop.back_edges}
+            step_base, step = ends.pop()
+            if ends or step_base != base:
+                return None
+            return _moved(self._value(name, self._entry[loop.head]), distance), step
+        if base and int(re.split("[@~]", base)[1], 0) in self._inside(loop):
+            return None
+        return (base, distance), 0
+
+    def _inside(self, loop: Loop) -> set[int]:
+        return {i.address for block in loop.blocks for i in self.graph.blocks[block].instructions}
 
     def _ordered(self) -> list[int]:
         """Blocks so that all but back edges lead ahead."""
@@ -213,23 +215,28 @@ class _View:
 
     def _evaluate(self, start: int) -> None:
         before = [self._out[e.source] for e in self.graph.edges if e.target == start and e not in self._back]
-        names = set().union(*before) if before else set()
+        names = set().union(*before) if before and start != self.graph.entry else set()
         state: dict[str, Value] = {}
         for name in names:
-            values = {one.get(name, (f"{name}@{self.graph.entry:#x}", 0)) for one in before}
+            values = {self._value(name, one) for one in before}
             state[name] = values.pop() if len(values) == 1 else (f"{name}@{start:#x}", 0)
-        if start == self.graph.entry:
-            state = {}
         if start in self.loops:
             self._entry[start] = dict(state)
             for block in self.loops[start].blocks:
                 for instruction in self.graph.blocks[block].instructions:
                     for name in _written(instruction):
-                        state[name] = (f"{name}@{start:#x}", 0)
+                        state[name] = (f"{name}~{start:#x}", 0)
+        self._in[start] = state
         current: State = state
         for instruction in self.graph.blocks[start].instructions:
             current = self._after(instruction, current)
         self._out[start] = current
+
+    def _value(self, operand: str, state: State) -> Value:
+        """A register or a number as an instruction names it; -1 stands for the caller."""
+        if operand.startswith("#"):
+            return "", int(operand[1:], 0) & 0xFFFFFFFF
+        return state.get(operand, (f"{operand}@-1", 0))
 
     def _after(self, instruction: Instruction, state: State) -> State:
         """Registers after an instruction."""
@@ -240,9 +247,7 @@ class _View:
             return after
 
         def value(operand: str) -> Value:
-            if operand.startswith("#"):
-                return "", int(operand[1:], 0) & 0xFFFFFFFF
-            return state.get(operand, (f"{operand}@{self.graph.entry:#x}", 0))
+            return self._value(operand, state)
 
         name, operands = _spelled(instruction.text)
         match name, operands:
@@ -261,10 +266,9 @@ class _View:
                 moved, distance = _written_back(instruction)
                 if distance:
                     after[moved] = _moved(value(moved), distance)
-                if instruction.literal is not None and operands and name.startswith("ldr"):
-                    word = self._constant(instruction.literal)
-                    if word is not None and name in ("ldr", "ldr.w"):
-                        after[operands[0]] = ("", word)
+                word = None if name != "ldr" or instruction.literal is None else self._constant(instruction.literal)
+                if word is not None:
+                    after[operands[0]] = ("", word)
         return after
 
 
@@ -303,12 +307,21 @@ def _written(instruction: Instruction) -> frozenset[str]:
     return instruction.writes | frozenset(_CALL_LOSES) if instruction.flow == "call" else instruction.writes
 
 
-def _test(block: Block) -> tuple[str, Value | str, Value | str, int] | None:
-    """What decides at the end of a block: the condition for the jump, both sides, and where they are compared."""
-    last = block.instructions[-1]
-    name, operands = _spelled(last.text)
+@dataclass(frozen=True)
+class _Test:
+    """condition: when the jump is taken. address: both sides have the values from before this address."""
+
+    condition: str
+    left: Value | str
+    right: Value | str
+    address: int
+
+
+def _test(block: Block) -> _Test | None:
+    """What decides at the end of a block."""
+    name, operands = _spelled(block.last.text)
     if name in ("cbz", "cbnz"):
-        return ("eq" if name == "cbz" else "ne"), operands[0], ("", 0), last.address
+        return _Test("eq" if name == "cbz" else "ne", operands[0], ("", 0), block.last.address)
     condition = {"bcc": "blo", "bcs": "bhs"}.get(name, name)[1:]
     if condition not in _OPPOSITE:
         return None
@@ -316,14 +329,13 @@ def _test(block: Block) -> tuple[str, Value | str, Value | str, int] | None:
         if "flags" not in _written(instruction):
             continue
         name, operands = _spelled(instruction.text)
-        if name == "cmp" and len(operands) == 2 and not instruction.predicated:
-            right: Value | str = operands[1]
-            if operands[1].startswith("#"):
-                right = ("", int(operands[1][1:], 0) & 0xFFFFFFFF)
-            return condition, operands[0], right, instruction.address
-        # Of a result only its being zero is used; it is compared behind the instruction.
-        if name in ("subs", "adds") and condition in ("eq", "ne") and not instruction.predicated:
-            return condition, operands[0], ("", 0), instruction.address + 1
+        if instruction.predicated:
+            return None
+        if name == "cmp" and len(operands) == 2:
+            return _Test(condition, operands[0], operands[1], instruction.address)
+        # Of a result only its being zero is used; it is there behind the instruction.
+        if name in ("subs", "adds") and condition in ("eq", "ne"):
+            return _Test(condition, operands[0], ("", 0), instruction.end)
         return None
     return None
 
