@@ -14,7 +14,11 @@
 #define APR_BY_ARGUMENT 0xFFFFFFFEU /* no constant: an argument of a function decides */
 
 /* An argument where it is a constant after inlining. */
+#if defined(__OPTIMIZE__)
 #define APR_IF_CONSTANT(n) (__builtin_constant_p(n) ? (n) : APR_BY_ARGUMENT)
+#else
+#define APR_IF_CONSTANT(n) APR_BY_ARGUMENT
+#endif
 
 /* A record: where, 0 loop or 1 body, n, the line, the name. Volatile, so it is reached as often as the source says;
  * inline, so the compiler takes it for as small as it is. */
