@@ -81,6 +81,7 @@ class Wcet:
     json: Path | None
     html: Path | None
     header: Path | None
+    object: Path | None
     compare: Path | None
     gate: float | None
     struct: str | None
@@ -180,7 +181,7 @@ def _wcet(n: argparse.Namespace) -> Wcet:
         raise UsageError("usage.arguments", "a gate needs a former report", where="--gate", hint=hint)
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
-        n.rows, n.json, n.html, n.header, n.compare, n.gate, n.struct, n.numeric, n.tools, n.format,
+        n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.struct, n.numeric, n.tools, n.format,
     )  # fmt: skip
 
 
@@ -276,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", metavar="FILE", type=Path, help="write the report for programs")
     one.add_argument("--html", metavar="FILE", type=Path, help="write the report for people, one page")
     one.add_argument("--header", metavar="FILE", type=Path, help="write the constants as a C header")
+    one.add_argument("--object", metavar="FILE", type=Path, help="write the analysed object file, to link it")
     one.add_argument("--compare", metavar="OLD", type=Path, help="a former report (JSON) to compare with")
     one.add_argument("--gate", metavar="PERCENT", type=_percent, help="exit with 1 when a bound grew by more")
 

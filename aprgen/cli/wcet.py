@@ -48,9 +48,12 @@ def wcet_command(request: Wcet) -> int:
             gate_percent=request.gate,
         )
         work.next(f"analysing for {visible(target.name)}")
-        report = analyse(loaded, artifact, question, former)
+        analysed = analyse(loaded, artifact, question, former)
+        report = analysed.report
         work.next("writing")
         _write(request, report)
+        if request.object is not None:
+            write_file(request.object, analysed.object)
     if request.format == "json":
         print_json(document(report))
     else:
@@ -142,7 +145,7 @@ def _print(request: Wcet, report: Report) -> None:
         changes += [Line("note", visible(note)) for note in report.difference.notes]
         print_box(out, "difference to the former report", changes, "" if report.difference.passed else BAD)
     print("at most, at least, observed: cycles by the timing table, not readings from silicon; assumptions: see --html")
-    for option, path in (("JSON", request.json), ("HTML", request.html)):
+    for option, path in (("JSON", request.json), ("HTML", request.html), ("object", request.object)):
         if path is not None:
             print(visible(f"{option}: {path}"))
     if request.header is not None:

@@ -31,9 +31,11 @@ from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code, read_code
 from aprgen.wcet.cost import edge_costs
+from aprgen.wcet.forests import Forest, forests
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
-from aprgen.wcet.observed import observed_runs, rows_to_trace
+from aprgen.wcet.observe import Observation
+from aprgen.wcet.observed import observed_runs, rows_to_trace, spelled
 from aprgen.wcet.report import (
     Assumption,
     Configuration,
@@ -46,6 +48,7 @@ from aprgen.wcet.report import (
     Report,
     StackUse,
     Uncertainty,
+    Witness,
     difference_to,
     time_us,
     verdict_of,
@@ -77,6 +80,14 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
+class Analysed:
+    """object: the bytes of the model's object file, to which alone the report applies."""
+
+    report: Report
+    object: bytes
+
+
+@dataclass(frozen=True, eq=False)
 class _Subject:
     """What all entries of one report share."""
 
@@ -88,11 +99,12 @@ class _Subject:
     memory: Memory
     rows: NDArray[np.float32] | None
     described: str
+    forests: tuple[Forest, ...]
     painted: Mapping[str, int]
     clock_mhz: float | None
 
 
-def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Former | None = None) -> Report:
+def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Former | None = None) -> Analysed:
     """The report of all functions of the model's interface that take one input.
 
     Raises UnsupportedError when nothing can be said of this core or compiler at all, ToolchainError without a compiler.
@@ -112,13 +124,14 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         same = _same_code(artifact, toolchain, work / "plain", image)
         subject = _subject(artifact, image, timing, memory, question)
         entries = tuple(_entry(function, subject) for function in functions)
+        made = image.object.read_bytes()
         identity = _identity(loaded, artifact, image, core, timing, question)
         allocators = sorted({s.name for s in read_elf(image.program).symbols if s.name in ALLOCATORS and s.is_function})
     configuration = Configuration(
         question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory)
     )  # fmt: skip
     difference = None if former is None else difference_to(entries, identity, former, question.gate_percent)
-    return Report(
+    report = Report(
         verdict=verdict_of(entries, core, configuration),
         identity=identity,
         configuration=configuration,
@@ -127,6 +140,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         memory=_memory_use(footprint, tuple(allocators)),
         difference=difference,
     )
+    return Analysed(report, made)
 
 
 def core_of(toolchain: Toolchain, artifact: Artifact) -> str:
@@ -144,10 +158,14 @@ def core_of(toolchain: Toolchain, artifact: Artifact) -> str:
 
 def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question) -> _Subject:
     code = read_code(image.program)
-    rows = rows_to_trace(artifact, question.rows) if image.model.kind == "row" else None
-    described = "" if rows is None else f"rows at the model's decisions, and {question.rows:,} random rows"
+    trees = forests(artifact)
+    rows, described = None, ""
+    if image.model.kind == "row":
+        rows = np.concatenate([rows_to_trace(artifact, question.rows), *(one.walk.witness[np.newaxis] for one in trees)])
+        described = f"rows at the model's decisions, {question.rows:,} random rows"
+        described += ", and the row that the trees take longest for" if trees else ""
     return _Subject(
-        image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described,
+        image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, trees,
         {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz,
     )  # fmt: skip
 
@@ -166,17 +184,21 @@ def _entry(function: str, subject: _Subject) -> Entry:
     status = subject.timing.status
     try:
         graphs = build_graphs(subject.code, [function])
-        program = bound_program(subject.code, graphs, function, subject.marks, subject.timing, subject.memory)
+        totals = {one.loop: one.walk.upper for one in subject.forests}
+        program = bound_program(
+            subject.code, graphs, function, subject.marks, subject.timing, subject.memory, totals
+        )  # fmt: skip
     except UnsupportedError as error:
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
         return Entry(function, "refused", None, None, None, "", refusal)
     short = function.removeprefix(f"{subject.image.model.name}_")
-    observed = None
+    observed = witness = None
     if subject.rows is not None:
-        observed, _ = observed_runs(
+        observed, seen = observed_runs(
             subject.image, short, subject.rows, subject.described, program, subject.executed, subject.timing,
             subject.memory, subject.marks,
         )  # fmt: skip
+        witness = _witness(subject, seen)
     bound = program.functions[function].bound
     certificate = "The bound was proved again without floating point, by multipliers of the loop bounds"
     certificate += (
@@ -194,6 +216,7 @@ def _entry(function: str, subject: _Subject) -> Entry:
         loops=tables.loops(program),
         path=tables.path(program),
         observed=observed,
+        witness=witness,
         uncertainty=None if observed is None else _uncertainty(program, observed, subject),
         stack=StackUse(
             bytes=stack.total_bytes,
@@ -204,6 +227,22 @@ def _entry(function: str, subject: _Subject) -> Entry:
         ),
     )
     return _checked_stack(entry)
+
+
+def _witness(subject: _Subject, seen: Observation) -> Witness | None:
+    """The row of the last trees, which was traced behind all others."""
+    if not subject.forests or subject.rows is None:
+        return None
+    walk = subject.forests[-1].walk
+    return Witness(
+        inputs=spelled(walk.witness),
+        exact=walk.exact,
+        upper=walk.upper,
+        lower=walk.lower,
+        unit="steps through the trees",
+        cycles=int(seen.high[-1]),
+        command="",
+    )
 
 
 def _checked_stack(entry: Entry) -> Entry:
@@ -266,6 +305,7 @@ def _identity(
         struct=artifact.model.struct,
         name=artifact.name,
         image_sha256=hashlib.sha256(image.program.read_bytes()).hexdigest(),
+        object_sha256=hashlib.sha256(image.object.read_bytes()).hexdigest(),
         target=artifact.target.name,
         target_sha256=artifact.target.sha256,
         core=core,
@@ -319,7 +359,7 @@ def _assumptions(
         if configured and not stated:
             because = "--wait-states was not given"
         lines.append(Assumption(_sentence(text), "configured" if state == "configured" else "assumed", because))
-    lines.append(_marks_assumption(same))
+    lines.append(_marks_assumption(same, max(4, memory.line_bytes)))
     if any(entry.loops for entry in entries):
         observed = [entry.observed for entry in entries if entry.observed is not None]
         runs = sum(one.runs for one in observed)
@@ -341,15 +381,16 @@ def _assumptions(
     return tuple(lines)
 
 
-def _marks_assumption(same: bool) -> Assumption:
+def _marks_assumption(same: bool, unit: int) -> Assumption:
+    place = f"with the library of the same compiler, at addresses with the same remainder by {unit}"
     if same:
         return Assumption(
-            "The code without loop marks, as an application compiles it, is the analysed code.", "proved",
-            "both were compiled here and their instructions are equal",
+            f"The application compiles the model with the same compiler and flags, and links it {place}.", "assumed",
+            "the marks of loops do not change this model's instructions: compiled with and without, they are equal",
         )  # fmt: skip
     return Assumption(
-        "The application is compiled with -DAPR_MARKS, as the analysed image was.", "assumed",
-        "the marks change this model's instructions, so code without them is other code",
+        f"The application links the object file that was analysed, {place}.", "assumed",
+        "aprgen wcet --object writes it; compiled without the marks of loops, this model's code is other code",
     )  # fmt: skip
 
 

@@ -10,21 +10,23 @@ from dataclasses import dataclass
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
+from aprgen.wcet.counters import Verdict, opinions, require_no_disagreement
 from aprgen.wcet.cost import Costs, edge_costs
 from aprgen.wcet.graph import Block, Edge, Graph, Loop
 from aprgen.wcet.ipet import Bound, shortest, solve
 from aprgen.wcet.library import loop_bounds
-from aprgen.wcet.marks import LoopFact, Mark, constraint, count, loop_facts, unbounded_cycle
+from aprgen.wcet.marks import Constraint, LoopFact, Mark, constraint, count, loop_facts, unbounded_cycle
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.timing import Timing, transfers
 
 
 @dataclass(frozen=True, eq=False)
 class Bounded:
-    """One function. best: cycles that every call takes at least."""
+    """One function. best: cycles that every call takes at least. verdicts: what counters in the code say, by id."""
 
     graph: Graph
     facts: tuple[LoopFact, ...]
+    verdicts: Mapping[str, Verdict]
     listed: Mapping[int, int]  # bounds of loops in known library routines, by head
     costs: Costs
     bound: Bound
@@ -50,9 +52,18 @@ class Program:
 
 
 def bound_program(
-    code: Code, graphs: Mapping[str, Graph], root: str, marks: Sequence[Mark], timing: Timing, memory: Memory
+    code: Code,
+    graphs: Mapping[str, Graph],
+    root: str,
+    marks: Sequence[Mark],
+    timing: Timing,
+    memory: Memory,
+    totals: Mapping[str, int] | None = None,
 ) -> Program:
-    """The bound of the root. graphs: callees before callers, and nothing that the root does not call."""
+    """The bound of the root. graphs: callees before callers, and nothing that the root does not call.
+
+    totals: for some loops, by id, how often their bodies run at most in one call of the function that holds them.
+    """
     done: dict[str, Bounded] = {}
     for name, graph in graphs.items():
         worst = {callee: one.bound.cycles for callee, one in done.items()}
@@ -61,9 +72,29 @@ def bound_program(
         listed = loop_bounds(code, graph)
         _check_loops(graph, facts, listed)
         costs = edge_costs(graph, timing, memory)
-        bound = solve(graph, costs, listed, tuple(constraint(fact, graph) for fact in facts), worst)
-        done[name] = Bounded(graph, facts, listed, costs, bound, shortest(graph, costs, least))
+        seen = opinions(facts, graph, lambda address: _word(code, address))
+        require_no_disagreement(seen, name)
+        limits = [total_limit(fact, graph, totals[fact.id]) for fact in facts if totals and fact.id in totals]
+        bound = solve(graph, costs, listed, (*(constraint(fact, graph) for fact in facts), *limits), worst)
+        verdicts = {one.fact.id: one.verdict for one in seen}
+        done[name] = Bounded(graph, facts, verdicts, listed, costs, bound, shortest(graph, costs, least))
     return Program(root, done, _calls(done, root))
+
+
+def _word(code: Code, address: int) -> int | None:
+    word = code.constant(address, 4)
+    return None if word is None else int.from_bytes(word, "little")
+
+
+def total_limit(fact: LoopFact, graph: Graph, limit: int) -> Constraint:
+    """All bodies of the loop together run at most `limit` times in one call of the function."""
+    terms: dict[Edge, int] = {}
+    for mark in fact.bodies:
+        passed = count(mark, graph)
+        limit -= passed.entries
+        for edge, times in passed.edges.items():
+            terms[edge] = terms.get(edge, 0) + times
+    return Constraint(terms, limit, f"{fact.id} runs at most so often for any row")
 
 
 def _check_loops(graph: Graph, facts: Sequence[LoopFact], listed: Mapping[int, int]) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from aprgen.core import Artifact
 from aprgen.image import Image
 from aprgen.rows import SEED, edge_rows, random_rows
-from aprgen.wcet.graph import EXIT
 from aprgen.wcet.bounds import Program
+from aprgen.wcet.graph import EXIT
 from aprgen.wcet.marks import Mark
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation, observe
@@ -23,6 +23,8 @@ from aprgen.wcet.timing import Timing
 from aprgen.wcet.trace import NOWHERE, Executed, steps, trace_calls
 
 MOST_EDGE_ROWS = 400
+MOST_CYCLES = 200_000_000  # traced per function; Unicorn does some 20 million a second here
+FEWEST_ROWS = 20
 BARS = 24
 
 
@@ -34,6 +36,14 @@ def rows_to_trace(artifact: Artifact, n_random: int) -> NDArray[np.float32]:
     if n_random == 0:
         return edges
     return np.concatenate([edges, random_rows(artifact.program, n_random, SEED).values])
+
+
+def affordable(rows: NDArray[np.float32], cycles: int) -> NDArray[np.float32]:
+    """As many rows as can be traced in reasonable time, evenly chosen; the last one always is."""
+    most = max(FEWEST_ROWS, MOST_CYCLES // max(1, cycles))
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
 
 
 def observed_runs(
@@ -48,7 +58,8 @@ def observed_runs(
     marks: Sequence[Mark],
 ) -> tuple[Observed, Observation]:
     """Run the rows through one function of the image, and check what they take against the bound and the facts."""
-    traces = trace_calls(image, function, rows)
+    chosen = affordable(rows, program.cycles)
+    traces = trace_calls(image, function, chosen)
     seen = observe(traces, executed, timing, memory, marks, program.cycles)
     violations = [str(one) for one in seen.violations]
     low = int(seen.low.min())
@@ -61,7 +72,7 @@ def observed_runs(
     return (
         Observed(
             runs=seen.n_runs,
-            rows=described,
+            rows=described if len(chosen) == len(rows) else f"evenly chosen from {described}",
             high_maximum=high,
             high_minimum=int(seen.high.min()),
             low_maximum=int(seen.low[worst]),
@@ -72,7 +83,7 @@ def observed_runs(
             edges=edges,
             facts_checked=len(seen.facts_checked),
             violations=tuple(violations),
-            worst_row=spelled(rows[worst]),
+            worst_row=spelled(chosen[worst]),
         ),
         seen,
     )

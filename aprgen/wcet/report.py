@@ -175,6 +175,7 @@ class Identity:
     struct: str
     name: str
     image_sha256: str
+    object_sha256: str  # of the model's object file that the image links
     target: str
     target_sha256: str
     core: str

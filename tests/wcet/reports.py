@@ -37,6 +37,7 @@ IDENTITY = Identity(
     struct="RandomForestClassifier",
     name="brake",
     image_sha256="22" * 32,
+    object_sha256="77" * 32,
     target="cortex-m4",
     target_sha256="33" * 32,
     core="cortex-m4",
