@@ -77,7 +77,7 @@ def observe(
     cycles = [passage_cycles(passage, executed, timing, memory) for passage in traces.passages]
     high = _per_path(traces, [one.worst for one in cycles])
     low = _per_path(traces, [one.best for one in cycles])
-    lengths = [sum(1 for _ in executed.walk(passage.start, passage.size)) for passage in traces.passages]
+    lengths = [sum(1 for _ in executed.walk(passage.first, passage.last)) for passage in traces.passages]
     violations = []
     if bound is not None:
         function = traces.function
@@ -98,14 +98,14 @@ def observe(
 
 def passage_cycles(passage: Passage, executed: Executed, timing: Timing, memory: Memory) -> Cycles:
     """The instructions of a passage in their context: what was executed before them, and whether they jumped."""
-    instructions = tuple(executed.walk(passage.start, passage.size))
+    instructions = tuple(executed.walk(passage.first, passage.last))
     total = Cycles(0, 0)
-    previous = None if passage.before == NOWHERE else next(executed.walk(passage.before, 1))
+    previous = None if passage.before == NOWHERE else executed.at(passage.before)
     for number, instruction in enumerate(instructions):
         is_last = number == len(instructions) - 1
         follows = passage.after if is_last else instructions[number + 1].address
-        taken = follows != instruction.address + instruction.size
-        adjacent = previous is not None and previous.address + previous.size == instruction.address
+        taken = follows != instruction.end
+        adjacent = previous is not None and previous.end == instruction.address
         context = previous if adjacent else None
         total += instruction_cycles(timing, instruction, context, taken)
         row = timing.row(instruction.kind, instruction.text)
@@ -147,17 +147,17 @@ def _passed(traces: Traces, executed: Executed, marks: Sequence[Mark]) -> _Numbe
 
 def _passes(passage: Passage, executed: Executed, mark: Mark) -> bool:
     """Whether the passage goes by the mark; with a label behind the mark, a jump to its address does not."""
-    if not passage.start <= mark.address < passage.start + passage.size:
+    if not passage.first <= mark.address <= passage.last:
         return False
-    if not mark.label_after or mark.address != passage.start or passage.before == NOWHERE:
+    if not mark.label_after or mark.address != passage.first or passage.before == NOWHERE:
         return True
-    before = next(executed.walk(passage.before, 1))
-    if before.address + before.size == passage.start:
+    before = executed.at(passage.before)
+    if before.end == passage.first:
         return True
     if before.flow in ("call", "return"):  # neither is a jump to a label
         return True
-    owner = executed.code.owner(passage.start)  # a tail call jumps to a function, in front of the mark
-    return owner is not None and owner.address == passage.start and not owner.holds(passage.before)
+    owner = executed.code.owner(passage.first)  # a tail call jumps to a function, in front of the mark
+    return owner is not None and owner.address == passage.first and not owner.holds(passage.before)
 
 
 def _per_path(traces: Traces, per_passage: Sequence[int]) -> _Numbers:

@@ -37,12 +37,12 @@ _DEADLINE_MASK = 0xFFFF  # look at the clock every so many blocks
 
 @dataclass(frozen=True, order=True)
 class Passage:
-    """A straight run of instructions executed once. before: the instruction executed before its first one; after:
-    where control was afterwards. Both are NOWHERE at the ends of a call."""
+    """A straight run of instructions executed once, by the addresses of its first and last one, and of those executed
+    before and after it, which are NOWHERE at the ends of a call."""
 
     before: int
-    start: int
-    size: int
+    first: int
+    last: int
     after: int
 
 
@@ -70,24 +70,29 @@ class Executed:
     code: Code
     instructions: Mapping[int, Instruction | Undecoded]
 
-    def walk(self, start: int, size: int) -> Iterator[Instruction]:
-        """The instructions of a passage; one that the table of instructions does not have is refused."""
-        at = start
-        while at < start + size:
-            slot = self.instructions.get(at)
-            if slot is None:
-                raise ToolchainError(
-                    "wcet.trace", f"the run executed {self.code.label(at)}, where no code was found",
-                    where=self.code.file, hint="analyse the program that was run, with its symbols",
-                )  # fmt: skip
-            if isinstance(slot, Undecoded):
-                raise unknown_instruction(slot, self.code.label(at))
-            yield slot
-            at += slot.size
+    def at(self, address: int) -> Instruction:
+        """The instruction there; one that the table of instructions does not have is refused."""
+        slot = self.instructions.get(address)
+        if slot is None:
+            raise ToolchainError(
+                "wcet.trace", f"the run executed {self.code.label(address)}, where no code was found",
+                where=self.code.file, hint="analyse the program that was run, with its symbols",
+            )  # fmt: skip
+        if isinstance(slot, Undecoded):
+            raise unknown_instruction(slot, self.code.label(address))
+        return slot
 
-    def last(self, start: int, size: int) -> int:
-        """The address of the last instruction of a passage."""
-        return max(instruction.address for instruction in self.walk(start, size))
+    def walk(self, first: int, last: int) -> Iterator[Instruction]:
+        """The instructions of a passage."""
+        address = first
+        while address <= last:
+            instruction = self.at(address)
+            yield instruction
+            address = instruction.end
+
+    def last(self, block: int) -> int:
+        """The address of the last instruction of a block, address << 16 | size."""
+        return max(instruction.address for instruction in self.walk(block >> 16, (block >> 16) + (block & 0xFFFF) - 1))
 
 
 def executed_code(code: Code) -> Executed:
@@ -97,9 +102,7 @@ def executed_code(code: Code) -> Executed:
     )
 
 
-def trace_calls(
-    image: Image, function: str, records: Records, *, seconds: float = RUN_SECONDS
-) -> Traces:
+def trace_calls(image: Image, function: str, records: Records, *, seconds: float = RUN_SECONDS) -> Traces:
     """Call NAME_<function> once per record under Unicorn: scores, classify, predict, or those of a text model.
 
     A fault, a hang and a core that Unicorn does not have are errors.
@@ -112,14 +115,16 @@ def trace_calls(
     return paths.traces(function, executed_code(code_of(machine.elf, image.program.name)))
 
 
-def execution_order(image: Image, function: str, record: NDArray[np.float32] | str | bytes) -> tuple[int, ...]:
-    """The addresses of all instructions of one call, in order."""
+def execution_order(image: Image, function: str, records: Records) -> tuple[int, ...]:
+    """The addresses of all instructions of the last of these calls, in order, under Unicorn."""
     machine = _Machine(image, time.monotonic() + RUN_SECONDS)
-    records: Records = record[np.newaxis, :] if isinstance(record, np.ndarray) else [str(record)]
-    machine.call(function, next(_records(image, records)))
+    for record in _records(image, records):
+        machine.call(function, record)
     executed = executed_code(code_of(machine.elf, image.program.name))
     return tuple(
-        instruction.address for block in machine.blocks for instruction in executed.walk(block >> 16, block & 0xFFFF)
+        instruction.address
+        for block in machine.blocks
+        for instruction in executed.walk(block >> 16, executed.last(block))
     )
 
 
@@ -155,9 +160,9 @@ class _Paths:
                 paths[number, column] = count
         passages = tuple(
             Passage(
-                executed.last(before >> 16, before & 0xFFFF) if before else NOWHERE,
+                executed.last(before) if before else NOWHERE,
                 block >> 16,
-                block & 0xFFFF,
+                executed.last(block),
                 after >> 16 if after else NOWHERE,
             )
             for before, block, after in self.columns
@@ -270,6 +275,6 @@ def steps(traces: Traces, executed: Executed) -> frozenset[tuple[int, int]]:
     """All pairs of instructions that were executed one after the other, in any call; the ends are NOWHERE."""
     found: set[tuple[int, int]] = set()
     for passage in traces.passages:
-        inside = [instruction.address for instruction in executed.walk(passage.start, passage.size)]
+        inside = [instruction.address for instruction in executed.walk(passage.first, passage.last)]
         found.update(pairwise((passage.before, *inside, passage.after)))
     return frozenset(found)

@@ -4,10 +4,10 @@
  * [LO, HI) the code of its only caller that is traced. A call lasts from ENTRY, reached directly from the caller,
  * until control is back in the caller.
  *
- * A passage is a translation block executed once: the address of the instruction executed before it, its first
- * address, its bytes, and the address executed after it. At ENTRY nothing is before, at the end nothing is after:
- * NOWHERE. A call's path is how often it took each passage. Files, of 32-bit words of the host:
- *   PREFIX.passages   {before, start, bytes, after} of passage 0, 1, ...
+ * A passage is a translation block executed once: the addresses of the instruction executed before it, of its first
+ * and its last instruction, and of the one executed after it. At ENTRY nothing is before, at the end nothing is after:
+ * NOWHERE. (Sizes of instructions are not given: QEMU 7.2 adds two bytes to the one in front of a page's end.) A call's path is how often it took each passage. Files, of 32-bit words of the host:
+ *   PREFIX.passages   {before, first, last, after} of passage 0, 1, ...
  *   PREFIX.paths      per different path its number of passages, then {passage, count} of each
  *   PREFIX.F.runs     per call of function F the number of its path
  * Paths are told apart by 128 bits of hash. A flushed translation gives passages and paths a second number.
@@ -29,7 +29,6 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
 enum { MAX_FUNCTIONS = 4, NO_REGISTERS = 0, MAX_PASSAGES = 1 << 16, NAME_BYTES = 256 };
@@ -48,7 +47,7 @@ struct passage {
 
 /* A translation block: lives as long as the translation, that is as the process. */
 struct block {
-    uint32_t start, bytes, last;
+    uint32_t first, last;
     int enters, caller; /* the function whose entry it is, in whose caller it lies; or -1 */
     struct passage *passages;
 };
@@ -114,7 +113,7 @@ static uint32_t passage_to(struct block *block, uint32_t before, uint32_t after)
     }
     *made = (struct passage){before, after, n_passages, block->passages};
     block->passages = made;
-    put(passages_out, (const uint32_t[]){before, block->start, block->bytes, after}, 4);
+    put(passages_out, (const uint32_t[]){before, block->first, block->last, after}, 4);
     return n_passages++;
 }
 
@@ -191,7 +190,7 @@ static void execute(unsigned int cpu, void *data)
             put(functions[active].runs, &number, 1);
             active = -1;
         } else {
-            leave_current(block->start);
+            leave_current(block->first);
             before_current = current->last;
             current = block;
             return;
@@ -217,15 +216,14 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *translation)
         fail("out of memory");
         return;
     }
-    block->start = (uint32_t)qemu_plugin_tb_vaddr(translation);
+    block->first = (uint32_t)qemu_plugin_tb_vaddr(translation);
     block->last = (uint32_t)qemu_plugin_insn_vaddr(last);
-    block->bytes = block->last + (uint32_t)qemu_plugin_insn_size(last) - block->start;
     block->enters = block->caller = -1;
     block->passages = NULL;
     for (uint32_t f = 0; f < n_functions; f++) {
-        if (block->start == functions[f].entry) {
+        if (block->first == functions[f].entry) {
             block->enters = (int)f;
-        } else if (block->start >= functions[f].low && block->start < functions[f].high) {
+        } else if (block->first >= functions[f].low && block->first < functions[f].high) {
             block->caller = (int)f;
         }
     }

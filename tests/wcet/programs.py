@@ -50,7 +50,7 @@ class RandomProgram:
         mark = (folder("runtime_c") / "apr_mark.h").read_text(encoding="utf-8")
         sources = {"brake.h": HEADER, "brake.c": self.source, "apr_mark.h": mark}
         chosen = replace(toolchain, rule=replace(toolchain.rule, cflags=cflags))
-        return build_image(target, chosen, sources, FACTS, work)
+        return build_image(target, chosen, sources, FACTS, work, marks=True)
 
 
 def random_program(seed: int, *, n_functions: int = 3, n_statements: int = 4, floats: bool = False) -> RandomProgram:
