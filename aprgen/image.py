@@ -95,8 +95,8 @@ def build_image(
 ) -> Image:
     """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
 
-    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run. keep: functions
-    that stay although the harness does not call them.
+    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run.
+    keep: functions that stay although the harness does not call them.
     """
     work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)

@@ -1,4 +1,4 @@
-"""`aprgen wcet`: bounds time and stack of the code as built, prints the verdict first, and writes the reports asked for.
+"""`aprgen wcet`: bounds time and stack of the code as built, prints the verdict first, writes the reports asked for.
 
 Knows the files and the exit status; the analysis is `wcet.analyse`'s.
 """
@@ -115,7 +115,8 @@ def _print(request: Wcet, report: Report) -> None:
         lines.append(Line("of the deadline", f"{100 * verdict.utilisation:.1f} %"))
     if verdict.stack_bytes is not None:
         lines.append(Line("stack", f"at most {count_of(verdict.stack_bytes, 'byte')}, exception frames on top"))
-    print_box(out, visible(f"{report.identity.name} on {report.identity.core}: {verdict.status}"), lines, BAD if bad else GOOD)
+    title = f"{report.identity.name} on {report.identity.core}: {'void' if void else verdict.status}"
+    print_box(out, visible(title), lines, BAD if bad else GOOD)
     columns = ("function", "at most", "at least", "observed", "bound/observed", "stack", "status")
     rows = []
     for entry in report.entries:
@@ -135,8 +136,9 @@ def _print(request: Wcet, report: Report) -> None:
     for entry in report.entries:
         if entry.refusal is not None:
             why = entry.refusal
-            parts = [Line("why", visible(why.what)), Line("where", visible(why.where)), Line("to do", visible(why.hint))]
-            print_box(out, visible(f"{entry.function}: refused"), parts, BAD)
+            parts = (("why", why.what), ("where", why.where), ("to do", why.hint))
+            shown = [Line(label, visible(text)) for label, text in parts]
+            print_box(out, visible(f"{entry.function}: refused"), shown, BAD)
     if report.difference is not None:
         changes = [
             Line(visible(one.function), f"{one.before:,} -> {one.after:,} ({one.percent:+.2f} %)")

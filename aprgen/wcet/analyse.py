@@ -7,6 +7,7 @@ A function that cannot be bounded becomes an entry that says why, and no number.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from aprgen import __version__
 from aprgen.core import Artifact, Loaded, public_functions
 from aprgen.elf import read_elf
-from aprgen.errors import BudgetError, ToolchainError, UnsupportedError
+from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, build_image
 from aprgen.measured import model_facts
@@ -117,8 +118,9 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         work = Path(name)
         functions = [one for one in public_functions(artifact.program, artifact.name) if not one.endswith("_batch")]
         image = build_image(
-            artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "marked", marks=True, keep=functions
-        )
+            artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "marked",
+            marks=True, keep=functions,
+        )  # fmt: skip
         footprint = measure(image)
         check_budget(footprint, artifact.target)
         same = _same_code(artifact, toolchain, work / "plain", image)
@@ -152,7 +154,7 @@ def core_of(toolchain: Toolchain, artifact: Artifact) -> str:
     raise UnsupportedError(
         "wcet.core", f"{toolchain.name} for {artifact.target.name} makes no code whose time can be bounded",
         where=f"target {artifact.target.name}",
-        hint="choose cortex-m0plus, cortex-m3, cortex-m4 or cortex-m33 with --target, and their gcc with --tools system",
+        hint="choose cortex-m0plus, cortex-m3, cortex-m4 or cortex-m33, and gcc with --tools system",
     )  # fmt: skip
 
 
@@ -161,7 +163,8 @@ def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, q
     trees = forests(artifact)
     rows, described = None, ""
     if image.model.kind == "row":
-        rows = np.concatenate([rows_to_trace(artifact, question.rows), *(one.walk.witness[np.newaxis] for one in trees)])
+        witnesses = [one.walk.witness[np.newaxis] for one in trees]
+        rows = np.concatenate([rows_to_trace(artifact, question.rows), *witnesses])
         described = f"rows at the model's decisions, {question.rows:,} random rows"
         described += ", and the row that the trees take longest for" if trees else ""
     return _Subject(
@@ -193,7 +196,7 @@ def _entry(function: str, subject: _Subject) -> Entry:
         return Entry(function, "refused", None, None, None, "", refusal)
     short = function.removeprefix(f"{subject.image.model.name}_")
     observed = witness = None
-    if subject.rows is not None:
+    if subject.rows is not None and importlib.util.find_spec("unicorn") is not None:
         observed, seen = observed_runs(
             subject.image, short, subject.rows, subject.described, program, subject.executed, subject.timing,
             subject.memory, subject.marks,

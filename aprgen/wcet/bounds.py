@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
-from aprgen.wcet.counters import Verdict, opinions, require_no_disagreement
 from aprgen.wcet.cost import Costs, edge_costs
+from aprgen.wcet.counters import Verdict, opinions, require_no_disagreement
 from aprgen.wcet.graph import Block, Edge, Graph, Loop
 from aprgen.wcet.ipet import Bound, shortest, solve
 from aprgen.wcet.library import loop_bounds

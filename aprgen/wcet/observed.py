@@ -6,6 +6,7 @@ Knows the report's Observed; tracing is `trace`'s and costing `observe`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,12 +115,9 @@ def _edges(program: Program, pairs: frozenset[tuple[int, int]]) -> tuple[int, in
             if block.last.flow == "return" or block.last.predicated:
                 known.update((block.last.address, after) for before, after in pairs if before == block.last.address)
             addresses = [instruction.address for instruction in block.instructions]
-            known.update(zip(addresses, addresses[1:], strict=False))
-    strange = sorted(
-        (before, after) for before, after in pairs if before != NOWHERE and after != NOWHERE and (before, after) not in known
-    )
-    outside = [(before, after) for before, after in strange if before in inside or after in inside]
-    return taken, total, [f"a run went from {a:#x} to {b:#x}, which no graph has" for a, b in outside[:5]]
+            known.update(pairwise(addresses))
+    strange = sorted(pair for pair in pairs - known if NOWHERE not in pair and not inside.isdisjoint(pair))
+    return taken, total, [f"a run went from {a:#x} to {b:#x}, which no graph has" for a, b in strange[:5]]
 
 
 def _bars(values: NDArray[np.int64]) -> tuple[Bar, ...]:

@@ -16,7 +16,7 @@ from aprgen.resources import folder
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 640, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 10, 20, 22, 28
-MOST_BLOCKS = 60  # of the worst path on the page; the JSON has all
+MOST_BLOCKS = 24  # of the worst path on the page; the JSON has all
 
 
 @dataclass(frozen=True)

@@ -320,7 +320,8 @@ def meets_deadline(verdict: Verdict) -> bool:
 
 def difference_to(entries: tuple[Entry, ...], identity: Identity, former: Former, gate: float | None) -> Difference:
     """What became of a former report's bounds. A gate fails on more growth, and on a bound that is no longer there."""
-    changes, notes = [], []
+    changes: list[Change] = []
+    notes: list[str] = []
     passed = True
     now = {entry.function: entry.cycles for entry in entries}
     for function, before in former.cycles.items():
@@ -332,14 +333,14 @@ def difference_to(entries: tuple[Entry, ...], identity: Identity, former: Former
         percent = 100.0 * (after - before) / before if before else 0.0
         changes.append(Change(function, before, after, percent))
         passed = passed and (gate is None or percent <= gate)
-    for name, before, after in (
+    for name, was, became in (
         ("core", former.core, identity.core),
         ("model", former.model_sha256, identity.model_sha256),
         ("timing table", former.timing_sha256, identity.timing_sha256),
         ("compiler", former.compiler, identity.compiler),
     ):
-        if before != after:
-            notes.append(f"the {name} is another: {_short(before)}, now {_short(after)}")
+        if was != became:
+            notes.append(f"the {name} is another: {_short(was)}, now {_short(became)}")
     return Difference(former.image_sha256, tuple(changes), tuple(notes), gate, passed)
 
 

@@ -16,7 +16,6 @@ from aprgen.wcet.bounds import (
 )
 from aprgen.wcet.report import FunctionRow, LoopRow, PathBlock
 
-
 _CROSS_CHECKS: Mapping[str, str] = {"agrees": "agrees", "unknown": "none seen"}
 
 

@@ -49,7 +49,8 @@ def test_one_refusal_refuses_all() -> None:
     """A function without a bound is not hidden behind one that has a bound."""
     verdict = report(SCORES, REFUSED).verdict
 
-    assert (verdict.status, verdict.entry, verdict.cycles, verdict.margin_us) == ("refused", "brake_classify", None, None)
+    assert (verdict.status, verdict.entry) == ("refused", "brake_classify")
+    assert (verdict.cycles, verdict.margin_us) == (None, None)
     assert "a loop has no bound" in verdict.sentence
 
 
