@@ -103,6 +103,7 @@ class _Subject:
     forests: tuple[Forest, ...]
     painted: Mapping[str, int]
     clock_mhz: float | None
+    replay: str  # the command that runs rows of a file
 
 
 def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Former | None = None) -> Analysed:
@@ -170,6 +171,7 @@ def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, q
     return _Subject(
         image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, trees,
         {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz,
+        f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
     )  # fmt: skip
 
 
@@ -244,7 +246,7 @@ def _witness(subject: _Subject, seen: Observation) -> Witness | None:
         lower=walk.lower,
         unit="steps through the trees",
         cycles=int(seen.high[-1]),
-        command="",
+        command=subject.replay,
     )
 
 
