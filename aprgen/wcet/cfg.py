@@ -17,7 +17,7 @@ from aprgen.wcet.frame import frame_of
 from aprgen.wcet.graph import EXIT, Block, Edge, Graph, Loop, find_loops
 from aprgen.wcet.library import jump_targets
 
-__all__ = ["EXIT", "Block", "Edge", "Graph", "Loop", "build_graph", "build_graphs", "executed_from"]
+__all__ = ["EXIT", "Block", "Edge", "Graph", "Loop", "build_graph", "build_graphs"]
 
 
 def build_graphs(code: Code, roots: Iterable[str]) -> Mapping[str, Graph]:
@@ -138,11 +138,6 @@ def _instruction_at(code: Code, address: int, name: str) -> Instruction:
 def _slot(slots: tuple[Slot, ...], address: int) -> Slot | None:
     number = bisect_right(slots, address, key=lambda slot: slot.address) - 1
     return slots[number] if number >= 0 and slots[number].address == address else None
-
-
-def executed_from(code: Code, address: int, name: str) -> Instruction:
-    """The instruction at an address of the program; UnsupportedError where there is none."""
-    return _instruction_at(code, address, name)
 
 
 def _check_exit(graph: Graph) -> None:

@@ -218,7 +218,7 @@ def _instruction(
     row = _TABLE.get(name)
     conditional = name != "it" and has_condition(found)
     # The two sources must agree on what is predicated; outside of IT blocks only branches have conditions.
-    if row is None or member != conditional and not (conditional and name == "b"):
+    if row is None or (member != conditional and not (conditional and name == "b")):
         return unknown
     operands = operands_of(disassembler, found, listed=row[1] == "list")
     kind = _kind(name, row[0], operands)

@@ -55,9 +55,7 @@ def frame_of(graph: Graph) -> Frame:
             deepest = max(deepest, before, state.depth)
         if graph.blocks[start].call is not None:
             at_calls[start] = state.depth
-        for target in following[start]:
-            if target != EXIT and _merge(graph, states, target, state):
-                pending.append(target)
+        pending += [one for one in following[start] if one != EXIT and _merge(graph, states, one, state)]
     return Frame(deepest, at_calls)
 
 

@@ -72,9 +72,9 @@ def digest_of(function: Function, size: int, relocated: tuple[int, ...]) -> str:
 def routine_of(function: Function) -> Routine | None:
     """The entry for exactly these bytes."""
     for routine in ROUTINES:
-        if routine.name in function.names and len(function.code) >= routine.size:
-            if digest_of(function, routine.size, routine.relocated) == routine.digest:
-                return routine
+        fits = routine.name in function.names and len(function.code) >= routine.size
+        if fits and digest_of(function, routine.size, routine.relocated) == routine.digest:
+            return routine
     return None
 
 

@@ -29,14 +29,15 @@ def stack_bound(graphs: Mapping[str, Graph], root: str) -> Stack:
     for name in _callees_first(graphs, root):
         graph = graphs[name]
         frame = frames[name] = frame_of(graph)
-        most, chain = frame.depth_bytes, (name,)
+        most = frame.depth_bytes
+        chain: tuple[str, ...] = (name,)
         for start, depth in frame.at_calls.items():
             called, rest = deepest[str(graph.blocks[start].call)]
             if depth + called > most or (depth + called == most and len(chain) == 1):
                 most, chain = depth + called, (name, *rest)
         deepest[name] = most, chain
-    total, chain = deepest[root]
-    return Stack(total, chain, {name: frame.depth_bytes for name, frame in frames.items()})
+    total, longest = deepest[root]
+    return Stack(total, longest, {name: frame.depth_bytes for name, frame in frames.items()})
 
 
 def exception_bytes(architecture: Architecture) -> int:
