@@ -56,6 +56,8 @@ def require_no_disagreement(opinions: Iterable[Opinion], function: str) -> None:
 
 def opinions(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tuple[Opinion, ...]:
     """One opinion per fact, from each innermost loop that holds bodies of it; the worst counts."""
+    if graph.tangles:
+        return tuple(Opinion(fact, "unknown", None, "the function has cycles that are no loops") for fact in facts)
     view = _View(graph, constant)
     return tuple(_opinion(fact, view) for fact in facts)
 

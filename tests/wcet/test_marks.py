@@ -211,6 +211,25 @@ def test_a_wrong_mark_is_contradicted(core: str, times: int) -> None:
     assert "wcet.counter" == caught.value.code
 
 
+def test_nothing_is_said_of_tangled_code() -> None:
+    """In a function with cycles that are no loops no register is followed."""
+    marked = written(SUM.format(bound=64, times=64), "cortex-m4")
+    graph = marked.graphs("scores")["brake_scores"]
+    tangled = replace(graph, tangles=(frozenset(graph.blocks),))
+
+    assert ["unknown"] == [opinion.verdict for opinion in marked.opinions(tangled)]
+
+
+def test_an_early_exit_is_no_contradiction() -> None:
+    """A counter that could run further than the mark says, next to another exit, proves nothing."""
+    leave = "if (x[i & 3U] > sum) {\n            break;\n        }\n        sum +="
+    body = SUM.format(bound=9, times=64).replace("sum +=", leave)
+    marked = written(body, "cortex-m4")
+    (opinion,) = marked.opinions(marked.graphs("scores")["brake_scores"])
+
+    assert ("unknown", 64) == (opinion.verdict, opinion.times)
+
+
 @pytest.mark.parametrize("core", CORES)
 def test_a_loop_without_mark_is_found(core: str) -> None:
     """A cycle that passes no body is named."""
