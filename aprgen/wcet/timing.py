@@ -63,7 +63,7 @@ class Timing:
     summary: str
     rows: Mapping[str, Row]
     refill: Cycles  # after every taken transfer of control
-    skipped: Cycles  # an instruction whose condition fails
+    skipped: Cycles  # an instruction whose condition fails, an untaken branch too
     hazards: Mapping[str, int]  # name -> cycles in the worst case; the best case has none
     assumptions: tuple[str, ...]
     sha256: str
@@ -119,7 +119,7 @@ def base_cycles(timing: Timing, instruction: Instruction, taken: bool) -> Cycles
     """The instruction alone, without what its predecessor adds. `taken` matters to conditional flow only."""
     row = timing.row(instruction.kind, _place(instruction))
     if instruction.flow != "next" and not transfers(instruction, taken):
-        return row.cycles if instruction.kind == "conditional" else timing.skipped
+        return timing.skipped
     cycles = row.cycles + _times(row.each, instruction.registers)
     if row.access == "load" and instruction.literal is not None:
         cycles += Cycles(0, timing.hazards.get("literal", 0))
@@ -143,7 +143,7 @@ def context_cycles(timing: Timing, instruction: Instruction, previous: Instructi
         return hazards.get("wide_landing", 0) if unaligned_wide else 0
     extra = hazards.get("wide_pair", 0) if unaligned_wide and _is_unaligned_wide(previous) else 0
     before = timing.row(previous.kind, _place(previous))
-    if row.access and not before.access and not instruction.addresses.isdisjoint(previous.writes):
+    if row.access and before.access != "load" and not instruction.addresses.isdisjoint(previous.writes):
         extra += hazards.get("address", 0)
     if before.late and not instruction.reads.isdisjoint(previous.writes):
         extra += hazards.get("late_result", 0)

@@ -159,12 +159,13 @@ def test_predicated() -> None:
 
 @pytest.mark.parametrize("core", V7M)
 def test_address_from_alu(core: str) -> None:
-    """An address made by the instruction just before costs a cycle; one loaded, or used as data, does not."""
+    """An address made or moved by the instruction just before costs a cycle; one loaded, or used as data, does not."""
     table = load_timing(core)
     add = instruction("alu", 0, writes="r1")
     load = instruction("load", 2, addresses="r1", writes="r2")
     store = instruction("store", 4, reads="r2", addresses="r3")
     assert 1 == context_cycles(table, load, add)
+    assert 1 == context_cycles(table, load, instruction("store", 0, addresses="r1", writes="r1"))
     assert 0 == context_cycles(table, instruction("load", 4, addresses="r2"), load)
     assert 0 == context_cycles(table, store, instruction("alu", 2, writes="r2"))
     assert 0 == context_cycles(table, load, None)
@@ -208,9 +209,11 @@ def test_wide_instructions(core: str) -> None:
 def test_multiplier_option() -> None:
     """The multiplier of the Cortex-M0+ is 32 cycles unless said otherwise, and the assumption says so."""
     open_choice, fast = load_timing("cortex-m0plus"), load_timing("cortex-m0plus", {"multiplier": 1})
+    slow = load_timing("cortex-m0plus", {"multiplier": 32})
     multiply = instruction("mul")
     assert Cycles(1, 32) == instruction_cycles(open_choice, multiply, None, taken=False)
     assert Cycles(1, 1) == instruction_cycles(fast, multiply, None, taken=False)
+    assert Cycles(32, 32) == instruction_cycles(slow, multiply, None, taken=False)
     assert any("32 cycles of MULS assumed" in sentence for sentence in open_choice.assumptions)
     assert any("as configured: 1 " in sentence for sentence in fast.assumptions)
 
