@@ -26,6 +26,7 @@ from aprgen.wcet.trace import NOWHERE, Executed, steps, trace_calls
 MOST_EDGE_ROWS = 400
 MOST_CYCLES = 200_000_000  # traced per function; Unicorn does some 20 million a second here
 FEWEST_ROWS = 20
+TRACE_SECONDS = 600.0  # a machine may be busy
 BARS = 24
 
 
@@ -60,7 +61,7 @@ def observed_runs(
 ) -> tuple[Observed, Observation]:
     """Run the rows through one function of the image, and check what they take against the bound and the facts."""
     chosen = affordable(rows, program.cycles)
-    traces = trace_calls(image, function, chosen)
+    traces = trace_calls(image, function, chosen, seconds=TRACE_SECONDS)
     seen = observe(traces, executed, timing, memory, marks, program.cycles)
     violations = [str(one) for one in seen.violations]
     low = int(seen.low.min())
