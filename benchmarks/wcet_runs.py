@@ -186,8 +186,9 @@ def run_batch(subject: Subject, rows: _Floats) -> None:
 
 
 def measure(subjects: Sequence[Subject], runs: int) -> None:
-    """Spread the runs evenly over all functions, batch by batch."""
+    """Spread the runs evenly over all functions, and print each image's lines as soon as its runs are done."""
     per_function = -(-runs // sum(len(subject.tallies) for subject in subjects))
+    print(f"{'model':24} {'core':14} {'function':9} {'bound':>9} {'seen':>9} {'ratio':>6} {'runs':>10} loops violations")
     for subject in subjects:
         most = max(1, min(BATCH_ROWS, BATCH_VALUES // max(1, subject.image.model.n_features)))
         done = 0
@@ -195,18 +196,12 @@ def measure(subjects: Sequence[Subject], runs: int) -> None:
             count = min(most, per_function - done)
             run_batch(subject, rows_of_batch(subject, max(count, len(subject.always)), seed=done))
             done += count
-
-
-def table(tallies: Sequence[Tally]) -> str:
-    lines = [
-        f"{'model':24} {'core':14} {'function':9} {'bound':>9} {'seen':>9} {'ratio':>6} {'runs':>10} loops violations"
-    ]
-    lines += [
-        f"{one.model:24} {one.core:14} {one.function:9} {one.bound:9} {one.high_maximum:9} {one.ratio:6.3f} "
-        f"{one.runs:10,} {len(one.facts_checked):5} {one.n_violations:10}"
-        for one in tallies
-    ]
-    return "\n".join(lines)
+        for one in subject.tallies:
+            print(
+                f"{one.model:24} {one.core:14} {one.function:9} {one.bound:9} {one.high_maximum:9} {one.ratio:6.3f} "
+                f"{one.runs:10,} {len(one.facts_checked):5} {one.n_violations:10}",
+                flush=True,
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -234,13 +229,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measure(subjects, runs)
         seconds = time.perf_counter() - start
     tallies = [tally for subject in subjects for tally in subject.tallies]
-    print(table(tallies))
     for one in refused:
         print(f"no bound: {one.model} {one.core} {one.function}: {one.why}")
     violations = [f"{one.model} {one.core}: {text}" for one in tallies for text in one.violations]
     n_runs, n_violations = sum(one.runs for one in tallies), sum(one.n_violations for one in tallies)
     ratios = sorted(one.ratio for one in tallies)
-    print("\n".join(violations))
+    for text in violations:
+        print(text)
     print(
         f"{n_runs:,} traced runs of {len(tallies)} functions in {seconds:.0f} s, {n_runs / seconds:,.0f} per second: "
         f"{n_violations} violations; bound / seen: median {ratios[len(ratios) // 2]:.3f}, worst {ratios[-1]:.3f}"
