@@ -83,6 +83,21 @@ class Paths:
         """The sum of the dearest path of each tree: a bound that ignores that one row must take them all."""
         return int(np.maximum.reduceat(self.weight, self.starts()).sum()) if self.n_trees else 0
 
+    def of_trees(self, first: int, end: int) -> Paths:
+        """Only the trees first to end - 1."""
+        kept = (self.tree >= first) & (self.tree < end)
+        binding = kept[self.at]
+        return Paths(
+            self.cells,
+            end - first,
+            self.tree[kept] - first,
+            self.weight[kept],
+            (np.cumsum(kept) - 1)[self.at[binding]],
+            self.axis[binding],
+            self.low[binding],
+            self.high[binding],
+        )
+
 
 def float_thresholds(nodes: Nodes) -> Floats:
     """The thresholds as floats; of keys, the floats whose keys they are."""

@@ -172,13 +172,31 @@ def test_without_time_both_ends_hold() -> None:
 
 
 def test_more_time_never_widens_the_gap() -> None:
-    """Stopped in the middle, the bound lies between the exact one and that of no time at all."""
+    """Stopped in the middle, both ends are better than those of no time at all."""
     nodes = grown_forest(50, 6)
     weights = random_weights(nodes, 1)
     none, some = (worst_walk(nodes, weights, seconds=seconds) for seconds in (0.0, 2.0))
 
-    assert some.lower <= some.upper < none.upper
+    dearest = find_paths(nodes, weights, finite=False).dearest()
+    assert some.lower <= some.upper <= none.upper <= dearest
+    assert some.upper < dearest
     assert none.lower < some.lower
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_groups_of_trees_bound_all_trees(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds of groups add up to a bound of all trees, and the walk is the same however trees are grouped."""
+    nodes = grown_forest(8, 5)
+    weights = random_weights(nodes, 1)
+    paths = find_paths(nodes, weights, finite=False)
+    low, high = (np.array([getattr(c, end) for c in paths.cells], np.int64) for end in ("low", "high"))
+    exact = worst_walk(nodes, weights, seconds=SECONDS)
+    monkeypatch.setattr(walks, "GROUP_TREES", size)
+
+    regrouped = worst_walk(nodes, weights, seconds=SECONDS)
+
+    assert exact.upper <= walks._in_groups(paths, low, high, float("inf")) <= paths.dearest()
+    assert (exact.upper, exact.lower) == (regrouped.upper, regrouped.lower)
 
 
 def test_too_many_paths(monkeypatch: pytest.MonkeyPatch) -> None:
