@@ -188,7 +188,9 @@ def run_batch(subject: Subject, rows: _Floats) -> None:
 def measure(subjects: Sequence[Subject], runs: int) -> None:
     """Spread the runs evenly over all functions, and print each image's lines as soon as its runs are done."""
     per_function = -(-runs // sum(len(subject.tallies) for subject in subjects))
-    print(f"{'model':24} {'core':14} {'function':9} {'bound':>9} {'seen':>9} {'ratio':>6} {'runs':>10} loops violations")
+    print(
+        f"{'model':24} {'core':14} {'function':9} {'bound':>9} {'seen':>9} {'ratio':>6} {'runs':>10} loops violations"
+    )
     for subject in subjects:
         most = max(1, min(BATCH_ROWS, BATCH_VALUES // max(1, subject.image.model.n_features)))
         done = 0
