@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
@@ -59,8 +59,7 @@ def build_graph(code: Code, address: int, name: str) -> Graph:
     loops, tangles = find_loops(address, list(blocks), edges)
     graph = Graph(name, address, blocks, tuple(edges), loops, tangles)
     _check_exit(graph)
-    frame_of(graph)
-    return graph
+    return replace(graph, frame=frame_of(graph, code))
 
 
 @dataclass

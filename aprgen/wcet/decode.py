@@ -43,6 +43,7 @@ class Instruction:
     predicated: a member of an IT block, so that it may do nothing.
     flow: "indirect" goes where a register or memory says. target: of jumps and calls.
     literal: the address that a load relative to pc reads. stack: bytes by which it moves sp down; None: unknown.
+    immediate: the constant operand of one that computes.
     """
 
     address: int
@@ -58,6 +59,7 @@ class Instruction:
     literal: int | None
     addresses: frozenset[str] = frozenset()
     stack: int | None = 0
+    immediate: int | None = None
 
     @property
     def end(self) -> int:
@@ -250,6 +252,7 @@ def _instruction(
         literal=literal,
         addresses=frozenset(operands.address),
         stack=_stack(name, kind, operands, writes),
+        immediate=operands.immediate if kind == "alu" else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aprgen.wcet.decode import Instruction
 
@@ -42,6 +42,17 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """The stack of one function, without those it calls.
+
+    depth_bytes: the most that it takes itself. at_calls: bytes taken at the end of each block that calls.
+    """
+
+    depth_bytes: int = 0
+    at_calls: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Graph:
     """One function, with the code of those it jumps into for good (tail calls). Edges are in order of addresses.
 
@@ -55,6 +66,7 @@ class Graph:
     edges: tuple[Edge, ...]
     loops: tuple[Loop, ...]
     tangles: tuple[frozenset[int], ...] = ()
+    frame: Frame = field(default_factory=Frame)
 
     def leaving(self, block: int) -> tuple[Edge, ...]:
         return tuple(edge for edge in self.edges if edge.source == block)

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aprgen.wcet.code import Architecture
-from aprgen.wcet.frame import Frame, frame_of
-from aprgen.wcet.graph import Graph
+from aprgen.wcet.graph import Frame, Graph
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def stack_bound(graphs: Mapping[str, Graph], root: str) -> Stack:
     deepest: dict[str, tuple[int, tuple[str, ...]]] = {}
     for name in _callees_first(graphs, root):
         graph = graphs[name]
-        frame = frames[name] = frame_of(graph)
+        frame = frames[name] = graph.frame
         most = frame.depth_bytes
         chain: tuple[str, ...] = (name,)
         for start, depth in frame.at_calls.items():

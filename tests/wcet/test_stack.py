@@ -32,6 +32,11 @@ def bound(text: str, folder: Path, architecture: str = "v7E-M") -> Stack:
         ("strd r4, r5, [sp, #-16]!\nadd sp, #16\nbx lr", 16),
         ("stmdb sp!, {r4, r5, lr}\nldmia sp!, {r4, r5, pc}", 12),
         ("cmp r0, #0\nbeq 1f\npush {r4, r5}\npop {r4, r5}\n1: bx lr", 8),
+        ("ldr r4, 1f\nadd sp, r4\nldr r3, 2f\nadd sp, r3\nbx lr\n.balign 4\n1: .word -1028\n2: .word 1028", 1028),
+        ("movs r3, #131\nlsls r3, r3, #2\nnegs r3, r3\nadd sp, r3\nrsbs r3, r3, #0\nadd sp, r3\nbx lr", 524),
+        ("movw r3, #4\nmovt r3, #1\nsub sp, sp, r3\nadd sp, sp, r3\nbx lr", 65540),
+        ("push {r7, lr}\nsub sp, #16\nadd r7, sp, #4\nsub sp, #8\nadds r7, #12\nmov sp, r7\npop {r7, pc}", 32),
+        ("push {r7}\nmov r7, sp\nsub sp, #40\nmov sp, r7\npop {r7}\nbx lr", 44),
         ("push {r4}\n1: push {r5, r6}\npop {r5, r6}\nsubs r0, #1\nbne 1b\npop {r4}\nbx lr", 12),
     ],
 )
