@@ -197,13 +197,8 @@ def _entry(function: str, subject: _Subject) -> Entry:
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
         return Entry(function, "refused", None, None, None, "", refusal)
     short = function.removeprefix(f"{subject.image.model.name}_")
-    observed = witness = None
-    if subject.rows is not None and importlib.util.find_spec("unicorn") is not None:
-        observed, seen = observed_runs(
-            subject.image, short, subject.rows, subject.described, program, subject.executed, subject.timing,
-            subject.memory, subject.marks,
-        )  # fmt: skip
-        witness = _witness(subject, seen)
+    seen = _traced(short, subject, program)
+    observed, witness = (None, None) if seen is None else (seen[0], _witness(subject, seen[1]))
     bound = program.functions[function].bound
     certificate = "The bound was proved again without floating point, by multipliers of the loop bounds"
     certificate += (
@@ -232,6 +227,21 @@ def _entry(function: str, subject: _Subject) -> Entry:
         ),
     )
     return _checked_stack(entry)
+
+
+def _traced(short: str, subject: _Subject, program: Program) -> tuple[Observed, Observation] | None:
+    """Runs of the image; None for inputs that are texts, without Unicorn, and for a core that it does not have."""
+    if subject.rows is None or importlib.util.find_spec("unicorn") is None:
+        return None
+    try:
+        return observed_runs(
+            subject.image, short, subject.rows, subject.described, program, subject.executed, subject.timing,
+            subject.memory, subject.marks,
+        )  # fmt: skip
+    except UnsupportedError as error:
+        if error.code != "wcet.core":
+            raise
+        return None
 
 
 def _witness(subject: _Subject, seen: Observation) -> Witness | None:

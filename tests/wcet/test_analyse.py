@@ -230,3 +230,16 @@ def test_refused_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "refused" in captured.out
     assert json.loads(files[0].read_text())["verdict"]["status"] == "refused"
     assert not files[1].exists()
+
+
+def test_own_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A user's target file is bounded by its core; where runs cannot be traced, none are reported."""
+    board = tmp_path / "board.toml"
+    board.write_text('extends = "cortex-m4"\nname = "my-board"\n')
+    path = tmp_path / "report.json"
+
+    assert main(["wcet", str(PATHS["linreg"]), "-t", str(board), "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert (report["identity"]["target"], report["identity"]["core"]) == ("my-board", "cortex-m4")
+    assert report["verdict"]["cycles"] == report_of("linreg", "cortex-m4").verdict.cycles
+    assert {entry["observed"] for entry in report["entries"]} == {None}
