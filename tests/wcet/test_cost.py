@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aprgen.errors import UsageError
-from aprgen.wcet.cost import Costs, edge_costs
+from aprgen.wcet.cost import Costs, block_cycles, edge_costs
 from aprgen.wcet.decode import Instruction
 from aprgen.wcet.graph import EXIT, Block, Edge, Graph
 from aprgen.wcet.memory import Memory, base_waits, fetch_waits
@@ -74,6 +74,13 @@ def test_context_of_a_fall_through() -> None:
     costs = edge_costs(graph, M4, NO_WAIT).edges
     assert 1 + 1 == costs[direct].worst
     assert 4 == costs[around].worst
+
+
+def test_stall_inside_a_block() -> None:
+    """Each instruction of a block but the first pays for the one before it, and for its line."""
+    block = (instruction("alu", 0, writes="r1"), instruction("load", 2, addresses="r1"))
+    assert Cycles(2, 1 + 2 + 1) == block_cycles(block, False, M4, NO_WAIT)
+    assert Cycles(2, 4 + 3 + 6) == block_cycles((block[0], instruction("load", 16, addresses="r1")), False, M4, SLOW)
 
 
 def test_arrival_after_a_call() -> None:
