@@ -27,6 +27,7 @@ class Bounded:
     graph: Graph
     facts: tuple[LoopFact, ...]
     verdicts: Mapping[str, Verdict]
+    totals: Mapping[str, int]  # bodies in one call, by the id of the loop
     listed: Mapping[int, int]  # bounds of loops in known library routines, by head
     costs: Costs
     bound: Bound
@@ -74,10 +75,11 @@ def bound_program(
         costs = edge_costs(graph, timing, memory)
         seen = opinions(facts, graph, lambda address: _word(code, address))
         require_no_disagreement(seen, name)
-        limits = [total_limit(fact, graph, totals[fact.id]) for fact in facts if totals and fact.id in totals]
+        own = {fact.id: totals[fact.id] for fact in facts if totals and fact.id in totals}
+        limits = [total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own]
         bound = solve(graph, costs, listed, (*(constraint(fact, graph) for fact in facts), *limits), worst)
         verdicts = {one.fact.id: one.verdict for one in seen}
-        done[name] = Bounded(graph, facts, verdicts, listed, costs, bound, shortest(graph, costs, least))
+        done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, shortest(graph, costs, least))
     return Program(root, done, _calls(done, root))
 
 

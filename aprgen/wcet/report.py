@@ -54,7 +54,10 @@ class FunctionRow:
 
 @dataclass(frozen=True)
 class LoopRow:
-    """bound: repetitions of the body each time the loop is reached. count: on the worst path, all times together."""
+    """bound: repetitions of the body each time the loop is reached. count: on the worst path, all times together.
+
+    cycles None: the compiler has unrolled the loop.
+    """
 
     id: str
     function: str
@@ -63,7 +66,7 @@ class LoopRow:
     origin: str
     cross_check: str
     count: int
-    cycles: int
+    cycles: int | None
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,10 @@ def _loops_of(program: Program, name: str, one: Bounded) -> list[LoopRow]:
                 function=name,
                 address=min((loop.head for loop in found), default=fact.bodies[0].address),
                 bound=fact.bound,
-                origin="generator",
+                origin=_origin(one.totals.get(fact.id)),
                 cross_check=_CROSS_CHECKS[one.verdicts.get(fact.id, "unknown")],
                 count=calls * passes(fact.bodies, one),
-                cycles=calls * loop_cycles(program, one, found),
+                cycles=calls * loop_cycles(program, one, found) if found else None,
             )
         )
     for loop in one.graph.loops:
@@ -76,6 +76,10 @@ def _loops_of(program: Program, name: str, one: Bounded) -> list[LoopRow]:
                 )
             )  # fmt: skip
     return rows
+
+
+def _origin(total: int | None) -> str:
+    return "generator" if total is None else f"generator; {total} in all for any row, by the trees' thresholds"
 
 
 def path(program: Program) -> tuple[PathBlock, ...]:
