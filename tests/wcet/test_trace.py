@@ -153,7 +153,7 @@ def test_cost_is_the_sum_over_the_order(
 ) -> None:
     """Costing passages gives what costing the whole call as one run of single instructions gives."""
     tools(name)
-    image = random_program(1).build(name, "-Os", tmp_path)
+    image = random_program(0).build(name, "-Os", tmp_path)
     x = program_rows(5, 3)
     executed, timing = executed_of(image), load_timing(name)
     seen = observe(record_calls(image, x)["scores"], executed, timing, memory)
