@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -71,6 +72,27 @@ def test_worst_walk_is_the_dearest_of_all_rows(nodes: Nodes, seed: int, finite: 
     assert (dearest, dearest) == (walk.lower, walk.upper)
     assert dearest == walk_cost(nodes, weights, walk.witness)[0]
     assert not finite or np.isfinite(walk.witness).all()
+
+
+def no_climb(paths: walk_paths.Paths, enough: int, end: float) -> np.ndarray:
+    return np.array([cells.low for cells in paths.cells], np.int64)
+
+
+def no_prices(paths: walk_paths.Paths, links: walk_relaxation.Links, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(len(links.limit)), np.full(int(links.first[-1]) - paths.n_paths, 0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(nodes=ensembles(), seed=st.integers(0, 5))
+def test_the_search_alone_is_exact(nodes: Nodes, seed: int) -> None:
+    """Without a climb and without prices, halving boxes alone finds the dearest of all rows: no cell is forgotten."""
+    weights = edge_weights(nodes, seed)
+    dearest = max(walk_cost(nodes, weights, row)[0] for row in all_rows(nodes, finite=False))
+
+    with mock.patch.object(walks, "climb", no_climb), mock.patch.object(walk_relaxation, "_propose", no_prices):
+        walk = worst_walk(nodes, weights, seconds=SECONDS)
+
+    assert (dearest, dearest) == (walk.upper, walk.lower)
 
 
 @settings(max_examples=100, deadline=None)
