@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aprgen.errors import ComparisonError, UnsupportedError
 from aprgen.wcet.cost import Costs
 from aprgen.wcet.graph import EXIT, Edge
-from aprgen.wcet.ipet import Bound, _problem, certify, check_certificate, loop_constraint, shortest, solve
+from aprgen.wcet.ipet import Bound, Certificate, _problem, certify, check_certificate, loop_constraint, shortest, solve
 from aprgen.wcet.marks import Constraint
 from aprgen.wcet.solver import Answer, Problem, highs
 from aprgen.wcet.timing import Cycles
@@ -85,6 +85,12 @@ def test_entry_is_a_loop_head() -> None:
     """A loop at the function's entry is entered once by the call."""
     made = shape({(0, 1): 2, (1, 0): 3, (0, EXIT): 1}, {0: ({0, 1}, 7)})
     assert 7 * 5 + 1 == longest(made) == _solved(made).cycles
+
+
+def test_block_that_repeats_itself() -> None:
+    """A loop of one block."""
+    made = shape({(0, 1): 1, (1, 1): 4, (1, EXIT): 2}, {1: ({1}, 6)})
+    assert 1 + 6 * 4 + 2 == longest(made) == _solved(made).cycles
 
 
 def test_loop_that_never_repeats() -> None:
@@ -240,6 +246,31 @@ def test_wrong_flow(change: float, position: int) -> None:
     assert bound.path_cycles is None
     assert not bound.exact
     assert {} == bound.counts
+
+
+@pytest.mark.parametrize("rounds", [11.0, -1.0])
+def test_wrong_rounds(rounds: float) -> None:
+    """A flow that goes around too often, or backwards, is no path even where it is conserved."""
+
+    def solver(problem: Problem, whole: bool) -> Answer:
+        return replace(highs(problem, whole), flow=(1.0, rounds, rounds, 1.0, 1.0))
+
+    bound = _solved(LOOP, solver)
+    assert (57, None) == (bound.cycles, bound.path_cycles)
+
+
+def test_negative_multiplier() -> None:
+    """A fact with room to spare lowers no bound: its multiplier is not negative, whatever the solver says."""
+    fact = Constraint({Edge(0, 2, True): 1}, 5, "at most 5 times")
+
+    def solver(problem: Problem, whole: bool) -> Answer:
+        return replace(highs(problem, whole), multipliers=(-1.0,))
+
+    assert 10 == solve(DIAMOND.graph, DIAMOND.costs, {}, (fact,), solver=solver).cycles
+    problem = _problem(DIAMOND.graph, DIAMOND.costs, [fact], {})
+    wrong = Certificate((Fraction(-1),), {0: Fraction(10), 1: Fraction(5), 2: Fraction(2), 3: Fraction(1)}, Fraction(5))
+    with pytest.raises(ComparisonError, match="negative"):
+        check_certificate(problem, wrong)
 
 
 def test_shorter_path() -> None:
