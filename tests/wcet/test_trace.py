@@ -98,7 +98,7 @@ void brake_predict_batch(const float *x, size_t n_rows, float *out)
 """
 
 
-def counted_rows(repetitions: Sequence[int]) -> np.ndarray:  # type: ignore[type-arg]
+def counted_rows(repetitions: Sequence[int]) -> np.ndarray:
     words = np.zeros((len(repetitions), 4), np.uint32)
     words[:, 0] = repetitions
     return words.view(np.float32)
@@ -132,7 +132,7 @@ def test_emulators_agree_on_the_order(name: str, tmp_path: Path, tools: Callable
     assert list(expected) == logged_order(image, x, set(expected))
 
 
-def logged_order(image: Image, x: np.ndarray, addresses: set[int]) -> list[int]:  # type: ignore[type-arg]
+def logged_order(image: Image, x: np.ndarray, addresses: set[int]) -> list[int]:
     """The addresses that QEMU logs, step by step, among those given."""
     (image.folder / "in.bin").write_bytes(input_bytes(blocks_of(image, x)))
     ranges = ",".join(
