@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -191,6 +192,21 @@ def test_without_time_both_ends_hold() -> None:
     assert not hurried.exact
     assert hurried.lower <= exact.lower <= hurried.upper
     assert hurried.lower == walk_cost(nodes, weights, hurried.witness)[0]
+
+
+def test_stopped_at_any_box_both_ends_hold() -> None:
+    """However many boxes a clock that ticks once per look allows, no stop forgets a box that still waits."""
+    nodes = grown_forest(5, 3)
+    weights = random_weights(nodes, 1)
+    exact = worst_walk(nodes, weights, seconds=SECONDS)
+
+    with mock.patch.object(walks, "climb", no_climb), mock.patch.object(walk_relaxation, "_propose", no_prices):
+        for ticks in range(1, 120):
+            clock = SimpleNamespace(monotonic=itertools.count().__next__)
+            with mock.patch.object(walks, "time", clock):
+                walk = worst_walk(nodes, weights, seconds=float(ticks))
+
+            assert walk.lower <= exact.upper <= walk.upper
 
 
 def test_more_time_never_widens_the_gap() -> None:
