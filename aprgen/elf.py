@@ -12,7 +12,7 @@ from typing import Literal
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from elftools.elf.sections import ARMAttributesSection, SymbolTableSection
 
 from aprgen.errors import ToolchainError
 
@@ -45,17 +45,24 @@ class Section:
 
 @dataclass(frozen=True)
 class Segment:
-    """Bytes to load at a physical address, which on a microcontroller is where the flash holds them."""
+    """Bytes to load at a physical address, which on a microcontroller is where the flash holds them.
+
+    run_address: where the program finds them when it runs; start-up code copies what differs.
+    """
 
     address: int
     data: bytes
     memory_size: int
     writable: bool
+    run_address: int
 
 
 @dataclass(frozen=True)
 class Elf:
+    """architecture: number of the Arm architecture version for which the code was made; 0 where none is stated."""
+
     machine: str
+    architecture: int
     symbols: tuple[Symbol, ...]
     sections: tuple[Section, ...]
     segments: tuple[Segment, ...]
@@ -111,11 +118,22 @@ def _read(elf: ELFFile) -> Elf:
             address = symbol["st_value"] & ~1 if thumb else symbol["st_value"]
             symbols.append(Symbol(symbol.name, address, symbol["st_size"], kind == "STT_FUNC", index))
     segments = [
-        Segment(s["p_paddr"], s.data(), s["p_memsz"], bool(s["p_flags"] & 2))
+        Segment(s["p_paddr"], s.data(), s["p_memsz"], bool(s["p_flags"] & 2), s["p_vaddr"])
         for s in elf.iter_segments()
         if s["p_type"] == "PT_LOAD"
     ]
-    return Elf(elf.get_machine_arch(), tuple(symbols), tuple(sections), tuple(segments))
+    return Elf(elf.get_machine_arch(), _architecture(elf), tuple(symbols), tuple(sections), tuple(segments))
+
+
+def _architecture(elf: ELFFile) -> int:
+    attributes = elf.get_section_by_name(".ARM.attributes")
+    if not isinstance(attributes, ARMAttributesSection):
+        return 0
+    for vendor in attributes.iter_subsections():
+        for scope in vendor.iter_subsubsections():
+            for attribute in scope.iter_attributes("TAG_CPU_ARCH"):
+                return int(attribute.value)
+    return 0
 
 
 def _placement(header: Mapping[str, object]) -> Placement | None:

@@ -5,8 +5,8 @@ Knows what the harness needs to know of a model. Knows nothing of families or op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -90,14 +90,17 @@ def build_image(
     model: ModelFacts,
     work: Path,
     seconds: float = COMPILE_SECONDS,
+    marks: bool = False,
+    keep: Sequence[str] = (),
 ) -> Image:
     """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
 
-    seconds: how long each run of the compiler may take.
+    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run.
+    keep: functions that stay although the harness does not call them.
     """
     work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)
-    unit = _write_sources(toolchain, sources, model, work)
+    unit = replace(_write_sources(toolchain, sources, model, work), marks=marks)
     harness = work / "harness_model.c"
     harness.write_text(_harness_model(model, in_words, out_words))
     root = folder("qemu")
@@ -119,7 +122,7 @@ def build_image(
         program,
         flags=flags,
         # The callers too: WebAssembly exports nothing else, and there they are called one record at a time.
-        keep=[f"apr_{what}_{function}" for what in ("call", "skip") for function in model.functions],
+        keep=[*(f"apr_{what}_{function}" for what in ("call", "skip") for function in model.functions), *keep],
         work=work,
         capacities=capacities,
     )

@@ -64,7 +64,8 @@ class BuildRule:
     Either `programs` (names on PATH, the first that exists) or `module` (a Python module run with -m).
     `linkers` is empty when the compiler links. `keep` spells "this symbol is a root"; {symbol} stands for it.
     `image_flags` link an image with its harness, `alone_flags` the model alone, to measure it.
-    `shared` is empty when no shared library can be built. {machine} and {cache} are replaced by the host's
+    `shared` is empty when no shared library can be built. `marks`: its assembly can be read for the order of marks and
+    labels, so that loop bounds come out of its object files. {machine} and {cache} are replaced by the host's
     processor and aprgen's cache folder.
     """
 
@@ -83,6 +84,7 @@ class BuildRule:
     keep: str
     shared: tuple[str, ...]
     stack_usage: bool
+    marks: bool
     host_machine: str
     environment: Mapping[str, str]
 
@@ -347,6 +349,7 @@ def _build(reader: _Reader) -> BuildRule:
         keep=reader.text("keep", "-Wl,-u,{symbol}"),
         shared=reader.texts("shared", ()),
         stack_usage=reader.flag("stack_usage", default=False),
+        marks=reader.flag("marks", default=False),
         host_machine=reader.text("host_machine", ""),
         environment=reader.mapping("environment"),
     )

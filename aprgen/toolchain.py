@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aprgen.errors import BudgetError, ToolchainError
+from aprgen.errors import BudgetError, ToolchainError, UnsupportedError
+from aprgen.label_order import order_marks
 from aprgen.process import Finished, cache_folder, fingerprint, finish, first_lines, run, start
 from aprgen.resources import folder
 from aprgen.target import EXACT_FLAGS, BuildRule, Target
@@ -27,6 +28,7 @@ COMMON_FLAGS = (
     "-fno-unwind-tables",
 )
 WARNINGS = ("-Wall", "-Wextra")
+MARKS_FLAG = "-DAPR_MARKS"
 COMPILE_SECONDS = 180.0  # a first use of zig builds its runtime, 45 s on two cores
 
 
@@ -141,30 +143,57 @@ def compiler_version(toolchain: Toolchain) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """One C file to compile: flags beyond the common ones, and where headers are."""
+    """One C file to compile: flags beyond the common ones, and where headers are.
+
+    marks: the object says how often its loops run (runtime_c/apr_mark.h); only where the build rule has `marks`.
+    """
 
     source: Path
     out: Path
     flags: tuple[str, ...] = ()
     include: tuple[Path, ...] = ()
+    marks: bool = False
+
+    @property
+    def assembly(self) -> Path:
+        """Where a marked unit's assembly lies between compiler and assembler."""
+        return self.out.with_suffix(".s")
 
 
 def compile_command(toolchain: Toolchain, unit: Unit) -> tuple[str, ...]:
     include = (f"-I{path}" for path in unit.include)
-    files = ("-c", str(unit.source), "-o", str(unit.out))
+    form = (MARKS_FLAG, "-S") if unit.marks else ("-c",)
+    files = (*form, str(unit.source), "-o", str(unit.assembly if unit.marks else unit.out))
     return (*toolchain.compiler, *toolchain.compile_flags, *unit.flags, *include, *files)
 
 
+def _assemble_command(toolchain: Toolchain, unit: Unit) -> tuple[str, ...]:
+    return (*toolchain.compiler, *toolchain.rule.cflags, "-c", str(unit.assembly), "-o", str(unit.out))
+
+
 def compile_units(toolchain: Toolchain, units: Sequence[Unit], work: Path, seconds: float = COMPILE_SECONDS) -> None:
-    """Compile all units at once; the first failure is a ToolchainError with the compiler's first lines."""
+    """Compile all units at once; the first failure is a ToolchainError with the compiler's first lines.
+
+    A marked unit goes through its assembly, where its marks learn their order among the labels.
+    """
+    marked = [unit for unit in units if unit.marks]
+    if marked and not toolchain.rule.marks:
+        raise UnsupportedError(
+            "toolchain.marks", f"aprgen cannot take loop bounds through {toolchain.name}", where=marked[0].source.name,
+            hint="use the target's gcc (--tools system); its build rule has marks = true",
+        )  # fmt: skip
+    _run_all(toolchain, [(unit, compile_command(toolchain, unit)) for unit in units], work, seconds)
+    for unit in marked:
+        unit.assembly.write_text(order_marks(unit.assembly.read_text()).text)
+    _run_all(toolchain, [(unit, _assemble_command(toolchain, unit)) for unit in marked], work, seconds)
+
+
+def _run_all(
+    toolchain: Toolchain, commands: Sequence[tuple[Unit, tuple[str, ...]]], work: Path, seconds: float
+) -> None:
     started = [
-        start(
-            compile_command(toolchain, unit),
-            work=f"compiling {unit.source.name}",
-            folder=work,
-            environment=toolchain.environment,
-        )
-        for unit in units
+        start(command, work=f"compiling {unit.source.name}", folder=work, environment=toolchain.environment)
+        for unit, command in commands
     ]
     results: list[Finished] = []
     failure: ToolchainError | None = None
@@ -175,7 +204,7 @@ def compile_units(toolchain: Toolchain, units: Sequence[Unit], work: Path, secon
             failure = failure or error
     if failure is not None:
         raise failure
-    for unit, result in zip(units, results, strict=True):
+    for (unit, _), result in zip(commands, results, strict=True):
         if result.status != 0:
             raise ToolchainError(
                 "toolchain.compile",

@@ -72,7 +72,9 @@ static inline double apr_log_f64(uint32_t n)
     const uint32_t j = (m >> 28) - 8U;
     const uint64_t z = (((uint64_t)m * c[j]) - (UINT64_C(1) << 39)) << 25; /* Q64, at most 2^61 */
     uint64_t p = term[0];
+    APR_LOOP(apr_log_f64, 11U);
     for (uint32_t i = 1U; i < 12U; ++i) {
+        APR_BODY(apr_log_f64, 11U);
         p = term[i] - apr_mulhi_u64(z, p); /* each term exceeds the one before, and z <= 1/8: p > 0 */
     }
     /* ln 2 in Q91, in two pieces; 1 makes up for the three values rounded down. Sum at most 22.2 * 2^59. */

@@ -4,6 +4,8 @@
 #ifndef APR_RT_H
 #define APR_RT_H
 
+#include "apr_mark.h"
+
 #include <float.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,7 +61,9 @@ static inline float apr_from_bits(uint32_t bits)
 static inline int apr_all_finite(const float *values, size_t n)
 {
     int finite = 1;
+    APR_LOOP(apr_all_finite, APR_IF_CONSTANT(n));
     for (size_t i = 0U; i < n; ++i) {
+        APR_BODY(apr_all_finite, APR_IF_CONSTANT(n));
         if ((apr_bits(values[i]) & 0x7F800000U) == 0x7F800000U) {
             finite = 0;
         }

@@ -4,6 +4,8 @@
 #ifndef APR_SQRT_H
 #define APR_SQRT_H
 
+#include "apr_mark.h"
+
 #include <stdint.h>
 
 typedef union apr_sqrt_word {
@@ -28,7 +30,9 @@ static inline float apr_sqrtf(float x)
     } else {
         e = 1U;
         /* A subnormal becomes 24 bits long: shifts by 16, 8, 4, 2 and 1, as far as each fits. */
+        APR_LOOP(apr_sqrtf_subnormal, 5U);
         for (uint32_t s = 16U; s != 0U; s >>= 1) {
+            APR_BODY(apr_sqrtf_subnormal, 5U);
             const uint32_t fits = (m < (UINT32_C(0x1000000) >> s)) ? s : 0U;
             m <<= fits;
             e -= fits; /* wraps below 0: only its sum with 381 is used */
@@ -39,7 +43,9 @@ static inline float apr_sqrtf(float x)
     uint32_t rest = m << (1U + ((e + 1U) & 1U));
     uint32_t root = 0U;
     uint32_t twice = 0U; /* twice the root so far, in the scale of rest */
+    APR_LOOP(apr_sqrtf_bits, 25U);
     for (uint32_t bit = UINT32_C(1) << 24; bit != 0U; bit >>= 1) {
+        APR_BODY(apr_sqrtf_bits, 25U);
         const uint32_t trial = twice + bit;
         if (rest >= trial) {
             rest -= trial;

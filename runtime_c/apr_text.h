@@ -42,7 +42,9 @@ static inline uint32_t apr_utf8_next(const uint8_t *text, size_t n, size_t *at)
         *at += 1U;
         return APR_UTF8_BAD;
     }
+    APR_LOOP(apr_utf8_next, 3U);
     for (uint32_t i = 1U; i <= more; ++i) {
+        APR_BODY(apr_utf8_next, 3U);
         const uint32_t byte = text[*at + i];
         if ((byte & 0xC0U) != 0x80U) {
             *at += 1U;
@@ -63,7 +65,9 @@ static inline int apr_utf8_valid(const char *utf8, size_t n)
 {
     const uint8_t *text = (const uint8_t *)utf8;
     size_t at = 0U;
+    APR_LOOP(apr_utf8_valid, APR_BY_TEXT);
     while (at < n) {
+        APR_BODY(apr_utf8_valid, APR_BY_TEXT);
         if (apr_utf8_next(text, n, &at) == APR_UTF8_BAD) {
             return 0;
         }
@@ -124,7 +128,9 @@ static inline size_t apr_space_at(const uint8_t *text, size_t n, size_t at)
 static inline size_t apr_space_before(const uint8_t *text, size_t at)
 {
     size_t size = 1U;
+    APR_LOOP(apr_space_before, 2U);
     while ((size < 3U) && (size < at) && ((text[at - size] & 0xC0U) == 0x80U)) {
+        APR_BODY(apr_space_before, 2U);
         size += 1U;
     }
     return ((at > 0U) && (apr_space_at(text, at, at - size) == size)) ? size : 0U;
@@ -174,7 +180,9 @@ static inline uint32_t apr_string_bound(const apr_strings *strings, apr_span spa
 {
     uint32_t first = span.first;
     uint32_t last = span.last;
+    APR_LOOP(apr_string_bound, 17U);
     while (first < last) {
+        APR_BODY(apr_string_bound, 17U);
         const uint32_t middle = first + ((last - first) / 2U);
         const uint32_t at = apr_string_begin(strings, middle) + span.depth;
         const int32_t byte = (at < apr_string_begin(strings, middle + 1U)) ? (int32_t)strings->text[at] : -1;
@@ -201,7 +209,9 @@ static inline apr_span apr_narrow(const apr_strings *strings, apr_span span, uin
 /* The strings of a span that have these bytes next. */
 static inline apr_span apr_narrow_bytes(const apr_strings *strings, apr_span span, const uint8_t *bytes, size_t n)
 {
+    APR_LOOP(apr_narrow_bytes, APR_BY_TEXT);
     for (size_t i = 0U; (i < n) && (span.first < span.last); ++i) {
+        APR_BODY(apr_narrow_bytes, APR_BY_TEXT);
         span = apr_narrow(strings, span, bytes[i]);
     }
     return span;
@@ -246,7 +256,9 @@ static inline uint32_t apr_range_before(const uint32_t *words, uint32_t n, uint3
 {
     uint32_t first = 0U;
     uint32_t last = n;
+    APR_LOOP(apr_range_before, 32U);
     while (first < last) {
+        APR_BODY(apr_range_before, 32U);
         const uint32_t middle = first + ((last - first) / 2U);
         if ((words[2U * middle] & 0x1FFFFFU) <= cp) {
             first = middle + 1U;
@@ -296,7 +308,9 @@ static inline uint32_t apr_fold_in_word(const apr_folding *folding, uint32_t cp,
 {
     if ((cp == 0x3A3U) && (folding->n_kinds > 0U)) {
         uint32_t next = (cased != 0U) ? 1U : 2U; /* as if a cased letter followed: not final */
+        APR_LOOP(apr_fold_in_word, APR_BY_TEXT);
         while ((next == 1U) && (at < n)) {
+            APR_BODY(apr_fold_in_word, APR_BY_TEXT);
             next = apr_case_kind(folding, apr_utf8_next(text, n, &at));
         }
         return apr_utf8_put((next == 2U) ? 0x3C3U : 0x3C2U, out);

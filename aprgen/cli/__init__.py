@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aprgen.cli.arguments import Compile, Inspect, Request, Run, Targets, Test, Validate, parse
+from aprgen.cli.arguments import Compile, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
 from aprgen.cli.printable import visible
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 
@@ -56,6 +56,10 @@ def execute(request: Request) -> int:
             from aprgen.cli.test import test_command
 
             return test_command(request)
+        case Wcet():
+            from aprgen.cli.wcet import wcet_command
+
+            return wcet_command(request)
         case Inspect():
             from aprgen.cli.inspect import inspect_command
 

@@ -18,7 +18,8 @@ from aprgen.errors import UsageError
 Format = Literal["text", "json"]
 
 DEFAULT_TARGET = "host"
-VERBS = ("compile", "run", "test", "inspect", "validate", "targets")
+WCET_ROWS = 200
+VERBS = ("compile", "run", "test", "wcet", "inspect", "validate", "targets")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,31 @@ class Test:
 
 
 @dataclass(frozen=True)
+class Wcet:
+    """wait_states None: not stated, which is no wait states as an assumption. gate: percent of growth allowed."""
+
+    model: Path
+    target: str
+    name: str | None
+    clock_mhz: float | None
+    wait_states: int | None
+    line_bytes: int
+    deadline_us: float | None
+    core_options: tuple[tuple[str, int], ...]
+    rows: int
+    json: Path | None
+    html: Path | None
+    header: Path | None
+    object: Path | None
+    compare: Path | None
+    gate: float | None
+    struct: str | None
+    numeric: str
+    tools: str
+    format: Format
+
+
+@dataclass(frozen=True)
 class Inspect:
     model: Path
     struct: str | None
@@ -86,7 +112,7 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Inspect | Validate | Targets
+Request = Compile | Run | Test | Wcet | Inspect | Validate | Targets
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,6 +132,8 @@ def parse(words: Sequence[str]) -> Request:
             return _run(given)
         case "test":
             return _test(given)
+        case "wcet":
+            return _wcet(given)
         case "inspect":
             return Inspect(given.model, given.struct, given.format)
         case "validate":
@@ -142,6 +170,40 @@ def _test(n: argparse.Namespace) -> Test:
         raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
     targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
     return Test(model, targets, n.rows, n.seed, n.struct, n.numeric, n.tools, n.format)
+
+
+def _wcet(n: argparse.Namespace) -> Wcet:
+    if n.deadline_us is not None and n.clock_mhz is None:
+        hint = "add --clock-mhz F"
+        raise UsageError("usage.arguments", "a deadline in time needs a clock", where="--deadline-us", hint=hint)
+    if n.gate is not None and n.compare is None:
+        hint = "add --compare OLD.json"
+        raise UsageError("usage.arguments", "a gate needs a former report", where="--gate", hint=hint)
+    return Wcet(
+        n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
+        n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.struct, n.numeric, n.tools, n.format,
+    )  # fmt: skip
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 < value <= 1e12:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0 and at most 1e12")
+    return value
+
+
+def _percent(text: str) -> float:
+    return 0.0 if text.strip() in ("0", "0.0") else _positive(text)
+
+
+def _core_option(text: str) -> tuple[str, int]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER")
+    return name, _count(value)
 
 
 def _count(text: str) -> int:
@@ -197,6 +259,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--rows", metavar="N", type=_count, help="random rows beside the edge rows (1000)")
     one.add_argument("--seed", metavar="S", type=_count, help="of the random rows")
+
+    one = verb("wcet", "Bound the worst-case time and the stack of the built code, and report how.")
+    _model(one)
+    _generated(one)
+    one.add_argument("--target", "-t", metavar="T", required=True, help="a target's name or TOML file")
+    one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
+    one.add_argument("--clock-mhz", metavar="F", type=_positive, help="the core's clock, for times beside cycles")
+    one.add_argument("--deadline-us", metavar="D", type=_positive, help="exit with 6 when the bound is later")
+    one.add_argument("--wait-states", metavar="N", type=_count, help="of the memory with code and constants (0)")
+    one.add_argument("--line-bytes", metavar="N", type=_count, default=4, help="fetched at once from it (4)")
+    one.add_argument(
+        "--core-option", metavar="NAME=N", dest="core_options", action="append", type=_core_option,
+        help="what the maker of the chip chose, such as multiplier=1 on cortex-m0plus (the worst)",
+    )  # fmt: skip
+    one.add_argument("--rows", metavar="N", type=_count, default=WCET_ROWS, help=f"random rows to trace ({WCET_ROWS})")
+    one.add_argument("--json", metavar="FILE", type=Path, help="write the report for programs")
+    one.add_argument("--html", metavar="FILE", type=Path, help="write the report for people, one page")
+    one.add_argument("--header", metavar="FILE", type=Path, help="write the constants as a C header")
+    one.add_argument("--object", metavar="FILE", type=Path, help="write the analysed object file, to link it")
+    one.add_argument("--compare", metavar="OLD", type=Path, help="a former report (JSON) to compare with")
+    one.add_argument("--gate", metavar="PERCENT", type=_percent, help="exit with 1 when a bound grew by more")
 
     one = verb("inspect", "Show what a file holds.")
     _model(one)

@@ -25,7 +25,9 @@ static const float constant_column_0_stages1_each[3] = {
 /* constant_column_0_map: the same short arithmetic on each of 3 elements; every operation rounds once. */
 static void constant_column_0_map(const float x[3], float y[3])
 {
+    APR_LOOP(constant_column_0_map_each, 3U);
     for (uint32_t i = 0U; i < 3U; ++i) {
+        APR_BODY(constant_column_0_map_each, 3U);
         float v = x[i];
         v = v - constant_column_0_stages0_each[i];
         v = v / constant_column_0_stages1_each[i];
@@ -40,7 +42,9 @@ void constant_column_scores(const float x[CONSTANT_COLUMN_N_FEATURES], float out
 
 void constant_column_predict_batch(const float *x, size_t n_rows, float *out)
 {
+    APR_LOOP(constant_column_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(constant_column_predict_batch, APR_BY_ARGUMENT);
         constant_column_scores(&x[row * CONSTANT_COLUMN_N_FEATURES], &out[row * CONSTANT_COLUMN_N_OUTPUTS]);
     }
 }

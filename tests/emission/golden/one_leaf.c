@@ -43,7 +43,9 @@ static void one_leaf_0_tree(const float x[4], int32_t y[1])
 /* one_leaf_1_lookup: a constant for each index. */
 static void one_leaf_1_lookup(const int32_t x[1], float y[1])
 {
+    APR_LOOP(one_leaf_1_lookup_each, 1U);
     for (uint32_t i = 0U; i < 1U; ++i) {
+        APR_BODY(one_leaf_1_lookup_each, 1U);
         y[i] = one_leaf_1_table[x[i]];
     }
 }
@@ -51,7 +53,9 @@ static void one_leaf_1_lookup(const int32_t x[1], float y[1])
 /* one_leaf_2_lookup: a constant for each index. */
 static void one_leaf_2_lookup(const int32_t x[1], int32_t y[1])
 {
+    APR_LOOP(one_leaf_2_lookup_each, 1U);
     for (uint32_t i = 0U; i < 1U; ++i) {
+        APR_BODY(one_leaf_2_lookup_each, 1U);
         y[i] = one_leaf_2_table[x[i]];
     }
 }
@@ -74,14 +78,18 @@ int32_t one_leaf_classify(const float x[ONE_LEAF_N_FEATURES])
 
 void one_leaf_classify_batch(const float *x, size_t n_rows, int32_t *labels)
 {
+    APR_LOOP(one_leaf_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(one_leaf_classify_batch, APR_BY_ARGUMENT);
         labels[row] = one_leaf_classify(&x[row * ONE_LEAF_N_FEATURES]);
     }
 }
 
 void one_leaf_predict_batch(const float *x, size_t n_rows, float *out)
 {
+    APR_LOOP(one_leaf_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(one_leaf_predict_batch, APR_BY_ARGUMENT);
         one_leaf_scores(&x[row * ONE_LEAF_N_FEATURES], &out[row * ONE_LEAF_N_OUTPUTS]);
     }
 }

@@ -42,7 +42,9 @@ static const float regression_stump_1_table[2] = {
  * leaves; children come after their parent, so 1 steps always suffice. A NaN goes right. */
 static int32_t regression_stump_0_tree_walk(const float x[3], int32_t at)
 {
+    APR_LOOP(regression_stump_0_tree_walk, 1U);
     for (uint32_t step = 0U; (step < 1U) && (at >= 0); ++step) {
+        APR_BODY(regression_stump_0_tree_walk, 1U);
         at = (x[regression_stump_0_nodes_feature[at]] <= regression_stump_0_nodes_threshold[at]) ? regression_stump_0_nodes_left[at] : regression_stump_0_nodes_right[at];
     }
     return -1 - at;
@@ -57,7 +59,9 @@ static void regression_stump_0_tree(const float x[3], int32_t y[1])
 /* regression_stump_1_lookup: a constant for each index. */
 static void regression_stump_1_lookup(const int32_t x[1], float y[1])
 {
+    APR_LOOP(regression_stump_1_lookup_each, 1U);
     for (uint32_t i = 0U; i < 1U; ++i) {
+        APR_BODY(regression_stump_1_lookup_each, 1U);
         y[i] = regression_stump_1_table[x[i]];
     }
 }
@@ -71,7 +75,9 @@ void regression_stump_scores(const float x[REGRESSION_STUMP_N_FEATURES], float o
 
 void regression_stump_predict_batch(const float *x, size_t n_rows, float *out)
 {
+    APR_LOOP(regression_stump_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(regression_stump_predict_batch, APR_BY_ARGUMENT);
         regression_stump_scores(&x[row * REGRESSION_STUMP_N_FEATURES], &out[row * REGRESSION_STUMP_N_OUTPUTS]);
     }
 }

@@ -21,9 +21,13 @@ static const float two_centroids_0_points[4] = {
 /* two_centroids_0_squared_distance: squared Euclidean distance to each of 2 points. */
 static void two_centroids_0_squared_distance(const float x[2], float y[2])
 {
+    APR_LOOP(two_centroids_0_squared_distance_points, 2U);
     for (uint32_t p = 0U; p < 2U; ++p) {
+        APR_BODY(two_centroids_0_squared_distance_points, 2U);
         float acc = 0.0F;
+        APR_LOOP(two_centroids_0_squared_distance_cols, 2U);
         for (uint32_t c = 0U; c < 2U; ++c) {
+            APR_BODY(two_centroids_0_squared_distance_cols, 2U);
             const float d = x[c] - two_centroids_0_points[(p * 2U) + c];
             acc += d * d;
         }
@@ -36,7 +40,9 @@ static void two_centroids_1_argmin(const float x[2], int32_t y[1])
 {
     float best = APR_INFINITY;
     uint32_t index = 0U;
+    APR_LOOP(two_centroids_1_argmin_each, 2U);
     for (uint32_t i = 0U; i < 2U; ++i) {
+        APR_BODY(two_centroids_1_argmin_each, 2U);
         if (x[i] < best) {
             best = x[i];
             index = i;
@@ -61,14 +67,18 @@ int32_t two_centroids_classify(const float x[TWO_CENTROIDS_N_FEATURES])
 
 void two_centroids_classify_batch(const float *x, size_t n_rows, int32_t *labels)
 {
+    APR_LOOP(two_centroids_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(two_centroids_classify_batch, APR_BY_ARGUMENT);
         labels[row] = two_centroids_classify(&x[row * TWO_CENTROIDS_N_FEATURES]);
     }
 }
 
 void two_centroids_predict_batch(const float *x, size_t n_rows, float *out)
 {
+    APR_LOOP(two_centroids_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(two_centroids_predict_batch, APR_BY_ARGUMENT);
         two_centroids_scores(&x[row * TWO_CENTROIDS_N_FEATURES], &out[row * TWO_CENTROIDS_N_OUTPUTS]);
     }
 }

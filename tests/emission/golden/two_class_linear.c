@@ -25,9 +25,13 @@ static const float two_class_linear_0_bias[1] = {
 /* two_class_linear_0_dense_bias_first: 1 x 2 dense; each sum starts at its bias and runs from left to right. */
 static void two_class_linear_0_dense_bias_first(const float x[2], float y[1])
 {
+    APR_LOOP(two_class_linear_0_dense_bias_first_rows, 1U);
     for (uint32_t r = 0U; r < 1U; ++r) {
+        APR_BODY(two_class_linear_0_dense_bias_first_rows, 1U);
         float acc = two_class_linear_0_bias[r];
+        APR_LOOP(two_class_linear_0_dense_bias_first_cols, 2U);
         for (uint32_t c = 0U; c < 2U; ++c) {
+            APR_BODY(two_class_linear_0_dense_bias_first_cols, 2U);
             acc += two_class_linear_0_weight[(r * 2U) + c] * x[c];
         }
         y[r] = acc;
@@ -56,14 +60,18 @@ int32_t two_class_linear_classify(const float x[TWO_CLASS_LINEAR_N_FEATURES])
 
 void two_class_linear_classify_batch(const float *x, size_t n_rows, int32_t *labels)
 {
+    APR_LOOP(two_class_linear_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(two_class_linear_classify_batch, APR_BY_ARGUMENT);
         labels[row] = two_class_linear_classify(&x[row * TWO_CLASS_LINEAR_N_FEATURES]);
     }
 }
 
 void two_class_linear_predict_batch(const float *x, size_t n_rows, float *out)
 {
+    APR_LOOP(two_class_linear_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(two_class_linear_predict_batch, APR_BY_ARGUMENT);
         two_class_linear_scores(&x[row * TWO_CLASS_LINEAR_N_FEATURES], &out[row * TWO_CLASS_LINEAR_N_OUTPUTS]);
     }
 }

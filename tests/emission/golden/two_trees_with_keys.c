@@ -49,7 +49,9 @@ static const int32_t two_trees_with_keys_3_labels[3] = {
 /* two_trees_with_keys_0_float_keys: integers in the order of the features, so that trees compare without floating point. */
 static void two_trees_with_keys_0_float_keys(const float x[3], int32_t y[1])
 {
+    APR_LOOP(two_trees_with_keys_0_float_keys_keys, 1U);
     for (uint32_t i = 0U; i < 1U; ++i) {
+        APR_BODY(two_trees_with_keys_0_float_keys_keys, 1U);
         y[i] = apr_float_key(x[two_trees_with_keys_0_columns[i]]);
     }
 }
@@ -58,7 +60,9 @@ static void two_trees_with_keys_0_float_keys(const float x[3], int32_t y[1])
  * leaves; children come after their parent, so 1 steps always suffice. x holds keys (apr_float_key). */
 static int32_t two_trees_with_keys_1_tree_walk(const int32_t x[1], int32_t at)
 {
+    APR_LOOP(two_trees_with_keys_1_tree_walk, 1U);
     for (uint32_t step = 0U; (step < 1U) && (at >= 0); ++step) {
+        APR_BODY(two_trees_with_keys_1_tree_walk, 1U);
         at = (x[two_trees_with_keys_1_nodes_feature[at]] <= two_trees_with_keys_1_nodes_threshold[at]) ? two_trees_with_keys_1_nodes_left[at] : two_trees_with_keys_1_nodes_right[at];
     }
     return -1 - at;
@@ -67,10 +71,14 @@ static int32_t two_trees_with_keys_1_tree_walk(const int32_t x[1], int32_t at)
 /* two_trees_with_keys_1_tree: one vote from each of 2 trees; their leaves are positions among 3 classes. */
 static void two_trees_with_keys_1_tree(const int32_t x[1], uint16_t y[3])
 {
+    APR_LOOP(two_trees_with_keys_1_tree_classes, 3U);
     for (uint32_t c = 0U; c < 3U; ++c) {
+        APR_BODY(two_trees_with_keys_1_tree_classes, 3U);
         y[c] = 0U;
     }
+    APR_LOOP(two_trees_with_keys_1_tree_trees, 2U);
     for (uint32_t t = 0U; t < 2U; ++t) {
+        APR_BODY(two_trees_with_keys_1_tree_trees, 2U);
         const int32_t c = two_trees_with_keys_1_tree_walk(x, two_trees_with_keys_1_nodes_root[t]);
         y[c] = (uint16_t)(y[c] + 1U);
     }
@@ -79,7 +87,9 @@ static void two_trees_with_keys_1_tree(const int32_t x[1], uint16_t y[3])
 /* two_trees_with_keys_2_lookup: a constant for each index. */
 static void two_trees_with_keys_2_lookup(const uint16_t x[3], float y[2])
 {
+    APR_LOOP(two_trees_with_keys_2_lookup_each, 2U);
     for (uint32_t i = 0U; i < 2U; ++i) {
+        APR_BODY(two_trees_with_keys_2_lookup_each, 2U);
         y[i] = two_trees_with_keys_2_table[x[i]];
     }
 }
@@ -89,7 +99,9 @@ static void two_trees_with_keys_3_argmax(const uint16_t x[3], int32_t y[1])
 {
     uint16_t best = x[0];
     uint32_t index = 0U;
+    APR_LOOP(two_trees_with_keys_3_argmax_rest, 3U - 1U);
     for (uint32_t i = 1U; i < 3U; ++i) {
+        APR_BODY(two_trees_with_keys_3_argmax_rest, 3U - 1U);
         if (x[i] > best) {
             best = x[i];
             index = i;
@@ -120,14 +132,18 @@ int32_t two_trees_with_keys_classify(const float x[TWO_TREES_WITH_KEYS_N_FEATURE
 
 void two_trees_with_keys_classify_batch(const float *x, size_t n_rows, int32_t *labels)
 {
+    APR_LOOP(two_trees_with_keys_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(two_trees_with_keys_classify_batch, APR_BY_ARGUMENT);
         labels[row] = two_trees_with_keys_classify(&x[row * TWO_TREES_WITH_KEYS_N_FEATURES]);
     }
 }
 
 void two_trees_with_keys_predict_batch(const float *x, size_t n_rows, float *out)
 {
+    APR_LOOP(two_trees_with_keys_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
+        APR_BODY(two_trees_with_keys_predict_batch, APR_BY_ARGUMENT);
         two_trees_with_keys_scores(&x[row * TWO_TREES_WITH_KEYS_N_FEATURES], &out[row * TWO_TREES_WITH_KEYS_N_OUTPUTS]);
     }
 }

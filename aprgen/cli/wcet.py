@@ -1,0 +1,180 @@
+"""`aprgen wcet`: bounds time and stack of the code as built, prints the verdict first, writes the reports asked for.
+
+Knows the files and the exit status; the analysis is `wcet.analyse`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aprgen.cli.arguments import Wcet
+from aprgen.cli.artifact import artifact_for, loaded_from, name_for, reproduce
+from aprgen.cli.printable import count_of, visible
+from aprgen.cli.progress import steps
+from aprgen.cli.report import print_json
+from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
+from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
+from aprgen.output_folder import write_file
+from aprgen.target import Target, load_target
+from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.page import header, html
+from aprgen.wcet.report import Former, Report, document, meets_deadline
+from aprgen.wcet.schema import former_report
+
+MOST_FORMER_BYTES = 64 << 20
+
+
+def wcet_command(request: Wcet) -> int:
+    """Prints and writes the report whatever it says, then raises what it says: void, refused, grown, or late."""
+    former = None if request.compare is None else _former(request.compare)
+    with steps(3) as work:
+        work.next("compiling")
+        target = load_target(request.target)
+        loaded = loaded_from(request.model, request.struct)
+        artifact = artifact_for(
+            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
+        )
+        question = Question(
+            clock_mhz=request.clock_mhz,
+            wait_states=request.wait_states,
+            line_bytes=request.line_bytes,
+            deadline_us=request.deadline_us,
+            core_options=dict(request.core_options),
+            rows=request.rows,
+            tools=request.tools,
+            model_file=request.model.name,
+            command=_command(request, target),
+            gate_percent=request.gate,
+        )
+        work.next(f"analysing for {visible(target.name)}")
+        analysed = analyse(loaded, artifact, question, former)
+        report = analysed.report
+        work.next("writing")
+        _write(request, report)
+        if request.object is not None:
+            write_file(request.object, analysed.object)
+    if request.format == "json":
+        print_json(document(report))
+    else:
+        _print(request, report)
+    _raise(report)
+    return 0
+
+
+def _former(path: Path) -> Former:
+    try:
+        data = path.read_bytes()[: MOST_FORMER_BYTES + 1]
+    except OSError as error:
+        raise UsageError(
+            "wcet.compare", f"cannot read the former report: {error.strerror}", where=path.name,
+            hint="give a file written by --json",
+        ) from error  # fmt: skip
+    if len(data) > MOST_FORMER_BYTES:
+        raise UsageError(
+            "wcet.compare", "the file is larger than any report", where=path.name, hint="give a file written by --json"
+        )
+    return former_report(data, path.name)
+
+
+def _command(request: Wcet, target: Target) -> str:
+    """The command line that gives the same numbers, without paths."""
+    made = reproduce(request.model, target, name_for(request.model, request.name), request.numeric, request.struct)
+    words = [made.replace("aprgen compile", "aprgen wcet", 1)]
+    for option, value in (
+        ("--clock-mhz", request.clock_mhz),
+        ("--deadline-us", request.deadline_us),
+        ("--wait-states", request.wait_states),
+    ):
+        if value is not None:
+            words.append(f"{option} {value:g}")
+    if request.wait_states:
+        words.append(f"--line-bytes {request.line_bytes}")
+    words += [f"--core-option {name}={value}" for name, value in request.core_options]
+    return " ".join(words)
+
+
+def _write(request: Wcet, report: Report) -> None:
+    text = json.dumps(document(report), indent=1, allow_nan=False) + "\n"
+    if request.json is not None:
+        write_file(request.json, text.encode())
+    if request.html is not None:
+        write_file(request.html, html(json.loads(text)).encode())
+    if request.header is not None and report.verdict.cycles is not None and not report.violations:
+        write_file(request.header, header(json.loads(text)).encode())
+
+
+def _print(request: Wcet, report: Report) -> None:
+    out = console()
+    verdict = report.verdict
+    void = bool(report.violations)
+    bad = void or verdict.status == "refused" or not meets_deadline(verdict)
+    lines = [Line("verdict", visible(verdict.sentence), BAD if bad else GOOD), Line("not included", verdict.excludes)]
+    lines += [Line("void", visible(one), BAD) for one in report.violations[:5]]
+    if verdict.utilisation is not None:
+        lines.append(Line("of the deadline", f"{100 * verdict.utilisation:.1f} %"))
+    if verdict.stack_bytes is not None:
+        lines.append(Line("stack", f"at most {count_of(verdict.stack_bytes, 'byte')}, exception frames on top"))
+    title = f"{report.identity.name} on {report.identity.core}: {'void' if void else verdict.status}"
+    print_box(out, visible(title), lines, BAD if bad else GOOD)
+    columns = ("function", "at most", "at least", "observed", "bound/observed", "stack", "status")
+    rows = []
+    for entry in report.entries:
+        observed = entry.observed
+        rows.append(
+            (
+                Cell(visible(entry.function), "bold"),
+                "-" if entry.cycles is None else f"{entry.cycles:,}",
+                "-" if entry.best_cycles is None else f"{entry.best_cycles:,}",
+                "-" if observed is None else f"{observed.high_maximum:,}",
+                "-" if observed is None else f"{observed.ratio:.3f}",
+                "-" if entry.stack is None else f"{entry.stack.bytes:,}",
+                Cell(entry.status, BAD if entry.status == "refused" else DIM),
+            )
+        )
+    print_table(out, "", columns, rows, right=columns[1:6])
+    for entry in report.entries:
+        if entry.refusal is not None:
+            why = entry.refusal
+            parts = (("why", why.what), ("where", why.where), ("to do", why.hint))
+            shown = [Line(label, visible(text)) for label, text in parts]
+            print_box(out, visible(f"{entry.function}: refused"), shown, BAD)
+    if report.difference is not None:
+        changes = [
+            Line(visible(one.function), f"{one.before:,} -> {one.after:,} ({one.percent:+.2f} %)")
+            for one in report.difference.changes
+        ]
+        changes += [Line("note", visible(note)) for note in report.difference.notes]
+        print_box(out, "difference to the former report", changes, "" if report.difference.passed else BAD)
+    print("at most, at least, observed: cycles by the timing table, not readings from silicon; assumptions: see --html")
+    for option, path in (("JSON", request.json), ("HTML", request.html), ("object", request.object)):
+        if path is not None:
+            print(visible(f"{option}: {path}"))
+    if request.header is not None:
+        written = verdict.cycles is not None and not report.violations
+        print(visible(f"header: {request.header}") if written else "header: not written, there is no bound to state")
+
+
+def _raise(report: Report) -> None:
+    verdict = report.verdict
+    if report.violations:
+        raise ComparisonError(
+            "wcet.violation", f"an observation contradicts the analysis: {report.violations[0]}",
+            where=f"target {report.identity.target}",
+            hint="do not use these numbers; keep the report, and report it as a fault of aprgen",
+        )  # fmt: skip
+    if verdict.status == "refused":
+        refused = next(entry.refusal for entry in report.entries if entry.refusal is not None)
+        raise UnsupportedError(
+            refused.code, f"{refused.function} has no bound: {refused.what}", where=refused.where, hint=refused.hint
+        )
+    if report.difference is not None and not report.difference.passed:
+        raise ComparisonError(
+            "wcet.gate", f"a bound grew by more than {report.difference.gate_percent:g} %, or is gone",
+            where="--compare", hint="the report shows both; accept the growth with a new former report",
+        )  # fmt: skip
+    if not meets_deadline(verdict):
+        raise BudgetError(
+            "wcet.deadline", f"{verdict.sentence[:-1]}", where=verdict.entry,
+            hint="choose a faster clock or core, a smaller model, or another deadline",
+        )  # fmt: skip

@@ -1,0 +1,422 @@
+"""The order of a timing analysis: build, graphs, bounds, stack, traced runs, report.
+
+Knows which part follows which and under which assumptions their numbers hold; each part's work is its own module's.
+A function that cannot be bounded becomes an entry that says why, and no number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
+
+from aprgen import __version__
+from aprgen.core import Artifact, Loaded, public_functions
+from aprgen.elf import read_elf
+from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.footprint import Footprint, check_budget, measure
+from aprgen.image import Image, build_image
+from aprgen.measured import model_facts
+from aprgen.runners.choose import runner_for
+from aprgen.toolchain import Toolchain, compiler_version, find_toolchain
+from aprgen.wcet import tables
+from aprgen.wcet.bounds import Program, bound_program
+from aprgen.wcet.cfg import build_graphs
+from aprgen.wcet.code import Code, read_code
+from aprgen.wcet.cost import edge_costs
+from aprgen.wcet.forests import Forest, forests
+from aprgen.wcet.marks import Mark, read_marks
+from aprgen.wcet.memory import Memory
+from aprgen.wcet.observe import Observation
+from aprgen.wcet.observed import observed_runs, rows_to_trace, spelled
+from aprgen.wcet.report import (
+    Assumption,
+    Configuration,
+    Entry,
+    Former,
+    Frame,
+    Identity,
+    Observed,
+    Refusal,
+    Report,
+    StackUse,
+    Uncertainty,
+    Witness,
+    difference_to,
+    time_us,
+    verdict_of,
+)
+from aprgen.wcet.report import Memory as MemoryUse
+from aprgen.wcet.stack import exception_bytes, stack_bound
+from aprgen.wcet.timing import Timing, load_timing
+from aprgen.wcet.trace import Executed, executed_code
+
+ALLOCATORS = ("malloc", "calloc", "realloc", "free", "_sbrk", "sbrk", "memalign")
+PAINTED_ROWS = 100
+_CPU = re.compile(r"^-mcpu=(cortex-m\w+)$")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user states about the board, and what is wanted. wait_states None: not stated, taken as none."""
+
+    clock_mhz: float | None = None
+    wait_states: int | None = None
+    line_bytes: int = 4
+    deadline_us: float | None = None
+    core_options: Mapping[str, int] | None = None
+    rows: int = 200
+    tools: str = "auto"
+    model_file: str = ""
+    command: str = ""
+    gate_percent: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Analysed:
+    """object: the bytes of the model's object file, to which alone the report applies."""
+
+    report: Report
+    object: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """What all entries of one report share."""
+
+    image: Image
+    code: Code
+    executed: Executed
+    marks: tuple[Mark, ...]
+    timing: Timing
+    memory: Memory
+    rows: NDArray[np.float32] | None
+    described: str
+    forests: tuple[Forest, ...]
+    painted: Mapping[str, int]
+    clock_mhz: float | None
+    replay: str  # the command that runs rows of a file
+
+
+def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Former | None = None) -> Analysed:
+    """The report of all functions of the model's interface that take one input.
+
+    Raises UnsupportedError when nothing can be said of this core or compiler at all, ToolchainError without a compiler.
+    """
+    toolchain = find_toolchain(artifact.target, question.tools)
+    core = core_of(toolchain, artifact)
+    timing = load_timing(core, question.core_options or {})
+    memory = Memory(question.wait_states or 0, question.line_bytes)
+    with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
+        work = Path(name)
+        functions = [one for one in public_functions(artifact.program, artifact.name) if not one.endswith("_batch")]
+        image = build_image(
+            artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "marked",
+            marks=True, keep=functions,
+        )  # fmt: skip
+        footprint = measure(image)
+        check_budget(footprint, artifact.target)
+        same = _same_code(artifact, toolchain, work / "plain", image)
+        subject = _subject(artifact, image, timing, memory, question)
+        entries = tuple(_entry(function, subject) for function in functions)
+        made = image.object.read_bytes()
+        identity = _identity(loaded, artifact, image, core, timing, question)
+        allocators = sorted({s.name for s in read_elf(image.program).symbols if s.name in ALLOCATORS and s.is_function})
+    configuration = Configuration(
+        question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory)
+    )  # fmt: skip
+    difference = None if former is None else difference_to(entries, identity, former, question.gate_percent)
+    report = Report(
+        verdict=verdict_of(entries, core, configuration),
+        identity=identity,
+        configuration=configuration,
+        assumptions=_assumptions(entries, timing, memory, question, same),
+        entries=entries,
+        memory=_memory_use(footprint, tuple(allocators)),
+        difference=difference,
+    )
+    return Analysed(report, made)
+
+
+def core_of(toolchain: Toolchain, artifact: Artifact) -> str:
+    """The core for which the compiler makes code."""
+    for flag in toolchain.rule.cflags:
+        found = _CPU.match(flag)
+        if found is not None:
+            return found[1]
+    raise UnsupportedError(
+        "wcet.core", f"{toolchain.name} for {artifact.target.name} makes no code whose time can be bounded",
+        where=f"target {artifact.target.name}",
+        hint="choose cortex-m0plus, cortex-m3, cortex-m4 or cortex-m33, and gcc with --tools system",
+    )  # fmt: skip
+
+
+def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question) -> _Subject:
+    code = read_code(image.program)
+    trees = forests(artifact)
+    rows, described = None, ""
+    if image.model.kind == "row":
+        witnesses = [one.walk.witness[np.newaxis] for one in trees]
+        rows = np.concatenate([rows_to_trace(artifact, question.rows), *witnesses])
+        described = f"rows at the model's decisions, {question.rows:,} random rows"
+        described += ", and the row that the trees take longest for" if trees else ""
+    return _Subject(
+        image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, trees,
+        {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz,
+        f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
+    )  # fmt: skip
+
+
+def _painted(image: Image, rows: NDArray[np.float32], tools: str) -> Mapping[str, int]:
+    """Stack that runs on the target wrote, per function; nothing when no runner is installed here."""
+    try:
+        runner = runner_for(image.target, tools)
+    except ToolchainError:
+        return {}
+    return runner.run(image, rows[:PAINTED_ROWS], count=False).stack_bytes
+
+
+def _entry(function: str, subject: _Subject) -> Entry:
+    """One function's bound and what surrounds it, or why there is none."""
+    status = subject.timing.status
+    try:
+        graphs = build_graphs(subject.code, [function])
+        totals = {one.loop: one.walk.upper for one in subject.forests}
+        program = bound_program(
+            subject.code, graphs, function, subject.marks, subject.timing, subject.memory, totals
+        )  # fmt: skip
+    except UnsupportedError as error:
+        refusal = Refusal(function, error.code, error.what, error.where, error.hint)
+        return Entry(function, "refused", None, None, None, "", refusal)
+    short = function.removeprefix(f"{subject.image.model.name}_")
+    seen = _traced(short, subject, program)
+    observed, witness = (None, None) if seen is None else (seen[0], _witness(subject, seen[1]))
+    bound = program.functions[function].bound
+    certificate = "The bound was proved again without floating point, by multipliers of the loop bounds"
+    certificate += (
+        ", and a path that keeps to all of them takes exactly that long." if bound.exact else "."
+    )
+    stack = stack_bound(graphs, function)
+    entry = Entry(
+        function=function,
+        status=status,
+        cycles=program.cycles,
+        best_cycles=program.best,
+        time_us=time_us(program.cycles, subject.clock_mhz),
+        certificate=certificate,
+        functions=tables.functions(program),
+        loops=tables.loops(program),
+        path=tables.path(program),
+        observed=observed,
+        witness=witness,
+        uncertainty=None if observed is None else _uncertainty(program, observed, subject),
+        stack=StackUse(
+            bytes=stack.total_bytes,
+            chain=stack.chain,
+            frames=tuple(Frame(name, stack.frames[name]) for name in stack.chain),
+            painted=subject.painted.get(short),
+            exception_bytes=exception_bytes(subject.code.architecture),
+        ),
+    )
+    return _checked_stack(entry)
+
+
+def _traced(short: str, subject: _Subject, program: Program) -> tuple[Observed, Observation] | None:
+    """Runs of the image; None for inputs that are texts, without Unicorn, and for a core that it does not have."""
+    if subject.rows is None or importlib.util.find_spec("unicorn") is None:
+        return None
+    try:
+        return observed_runs(
+            subject.image, short, subject.rows, subject.described, program, subject.executed, subject.timing,
+            subject.memory, subject.marks,
+        )  # fmt: skip
+    except UnsupportedError as error:
+        if error.code != "wcet.core":
+            raise
+        return None
+
+
+def _witness(subject: _Subject, seen: Observation) -> Witness | None:
+    """The row of the last trees, which was traced behind all others."""
+    if not subject.forests or subject.rows is None:
+        return None
+    walk = subject.forests[-1].walk
+    return Witness(
+        inputs=spelled(walk.witness),
+        exact=walk.exact,
+        upper=walk.upper,
+        lower=walk.lower,
+        unit="steps through the trees",
+        cycles=int(seen.high[-1]),
+        command=subject.replay,
+    )
+
+
+def _checked_stack(entry: Entry) -> Entry:
+    """A run that wrote below the stack's bound is a violation like any other."""
+    stack, observed = entry.stack, entry.observed
+    if stack is None or observed is None or stack.painted is None or stack.painted <= stack.bytes:
+        return entry
+    line = f"a run of {entry.function} wrote {stack.painted} bytes of stack, more than the bound of {stack.bytes}"
+    return replace(entry, observed=replace(observed, violations=(*observed.violations, line)))
+
+
+def _uncertainty(program: Program, observed: Observed, subject: _Subject) -> Uncertainty:
+    """The best-case table has no wait states, so their share is taken off the table's."""
+    waits = _wait_cycles(program, subject)
+    return Uncertainty(
+        path=max(0, program.cycles - observed.high_maximum),
+        table=max(0, observed.high_maximum - observed.low_maximum - waits),
+        memory=waits,
+    )
+
+
+def _wait_cycles(program: Program, subject: _Subject) -> int:
+    """What wait states add on the worst path; 0 when there is no whole path."""
+    if subject.memory.wait_states == 0 or program.calls is None:
+        return 0
+    fast = Memory(0, subject.memory.line_bytes)
+    total = 0
+    for name, one in program.functions.items():
+        costs = edge_costs(one.graph, subject.timing, fast)
+        spared = one.costs.entry.worst - costs.entry.worst
+        spared += sum(n * (one.costs.edges[e].worst - costs.edges[e].worst) for e, n in one.bound.counts.items())
+        total += program.calls[name] * spared
+    return total
+
+
+def _same_code(artifact: Artifact, toolchain: Toolchain, work: Path, image: Image) -> bool:
+    """Whether the model's object has the same code with and without the marks of loops."""
+    plain = build_image(artifact.target, toolchain, artifact.texts, model_facts(artifact), work)
+    return _code_digest(plain.object) == _code_digest(image.object)
+
+
+def _code_digest(path: Path) -> str:
+    """Of the executable sections of an object file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for section in ELFFile(stream).iter_sections():
+            if section["sh_flags"] & 4:  # SHF_EXECINSTR
+                digest.update(section.name.encode() + b"\0" + section.data())
+    return digest.hexdigest()
+
+
+def _identity(
+    loaded: Loaded, artifact: Artifact, image: Image, core: str, timing: Timing, question: Question
+) -> Identity:
+    return Identity(
+        tool_version=__version__,
+        model=question.model_file,
+        model_sha256=loaded.sha256,
+        family=artifact.model.family,
+        struct=artifact.model.struct,
+        name=artifact.name,
+        image_sha256=hashlib.sha256(image.program.read_bytes()).hexdigest(),
+        object_sha256=hashlib.sha256(image.object.read_bytes()).hexdigest(),
+        target=artifact.target.name,
+        target_sha256=artifact.target.sha256,
+        core=core,
+        compiler=compiler_version(image.toolchain),
+        flags=image.toolchain.compile_flags,
+        timing_sha256=timing.sha256,
+        analyser_sha256=_analyser_digest(),
+        command=question.command,
+    )
+
+
+def _analyser_digest() -> str:
+    """Of the analysis as it is installed."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _options(question: Question, memory: Memory) -> Mapping[str, str]:
+    options = {name: str(value) for name, value in (question.core_options or {}).items()}
+    return options | ({"bytes fetched at once": str(memory.line_bytes)} if memory.wait_states else {})
+
+
+def _memory_use(size: Footprint, allocators: tuple[str, ...]) -> MemoryUse:
+    return MemoryUse(
+        size.flash_bytes, size.text_bytes, size.rodata_bytes, size.data_bytes, size.bss_bytes, size.library_bytes,
+        allocators,
+    )  # fmt: skip
+
+
+def _assumptions(
+    entries: Sequence[Entry], timing: Timing, memory: Memory, question: Question, same: bool
+) -> tuple[Assumption, ...]:
+    """Every line that must hold for the numbers to hold. Sources of the table are listed last."""
+    stated = question.wait_states is not None
+    lines = [
+        Assumption(
+            "No interrupt, exception or other task runs between entry and return.", "assumed",
+            "their time is added by the integrator's schedulability analysis",
+        ),
+        Assumption(
+            "Debugger and trace hardware do not halt or slow the core.", "assumed", "not visible in the program"
+        ),
+    ]  # fmt: skip
+    for sentence in memory.assumptions:
+        configured = sentence.startswith("configured: ")
+        text = sentence.removeprefix("configured: ")
+        state = "configured" if configured and stated else "assumed"
+        because = "--wait-states" if configured else "a property of the board"
+        if configured and not stated:
+            because = "--wait-states was not given"
+        lines.append(Assumption(_sentence(text), "configured" if state == "configured" else "assumed", because))
+    lines.append(_marks_assumption(same, max(4, memory.line_bytes)))
+    if any(entry.loops for entry in entries):
+        observed = [entry.observed for entry in entries if entry.observed is not None]
+        runs = sum(one.runs for one in observed)
+        lines.append(
+            Assumption(
+                "Every loop repeats at most as often as the generator states.", "assumed",
+                f"constants of the generated C; counted again in {runs:,} traced runs without a violation"
+                if runs and not any(one.violations for one in observed) else "constants of the generated C",
+            )
+        )  # fmt: skip
+    if any(entry.cycles is not None for entry in entries):
+        lines.append(
+            Assumption(
+                "Control flow, call depth and stack movement are those of the analysed image.", "proved",
+                "every reachable instruction was decoded; indirect jumps, recursion and moving stack are refused",
+            )
+        )  # fmt: skip
+    lines += [Assumption(_sentence(text), "assumed", because) for text, because in _table_lines(timing)]
+    return tuple(lines)
+
+
+def _marks_assumption(same: bool, unit: int) -> Assumption:
+    place = f"with the library of the same compiler, at addresses with the same remainder by {unit}"
+    if same:
+        return Assumption(
+            f"The application compiles the model with the same compiler and flags, and links it {place}.", "assumed",
+            "the marks of loops do not change this model's instructions: compiled with and without, they are equal",
+        )  # fmt: skip
+    return Assumption(
+        f"The application links the object file that was analysed, {place}.", "assumed",
+        "aprgen wcet --object writes it; compiled without the marks of loops, this model's code is other code",
+    )  # fmt: skip
+
+
+def _table_lines(timing: Timing) -> list[tuple[str, str]]:
+    """The timing table's own sentences: what it is, its options, and its sources."""
+    sources = [text for text in timing.assumptions if text.startswith("source ")]
+    others = [text for text in timing.assumptions if not text.startswith("source ")]
+    because = "; ".join(text.removeprefix("source ") for text in sources)
+    return [(text, because if number == 0 else "an option of the core") for number, text in enumerate(others)]
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."

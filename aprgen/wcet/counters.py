@@ -1,0 +1,369 @@
+"""A second opinion on loop bounds: counters that can be seen in the code itself, compared with what the marks say.
+
+Knows registers that start at a constant distance from a limit and move by a constant step. It only agrees, disagrees or
+does not know; no bound rests on it. Knows nothing of cycles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from aprgen.errors import ComparisonError
+from aprgen.wcet.marks import LoopFact
+
+if TYPE_CHECKING:
+    from aprgen.wcet.decode import Instruction
+    from aprgen.wcet.graph import Block, Edge, Graph, Loop
+
+Verdict = Literal["agrees", "disagrees", "unknown"]
+Value = tuple[str, int]  # "" and a number of 32 bits, or a value nobody knows and the distance from it
+State = Mapping[str, Value]
+Constant = Callable[[int], int | None]  # the word at an address, when nothing can change it
+
+_MAX_STEPS = 1 << 20
+_CALL_LOSES = ("r0", "r1", "r2", "r3", "r12", "lr", "flags")
+_REGISTERS = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12"}
+_OPPOSITE = {
+    "eq": "ne", "ne": "eq", "lo": "hs", "hs": "lo", "hi": "ls", "ls": "hi",
+    "lt": "ge", "ge": "lt", "gt": "le", "le": "gt",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What the code says of one fact. times: bodies per entry of the loop, where a counter shows it."""
+
+    fact: LoopFact
+    verdict: Verdict
+    times: int | None
+    reason: str
+
+
+def require_no_disagreement(opinions: Iterable[Opinion], function: str) -> None:
+    """Raise ComparisonError for the first mark that the code contradicts."""
+    for opinion in opinions:
+        if opinion.verdict == "disagrees":
+            raise ComparisonError(
+                "wcet.counter",
+                f"{opinion.fact.id} is marked with {opinion.fact.bound}, its counter runs {opinion.times} times",
+                where=f"{function}, line {opinion.fact.line}",
+                hint="correct the mark if the C is written by hand; in generated C this is a fault of aprgen",
+            )
+
+
+def opinions(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tuple[Opinion, ...]:
+    """One opinion per fact, from each innermost loop that holds bodies of it; the worst counts."""
+    if graph.tangles:
+        return tuple(Opinion(fact, "unknown", None, "the function has cycles that are no loops") for fact in facts)
+    view = _View(graph, constant)
+    return tuple(_opinion(fact, view) for fact in facts)
+
+
+def _opinion(fact: LoopFact, view: _View) -> Opinion:
+    homes: dict[int | None, int] = {}
+    for mark in fact.bodies:
+        block = view.block_at(mark.address)
+        home = view.innermost(block)
+        homes[home] = homes.get(home, 0) + 1
+        if mark.label_after:
+            return Opinion(fact, "unknown", None, "a jump passes by a body")
+    looping = [head for head in homes if head is not None and not _holds_scope(fact, view, head)]
+    if not looping:
+        if sum(homes.values()) == fact.bound * len(fact.scopes):
+            return Opinion(fact, "agrees", None, "the loop is unrolled")
+        return Opinion(fact, "unknown", None, "the loop is unrolled in part")
+    found = [_of_loop(fact, view, view.loops[head], homes) for head in looping]
+    rank: Mapping[Verdict, int] = {"disagrees": 0, "unknown": 1, "agrees": 2}
+    return min(found, key=lambda opinion: rank[opinion.verdict])
+
+
+def _holds_scope(fact: LoopFact, view: _View, head: int) -> bool:
+    """Whether the loop is one around the fact's loop, so that bodies directly in it are copies outside of theirs."""
+    return any(view.block_at(mark.address) in view.loops[head].blocks for mark in fact.scopes)
+
+
+def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None, int]) -> Opinion:
+    exits = [edge for edge in view.graph.edges if edge.source in loop.blocks and edge.target not in loop.blocks]
+    by_runs: dict[int, set[int]] = {}
+    for edge in exits:
+        runs = view.runs(loop, edge)
+        if runs is not None:
+            by_runs.setdefault(runs, set()).add(edge.source)
+    # Exits of which each iteration passes one; a test for equality is of use only where it is not left out.
+    complete = {runs: tests for runs, tests in by_runs.items() if view.each_time(loop, tests)}
+    if not complete:
+        return Opinion(fact, "unknown", None, "no counter is seen")
+    n_tests = min(complete)
+    tests = complete[n_tests]
+    before_tests = view.reached(loop, tests) | tests
+    times = 0
+    always = True
+    for mark in fact.bodies:
+        block = view.block_at(mark.address)
+        if view.innermost(block) == loop.head:
+            times += n_tests if block in before_tests else n_tests - 1
+            always = always and view.each_time(loop, {block})
+    around = homes.get(view.parent(loop), 0)
+    if fact.bound in (times, times + around):
+        return Opinion(fact, "agrees", times, "")
+    if times > fact.bound and always and {edge.source for edge in exits} == tests:
+        return Opinion(fact, "disagrees", times, "")
+    return Opinion(fact, "unknown", times, "another exit decides" if times > fact.bound else "the loop is in parts")
+
+
+class _View:
+    """A graph with the values of registers before each block, as far as they are known."""
+
+    def __init__(self, graph: Graph, constant: Constant) -> None:
+        self.graph = graph
+        self.loops = {loop.head: loop for loop in graph.loops}
+        self._constant = constant
+        self._back = {edge for loop in graph.loops for edge in loop.back_edges}
+        self._at = {i.address: start for start, block in graph.blocks.items() for i in block.instructions}
+        self._in: dict[int, State] = {}
+        self._out: dict[int, State] = {}
+        self._entry: dict[int, State] = {}
+        for start in self._ordered():
+            self._evaluate(start)
+
+    def block_at(self, address: int) -> int:
+        return self._at[address]
+
+    def innermost(self, block: int) -> int | None:
+        holding = [loop for loop in self.loops.values() if block in loop.blocks]
+        return min(holding, key=lambda loop: len(loop.blocks)).head if holding else None
+
+    def parent(self, loop: Loop) -> int | None:
+        around = [one for one in self.loops.values() if loop.head in one.blocks and one.head != loop.head]
+        return min(around, key=lambda one: len(one.blocks)).head if around else None
+
+    def each_time(self, loop: Loop, blocks: Set[int]) -> bool:
+        """Whether each iteration that comes back to the head passes one of the blocks, none in an inner loop."""
+        if any(self.innermost(block) != loop.head for block in blocks):
+            return False
+        reached = self.reached(loop, blocks)
+        return not any(edge.source in reached for edge in loop.back_edges)
+
+    def reached(self, loop: Loop, without: Set[int]) -> set[int]:
+        """The blocks that an iteration can come to before it passes any of those."""
+        found: set[int] = set()
+        waiting = [loop.head]
+        while waiting:
+            block = waiting.pop()
+            if block not in found and block not in without:
+                found.add(block)
+                waiting += [
+                    edge.target
+                    for edge in self.graph.edges
+                    if edge.source == block and edge.target in loop.blocks and edge not in self._back
+                ]
+        return found
+
+    def runs(self, loop: Loop, leaving: Edge) -> int | None:
+        """In which iteration a test leaves the loop, counted from 1; None: not seen."""
+        block = self.graph.blocks[leaving.source]
+        test = _test(block) if block.last.flow == "conditional" else None
+        if test is None or self.innermost(leaving.source) != loop.head:
+            return None
+        stays = _OPPOSITE[test.condition] if leaving.taken else test.condition
+        left, right = (self._linear(loop, side, block, test.address) for side in (test.left, test.right))
+        if left is None or right is None or left[0][0] != right[0][0] or (left[0][0] and stays not in ("eq", "ne")):
+            return None
+        return _simulated(stays, (left[0][1], left[1]), (right[0][1], right[1]))
+
+    def _linear(self, loop: Loop, operand: Value | str, block: Block, address: int) -> tuple[Value, int] | None:
+        """An operand's value when it is compared in the first iteration, and its step per iteration."""
+        if not isinstance(operand, str):
+            return operand, 0
+        state = self._in[block.start]
+        for instruction in block.instructions:
+            if instruction.address < address:
+                state = self._after(instruction, state)
+        base, distance = self._value(operand, state)
+        name, _, origin = base.partition("~")
+        if origin == f"{loop.head:#x}":
+            ends = {self._value(name, self._out[edge.source]) for edge in loop.back_edges}
+            step_base, step = ends.pop()
+            if ends or step_base != base:
+                return None
+            return _moved(self._value(name, self._entry[loop.head]), distance), step
+        if base and int(re.split("[@~]", base)[1], 0) in self._inside(loop):
+            return None
+        return (base, distance), 0
+
+    def _inside(self, loop: Loop) -> set[int]:
+        return {i.address for block in loop.blocks for i in self.graph.blocks[block].instructions}
+
+    def _ordered(self) -> list[int]:
+        """Blocks so that all but back edges lead ahead."""
+        waiting = dict.fromkeys(self.graph.blocks, 0)
+        for edge in self.graph.edges:
+            if edge not in self._back and edge.target in waiting:
+                waiting[edge.target] += 1
+        ready = [start for start, number in waiting.items() if number == 0]
+        ordered = []
+        while ready:
+            start = ready.pop()
+            ordered.append(start)
+            for edge in self.graph.edges:
+                if edge.source == start and edge not in self._back and edge.target in waiting:
+                    waiting[edge.target] -= 1
+                    if waiting[edge.target] == 0:
+                        ready.append(edge.target)
+        return ordered
+
+    def _evaluate(self, start: int) -> None:
+        before = [self._out[e.source] for e in self.graph.edges if e.target == start and e not in self._back]
+        names = set().union(*before) if before and start != self.graph.entry else set()
+        state: dict[str, Value] = {}
+        for name in names:
+            values = {self._value(name, one) for one in before}
+            state[name] = values.pop() if len(values) == 1 else (f"{name}@{start:#x}", 0)
+        if start in self.loops:
+            self._entry[start] = dict(state)
+            for block in self.loops[start].blocks:
+                for instruction in self.graph.blocks[block].instructions:
+                    for name in _written(instruction):
+                        state[name] = (f"{name}~{start:#x}", 0)
+        self._in[start] = state
+        current: State = state
+        for instruction in self.graph.blocks[start].instructions:
+            current = self._after(instruction, current)
+        self._out[start] = current
+
+    def _value(self, operand: str, state: State) -> Value:
+        """A register or a number as an instruction names it; -1 stands for the caller."""
+        if operand.startswith("#"):
+            return "", int(operand[1:], 0) & 0xFFFFFFFF
+        return state.get(operand, (f"{operand}@-1", 0))
+
+    def _after(self, instruction: Instruction, state: State) -> State:
+        """Registers after an instruction."""
+        after = dict(state)
+        for name in _written(instruction):
+            after[name] = (f"{name}@{instruction.address:#x}", 0)
+        if instruction.predicated:
+            return after
+
+        def value(operand: str) -> Value:
+            return self._value(operand, state)
+
+        name, operands = _spelled(instruction.text)
+        match name, operands:
+            case ("mov" | "movs" | "movw"), (to, what):
+                after[to] = value(what)
+            case ("add" | "adds" | "addw" | "sub" | "subs" | "subw"), (to, *what):
+                first, second = value(what[0] if len(what) == 2 else to), value(what[-1])
+                sign = 1 if name.startswith("add") else -1
+                if second[0] == "" and len(what) <= 2:
+                    after[to] = _moved(first, sign * second[1])
+                elif first[0] == "" and sign == 1 and len(what) <= 2:
+                    after[to] = _moved(second, first[1])
+            case ("lsl" | "lsls"), (to, what, by) if value(what)[0] == "" and value(by)[0] == "":
+                after[to] = ("", (value(what)[1] << min(value(by)[1], 32)) & 0xFFFFFFFF)
+            case _:
+                moved, distance = _written_back(instruction)
+                if distance:
+                    after[moved] = _moved(value(moved), distance)
+                word = None if name != "ldr" or instruction.literal is None else self._constant(instruction.literal)
+                if word is not None:
+                    after[operands[0]] = ("", word)
+        return after
+
+
+_BY_OFFSET = re.compile(r"v?(?:ldr|str)\S* .*\[(\w+)(?:, #(-?\w+)\]!|\], #(-?\w+))")
+_BY_WORDS = re.compile(r"v?(?:ldm|stm)(?!db)\S* (\w+)!, \{.*\}")
+
+
+def _written_back(instruction: Instruction) -> tuple[str, int]:
+    """The base register that a load or store moves, and how far; 0: not seen."""
+    by_words = _BY_WORDS.fullmatch(instruction.text)
+    if by_words is not None:
+        return _REGISTERS.get(by_words[1], by_words[1]), 4 * instruction.registers
+    by_offset = _BY_OFFSET.fullmatch(instruction.text)
+    if by_offset is not None:
+        return _REGISTERS.get(by_offset[1], by_offset[1]), int(by_offset[2] or by_offset[3], 0)
+    return "", 0
+
+
+def _moved(value: Value, distance: int) -> Value:
+    """Numbers wrap at 32 bits; distances from an unknown value do not need to."""
+    base, offset = value
+    if base == "":
+        return "", (offset + distance) & 0xFFFFFFFF
+    signed = ((distance + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+    return base, offset + signed
+
+
+def _spelled(text: str) -> tuple[str, tuple[str, ...]]:
+    """The mnemonic without width, and its operands with registers by number."""
+    mnemonic, _, rest = text.partition(" ")
+    operands = tuple(_REGISTERS.get(word.strip(), word.strip()) for word in rest.split(","))
+    return mnemonic.removesuffix(".w").removesuffix(".n"), operands
+
+
+def _written(instruction: Instruction) -> frozenset[str]:
+    return instruction.writes | frozenset(_CALL_LOSES) if instruction.flow == "call" else instruction.writes
+
+
+@dataclass(frozen=True)
+class _Test:
+    """condition: when the jump is taken. address: both sides have the values from before this address."""
+
+    condition: str
+    left: Value | str
+    right: Value | str
+    address: int
+
+
+def _test(block: Block) -> _Test | None:
+    """What decides at the end of a block."""
+    name, operands = _spelled(block.last.text)
+    if name in ("cbz", "cbnz"):
+        return _Test("eq" if name == "cbz" else "ne", operands[0], ("", 0), block.last.address)
+    condition = {"bcc": "blo", "bcs": "bhs"}.get(name, name)[1:]
+    if condition not in _OPPOSITE:
+        return None
+    for instruction in reversed(block.instructions[:-1]):
+        if "flags" not in _written(instruction):
+            continue
+        name, operands = _spelled(instruction.text)
+        if instruction.predicated:
+            return None
+        if name == "cmp" and len(operands) == 2:
+            return _Test(condition, operands[0], operands[1], instruction.address)
+        # Of a result only its being zero is used; it is there behind the instruction.
+        if name in ("subs", "adds") and condition in ("eq", "ne"):
+            return _Test(condition, operands[0], ("", 0), instruction.end)
+        return None
+    return None
+
+
+def _simulated(stays: str, left: tuple[int, int], right: tuple[int, int]) -> int | None:
+    """How often a test of two moving values runs, until the condition to stay fails. Each: first value, step."""
+    for times in range(_MAX_STEPS):
+        one, other = left[0] + times * left[1], right[0] + times * right[1]
+        if not _holds(stays, one & 0xFFFFFFFF, other & 0xFFFFFFFF):
+            return times + 1
+    return None
+
+
+def _holds(condition: str, left: int, right: int) -> bool:
+    if condition in ("lt", "ge", "gt", "le"):
+        left, right = left ^ 0x80000000, right ^ 0x80000000
+    match condition:
+        case "eq":
+            return left == right
+        case "ne":
+            return left != right
+        case "lo" | "lt":
+            return left < right
+        case "hs" | "ge":
+            return left >= right
+        case "hi" | "gt":
+            return left > right
+        case _:
+            return left <= right

@@ -1,0 +1,226 @@
+"""Loop bounds as the generator states them: read out of a linked program, and tied to the edges of its graphs.
+
+Knows the records of runtime_c/apr_mark.h and what `label_order` added to them. Knows no instruction and no cycles;
+whether a bound is true is for `counters` and for the traces to say.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.label_order import LABEL_AFTER, MARKS_SECTION, ORDER_KNOWN
+
+if TYPE_CHECKING:
+    from aprgen.wcet.graph import Edge, Graph
+
+_HEAD = struct.Struct("<IIII")  # address, kind and flags, bound, line
+_LOOP, _BODY = 0, 1
+_BY_TEXT, _BY_ARGUMENT = 0xFFFFFFFF, 0xFFFFFFFE
+_MAX_BOUND = 0x7FFFFFFF  # a bound of 0U - 1U or the like is a fault of a template
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One record. bound: None where no constant is known, and `unknown` says what decides.
+
+    label_after: jumps to the address pass by the mark, only what falls through to it counts.
+    """
+
+    address: int
+    kind: Literal["loop", "body"]
+    id: str
+    bound: int | None
+    unknown: str
+    line: int
+    label_after: bool
+
+
+@dataclass(frozen=True)
+class LoopFact:
+    """In one run of a function, all bodies together run at most `bound` times as often as all scopes.
+
+    The compiler's copies of a loop share an id; copies with different bounds are different facts.
+    """
+
+    id: str
+    bound: int
+    line: int
+    scopes: tuple[Mark, ...]
+    bodies: tuple[Mark, ...]
+
+    @property
+    def scope_addresses(self) -> tuple[int, ...]:
+        return tuple(mark.address for mark in self.scopes)
+
+    @property
+    def body_addresses(self) -> tuple[int, ...]:
+        return tuple(mark.address for mark in self.bodies)
+
+
+@dataclass(frozen=True, eq=False)
+class Count:
+    """How often a mark is passed in one call: the executions of these edges, and once more if the entry is it."""
+
+    edges: Mapping[Edge, int]
+    entries: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """In one call, the sum of term * executions of its edge is at most the limit."""
+
+    terms: Mapping[Edge, int]
+    limit: int
+    reason: str
+
+
+def read_marks(path: Path) -> tuple[Mark, ...]:
+    """The marks of a linked program by address; none when it was compiled without them, or stripped."""
+    try:
+        with path.open("rb") as stream:
+            elf = ELFFile(stream)
+            if elf["e_type"] == "ET_REL":
+                raise _damaged(path, "they are in an object file, where addresses are not final")
+            section = elf.get_section_by_name(MARKS_SECTION)
+            data: bytes = b"" if section is None else section.data()
+    except (OSError, ELFError) as error:
+        raise ToolchainError(
+            "elf.read", f"the program is no readable ELF file: {error}", where=path.name,
+            hint="only toolchains that make ELF files are supported",
+        ) from error  # fmt: skip
+    return tuple(sorted(_parsed(data, path), key=lambda mark: (mark.address, mark.kind == "body", mark.id)))
+
+
+def _parsed(data: bytes, path: Path) -> list[Mark]:
+    marks = []
+    at = 0
+    while at < len(data):
+        end = data.find(b"\0", at + _HEAD.size)
+        if end < 0:
+            raise _damaged(path, "the last record is cut off")
+        address, kind, bound, line = _HEAD.unpack_from(data, at)
+        text = data[at + _HEAD.size : end].decode("ascii", "replace")
+        at = end + 1 + (-(end + 1) % 4)
+        if not kind & ORDER_KNOWN:
+            raise _damaged(path, f"that of {text} does not say how it lies among labels")
+        plain = kind & ~(ORDER_KNOWN | LABEL_AFTER)
+        if plain not in (_LOOP, _BODY) or not text or (bound > _MAX_BOUND and bound not in (_BY_TEXT, _BY_ARGUMENT)):
+            raise _damaged(path, f"a record of {text!r} says {plain}, {bound}")
+        if not address & ~1:  # the linker left the function out
+            continue
+        unknown = {_BY_TEXT: "the length of a text", _BY_ARGUMENT: "an argument of a function"}.get(bound, "")
+        marks.append(
+            Mark(
+                address & ~1, "loop" if plain == _LOOP else "body", text, None if unknown else bound, unknown, line,
+                bool(kind & LABEL_AFTER),
+            )
+        )  # fmt: skip
+    return marks
+
+
+def _damaged(path: Path, what: str) -> ToolchainError:
+    return ToolchainError(
+        "marks.records", f"the marks of loops cannot be used: {what}", where=path.name,
+        hint="compile with aprgen, which reads the order of labels, and without -flto",
+    )  # fmt: skip
+
+
+def loop_facts(marks: Sequence[Mark], graph: Graph) -> tuple[LoopFact, ...]:
+    """The facts about the loops of one function. UnsupportedError for a loop whose bound is no constant."""
+    found: dict[tuple[str, int], tuple[list[Mark], list[Mark]]] = {}
+    own = [mark for mark in marks if _is_in(mark, graph)]
+    for mark in own:
+        if mark.bound is None:
+            if any(other.kind == "body" and other.id == mark.id for other in own):
+                raise UnsupportedError(
+                    "wcet.loop", f"how often the loop {mark.id} runs is decided by {mark.unknown}", where=graph.name,
+                    hint="choose a function whose loops have constant bounds, such as scores of a numeric model",
+                )  # fmt: skip
+            continue
+        scopes, bodies = found.setdefault((mark.id, mark.bound), ([], []))
+        (scopes if mark.kind == "loop" else bodies).append(mark)
+    facts = []
+    for (name, bound), (scopes, bodies) in sorted(found.items()):
+        if bodies and not scopes:
+            raise UnsupportedError(
+                "wcet.loop", f"the loop {name} is not in the function in which it begins", where=graph.name,
+                hint="compile with -fno-partial-inlining",
+            )  # fmt: skip
+        if bodies:
+            facts.append(LoopFact(name, bound, scopes[0].line, tuple(scopes), tuple(bodies)))
+    return tuple(facts)
+
+
+def _is_in(mark: Mark, graph: Graph) -> bool:
+    """Whether a mark belongs to the code of this graph, before one of its instructions."""
+    for block in graph.blocks.values():
+        for instruction in block.instructions:
+            if instruction.address == mark.address:
+                return True
+            if instruction.address < mark.address < instruction.address + instruction.size:
+                raise ToolchainError(
+                    "marks.address", f"the mark of {mark.id} is inside of an instruction, at {mark.address:#x}",
+                    where=graph.name, hint="the program was changed after linking; link it again",
+                )  # fmt: skip
+    return False
+
+
+def count(mark: Mark, graph: Graph) -> Count:
+    """How often a mark is passed. In the middle of a block as often as the block is entered; at its start, with a
+    label behind the mark, only as often as the block is entered without a jump."""
+    block = next(b for b in graph.blocks.values() if any(i.address == mark.address for i in b.instructions))
+    entering = [edge for edge in graph.edges if edge.target == block.start]
+    if mark.label_after and mark.address == block.start:
+        entering = [edge for edge in entering if not edge.taken]
+    return Count(dict.fromkeys(entering, 1), int(block.start == graph.entry))
+
+
+def constraint(fact: LoopFact, graph: Graph) -> Constraint:
+    """The fact as an inequality over edges: bodies - bound * scopes <= 0."""
+    terms: dict[Edge, int] = {}
+    limit = 0
+    for marks, factor in ((fact.bodies, 1), (fact.scopes, -fact.bound)):
+        for mark in marks:
+            passed = count(mark, graph)
+            limit -= factor * passed.entries
+            for edge, times in passed.edges.items():
+                terms[edge] = terms.get(edge, 0) + factor * times
+    reason = f"{fact.id} runs at most {fact.bound} times"
+    return Constraint({edge: factor for edge, factor in terms.items() if factor}, limit, reason)
+
+
+def unbounded_cycle(facts: Sequence[LoopFact], graph: Graph) -> int | None:
+    """The start of a block on a cycle that passes no body, which nothing bounds; None when there is no such cycle."""
+    passing = {edge for fact in facts for mark in fact.bodies for edge in count(mark, graph).edges}
+    after: dict[int, list[int]] = {start: [] for start in graph.blocks}
+    into: dict[int, list[int]] = {start: [] for start in graph.blocks}
+    for edge in graph.edges:
+        if edge not in passing and edge.target in after:
+            after[edge.source].append(edge.target)
+            into[edge.target].append(edge.source)
+    # Blocks without successors are taken away, again and again; what stays is on a cycle or leads to one.
+    left = {start: len(targets) for start, targets in after.items()}
+    ready = [start for start, number in left.items() if number == 0]
+    while ready:
+        gone = ready.pop()
+        del left[gone]
+        for source in into[gone]:
+            left[source] -= 1
+            if left[source] == 0:
+                ready.append(source)
+    if not left:
+        return None
+    at = min(left)
+    seen: set[int] = set()
+    while at not in seen:  # walk until the cycle closes
+        seen.add(at)
+        at = min(target for target in after[at] if target in left)
+    return at

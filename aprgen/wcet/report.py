@@ -1,0 +1,368 @@
+"""The timing report as values: what was bounded, under which assumptions, what was observed, what was refused.
+
+Its field names are the keys of the JSON document, whose schema is templates/report/wcet.schema.json. Knows how a
+verdict is reached; analyses and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+FORMAT = "aprgen-wcet/1"
+
+Status = Literal["bound", "bound-measured-table", "instruction-count", "refused"]
+State = Literal["proved", "configured", "assumed"]
+
+EXCLUDED = "Interrupts, preemption, contention for memory and debug halts are not part of these cycles."
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """state: proved on this image, configured by the user, or assumed and left to the integrator."""
+
+    text: str
+    state: State
+    because: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no number, and what would give one."""
+
+    function: str
+    code: str
+    what: str
+    where: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class FunctionRow:
+    """self_cycles: spent in its own instructions on the worst path; total_cycles: with callees, for one call."""
+
+    name: str
+    self_cycles: int
+    total_cycles: int
+    share: float  # of the entry's bound that self_cycles are
+    calls: int  # on the worst path
+    blocks: int
+    loops: int
+    code_bytes: int
+
+
+@dataclass(frozen=True)
+class LoopRow:
+    """bound: repetitions of the body each time the loop is reached. count: on the worst path, all times together.
+
+    cycles None: the compiler has unrolled the loop.
+    """
+
+    id: str
+    function: str
+    address: int
+    bound: int
+    origin: str
+    cross_check: str
+    count: int
+    cycles: int | None
+
+
+@dataclass(frozen=True)
+class PathBlock:
+    """A block of the worst path: how often it is executed, and what that costs together."""
+
+    function: str
+    address: int
+    count: int
+    cycles: int
+    share: float
+    instructions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Of the distribution: runs that took from `low` to `high` cycles, both included."""
+
+    low: int
+    high: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Traced runs, costed with the worst-case table (high) and with the best-case table (low)."""
+
+    runs: int
+    rows: str  # how they were chosen
+    high_maximum: int
+    high_minimum: int
+    low_maximum: int  # of the run that costs most
+    low_minimum: int
+    ratio: float  # bound / high_maximum
+    distribution: tuple[Bar, ...]
+    edges_run: int
+    edges: int
+    facts_checked: int
+    violations: tuple[str, ...]
+    worst_row: tuple[str, ...]  # float32 in decimal
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An input that reaches the model's worst path, and what its traced run costs."""
+
+    inputs: tuple[str, ...]  # float32 in decimal
+    exact: bool  # no input takes more repetitions of the walk
+    upper: int
+    lower: int
+    unit: str
+    cycles: int | None
+    command: str
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Where the distance between the bound and the cheapest possible reading of the worst run comes from, in cycles."""
+
+    path: int  # bound - worst traced run with the worst-case table
+    table: int  # the same run with the worst-case table - with the best-case table
+    memory: int  # of the bound, what wait states add
+
+
+@dataclass(frozen=True)
+class Frame:
+    function: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class StackUse:
+    """bytes: below the caller's stack pointer. painted: what a run on the target wrote. exception_bytes: comes on top
+    when an interrupt is taken, once per nesting level, and is not part of `bytes`."""
+
+    bytes: int
+    chain: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    painted: int | None
+    exception_bytes: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One public function. cycles is None exactly when the status is refused."""
+
+    function: str
+    status: Status
+    cycles: int | None
+    best_cycles: int | None
+    time_us: float | None
+    certificate: str
+    refusal: Refusal | None = None
+    functions: tuple[FunctionRow, ...] = ()
+    loops: tuple[LoopRow, ...] = ()
+    path: tuple[PathBlock, ...] = ()
+    observed: Observed | None = None
+    witness: Witness | None = None
+    uncertainty: Uncertainty | None = None
+    stack: StackUse | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    tool_version: str
+    model: str
+    model_sha256: str
+    family: str
+    struct: str
+    name: str
+    image_sha256: str
+    object_sha256: str  # of the model's object file that the image links
+    target: str
+    target_sha256: str
+    core: str
+    compiler: str
+    flags: tuple[str, ...]
+    timing_sha256: str
+    analyser_sha256: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """options: of the core, such as its multiplier; deadline_us None: none was given."""
+
+    clock_mhz: float | None
+    wait_states: int
+    deadline_us: float | None
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that the linked model takes. allocators: functions of the image that take memory from a heap."""
+
+    flash_bytes: int
+    text_bytes: int
+    rodata_bytes: int
+    data_bytes: int
+    bss_bytes: int
+    library_bytes: int
+    allocators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    status: Status
+    entry: str  # the function that takes longest
+    cycles: int | None
+    time_us: float | None
+    deadline_us: float | None
+    margin_us: float | None
+    utilisation: float | None
+    stack_bytes: int | None
+    sentence: str
+    excludes: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """cycles of one function in the former report and in this one; percent is of the former."""
+
+    function: str
+    before: int
+    after: int
+    percent: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """gate_percent None: nothing fails. notes: what else is different, such as the core or the model."""
+
+    former_image_sha256: str
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    gate_percent: float | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    verdict: Verdict
+    identity: Identity
+    configuration: Configuration
+    assumptions: tuple[Assumption, ...]
+    entries: tuple[Entry, ...]
+    memory: Memory
+    difference: Difference | None = None
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """Observations that contradict the analysis; any at all makes the report void."""
+        return tuple(one for e in self.entries if e.observed is not None for one in e.observed.violations)
+
+
+def time_us(cycles: int, clock_mhz: float | None) -> float | None:
+    return None if clock_mhz is None else cycles / clock_mhz
+
+
+def verdict_of(entries: tuple[Entry, ...], core: str, configuration: Configuration) -> Verdict:
+    """Of the function that takes longest. One refused function refuses the whole: the others do not stand for it."""
+    refused = [entry for entry in entries if entry.status == "refused"]
+    bounded = [entry for entry in entries if entry.cycles is not None]
+    stacks = [entry.stack.bytes for entry in entries if entry.stack is not None]
+    stack = max(stacks) if len(stacks) == len(entries) else None
+    deadline = configuration.deadline_us
+    if refused:
+        others = f"; {_names(bounded)} bounded, see below" if bounded else ""
+        sentence = f"No bound for {_names(refused)}: {refused[0].refusal.what if refused[0].refusal else ''}{others}."
+        return Verdict(
+            "refused", refused[0].function, None, None, deadline, None, None, stack, sentence, EXCLUDED
+        )  # fmt: skip
+    worst = max(bounded, key=lambda entry: entry.cycles or 0)
+    cycles = worst.cycles
+    assert cycles is not None
+    time = time_us(cycles, configuration.clock_mhz)
+    margin = None if time is None or deadline is None else deadline - time
+    used = None if time is None or deadline is None else time / deadline
+    return Verdict(
+        worst.status, worst.function, cycles, time, deadline, margin, used, stack,
+        _sentence(worst, cycles, time, core, configuration, margin), EXCLUDED,
+    )  # fmt: skip
+
+
+_KIND: Mapping[str, str] = {
+    "bound": "cycles",
+    "bound-measured-table": "cycles by a measured table that the vendor has not confirmed",
+    "instruction-count": "instructions",
+}
+
+
+def _sentence(
+    worst: Entry, cycles: int, time: float | None, core: str, configuration: Configuration, margin: float | None
+) -> str:
+    states = configuration.wait_states
+    at = f"{core} with {states} wait state{'' if states == 1 else 's'}"
+    parts = [f"{worst.function} takes at most {cycles:,} {_KIND[worst.status]} on {at}"]
+    if time is not None:
+        parts.append(f"{time:,.2f} us at {configuration.clock_mhz:g} MHz")
+    if margin is not None:
+        kept = f"{margin:,.2f} us before" if margin >= 0 else f"{-margin:,.2f} us after"
+        parts.append(f"{kept} the deadline of {configuration.deadline_us:g} us")
+    return f"{', '.join(parts)}."
+
+
+def _names(entries: list[Entry]) -> str:
+    return ", ".join(entry.function for entry in entries)
+
+
+def meets_deadline(verdict: Verdict) -> bool:
+    return verdict.margin_us is None or verdict.margin_us >= 0
+
+
+def difference_to(entries: tuple[Entry, ...], identity: Identity, former: Former, gate: float | None) -> Difference:
+    """What became of a former report's bounds. A gate fails on more growth, and on a bound that is no longer there."""
+    changes: list[Change] = []
+    notes: list[str] = []
+    passed = True
+    now = {entry.function: entry.cycles for entry in entries}
+    for function, before in former.cycles.items():
+        after = now.get(function)
+        if after is None:
+            notes.append(f"{function} had a bound of {before:,} and has none now")
+            passed = passed and gate is None
+            continue
+        percent = 100.0 * (after - before) / before if before else 0.0
+        changes.append(Change(function, before, after, percent))
+        passed = passed and (gate is None or percent <= gate)
+    for name, was, became in (
+        ("core", former.core, identity.core),
+        ("model", former.model_sha256, identity.model_sha256),
+        ("timing table", former.timing_sha256, identity.timing_sha256),
+        ("compiler", former.compiler, identity.compiler),
+    ):
+        if was != became:
+            notes.append(f"the {name} is another: {_short(was)}, now {_short(became)}")
+    return Difference(former.image_sha256, tuple(changes), tuple(notes), gate, passed)
+
+
+def _short(text: str) -> str:
+    return text[:12] if len(text) == 64 else text
+
+
+@dataclass(frozen=True)
+class Former:
+    """What is compared of a former report."""
+
+    image_sha256: str
+    core: str
+    model_sha256: str
+    timing_sha256: str
+    compiler: str
+    cycles: Mapping[str, int]
+
+
+def document(report: Report) -> dict[str, object]:
+    """The JSON document; parts without data are null."""
+    return {"format": FORMAT, **asdict(report)}

@@ -1,0 +1,280 @@
+"""Which blocks each call of a generated function executed, and in which context: what bounds are checked against.
+
+Runs the linked image under Unicorn, or reads what the QEMU plugin of `recording` wrote. Knows nothing of control flow
+graphs, loop bounds or cycles: those are claims, this is what happened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.elf import Elf, read_elf
+from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.image import Image
+from aprgen.runners.execution import RUN_SECONDS, Records
+from aprgen.runners.records import rows_of, texts_of
+from aprgen.wcet.code import Code, code_of
+from aprgen.wcet.decode import Instruction, Undecoded, decode_slots, unknown_instruction
+
+NOWHERE = 0xFFFF_FFFF
+
+_PAGE = 0x1000
+_STOP = 0x0F00_0000  # where calls return to; nothing else is there
+_SYSTEM_SPACE = 0xE000_E000  # where Cortex-M has its control registers
+_CPUS = {"cortex-m0plus": "M0", "cortex-m3": "M3", "cortex-m4": "M4", "cortex-m33": "M33"}
+_DEADLINE_MASK = 0xFFFF  # look at the clock every so many blocks
+
+
+@dataclass(frozen=True, order=True)
+class Passage:
+    """A straight run of instructions executed once, by the addresses of its first and last one, and of those executed
+    before and after it, which are NOWHERE at the ends of a call."""
+
+    before: int
+    first: int
+    last: int
+    after: int
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """The calls of one function. Calls that took the same passages equally often share a path.
+
+    paths: uint32 [paths, passages], how often. path_of_run: int64 [runs], in the order of the records.
+    """
+
+    function: str
+    passages: tuple[Passage, ...]
+    paths: NDArray[np.uint32]
+    path_of_run: NDArray[np.int64]
+
+    @property
+    def n_runs(self) -> int:
+        return len(self.path_of_run)
+
+
+@dataclass(frozen=True, eq=False)
+class Executed:
+    """The instructions of an image by address, for walking along passages."""
+
+    code: Code
+    instructions: Mapping[int, Instruction | Undecoded]
+
+    def at(self, address: int) -> Instruction:
+        """The instruction there; one that the table of instructions does not have is refused."""
+        slot = self.instructions.get(address)
+        if slot is None:
+            raise ToolchainError(
+                "wcet.trace", f"the run executed {self.code.label(address)}, where no code was found",
+                where=self.code.file, hint="analyse the program that was run, with its symbols",
+            )  # fmt: skip
+        if isinstance(slot, Undecoded):
+            raise unknown_instruction(slot, self.code.label(address))
+        return slot
+
+    def walk(self, first: int, last: int) -> Iterator[Instruction]:
+        """The instructions of a passage."""
+        address = first
+        while address <= last:
+            instruction = self.at(address)
+            yield instruction
+            address = instruction.end
+
+    def last(self, block: int) -> int:
+        """The address of the last instruction of a block, address << 16 | size."""
+        return max(instruction.address for instruction in self.walk(block >> 16, (block >> 16) + (block & 0xFFFF) - 1))
+
+
+def executed_code(code: Code) -> Executed:
+    """Everything in the program that can be executed, decoded."""
+    return Executed(
+        code, {slot.address: slot for function in code.functions for slot in decode_slots(function, code.architecture)}
+    )
+
+
+def trace_calls(image: Image, function: str, records: Records, *, seconds: float = RUN_SECONDS) -> Traces:
+    """Call NAME_<function> once per record under Unicorn: scores, classify, predict, or those of a text model.
+
+    A fault, a hang and a core that Unicorn does not have are errors.
+    """
+    machine = _Machine(image, time.monotonic() + seconds)
+    paths = _Paths()
+    for record in _records(image, records):
+        machine.call(function, record)
+        paths.add(machine.blocks)
+    return paths.traces(function, executed_code(code_of(machine.elf, image.program.name)))
+
+
+def execution_order(image: Image, function: str, records: Records) -> tuple[int, ...]:
+    """The addresses of all instructions of the last of these calls, in order, under Unicorn."""
+    machine = _Machine(image, time.monotonic() + RUN_SECONDS)
+    for record in _records(image, records):
+        machine.call(function, record)
+    executed = executed_code(code_of(machine.elf, image.program.name))
+    return tuple(
+        instruction.address
+        for block in machine.blocks
+        for instruction in executed.walk(block >> 16, executed.last(block))
+    )
+
+
+def _records(image: Image, records: Records) -> Iterator[bytes]:
+    if image.model.kind == "row":
+        yield from (row.tobytes() for row in rows_of(image.model, records))
+    else:
+        yield from texts_of(image.model, records)
+
+
+class _Paths:
+    """Collects calls, each a list of blocks, address << 16 | size."""
+
+    def __init__(self) -> None:
+        self.columns: dict[tuple[int, int, int], int] = {}  # block before, block, block after
+        self.rows: dict[frozenset[tuple[int, int]], int] = {}
+        self.orders: dict[bytes, int] = {}  # digests of calls seen before
+        self.path_of_run: list[int] = []
+
+    def add(self, blocks: Sequence[int]) -> None:
+        digest = hashlib.blake2b(array("Q", blocks).tobytes(), digest_size=16).digest()
+        number = self.orders.get(digest)
+        if number is None:
+            taken = Counter(zip((0, *blocks[:-1]), blocks, (*blocks[1:], 0), strict=True))
+            row = frozenset((self.columns.setdefault(key, len(self.columns)), n) for key, n in taken.items())
+            number = self.orders[digest] = self.rows.setdefault(row, len(self.rows))
+        self.path_of_run.append(number)
+
+    def traces(self, function: str, executed: Executed) -> Traces:
+        paths = np.zeros((len(self.rows), len(self.columns)), np.uint32)
+        for number, row in enumerate(self.rows):
+            for column, count in row:
+                paths[number, column] = count
+        passages = tuple(
+            Passage(
+                executed.last(before) if before else NOWHERE,
+                block >> 16,
+                executed.last(block),
+                after >> 16 if after else NOWHERE,
+            )
+            for before, block, after in self.columns
+        )
+        return merged(function, passages, paths, np.array(self.path_of_run, np.int64))
+
+
+def merged(
+    function: str, passages: Sequence[Passage], paths: NDArray[np.uint32], path_of_run: NDArray[np.int64]
+) -> Traces:
+    """Traces with every passage once, in ascending order."""
+    order = {passage: number for number, passage in enumerate(sorted(set(passages)))}
+    together = np.zeros((len(paths), len(order)), np.uint32)
+    for column, passage in enumerate(passages):
+        together[:, order[passage]] += paths[:, column]
+    return Traces(function, tuple(order), together, path_of_run)
+
+
+class _Machine:
+    """An image in Unicorn, started up; `blocks` are those of the last call."""
+
+    def __init__(self, image: Image, deadline: float) -> None:
+        try:
+            unicorn = importlib.import_module("unicorn")
+            arm = importlib.import_module("unicorn.arm_const")
+        except ImportError as error:
+            raise ToolchainError(
+                "wcet.unicorn", "the Python package unicorn is not installed", where="this machine",
+                hint="pip install unicorn, or leave the runs out",
+            ) from error  # fmt: skip
+        board = image.target.board
+        if board is None or image.target.name not in _CPUS:
+            raise UnsupportedError(
+                "wcet.core", f"no runs can be traced for {image.target.name}", where=f"target {image.target.name}",
+                hint=f"traces are for {', '.join(_CPUS)}",
+            )  # fmt: skip
+        self.image = image
+        self.deadline = deadline
+        self.unicorn = unicorn
+        self.arm = arm
+        self.elf: Elf = read_elf(image.program)
+        self.blocks: list[int] = []
+        self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self.uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_CORTEX_{_CPUS[image.target.name]}"))
+        for origin, size in (
+            (board.code_origin, board.code_bytes),
+            (board.ram_origin, board.ram_bytes),
+            (_STOP, _PAGE),
+            (_SYSTEM_SPACE, _PAGE),
+        ):
+            self.uc.mem_map(origin // _PAGE * _PAGE, -(-size // _PAGE) * _PAGE)
+        for segment in self.elf.segments:
+            if segment.data:
+                self.uc.mem_write(segment.address, segment.data)
+        self.stack_top = board.ram_origin + board.ram_bytes
+        self.at_in, self.at_out = self.elf.address("apr_in"), self.elf.address("apr_out")
+        self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
+        self._go(self.elf.function("Reset_Handler").address, self.elf.function("apr_stream").address)
+
+    def call(self, function: str, record: bytes) -> None:
+        """One call, with its record in the harness's buffer."""
+        self.uc.mem_write(self.at_in, record)
+        for number, value in enumerate(self._arguments(function, len(record))):
+            self.uc.reg_write(self.arm.UC_ARM_REG_R0 + number, value)
+        self.uc.reg_write(self.arm.UC_ARM_REG_LR, _STOP | 1)
+        self._go(self.elf.function(self.image.model.symbol(function)).address, _STOP)
+
+    def _arguments(self, function: str, record_bytes: int) -> tuple[int, ...]:
+        model = self.image.model
+        match function:
+            case "scores":
+                return (self.at_in, self.at_out)
+            case "classify":
+                return (self.at_in,)
+            case "predict":
+                return (self.at_in, model.n_features, self.at_out, model.n_outputs)
+            case "scores_text":
+                return (self.at_in, record_bytes, self.at_out)
+            case "predict_text":
+                return (self.at_in, record_bytes, self.at_out, model.n_outputs)
+        raise UnsupportedError(
+            "wcet.function", f"calls of {model.symbol(function)} cannot be traced", where=self.image.program.name,
+            hint="traces are for scores, classify, predict, scores_text and predict_text",
+        )  # fmt: skip
+
+    def _on_block(self, uc: object, address: int, size: int, data: object) -> None:
+        self.blocks.append(address << 16 | size)
+        if not len(self.blocks) & _DEADLINE_MASK and time.monotonic() > self.deadline:
+            self.uc.emu_stop()
+
+    def _go(self, address: int, until: int) -> None:
+        self.blocks.clear()
+        self.uc.reg_write(self.arm.UC_ARM_REG_SP, self.stack_top)
+        try:
+            self.uc.emu_start(address | 1, until)
+        except self.unicorn.UcError as error:
+            at = self.uc.reg_read(self.arm.UC_ARM_REG_PC)
+            raise ToolchainError(
+                "run.failed", f"unicorn: {error} at {at:#010x}", where=self.image.program.name,
+                hint="a fault in the generated code",
+            ) from error  # fmt: skip
+        if self.uc.reg_read(self.arm.UC_ARM_REG_PC) & ~1 != until or time.monotonic() > self.deadline:
+            raise ToolchainError(
+                "process.timeout", "the traced calls did not finish within the time limit",
+                where=self.image.program.name, hint="trace fewer rows; Unicorn is slow",
+            )  # fmt: skip
+
+
+def steps(traces: Traces, executed: Executed) -> frozenset[tuple[int, int]]:
+    """All pairs of instructions that were executed one after the other, in any call; the ends are NOWHERE."""
+    found: set[tuple[int, int]] = set()
+    for passage in traces.passages:
+        inside = [instruction.address for instruction in executed.walk(passage.first, passage.last)]
+        found.update(pairwise((passage.before, *inside, passage.after)))
+    return frozenset(found)

@@ -1,0 +1,247 @@
+"""The whole analysis and its command: bounds of fixtures that traced runs keep, and every way in which it says no."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aprgen.cli import main
+from aprgen.errors import UnsupportedError
+from aprgen.wcet import bounds, schema
+from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.ipet import Bound
+from aprgen.wcet.report import Report, document
+from tests.examples import PATHS, artifact, loaded
+
+BOUNDED = ("cortex-m0plus", "cortex-m3", "cortex-m4")
+QUESTION = Question(clock_mhz=100.0, rows=20, model_file="model.apr")
+
+
+@pytest.fixture(autouse=True)
+def _tools(require_target: Callable[[str], None], require_tool: Callable[[str], None]) -> None:
+    require_target("cortex-m4")
+    for module in ("scipy", "capstone", "unicorn"):
+        require_tool(module)
+
+
+@cache
+def report_of(name: str, target: str, question: Question = QUESTION) -> Report:
+    return analyse(loaded(name), artifact(name, target), question).report
+
+
+def _written(report: Report) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(document(report), allow_nan=False))
+    return found
+
+
+@pytest.mark.parametrize("target", BOUNDED)
+@pytest.mark.parametrize("name", ["kmeans", "dtr", "rfc"])
+def test_bounds(name: str, target: str) -> None:
+    """Every function of a numeric model is bounded, no run contradicts it, and the stack's bound is at most 8 over."""
+    report = report_of(name, target)
+
+    assert report.verdict.status == "bound"
+    assert report.violations == ()
+    assert schema.faults(_written(report)) == ()
+    for entry in report.entries:
+        assert entry.cycles is not None
+        assert entry.best_cycles is not None
+        assert entry.observed is not None
+        assert entry.stack is not None
+        assert entry.best_cycles <= entry.observed.low_minimum
+        assert entry.observed.high_maximum <= entry.cycles
+        assert entry.observed.runs >= 20
+        if entry.stack.painted is not None:
+            assert entry.stack.painted <= entry.stack.bytes <= entry.stack.painted + 8
+
+
+@pytest.mark.parametrize("name", ["kmeans", "linreg", "dtr", "pca"])
+def test_tight(name: str) -> None:
+    """Of models with one path, the bound is within 5 percent of a traced run by the same table."""
+    for entry in report_of(name, "cortex-m4").entries:
+        assert entry.observed is not None
+        assert 1.0 <= entry.observed.ratio <= 1.05, entry.function
+
+
+def test_tables_add_up() -> None:
+    """Functions and blocks of the worst path each sum to the bound, which was proved to be exact."""
+    for entry in report_of("rfc", "cortex-m4").entries:
+        assert "exactly that long" in entry.certificate
+        assert sum(row.self_cycles for row in entry.functions) == entry.cycles
+        assert sum(block.cycles for block in entry.path) == entry.cycles
+        assert {row.origin.split(";")[0] for row in entry.loops} == {"generator"}
+        assert any(row.cycles is None for row in entry.loops)  # unrolled
+
+
+def test_witness() -> None:
+    """For a forest there is a row that takes the most steps of all rows; its run is among the observed ones."""
+    entry = next(one for one in report_of("rfc", "cortex-m4").entries if one.function == "rfc_scores")
+
+    assert entry.witness is not None
+    assert entry.observed is not None
+    assert entry.witness.exact
+    assert entry.witness.upper == entry.witness.lower
+    assert entry.witness.cycles is not None
+    assert entry.witness.cycles <= entry.observed.high_maximum
+    walk = next(row for row in entry.loops if row.id.endswith("_walk"))
+    assert f"{entry.witness.upper} in all" in walk.origin
+    assert walk.count == entry.witness.upper  # the steps bound the path, not trees x depth
+    trees = next(row for row in entry.loops if row.id.endswith("_trees"))
+    assert walk.count < trees.count * walk.bound
+
+
+def test_measured_table() -> None:
+    """On a core without published timing the status says so, and so does the sentence."""
+    verdict = report_of("kmeans", "cortex-m33").verdict
+
+    assert verdict.status == "bound-measured-table"
+    assert "has not confirmed" in verdict.sentence
+
+
+def test_wait_states() -> None:
+    """Wait states raise the bound, are stated as configured, and their share is given."""
+    slow = report_of("kmeans", "cortex-m4", replace(QUESTION, wait_states=2))
+    fast = report_of("kmeans", "cortex-m4")
+
+    assert slow.violations == ()
+    for one, other in zip(slow.entries, fast.entries, strict=True):
+        assert one.cycles is not None
+        assert other.cycles is not None
+        assert one.uncertainty is not None
+        assert one.cycles - other.cycles == one.uncertainty.memory > 0
+    states = {a.state for a in slow.assumptions if "wait states" in a.text}
+    assert "configured" in states
+    assert {a.state for a in fast.assumptions if "wait states" in a.text} == {"assumed"}
+
+
+def test_reproducible() -> None:
+    """The same question gives the same report, byte for byte."""
+    again = analyse(loaded("dtr"), artifact("dtr", "cortex-m4"), QUESTION).report
+
+    assert json.dumps(_written(again)) == json.dumps(_written(report_of("dtr", "cortex-m4")))
+
+
+def test_text_is_refused() -> None:
+    """A loop over a text has no constant bound: the entry says so and has no number."""
+    report = report_of("count_vectorizer", "cortex-m4")
+
+    assert report.verdict.status == "refused"
+    assert report.verdict.cycles is None
+    for entry in report.entries:
+        assert entry.cycles is None
+        assert entry.refusal is not None
+        assert entry.refusal.code == "wcet.loop"
+        assert "length of a text" in entry.refusal.what
+
+
+@pytest.mark.parametrize("target", ["host", "wasm", "cortex-m7", "cortex-m55"])
+def test_other_cores_are_refused(target: str, require_target: Callable[[str], None]) -> None:
+    """Where no table of cycles exists, nothing is estimated."""
+    require_target(target)
+    with pytest.raises(UnsupportedError) as caught:
+        report_of("dtr", target)
+    assert caught.value.code == "wcet.core"
+
+
+def _lowered(solve: Callable[..., Bound]) -> Callable[..., Bound]:
+    def lower(*words: Any, **options: Any) -> Bound:
+        bound = solve(*words, **options)
+        return replace(bound, cycles=bound.cycles * 3 // 4)
+
+    return lower
+
+
+def test_violation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bound that is too low is found by the traced runs: exit status 1, a void report, no header."""
+    monkeypatch.setattr(bounds, "solve", _lowered(bounds.solve))
+    header = tmp_path / "kmeans_wcet.h"
+    path = tmp_path / "report.json"
+    status = main(
+        ["wcet", str(PATHS["kmeans"]), "-t", "cortex-m4", "--rows", "5", "--json", str(path), "--header", str(header)]
+    )
+
+    assert status == 1
+    assert "error[wcet.violation]" in capsys.readouterr().err
+    assert not header.exists()
+    report = json.loads(path.read_text())
+    assert any(entry["observed"]["violations"] for entry in report["entries"])
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command writes report, page, header and object, and exits by the deadline and by the gate."""
+    words = ["wcet", str(PATHS["linreg"]), "-t", "cortex-m4", "--rows", "5", "--clock-mhz", "100"]
+    files = {kind: tmp_path / f"linreg.{kind}" for kind in ("json", "html", "header", "object")}
+    options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
+
+    assert main([*words, *options, "--deadline-us", "50"]) == 0
+    shown = capsys.readouterr().out
+    report = json.loads(files["json"].read_text())
+    cycles = report["verdict"]["cycles"]
+    assert report["verdict"]["sentence"].split(",")[0].replace(" ", "") in shown.replace(" ", "")
+    assert f"#define LINREG_WCET_CYCLES {cycles}UL" in files["header"].read_text()
+    assert report["verdict"]["sentence"] in files["html"].read_text()
+    assert files["object"].read_bytes()[:4] == b"\x7fELF"
+    assert str(tmp_path) not in files["json"].read_text() + files["html"].read_text() + files["header"].read_text()
+
+    assert main([*words, "--deadline-us", "0.5"]) == 6
+    assert "error[wcet.deadline]" in capsys.readouterr().err
+    assert main([*words, "--compare", str(files["json"]), "--gate", "0"]) == 0
+    assert "+0.00 %" in capsys.readouterr().out
+    for entry in report["entries"]:
+        entry["cycles"] -= 10
+    files["json"].write_text(json.dumps(report))
+    assert main([*words, "--compare", str(files["json"]), "--gate", "1"]) == 1
+    assert "error[wcet.gate]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        (("--deadline-us", "5"), "usage.arguments", 2),
+        (("--gate", "5"), "usage.arguments", 2),
+        (("--clock-mhz", "0"), "usage.arguments", 2),
+        (("--clock-mhz", "nan"), "usage.arguments", 2),
+        (("--core-option", "multiplier"), "usage.arguments", 2),
+        (("--core-option", "multiplier=7"), "wcet.option", 2),
+        (("--wait-states", "999"), "wcet.wait_states", 2),
+        (("--compare", "missing.json"), "wcet.compare", 2),
+    ],
+)
+def test_usage(words: tuple[str, ...], code: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """What makes no sense is said in three lines before anything is analysed."""
+    assert main(["wcet", str(PATHS["linreg"]), "-t", "cortex-m0plus", *words]) == status
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith(f"error[{code}]: ")
+
+
+def test_refused_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refusal exits with 5, still writes the report that says why, and writes no header."""
+    files = [tmp_path / "r.json", tmp_path / "r.h"]
+    words = ["wcet", str(PATHS["tfidf"]), "-t", "cortex-m4", "--json", str(files[0]), "--header", str(files[1])]
+
+    assert main(words) == 5
+    captured = capsys.readouterr()
+    assert "error[wcet.loop]" in captured.err
+    assert "refused" in captured.out
+    assert json.loads(files[0].read_text())["verdict"]["status"] == "refused"
+    assert not files[1].exists()
+
+
+def test_own_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A user's target file is bounded by its core; where runs cannot be traced, none are reported."""
+    board = tmp_path / "board.toml"
+    board.write_text('extends = "cortex-m4"\nname = "my-board"\n')
+    path = tmp_path / "report.json"
+
+    assert main(["wcet", str(PATHS["linreg"]), "-t", str(board), "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert (report["identity"]["target"], report["identity"]["core"]) == ("my-board", "cortex-m4")
+    assert report["verdict"]["cycles"] == report_of("linreg", "cortex-m4").verdict.cycles
+    assert {entry["observed"] for entry in report["entries"]} == {None}

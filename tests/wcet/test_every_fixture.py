@@ -1,0 +1,37 @@
+"""Every fixture that compiles, on the core with an FPU: bounded and never contradicted, or refused for its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aprgen.wcet import schema
+from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.report import document
+from tests.examples import COMPILE, PREFIXES, TEXTS, artifact, loaded
+
+# Loops whose repetitions fall as outer ones go on are bounded by their largest, each time.
+LOOSE = {"knn_euclidean": 1.8, "knn_manhattan_weighted": 1.6, "knn_minkowski": 1.2}
+
+
+@pytest.mark.parametrize("name", COMPILE)
+def test_fixture(name: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]) -> None:
+    """The bound holds in every run, and is at most 10 percent over the most expensive one, but for neighbours."""
+    require_target("cortex-m4")
+    for module in ("scipy", "capstone", "unicorn"):
+        require_tool(module)
+    report = analyse(loaded(name), artifact(name, "cortex-m4"), Question(rows=20, model_file=f"{name}.apr")).report
+
+    assert schema.faults(document(report)) == ()
+    assert report.violations == ()
+    if name in (*TEXTS, *PREFIXES):
+        assert {entry.status for entry in report.entries} == {"refused"}
+        return
+    assert report.verdict.status == "bound"
+    for entry in report.entries:
+        assert entry.observed is not None
+        assert 1.0 <= entry.observed.ratio <= LOOSE.get(name, 1.10), entry.function
+        assert entry.stack is not None
+        if entry.stack.painted is not None:
+            assert entry.stack.painted <= entry.stack.bytes <= entry.stack.painted + 8

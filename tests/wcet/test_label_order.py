@@ -1,0 +1,114 @@
+"""Marks and labels of one address: their order, read from the assembly."""
+
+from __future__ import annotations
+
+import pytest
+
+from aprgen.errors import ToolchainError
+from aprgen.label_order import LABEL_AFTER, ORDER_KNOWN, OrderedAssembly, order_marks
+
+MARK = [
+    "\t.syntax unified",
+    '@ 22 "model.c" 1',
+    "\t99:",
+    '\t.pushsection .debug_apr_marks,"",%progbits',
+    "\t.4byte 99b, 1, 12, 47",
+    '\t.asciz "model_rows"',
+    "\t.balign 4",
+    "\t.popsection",
+    '@ 0 "" 2',
+    "\t.thumb",
+]
+
+
+def ordered(*lines: str) -> OrderedAssembly:
+    """Assembly in which each line "mark" is a whole mark."""
+    return order_marks("\n".join(part for line in lines for part in (MARK if line == "mark" else [line])))
+
+
+def flags(result: OrderedAssembly) -> list[int]:
+    """What was added to the kind, 1, of each mark."""
+    return [int(line.split(",")[1]) - 1 for line in result.text.split("\n") if ".4byte 99b" in line]
+
+
+def test_a_label_behind_a_mark_is_written_down() -> None:
+    """Jumps to .L5 pass by a mark in front of it."""
+    result = ordered("\tmovs r0, #0", "mark", ".L5:", "\tadds r0, #1", "\tbne .L5")
+
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(result)
+    assert (1, 1, 0) == (result.marks, result.after, result.nops)
+
+
+def test_a_label_before_a_mark_needs_nothing() -> None:
+    """Jumps to .L5 pass a mark behind it, as does what falls through."""
+    result = ordered("\tmovs r0, #0", ".L5:", "mark", "\tadds r0, #1", "\tbne .L5")
+
+    assert [ORDER_KNOWN] == flags(result)
+    assert (1, 0, 0) == (result.marks, result.after, result.nops)
+
+
+def test_labels_on_both_sides_are_parted() -> None:
+    """A mark between two labels gets an instruction, so that its address is not that of the second label."""
+    result = ordered("\tcbz r0, .L6", ".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L5")
+    lines = result.text.split("\n")
+
+    assert [ORDER_KNOWN] == flags(result)
+    assert (1, 0, 1) == (result.marks, result.after, result.nops)
+    assert "\tnop" == lines[lines.index(".L6:") - 1]
+
+
+def test_two_marks_and_a_label_between_them() -> None:
+    """The first is passed by falling through, the second by jumps, too; neither needs an instruction."""
+    result = ordered("\tmovs r0, #0", "mark", ".L5:", "mark", "\tadds r0, #1", "\tbne .L5")
+
+    assert [ORDER_KNOWN + LABEL_AFTER, ORDER_KNOWN] == flags(result)
+    assert 0 == result.nops
+
+
+def test_two_marks_before_a_label_both_know_it() -> None:
+    """The second mark does not hide the label from the first."""
+    result = ordered("\tmovs r0, #0", "mark", "mark", ".L5:", "\tadds r0, #1", "\tbne .L5")
+
+    assert [ORDER_KNOWN + LABEL_AFTER] * 2 == flags(result)
+
+
+def test_labels_that_nothing_jumps_to_do_not_count() -> None:
+    """Debugging labels and what only directives name are not entered by jumps."""
+    result = ordered("\tmovs r0, #0", "mark", ".LVL5:", ".L7:", "\tadds r0, #1", "\t.size model, .-.L7")
+
+    assert [ORDER_KNOWN] == flags(result)
+
+
+@pytest.mark.parametrize("naming", ["\t.byte (.L5-.L4)/2", "\t.word .L5+1", "\tcbz r3, .L5", "\tbl .L5 @ far jump"])
+def test_tables_and_all_jumps_name_labels(naming: str) -> None:
+    """A jump table enters a label as a branch does."""
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(ordered("\tmovs r0, #0", "mark", ".L5:", "\tadds r0, #1", naming))
+
+
+def test_numbered_labels_count() -> None:
+    """Hand-written assembly names label 1 as 1b or 1f."""
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(ordered("\tmovs r0, #0", "mark", "1:", "\tadds r0, #1", "\tbne 1b"))
+
+
+def test_a_debug_section_names_nothing() -> None:
+    """Debugging information refers to every label; that is no jump."""
+    lines = ("\tmovs r0, #0", "mark", ".L5:", "\tadds r0, #1", '\t.section .debug_line,"",%progbits', "\t.4byte .L5")
+
+    assert [ORDER_KNOWN] == flags(ordered(*lines))
+
+
+@pytest.mark.parametrize("behind", [(), ("\t.align 2", "\t.word 12", "\tbx lr")])
+def test_a_mark_needs_an_instruction(behind: tuple[str, ...]) -> None:
+    """A mark before constants or at the end of the code has no address that could be counted."""
+    with pytest.raises(ToolchainError) as caught:
+        ordered("\tmovs r0, #0", "mark", *behind)
+
+    assert "marks.place" == caught.value.code
+
+
+def test_an_instruction_behind_a_label_is_refused() -> None:
+    """One line with both could hide a label."""
+    with pytest.raises(ToolchainError) as caught:
+        ordered("mark", ".L5: adds r0, #1")
+
+    assert "marks.syntax" == caught.value.code
