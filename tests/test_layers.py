@@ -16,22 +16,22 @@ ROOT = Path(aprgen.__file__).parent
 # A module imports from layers below its own, and from its own package (below: container, families, ops, ...).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
-    ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder"),
+    ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
     ("trees", "passes", "toolchain", "rows"),
     ("families", "emit", "image", "text_rows"),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured",),
-    ("build",),
+    ("build", "wcet"),
     ("verify",),
     ("api", "cli", "scons"),
     ("__main__",),
 )
-PACKAGES = ("container", "ops", "passes", "families", "runners", "cli")
+PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "cli")
 
 # Imports inside functions: for a fast start only, never to break a cycle.
 LAZY = {
     "__init__": ("aprgen.api",),  # `import aprgen` must not load numpy
-    "cli": tuple(f"aprgen.cli.{verb}" for verb in ("compile", "inspect", "run", "targets", "test", "validate")),
+    "cli": tuple(f"aprgen.cli.{verb}" for verb in ("compile", "inspect", "run", "targets", "test", "validate", "wcet")),
     "cli.compile": ("aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
     "cli.inspect": ("aprgen.cli.inspect_boxes",),  # --format json draws no boxes
     "cli.progress": ("rich.console", "rich.progress"),  # only drawn after a second
@@ -41,13 +41,13 @@ LAZY = {
 
 # Who alone imports what, so that what it knows has one home.
 ONLY = {
-    "jinja2": ("emit",),
+    "jinja2": ("emit", "wcet.page"),  # C, and the report
     "subprocess": ("process", "scons"),
     "ctypes": ("runners.shared",),
     "zstandard": ("container.compression",),
     "lz4": ("container.compression",),
     "msgpack": ("container.messagepack",),
-    "elftools": ("elf",),
+    "elftools": ("elf", "wcet.marks", "wcet.analyse"),
     "SCons": ("scons",),
 }
 
