@@ -75,7 +75,8 @@ def merge_trees(trees: Sequence[Tree], leaf_of: Sequence[Array], *, strict: bool
     feature = np.concatenate(features) if features else np.zeros(0, np.int64)
     threshold = np.concatenate(thresholds).astype(np.float32)
     if strict:
-        threshold = np.nextafter(threshold, np.float32(-np.inf), dtype=np.float32)
+        with np.errstate(over="ignore"):  # below the smallest float is minus infinity
+            threshold = np.nextafter(threshold, np.float32(-np.inf), dtype=np.float32)
     references = np.concatenate([*lefts, *rights, np.array(roots, np.int64)])
     fits = len(references) == 0 or (references.min() >= -(2**15) and references.max() < 2**15)
     kind = np.int16 if fits else np.int32
