@@ -51,7 +51,7 @@ class Answer:
 
 def highs(problem: Problem, whole: bool) -> Answer:
     """HiGHS's answer, with whole numbers as flow or without that demand."""
-    optimize, sparse = _scipy("optimize"), _scipy("sparse")
+    optimize, sparse = scipy_part("optimize"), scipy_part("sparse")
     shape = (len(problem.blocks), len(problem.edges))
     at = {block: position for position, block in enumerate(problem.blocks)}
     conserved = sparse.lil_matrix(shape)
@@ -93,7 +93,8 @@ def highs(problem: Problem, whole: bool) -> Answer:
     return Answer(tuple(float(value) for value in found.x), multipliers, "found")
 
 
-def _scipy(part: str) -> ModuleType:
+def scipy_part(part: str) -> ModuleType:
+    """A module of scipy, loaded when first needed; ToolchainError where it is not installed."""
     try:
         return importlib.import_module(f"scipy.{part}")
     except ImportError as error:

@@ -7,14 +7,12 @@ Knows paths and boxes; knows nothing of witnesses or of how boxes are chosen.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.errors import ToolchainError
+from aprgen.wcet.solver import scipy_part
 from aprgen.wcet.walk_paths import Ints, Paths
 
 Reals = NDArray[np.float64]
@@ -147,7 +145,7 @@ def relax(paths: Paths, low: Ints, high: Ints, *, seconds: float) -> Relaxation:
 
 def _propose(paths: Paths, links: Links, seconds: float) -> tuple[Reals, Reals]:
     """The linear program's price of every link, and its value of every cut; when it does not answer, 0 and a half."""
-    optimize, sparse = _scipy("optimize"), _scipy("sparse")
+    optimize, sparse = scipy_part("optimize"), scipy_part("sparse")
     n_paths, n_variables, n_links = paths.n_paths, int(links.first[-1]), len(links.limit)
     last = np.zeros(n_variables, np.bool_)
     last[links.first[1:] - 1] = True
@@ -175,15 +173,3 @@ def _propose(paths: Paths, links: Links, seconds: float) -> tuple[Reals, Reals]:
     if answer.status != 0:
         return np.zeros(n_links), np.full(n_variables - n_paths, 0.5)
     return -np.asarray(answer.ineqlin.marginals[:n_links]), np.clip(answer.x[n_paths:], 0, 1)
-
-
-def _scipy(part: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"scipy.{part}")
-    except ImportError as error:
-        raise ToolchainError(
-            "wcet.scipy",
-            "the Python package scipy is not installed",
-            where="this machine",
-            hint="pip install scipy",
-        ) from error
