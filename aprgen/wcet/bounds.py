@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
 from aprgen.wcet.cost import Costs, edge_costs
-from aprgen.wcet.counters import Verdict, opinions, require_no_disagreement
+from aprgen.wcet.counters import Verdict, require_no_disagreement
 from aprgen.wcet.graph import Block, Edge, Graph, Loop
 from aprgen.wcet.ipet import Bound, shortest, solve
+from aprgen.wcet.isa import opinions
 from aprgen.wcet.library import loop_bounds
 from aprgen.wcet.marks import Constraint, LoopFact, Mark, constraint, count, loop_facts, unbounded_cycle
 from aprgen.wcet.memory import Memory
@@ -73,7 +74,7 @@ def bound_program(
         listed = loop_bounds(code, graph)
         _check_loops(graph, facts, listed)
         costs = edge_costs(graph, timing, memory)
-        seen = opinions(facts, graph, lambda address: _word(code, address))
+        seen = opinions(facts, graph, code)
         require_no_disagreement(seen, name)
         own = {fact.id: totals[fact.id] for fact in facts if totals and fact.id in totals}
         limits = [total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own]
@@ -81,11 +82,6 @@ def bound_program(
         verdicts = {one.fact.id: one.verdict for one in seen}
         done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, shortest(graph, costs, least))
     return Program(root, done, _calls(done, root))
-
-
-def _word(code: Code, address: int) -> int | None:
-    word = code.constant(address, 4)
-    return None if word is None else int.from_bytes(word, "little")
 
 
 def total_limit(fact: LoopFact, graph: Graph, limit: int) -> Constraint:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
-from aprgen.wcet.decode import Instruction, Slot, Undecoded, decode_slots, unknown_instruction
-from aprgen.wcet.frame import frame_of
 from aprgen.wcet.graph import EXIT, Block, Edge, Graph, Loop, find_loops
+from aprgen.wcet.instruction import Instruction, Slot, Undecoded, unknown_instruction
+from aprgen.wcet.isa import decode_slots, frame_of
 from aprgen.wcet.library import jump_targets
 
 __all__ = ["EXIT", "Block", "Edge", "Graph", "Loop", "build_graph", "build_graphs"]

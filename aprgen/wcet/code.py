@@ -1,4 +1,4 @@
-"""The code of a linked Arm program: which function owns which bytes, and which of the bytes are constants.
+"""The code of a linked program: which function owns which bytes, and which of the bytes are constants.
 
 Knows symbols and mapping symbols. Decodes nothing; what an instruction means is `decode`'s.
 """
@@ -14,10 +14,11 @@ from typing import Literal
 from aprgen.elf import Elf, Symbol, read_elf
 from aprgen.errors import ToolchainError, UnsupportedError
 
-Architecture = Literal["v6-M", "v7-M", "v7E-M", "v8-M"]
+Architecture = Literal["v6-M", "v7-M", "v7E-M", "v8-M", "v8.1-M", "x86-64", "AArch64", "wasm"]
 
 # Tag_CPU_arch of the ABI addenda for the Arm architecture.
-_ARCHITECTURES: Mapping[int, Architecture] = {10: "v7-M", 11: "v6-M", 12: "v6-M", 13: "v7E-M", 17: "v8-M"}
+_ARM: Mapping[int, Architecture] = {10: "v7-M", 11: "v6-M", 12: "v6-M", 13: "v7E-M", 17: "v8-M", 21: "v8.1-M"}
+_OTHERS: Mapping[str, Architecture] = {"x64": "x86-64", "AArch64": "AArch64"}
 
 
 @dataclass(frozen=True)
@@ -92,21 +93,22 @@ class Code:
 
 
 def read_code(path: Path) -> Code:
-    """Read the functions of a linked program for an Arm M-profile core."""
+    """Read the functions of a linked program."""
     return code_of(read_elf(path), path.name)
 
 
 def code_of(elf: Elf, file: str) -> Code:
     """The functions of a linked program; file is its name in messages."""
-    architecture = _ARCHITECTURES.get(elf.architecture) if elf.machine == "ARM" else None
+    architecture = _ARM.get(elf.architecture) if elf.machine == "ARM" else _OTHERS.get(elf.machine)
     if architecture is None:
         raise UnsupportedError(
             "wcet.architecture", "the program is not for a core whose instructions can be analysed", where=file,
-            hint="choose cortex-m0plus, cortex-m3, cortex-m4 or cortex-m33 as target",
+            hint="choose a Cortex-M, AArch64 or x86-64 target",
         )  # fmt: skip
     memory = tuple(Memory(s.run_address, s.data, s.writable) for s in elf.segments if s.data)
     functions: list[Function] = []
     marks = _data_marks(elf)
+    begins_as_data = architecture != "x86-64"  # which has no mapping symbols
     for section in sorted(elf.sections, key=lambda section: section.address):
         if section.placement != "text":
             continue
@@ -114,11 +116,11 @@ def code_of(elf: Elf, file: str) -> Code:
         named: dict[int, list[Symbol]] = {}
         for symbol in elf.symbols:
             if symbol.is_function and symbol.section == section.index:
-                named.setdefault(symbol.address & ~1, []).append(symbol)
+                named.setdefault(symbol.address, []).append(symbol)
         starts = sorted(named)
         for start, stop in zip(starts, [*starts[1:], end], strict=True):
             names = tuple(sorted((symbol.name for symbol in named[start]), key=_rank))
-            data = _data_ranges(marks.get(section.index, []), start, stop)
+            data = _data_ranges(marks.get(section.index, []), start, stop, begins_as_data)
             code = _bytes_at(memory, start, stop - start, file, names[0])
             functions.append(Function(names[0], names, start, code, data))
     return Code(file, architecture, tuple(functions), memory)
@@ -134,15 +136,17 @@ def _data_marks(elf: Elf) -> Mapping[int, list[tuple[int, bool]]]:
     marks: dict[int, set[tuple[int, bool]]] = {}
     for symbol in elf.symbols:
         kind = symbol.name.split(".")[0]
-        if kind in ("$t", "$d", "$a") and not symbol.is_function:
-            # Arm code does not exist on these cores; reached as constants, it is refused.
-            marks.setdefault(symbol.section, set()).add((symbol.address, kind != "$t"))
+        if kind in ("$t", "$x", "$d", "$a") and not symbol.is_function:
+            # Arm code does not exist on Cortex-M; reached as constants, it is refused.
+            marks.setdefault(symbol.section, set()).add((symbol.address, kind in ("$d", "$a")))
     return {section: sorted(found) for section, found in marks.items()}
 
 
-def _data_ranges(marks: list[tuple[int, bool]], start: int, stop: int) -> tuple[tuple[int, int], ...]:
-    """What is constant from start to stop. Where no mark stands before, nothing is known to be code."""
-    is_data = True
+def _data_ranges(
+    marks: list[tuple[int, bool]], start: int, stop: int, is_data: bool
+) -> tuple[tuple[int, int], ...]:
+    """What is constant from start to stop. is_data: what stands before the first mark; unmarked, nothing is known to
+    be code."""
     begin = start
     ranges: list[tuple[int, int]] = []
     for address, data in marks:

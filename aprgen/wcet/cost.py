@@ -14,8 +14,8 @@ from aprgen.wcet.memory import Memory, base_waits, fetch_waits
 from aprgen.wcet.timing import Cycles, Timing, base_cycles, context_cycles, transfers
 
 if TYPE_CHECKING:
-    from aprgen.wcet.decode import Instruction
     from aprgen.wcet.graph import Edge, Graph
+    from aprgen.wcet.instruction import Instruction
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from aprgen.errors import ComparisonError
 from aprgen.wcet.marks import LoopFact
 
 if TYPE_CHECKING:
-    from aprgen.wcet.decode import Instruction
     from aprgen.wcet.graph import Block, Edge, Graph, Loop
+    from aprgen.wcet.instruction import Instruction
 
 Verdict = Literal["agrees", "disagrees", "unknown"]
 Value = tuple[str, int]  # "" and a number of 32 bits, or a value nobody knows and the distance from it

@@ -10,17 +10,15 @@ import functools
 import importlib
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.errors import ToolchainError
 from aprgen.wcet.code import Architecture, Function
+from aprgen.wcet.instruction import Flow, Instruction, Slot, Undecoded, unknown_instruction
 from aprgen.wcet.operands import Operands, halves, has_condition, instruction_name, operands_of
 
 if TYPE_CHECKING:
     import capstone
-
-Flow = Literal["next", "jump", "conditional", "call", "return", "indirect"]
 
 # Rows of a timing table. Of a transfer of several registers, the row says what one and each further word cost.
 KINDS = (
@@ -31,50 +29,6 @@ KINDS = (
     "fp_status", "fp_select", "fp_load", "fp_load_double", "fp_load_multiple", "fp_pop",
     "fp_store", "fp_store_double", "fp_store_multiple", "fp_push",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One instruction.
-
-    kind: its row in the timing table, one of KINDS. registers: words moved by a transfer of several, else 1.
-    reads, writes: r0 to r12, sp, lr, pc, s0 to s31, flags, fp_flags; a superset of what the processor does.
-    addresses: those of `reads` from which an address is computed.
-    predicated: a member of an IT block, so that it may do nothing.
-    flow: "indirect" goes where a register or memory says. target: of jumps and calls.
-    literal: the address that a load relative to pc reads. stack: bytes by which it moves sp down; None: unknown.
-    immediate: the constant operand of one that computes.
-    """
-
-    address: int
-    size: int
-    text: str
-    kind: str
-    registers: int
-    reads: frozenset[str]
-    writes: frozenset[str]
-    predicated: bool
-    flow: Flow
-    target: int | None
-    literal: int | None
-    addresses: frozenset[str] = frozenset()
-    stack: int | None = 0
-    immediate: int | None = None
-
-    @property
-    def end(self) -> int:
-        return self.address + self.size
-
-
-@dataclass(frozen=True)
-class Undecoded:
-    """Bytes that are no instruction of the table, and why. Only code that can be reached is refused for them."""
-
-    address: int
-    text: str
-
-
-Slot = Instruction | Undecoded
 
 
 # Capstone's name of the instruction: the row of the timing table, and where its results go.
@@ -129,6 +83,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "vpush": ("fp_push", "list"),
 }
 _OF_DOUBLES = {"fp_load": "fp_load_double", "fp_store": "fp_store_double"}
+_SMALL = {"ldrb": 1, "ldrsb": 1, "strb": 1, "ldrh": 2, "ldrsh": 2, "strh": 2}  # bytes
 _CARRY_READERS = ("adc", "sbc", "rrx")
 _MOVES = ("mov", "mvn", "adr", "clz", "rbit", "rev", "rev16", "revsh", "rrx", "uxtb", "uxth", "sxtb", "sxth")
 
@@ -143,13 +98,6 @@ def decode_function(
             raise unknown_instruction(slot, f"{slot.address:#x}")
         found.append(slot)
     return tuple(found)
-
-
-def unknown_instruction(slot: Undecoded, where: str) -> UnsupportedError:
-    return UnsupportedError(
-        "wcet.instruction", f"no time is known for the instruction {slot.text}", where=where,
-        hint="compile without inline assembly and without options for other cores",
-    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)
@@ -253,6 +201,7 @@ def _instruction(
         addresses=frozenset(operands.address),
         stack=_stack(name, kind, operands, writes),
         immediate=operands.immediate if kind == "alu" else None,
+        **_transfer(name, kind, operands),
     )
 
 
@@ -262,6 +211,16 @@ def _words(kind: str, operands: Operands) -> int:
     if kind == "fp_move_core":
         return sum(register.startswith("r") or register == "lr" for register in operands.plain)
     return 2 if kind.endswith("_double") else 1
+
+
+def _transfer(name: str, kind: str, operands: Operands) -> Mapping[str, int]:
+    """What it moves from or to memory."""
+    stores = "store" in kind or kind.endswith("push")
+    if not stores and "load" not in kind and not kind.endswith("pop"):
+        return {}
+    registers = len(operands.listed) or (2 if kind in ("load_double", "store_double") else 1)
+    size = _SMALL.get(name, 4) * _words(kind, operands)
+    return {"stores": registers, "stored_bytes": size} if stores else {"loads": registers, "loaded_bytes": size}
 
 
 def _kind(name: str, kind: str, operands: Operands) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
-from aprgen.wcet.decode import Instruction
 from aprgen.wcet.graph import EXIT, Frame, Graph
+from aprgen.wcet.instruction import Instruction
 
 _ORDER = {**{f"r{number}": number for number in range(13)}, "sp": 13, "lr": 14, "pc": 15}
 _LOST_BY_CALLS = frozenset({"r0", "r1", "r2", "r3", "r12", "lr"})

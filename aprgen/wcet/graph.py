@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aprgen.wcet.decode import Instruction
+from aprgen.wcet.instruction import Instruction
 
 EXIT = -1  # where an edge that returns leads
 

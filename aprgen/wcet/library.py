@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aprgen.wcet.code import Code, Function
-from aprgen.wcet.decode import Instruction
 from aprgen.wcet.graph import EXIT, Graph
+from aprgen.wcet.instruction import Instruction
 
 
 @dataclass(frozen=True)

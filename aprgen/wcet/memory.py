@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aprgen.errors import UsageError
 
 if TYPE_CHECKING:
-    from aprgen.wcet.decode import Instruction
+    from aprgen.wcet.instruction import Instruction
     from aprgen.wcet.timing import Row
 
 # A taken branch finds fetches of the wrong path under way: one in its data phase, one already addressed. An untaken one

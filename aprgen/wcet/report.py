@@ -140,13 +140,13 @@ class Frame:
 @dataclass(frozen=True)
 class StackUse:
     """bytes: below the caller's stack pointer. painted: what a run on the target wrote. exception_bytes: comes on top
-    when an interrupt is taken, once per nesting level, and is not part of `bytes`."""
+    when an interrupt is taken, once per nesting level, and is not part of `bytes`; None where the system decides."""
 
     bytes: int
     chain: tuple[str, ...]
     frames: tuple[Frame, ...]
     painted: int | None
-    exception_bytes: int
+    exception_bytes: int | None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from aprgen.wcet.code import Architecture
 from aprgen.wcet.graph import Frame, Graph
 
+_EXCEPTIONS: Mapping[Architecture, int] = {"v6-M": 36, "v7-M": 36, "v7E-M": 108, "v8-M": 108, "v8.1-M": 108}
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -39,13 +41,13 @@ def stack_bound(graphs: Mapping[str, Graph], root: str) -> Stack:
     return Stack(total, longest, {name: frame.depth_bytes for name, frame in frames.items()})
 
 
-def exception_bytes(architecture: Architecture) -> int:
+def exception_bytes(architecture: Architecture) -> int | None:
     """What an exception pushes on the stack that it interrupts, with the word that aligns it to eight bytes.
 
     Eight words; with an FPU, whose registers may be live, 26. An Armv8-M program that changes between security states
-    pushes more.
+    pushes more. None for processors other than Cortex-M, whose system decides.
     """
-    return 36 if architecture in ("v6-M", "v7-M") else 108
+    return _EXCEPTIONS.get(architecture)
 
 
 def _callees_first(graphs: Mapping[str, Graph], root: str) -> list[str]:

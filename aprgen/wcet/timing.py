@@ -16,7 +16,7 @@ from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
 
 if TYPE_CHECKING:
-    from aprgen.wcet.decode import Instruction
+    from aprgen.wcet.instruction import Instruction
 
 Access = Literal["", "load", "store"]
 Status = Literal["bound", "bound-measured-table"]

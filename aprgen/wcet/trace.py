@@ -24,7 +24,8 @@ from aprgen.image import Image
 from aprgen.runners.execution import RUN_SECONDS, Records
 from aprgen.runners.records import rows_of, texts_of
 from aprgen.wcet.code import Code, code_of
-from aprgen.wcet.decode import Instruction, Undecoded, decode_slots, unknown_instruction
+from aprgen.wcet.instruction import Instruction, Undecoded, unknown_instruction
+from aprgen.wcet.isa import decode_slots
 
 NOWHERE = 0xFFFF_FFFF
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from aprgen.wcet.cost import Costs
-from aprgen.wcet.decode import Flow, Instruction
 from aprgen.wcet.graph import EXIT, Block, Edge, Graph, Loop
+from aprgen.wcet.instruction import Flow, Instruction
 from aprgen.wcet.timing import Cycles
 
 

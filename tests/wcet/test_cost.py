@@ -6,8 +6,8 @@ import pytest
 
 from aprgen.errors import UsageError
 from aprgen.wcet.cost import Costs, block_cycles, edge_costs
-from aprgen.wcet.decode import Instruction
 from aprgen.wcet.graph import EXIT, Block, Edge, Graph
+from aprgen.wcet.instruction import Instruction
 from aprgen.wcet.memory import Memory, base_waits, fetch_waits
 from aprgen.wcet.timing import Cycles, instruction_cycles, load_timing
 from tests.wcet.shapes import instruction

@@ -13,7 +13,8 @@ import pytest
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code
-from aprgen.wcet.decode import KINDS, Instruction, Undecoded, decode_function, decode_slots
+from aprgen.wcet.decode import KINDS, decode_function, decode_slots
+from aprgen.wcet.instruction import Instruction, Undecoded
 from tests.wcet import linked as programs
 from tests.wcet.assembled import linked
 
@@ -123,6 +124,36 @@ def test_golden(tmp_path: Path, require_tool: Callable[[str], None]) -> None:
             for text, i in zip(texts, found, strict=True)
         }
         assert all((i.flow, i.predicated, i.target) == ("next", False, None) for i in found)
+
+
+# Registers loaded and stored, and the bytes of each.
+TRANSFERS = {
+    "movs r0, #1": (0, 0, 0, 0),
+    "ldr r0, [r1, #4]": (1, 4, 0, 0),
+    "ldrb r0, [r1]": (1, 1, 0, 0),
+    "ldrsh r0, [r1, r2]": (1, 2, 0, 0),
+    "strh r0, [r1]": (0, 0, 1, 2),
+    "ldm r0!, {r1, r2}": (2, 8, 0, 0),
+    "push {r4, r5, lr}": (0, 0, 3, 12),
+    "strd r0, r1, [sp, #-16]!": (0, 0, 2, 8),
+    "vldr d1, [r1]": (1, 8, 0, 0),
+    "vstr s0, [sp, #4]": (0, 0, 1, 4),
+    "vldmia r0!, {s1, s2}": (2, 8, 0, 0),
+    "vpush {d8, d9}": (0, 0, 2, 16),
+    "vmov r0, s0": (0, 0, 0, 0),
+    "it hs\nldrhs r0, [r1]": (1, 4, 0, 0),
+    "pop {r4, pc}": (2, 8, 0, 0),
+}
+
+
+@pytest.mark.parametrize("text", TRANSFERS)
+def test_transfers(text: str, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """Each register moved from or to memory is one access of its width."""
+    require_tool("arm-none-eabi-as")
+    code = linked(f"function f\n{text}\nnop", tmp_path, "v7E-M")
+    found = instructions(code, "f")[text.count("\n")]
+
+    assert TRANSFERS[text] == (found.loads, found.loaded_bytes, found.stores, found.stored_bytes)
 
 
 def instructions(code: Code, name: str) -> tuple[Instruction, ...]:

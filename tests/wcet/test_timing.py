@@ -10,7 +10,8 @@ import pytest
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
 from aprgen.wcet.cost import block_cycles
-from aprgen.wcet.decode import KINDS, Instruction
+from aprgen.wcet.decode import KINDS
+from aprgen.wcet.instruction import Instruction
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.timing import (
     Cycles,

@@ -1,0 +1,72 @@
+"""Which instruction set decodes, frames and cross-checks the code of which architecture.
+
+Knows the modules of each instruction set, and nothing that one of them knows. All that follows control flow asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aprgen.errors import UnsupportedError
+from aprgen.wcet import counters, decode, frame
+from aprgen.wcet.code import Architecture, Code, Function
+from aprgen.wcet.counters import Constant, Opinion
+from aprgen.wcet.graph import Frame, Graph
+from aprgen.wcet.instruction import Slot
+from aprgen.wcet.marks import LoopFact
+
+
+@dataclass(frozen=True)
+class Isa:
+    """decode: every instruction of a function by ascending address, with what its closed table lacks as Undecoded.
+
+    frame: the stack of one function; what cannot be proved is refused. opinions: what counters in the code say of
+    loop bounds.
+    """
+
+    decode: Callable[[Function, Architecture], tuple[Slot, ...]]
+    frame: Callable[[Graph, Code], Frame]
+    opinions: Callable[[Sequence[LoopFact], Graph, Constant], tuple[Opinion, ...]]
+
+
+_THUMB = Isa(decode.decode_slots, frame.frame_of, counters.opinions)
+
+_ISAS: Mapping[Architecture, Isa] = {
+    "v6-M": _THUMB,
+    "v7-M": _THUMB,
+    "v7E-M": _THUMB,
+    "v8-M": _THUMB,
+    "v8.1-M": _THUMB,
+}
+
+
+def isa_of(architecture: Architecture) -> Isa:
+    """The instruction set of an architecture; one that nothing here decodes is refused."""
+    found = _ISAS.get(architecture)
+    if found is None:
+        raise UnsupportedError(
+            "wcet.architecture", f"no instructions of {architecture} can be analysed", where="the program",
+            hint=f"choose a target with one of these: {', '.join(_ISAS)}",
+        )  # fmt: skip
+    return found
+
+
+def decode_slots(function: Function, architecture: Architecture) -> tuple[Slot, ...]:
+    """Every instruction of a function, with those that are in no table as Undecoded."""
+    return isa_of(architecture).decode(function, architecture)
+
+
+def frame_of(graph: Graph, code: Code) -> Frame:
+    """The stack frame of one function, or a refusal."""
+    return isa_of(code.architecture).frame(graph, code)
+
+
+def opinions(facts: Sequence[LoopFact], graph: Graph, code: Code) -> tuple[Opinion, ...]:
+    """One opinion per loop fact, from the counters that the code shows."""
+
+    def word(address: int) -> int | None:
+        found = code.constant(address, 4)
+        return None if found is None else int.from_bytes(found, "little")
+
+    return isa_of(code.architecture).opinions(facts, graph, word)
