@@ -255,7 +255,7 @@ def _witness(subject: _Subject, seen: Observation) -> Witness | None:
         upper=walk.upper,
         lower=walk.lower,
         unit="steps through the trees",
-        cycles=int(seen.high[-1]),
+        cost=int(seen.high[-1]),
         command=subject.replay,
     )
 

@@ -40,12 +40,13 @@ class Refusal:
 
 @dataclass(frozen=True)
 class FunctionRow:
-    """self_cycles: spent in its own instructions on the worst path; total_cycles: with callees, for one call."""
+    """own: spent in its own instructions on the worst path; total: with callees, for one call. Like all that entries
+    say of cost, in the report's unit."""
 
     name: str
-    self_cycles: int
-    total_cycles: int
-    share: float  # of the entry's bound that self_cycles are
+    own: int
+    total: int
+    share: float  # of the entry's bound that `own` is
     calls: int  # on the worst path
     blocks: int
     loops: int
@@ -56,7 +57,7 @@ class FunctionRow:
 class LoopRow:
     """bound: repetitions of the body each time the loop is reached. count: on the worst path, all times together.
 
-    cycles None: the compiler has unrolled the loop.
+    cost None: the compiler has unrolled the loop.
     """
 
     id: str
@@ -66,7 +67,7 @@ class LoopRow:
     origin: str
     cross_check: str
     count: int
-    cycles: int | None
+    cost: int | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class PathBlock:
     function: str
     address: int
     count: int
-    cycles: int
+    cost: int
     share: float
     instructions: tuple[str, ...]
 
@@ -118,7 +119,7 @@ class Witness:
     upper: int
     lower: int
     unit: str
-    cycles: int | None
+    cost: int | None
     command: str
 
 

@@ -30,8 +30,8 @@ def functions(program: Program) -> tuple[FunctionRow, ...]:
         rows.append(
             FunctionRow(
                 name=name,
-                self_cycles=own,
-                total_cycles=one.bound.cycles,
+                own=own,
+                total=one.bound.cycles,
                 share=own / program.cycles,
                 calls=calls,
                 blocks=len(one.graph.blocks),
@@ -39,7 +39,7 @@ def functions(program: Program) -> tuple[FunctionRow, ...]:
                 code_bytes=sum(i.size for block in one.graph.blocks.values() for i in block.instructions),
             )
         )
-    return tuple(sorted(rows, key=lambda row: (-row.self_cycles, row.name)))
+    return tuple(sorted(rows, key=lambda row: (-row.own, row.name)))
 
 
 def loops(program: Program) -> tuple[LoopRow, ...]:
@@ -63,7 +63,7 @@ def _loops_of(program: Program, name: str, one: Bounded) -> list[LoopRow]:
                 origin=_origin(one.totals.get(fact.id)),
                 cross_check=_CROSS_CHECKS[one.verdicts.get(fact.id, "unknown")],
                 count=calls * passes(fact.bodies, one),
-                cycles=calls * loop_cycles(program, one, found) if found else None,
+                cost=calls * loop_cycles(program, one, found) if found else None,
             )
         )
     for loop in one.graph.loops:
@@ -96,4 +96,4 @@ def path(program: Program) -> tuple[PathBlock, ...]:
             cycles = calls * costs[start]
             text = tuple(instruction.text for instruction in one.graph.blocks[start].instructions)
             blocks.append(PathBlock(name, start, calls * times, cycles, cycles / program.cycles, text))
-    return tuple(sorted(blocks, key=lambda block: (-block.cycles, block.address)))
+    return tuple(sorted(blocks, key=lambda block: (-block.cost, block.address)))

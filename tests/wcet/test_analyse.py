@@ -73,10 +73,10 @@ def test_tables_add_up() -> None:
     """Functions and blocks of the worst path each sum to the bound, which was proved to be exact."""
     for entry in report_of("rfc", "cortex-m4").entries:
         assert "exactly that long" in entry.certificate
-        assert sum(row.self_cycles for row in entry.functions) == entry.cycles
-        assert sum(block.cycles for block in entry.path) == entry.cycles
+        assert sum(row.own for row in entry.functions) == entry.cycles
+        assert sum(block.cost for block in entry.path) == entry.cycles
         assert {row.origin.split(";")[0] for row in entry.loops} == {"generator"}
-        assert any(row.cycles is None for row in entry.loops)  # unrolled
+        assert any(row.cost is None for row in entry.loops)  # unrolled
 
 
 def test_witness() -> None:
@@ -87,8 +87,8 @@ def test_witness() -> None:
     assert entry.observed is not None
     assert entry.witness.exact
     assert entry.witness.upper == entry.witness.lower
-    assert entry.witness.cycles is not None
-    assert entry.witness.cycles <= entry.observed.high_maximum
+    assert entry.witness.cost is not None
+    assert entry.witness.cost <= entry.observed.high_maximum
     walk = next(row for row in entry.loops if row.id.endswith("_walk"))
     assert f"{entry.witness.upper} in all" in walk.origin
     assert walk.count == entry.witness.upper  # the steps bound the path, not trees x depth
