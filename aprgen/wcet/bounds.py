@@ -16,7 +16,16 @@ from aprgen.wcet.graph import Block, Edge, Graph, Loop
 from aprgen.wcet.ipet import Bound, shortest, solve
 from aprgen.wcet.isa import opinions
 from aprgen.wcet.library import loop_bounds
-from aprgen.wcet.marks import Constraint, LoopFact, Mark, constraint, count, loop_facts, unbounded_cycle
+from aprgen.wcet.marks import (
+    Constraint,
+    LoopFact,
+    Mark,
+    constraint,
+    count,
+    entry_constraints,
+    loop_facts,
+    unbounded_cycle,
+)
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.timing import Timing, transfers
 
@@ -78,7 +87,8 @@ def bound_program(
         require_no_disagreement(seen, name)
         own = {fact.id: totals[fact.id] for fact in facts if totals and fact.id in totals}
         limits = [total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own]
-        bound = solve(graph, costs, listed, (*(constraint(fact, graph) for fact in facts), *limits), worst)
+        stated = [one for fact in facts for one in (constraint(fact, graph), *entry_constraints(fact, graph))]
+        bound = solve(graph, costs, listed, (*stated, *limits), worst)
         verdicts = {one.fact.id: one.verdict for one in seen}
         done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, shortest(graph, costs, least))
     return Program(root, done, _calls(done, root))

@@ -39,8 +39,8 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Bound:
-    """`cycles` bounds every path; `path_cycles` is what the path of `counts` takes, which conserves flow and keeps to
-    all facts. None, and no counts: the solver offered no such path."""
+    """`cycles` bounds every path; `path_cycles` is what the path of `counts` takes, which leads from the entry to the
+    exit and keeps to all facts. None, and no counts: the solver offered no such path."""
 
     cycles: int
     path_cycles: int | None
@@ -92,10 +92,10 @@ def solve(
         )  # fmt: skip
     certificate = certify(problem, relaxed.multipliers, graph)
     cycles = check_certificate(problem, certificate)
-    counts = _whole(relaxed.flow)
+    counts = _connected(problem, _whole(relaxed.flow))
     path = _path_cycles(problem, counts, graph)
     if counts is None or path != cycles:
-        counts = _whole(solver(problem, True).flow)
+        counts = _connected(problem, _whole(solver(problem, True).flow))
         path = _path_cycles(problem, counts, graph)
     if counts is None or path is None:
         return Bound(entry + cycles, None, {}, certificate)
@@ -295,6 +295,26 @@ def _whole(flow: Sequence[float] | None) -> tuple[int, ...] | None:
     rounded = tuple(round(value) for value in flow)
     near = all(abs(value - whole) <= 1e-4 * max(1.0, abs(value)) for value, whole in zip(flow, rounded, strict=True))
     return rounded if near else None
+
+
+def _connected(problem: Problem, counts: Sequence[int] | None) -> tuple[int, ...] | None:
+    """The part of a flow that the entry leads to. The rest goes in circles that no path comes to."""
+    if counts is None:
+        return None
+    onward: dict[int, list[int]] = {}
+    for (source, target), times in zip(problem.ends, counts, strict=True):
+        if times and target is not None:
+            onward.setdefault(source, []).append(target)
+    seen = {problem.entry}
+    pending = [problem.entry]
+    while pending:
+        for target in onward.get(pending.pop(), ()):
+            if target not in seen:
+                seen.add(target)
+                pending.append(target)
+    return tuple(
+        times if source in seen else 0 for (source, _), times in zip(problem.ends, counts, strict=True)
+    )  # fmt: skip
 
 
 def _path_cycles(problem: Problem, counts: Sequence[int] | None, graph: Graph) -> int | None:

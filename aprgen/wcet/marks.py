@@ -197,6 +197,33 @@ def constraint(fact: LoopFact, graph: Graph) -> Constraint:
     return Constraint({edge: factor for edge, factor in terms.items() if factor}, limit, reason)
 
 
+def entry_constraints(fact: LoopFact, graph: Graph) -> tuple[Constraint, ...]:
+    """The fact once more for each loop of the graph that holds bodies and no scope: bodies - bound * entries <= 0.
+
+    Marks are passed in the order of the C, so there are at most `bound` bodies between two scopes, and from entering
+    such a loop until leaving it no scope is passed. Without these, a path could leave the loop out and pay for it.
+    """
+    blocks = {i.address: start for start, block in graph.blocks.items() for i in block.instructions}
+    found = []
+    for loop in graph.loops:
+        bodies = [mark for mark in fact.bodies if blocks[mark.address] in loop.blocks]
+        if not bodies or any(blocks[mark.address] in loop.blocks for mark in fact.scopes):
+            continue
+        terms: dict[Edge, int] = {}
+        limit = fact.bound if loop.head == graph.entry else 0
+        for mark in bodies:
+            passed = count(mark, graph)
+            limit -= passed.entries
+            for edge, times in passed.edges.items():
+                terms[edge] = terms.get(edge, 0) + times
+        for edge in graph.edges:
+            if edge.target == loop.head and edge.source not in loop.blocks:
+                terms[edge] = terms.get(edge, 0) - fact.bound
+        reason = f"{fact.id} runs at most {fact.bound} times each time its loop is entered"
+        found.append(Constraint({edge: factor for edge, factor in terms.items() if factor}, limit, reason))
+    return tuple(found)
+
+
 def unbounded_cycle(facts: Sequence[LoopFact], graph: Graph) -> int | None:
     """The start of a block on a cycle that passes no body, which nothing bounds; None when there is no such cycle."""
     passing = {edge for fact in facts for mark in fact.bodies for edge in count(mark, graph).edges}

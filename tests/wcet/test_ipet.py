@@ -75,6 +75,17 @@ def test_total_count() -> None:
     assert bound.exact
 
 
+def test_a_circle_beside_the_path_is_no_path() -> None:
+    """A fact that lets a loop run on a path that leaves it out still bounds, and is not said to be reached."""
+    made = shape({(0, 1): 1, (0, 2): 9, (1, 1): 5, (1, 3): 1, (2, 3): 1, (3, EXIT): 1}, {1: ({1}, 4)})
+    fact = Constraint({Edge(1, 1, False): 1}, 4, "the loop repeats 4 times, entered or not")
+    bound = solve(made.graph, made.costs, {}, (fact,))
+
+    assert 9 + 1 + 1 + 4 * 5 == bound.cycles
+    assert (False, 9 + 1 + 1) == (bound.exact, bound.path_cycles)
+    assert Edge(1, 1, False) not in bound.counts
+
+
 def test_mark_instead_of_loop_bound() -> None:
     """A fact about the body's edges bounds the loop as well as a bound of its head."""
     fact = Constraint({Edge(1, 2, False): 1}, 10, "the body runs 10 times")
