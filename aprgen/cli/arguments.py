@@ -84,6 +84,9 @@ class Wcet:
     object: Path | None
     compare: Path | None
     gate: float | None
+    tasks: Path | None
+    load: str | None
+    load_budget_us: float | None
     struct: str | None
     numeric: str
     tools: str
@@ -179,9 +182,17 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     if n.gate is not None and n.compare is None:
         hint = "add --compare OLD.json"
         raise UsageError("usage.arguments", "a gate needs a former report", where="--gate", hint=hint)
+    if n.tasks is not None and n.clock_mhz is None:
+        hint = "add --clock-mhz F"
+        raise UsageError("usage.arguments", "tasks with times need a clock", where="--tasks", hint=hint)
+    if n.load_budget_us is not None and n.load is None:
+        hint = "add --load PLATFORM"
+        what = "a budget for loading needs a platform"
+        raise UsageError("usage.arguments", what, where="--load-budget-us", hint=hint)
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
-        n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.struct, n.numeric, n.tools, n.format,
+        n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load, n.load_budget_us,
+        n.struct, n.numeric, n.tools, n.format,
     )  # fmt: skip
 
 
@@ -280,6 +291,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--object", metavar="FILE", type=Path, help="write the analysed object file, to link it")
     one.add_argument("--compare", metavar="OLD", type=Path, help="a former report (JSON) to compare with")
     one.add_argument("--gate", metavar="PERCENT", type=_percent, help="exit with 1 when a bound grew by more")
+
+    one.add_argument("--tasks", metavar="FILE", type=Path, help="a set of tasks (TOML); exit with 6 when one is late")
+    one.add_argument("--load", metavar="PLATFORM", help="estimate the load time there: a name or a TOML file")
+    one.add_argument("--load-budget-us", metavar="B", type=_positive, help="exit with 6 when loading takes longer")
 
     one = verb("inspect", "Show what a file holds.")
     _model(one)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich.console import Console
+
 from aprgen.cli.arguments import Wcet
 from aprgen.cli.artifact import artifact_for, loaded_from, name_for, reproduce
 from aprgen.cli.printable import count_of, visible
@@ -18,9 +20,11 @@ from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageE
 from aprgen.output_folder import write_file
 from aprgen.target import Target, load_target
 from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.load import load_platform
 from aprgen.wcet.page import header, html
 from aprgen.wcet.report import Former, Report, document, meets_deadline
 from aprgen.wcet.schema import former_report
+from aprgen.wcet.taskset import read_tasks
 
 MOST_FORMER_BYTES = 64 << 20
 
@@ -46,6 +50,9 @@ def wcet_command(request: Wcet) -> int:
             model_file=request.model.name,
             command=_command(request, target),
             gate_percent=request.gate,
+            tasks=None if request.tasks is None else read_tasks(request.tasks),
+            platform=None if request.load is None else load_platform(request.load),
+            load_budget_us=request.load_budget_us,
         )
         work.next(f"analysing for {visible(target.name)}")
         analysed = analyse(loaded, artifact, question, former)
@@ -90,6 +97,11 @@ def _command(request: Wcet, target: Target) -> str:
             words.append(f"{option} {value:g}")
     if request.wait_states:
         words.append(f"--line-bytes {request.line_bytes}")
+    for option, given in (("--tasks", request.tasks), ("--load", request.load)):
+        if given is not None:
+            words.append(f"{option} {Path(given).name}")
+    if request.load_budget_us is not None:
+        words.append(f"--load-budget-us {request.load_budget_us:g}")
     words += [f"--core-option {name}={value}" for name, value in request.core_options]
     return " ".join(words)
 
@@ -146,6 +158,8 @@ def _print(request: Wcet, report: Report) -> None:
         ]
         changes += [Line("note", visible(note)) for note in report.difference.notes]
         print_box(out, "difference to the former report", changes, "" if report.difference.passed else BAD)
+    _print_schedule(out, report)
+    _print_load(out, report)
     print("at most, at least, observed: cycles by the timing table, not readings from silicon; assumptions: see --html")
     for option, path in (("JSON", request.json), ("HTML", request.html), ("object", request.object)):
         if path is not None:
@@ -153,6 +167,40 @@ def _print(request: Wcet, report: Report) -> None:
     if request.header is not None:
         written = verdict.cycles is not None and not report.violations
         print(visible(f"header: {request.header}") if written else "header: not written, there is no bound to state")
+
+
+def _print_schedule(out: Console, report: Report) -> None:
+    if report.schedule is None:
+        return
+    found = report.schedule
+    columns = ("task", "rank", "takes", "period", "deadline", "responds within", "")
+    rows = [
+        (
+            Cell(visible(task.name), "bold"),
+            f"{task.rank}{' (interrupt)' if task.interrupt else ''}",
+            f"{task.wcet_us:,.2f}",
+            f"{task.period_us:,.2f}",
+            f"{task.deadline_us:,.2f}",
+            "unbounded" if task.response_us is None else f"{task.response_us:,.2f}",
+            Cell("meets it" if task.meets else "late", DIM if task.meets else BAD),
+        )
+        for task in found.tasks
+    ]
+    print_table(out, "tasks, in us", columns, rows, right=columns[2:6])
+    out.print(visible(found.sentence), style=GOOD if found.schedulable else BAD)
+
+
+def _print_load(out: Console, report: Report) -> None:
+    if report.load is None:
+        return
+    found = report.load
+    lines = [Line(term.name, f"{term.us:,.1f} us, {term.formula}") for term in found.terms]
+    lines.append(Line("with margin", f"{found.total_us:,} us, the sum x {found.policy_margin:g} (a policy, no proof)"))
+    if found.budget_us is not None:
+        bad = not found.within_budget
+        lines.append(Line("budget", f"{found.budget_us:,g} us", BAD if bad else GOOD))
+        lines.append(Line("largest that fits", f"{count_of(found.largest_unpacked_bytes or 0, 'byte')} unpacked"))
+    print_box(out, visible(f"estimate, no bound: loading the file on {found.platform}"), lines)
 
 
 def _raise(report: Report) -> None:
@@ -177,4 +225,16 @@ def _raise(report: Report) -> None:
         raise BudgetError(
             "wcet.deadline", f"{verdict.sentence[:-1]}", where=verdict.entry,
             hint="choose a faster clock or core, a smaller model, or another deadline",
+        )  # fmt: skip
+    if report.schedule is not None and not report.schedule.schedulable:
+        raise BudgetError(
+            "sched.deadline", report.schedule.sentence[:-1], where=report.schedule.file,
+            hint="choose a faster clock, a smaller model, longer periods or deadlines, or other priorities",
+        )  # fmt: skip
+    load = report.load
+    if load is not None and load.within_budget is False:
+        raise BudgetError(
+            "load.budget", f"loading takes an estimated {load.total_us:,} us, the budget is {load.budget_us:,g} us",
+            where=f"platform {load.platform}",
+            hint=f"a model of at most {load.largest_unpacked_bytes:,} unpacked bytes that packs as well would fit",
         )  # fmt: skip

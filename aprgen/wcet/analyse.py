@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code, read_code
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.forests import Forest, forests
+from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation
@@ -56,6 +58,7 @@ from aprgen.wcet.report import (
 )
 from aprgen.wcet.report import Memory as MemoryUse
 from aprgen.wcet.stack import exception_bytes, stack_bound
+from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Timing, load_timing
 from aprgen.wcet.trace import Executed, executed_code
 
@@ -78,6 +81,9 @@ class Question:
     model_file: str = ""
     command: str = ""
     gate_percent: float | None = None
+    tasks: TaskSet | None = None
+    platform: Platform | None = None
+    load_budget_us: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +124,9 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
     with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
         work = Path(name)
         functions = [one for one in public_functions(artifact.program, artifact.name) if not one.endswith("_batch")]
+        if question.tasks is not None:
+            require_functions(question.tasks, functions)
+        load = _load(loaded, question)
         image = build_image(
             artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "marked",
             marks=True, keep=functions,
@@ -141,9 +150,31 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         assumptions=_assumptions(entries, timing, memory, question, same),
         entries=entries,
         memory=_memory_use(footprint, tuple(allocators)),
+        load=load,
+        schedule=_schedule(entries, question),
         difference=difference,
     )
     return Analysed(report, made)
+
+
+def _load(loaded: Loaded, question: Question) -> LoadTime | None:
+    if question.platform is None:
+        return None
+    budget = None if question.load_budget_us is None else budget_of(question.load_budget_us)
+    return load_time(file_size(loaded.container), question.platform, budget)
+
+
+def _schedule(entries: Sequence[Entry], question: Question) -> Schedule | None:
+    """None also when a function that some task calls has no bound: what refuses it is the verdict then."""
+    if question.tasks is None or question.clock_mhz is None:
+        return None
+    clock = Fraction(repr(question.clock_mhz))
+    bounded = {
+        one.function: one.cycles / clock
+        for one in entries
+        if one.cycles is not None and one.status in ("bound", "bound-measured-table")
+    }
+    return schedule(question.tasks, bounded) if question.tasks.functions <= set(bounded) else None
 
 
 def core_of(toolchain: Toolchain, artifact: Artifact) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from aprgen.wcet.load import LoadTime
+from aprgen.wcet.taskset import Schedule
+
 FORMAT = "aprgen-wcet/1"
 
 Status = Literal["bound", "bound-measured-table", "instruction-count", "refused"]
@@ -256,6 +259,8 @@ class Report:
     assumptions: tuple[Assumption, ...]
     entries: tuple[Entry, ...]
     memory: Memory
+    load: LoadTime | None = None
+    schedule: Schedule | None = None
     difference: Difference | None = None
 
     @property

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
+from aprgen.wcet.load import FileSize, load_platform, load_time
 from aprgen.wcet.report import (
     Assumption,
     Bar,
@@ -27,6 +29,7 @@ from aprgen.wcet.report import (
     time_us,
     verdict_of,
 )
+from aprgen.wcet.taskset import parse_tasks, schedule
 
 CONFIGURATION = Configuration(clock_mhz=100.0, wait_states=0, deadline_us=25.0, options={})
 IDENTITY = Identity(
@@ -90,6 +93,21 @@ REFUSED = Entry(
     refusal=Refusal("brake_classify", "wcet.loop", "a loop has no bound <&>", "0x00000200", "mark the loop"),
 )
 MEMORY = Memory(1_300, 200, 1_100, 0, 0, 0, ())
+LOAD = load_time(FileSize(1 << 20, 2 << 20, True), load_platform("automotive-s32g"), Fraction(50_000))
+TASKS = """priorities = "larger-first"
+[[task]]
+name = "tick"
+interrupt = true
+wcet_us = 2
+period_us = 100
+[[task]]
+name = "brake"
+function = "brake_scores"
+period_us = 50
+deadline_us = 40
+priority = 1
+"""
+SCHEDULE = schedule(parse_tasks(TASKS.encode(), "tasks.toml"), {"brake_scores": Fraction(20)})
 ASSUMPTIONS = (Assumption("No interrupt is taken.", "assumed", "the integrator adds them"),)
 
 
@@ -97,7 +115,7 @@ def report(*entries: Entry, configuration: Configuration = CONFIGURATION) -> Rep
     """Of those entries, or of the one that is bounded."""
     chosen = entries or (SCORES,)
     verdict = verdict_of(chosen, IDENTITY.core, configuration)
-    return Report(verdict, IDENTITY, configuration, ASSUMPTIONS, chosen, MEMORY)
+    return Report(verdict, IDENTITY, configuration, ASSUMPTIONS, chosen, MEMORY, LOAD, SCHEDULE)
 
 
 def written(one: Report) -> dict[str, Any]:

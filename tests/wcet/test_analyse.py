@@ -207,6 +207,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (("--gate", "5"), "usage.arguments", 2),
         (("--clock-mhz", "0"), "usage.arguments", 2),
         (("--clock-mhz", "nan"), "usage.arguments", 2),
+        (("--tasks", "missing.toml"), "usage.arguments", 2),
+        (("--tasks", "missing.toml", "--clock-mhz", "8"), "sched.tasks", 2),
+        (("--load-budget-us", "5"), "usage.arguments", 2),
+        (("--load", "missing.toml"), "load.platform", 2),
+        (("--load", "mainframe"), "load.platform", 5),
         (("--core-option", "multiplier"), "usage.arguments", 2),
         (("--core-option", "multiplier=7"), "wcet.option", 2),
         (("--wait-states", "999"), "wcet.wait_states", 2),
@@ -219,6 +224,46 @@ def test_usage(words: tuple[str, ...], code: str, status: int, capsys: pytest.Ca
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith(f"error[{code}]: ")
+
+
+TASKS = """priorities = "assign"
+[[task]]
+name = "read"
+function = "linreg_predict"
+period_us = 100
+[[task]]
+name = "other"
+wcet_us = 50
+period_us = 200
+"""
+
+
+def test_tasks_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A set of tasks and a load time stand in the report; a missed deadline and a missed budget exit with 6."""
+    tasks, path = tmp_path / "tasks.toml", tmp_path / "report.json"
+    tasks.write_text(TASKS)
+    words = ["wcet", str(PATHS["linreg"]), "-t", "cortex-m4", "--rows", "0", "--clock-mhz", "10", "--json", str(path)]
+    words += ["--load", "INDUSTRIAL_PLC", "--tasks", str(tasks)]
+
+    assert main([*words, "--load-budget-us", "5000"]) == 0
+    report = json.loads(path.read_text())
+    assert schema.faults(report) == ()
+    bound = next(entry["cycles"] for entry in report["entries"] if entry["function"] == "linreg_predict")
+    assert [("read", bound / 10), ("other", 50 + bound / 10)] == [
+        (task["name"], task["response_us"]) for task in report["schedule"]["tasks"]
+    ]
+    assert ("estimate", True) == (report["load"]["status"], report["load"]["within_budget"])
+    assert "estimate, no bound" in capsys.readouterr().out
+
+    tasks.write_text(TASKS.replace("wcet_us = 50", "wcet_us = 199.9"))
+    assert main(words) == 6
+    assert "error[sched.deadline]" in capsys.readouterr().err
+    tasks.write_text(TASKS)
+    assert main([*words, "--load-budget-us", "2"]) == 6
+    assert "error[load.budget]" in capsys.readouterr().err
+    tasks.write_text(TASKS.replace("linreg_predict", "other_predict"))
+    assert main(words) == 2
+    assert "no function of this model" in capsys.readouterr().err
 
 
 def test_refused_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
