@@ -22,7 +22,7 @@ from aprgen.target import Target, load_target
 from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.load import load_platform
 from aprgen.wcet.page import header, html
-from aprgen.wcet.report import Former, Report, document, meets_deadline
+from aprgen.wcet.report import ACCESSES, Former, Report, document, meets_deadline
 from aprgen.wcet.schema import former_report
 from aprgen.wcet.taskset import read_tasks
 
@@ -112,7 +112,7 @@ def _write(request: Wcet, report: Report) -> None:
         write_file(request.json, text.encode())
     if request.html is not None:
         write_file(request.html, html(json.loads(text)).encode())
-    if request.header is not None and report.verdict.cycles is not None and not report.violations:
+    if request.header is not None and report.verdict.status != "refused" and not report.violations:
         write_file(request.header, header(json.loads(text)).encode())
 
 
@@ -129,22 +129,26 @@ def _print(request: Wcet, report: Report) -> None:
         lines.append(Line("stack", f"at most {count_of(verdict.stack_bytes, 'byte')}, exception frames on top"))
     title = f"{report.identity.name} on {report.identity.core}: {'void' if void else verdict.status}"
     print_box(out, visible(title), lines, BAD if bad else GOOD)
-    columns = ("function", "at most", "at least", "observed", "bound/observed", "stack", "status")
-    rows = []
+    counted = any(entry.counts for entry in report.entries)
+    accesses = ("accesses",) if counted else ()
+    columns = ("function", "at most", "at least", "observed", "bound/observed", *accesses, "stack", "status")
+    rows: list[tuple[Cell | str, ...]] = []
     for entry in report.entries:
         observed = entry.observed
+        made = next((f"{one.at_most:,}" for one in entry.counts if one.measure == ACCESSES), "-")
         rows.append(
             (
                 Cell(visible(entry.function), "bold"),
-                "-" if entry.cycles is None else f"{entry.cycles:,}",
-                "-" if entry.best_cycles is None else f"{entry.best_cycles:,}",
+                "-" if entry.most is None else f"{entry.most:,}",
+                "-" if entry.least is None else f"{entry.least:,}",
                 "-" if observed is None else f"{observed.high_maximum:,}",
                 "-" if observed is None else f"{observed.ratio:.3f}",
+                *((made,) if counted else ()),
                 "-" if entry.stack is None else f"{entry.stack.bytes:,}",
                 Cell(entry.status, BAD if entry.status == "refused" else DIM),
             )
         )
-    print_table(out, "", columns, rows, right=columns[1:6])
+    print_table(out, "", columns, rows, right=columns[1:-1])
     for entry in report.entries:
         if entry.refusal is not None:
             why = entry.refusal
@@ -160,12 +164,16 @@ def _print(request: Wcet, report: Report) -> None:
         print_box(out, "difference to the former report", changes, "" if report.difference.passed else BAD)
     _print_schedule(out, report)
     _print_load(out, report)
-    print("at most, at least, observed: cycles by the timing table, not readings from silicon; assumptions: see --html")
+    if counted:
+        print("at most, at least, observed: instructions, each 1; accesses: registers moved; neither is a time")
+    else:
+        print("at most, at least, observed: cycles by the timing table, not readings from silicon")
+    print("what the numbers assume: see --html")
     for option, path in (("JSON", request.json), ("HTML", request.html), ("object", request.object)):
         if path is not None:
             print(visible(f"{option}: {path}"))
     if request.header is not None:
-        written = verdict.cycles is not None and not report.violations
+        written = verdict.status != "refused" and not report.violations
         print(visible(f"header: {request.header}") if written else "header: not written, there is no bound to state")
 
 

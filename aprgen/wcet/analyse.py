@@ -7,12 +7,11 @@ A function that cannot be bounded becomes an entry that says why, and no number.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +31,19 @@ from aprgen.wcet import tables
 from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code, read_code
+from aprgen.wcet.cores import timing_of
 from aprgen.wcet.cost import edge_costs
+from aprgen.wcet.counts import bound_counts, count_rows, counted_runs
 from aprgen.wcet.forests import Forest, forests
 from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation
-from aprgen.wcet.observed import observed_runs, rows_to_trace, spelled
+from aprgen.wcet.observed import observed_runs, rows_to_trace, spelled, traced_runs
 from aprgen.wcet.report import (
     Assumption,
     Configuration,
+    Count,
     Entry,
     Former,
     Frame,
@@ -59,12 +61,11 @@ from aprgen.wcet.report import (
 from aprgen.wcet.report import Memory as MemoryUse
 from aprgen.wcet.stack import exception_bytes, stack_bound
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
-from aprgen.wcet.timing import Timing, load_timing
-from aprgen.wcet.trace import Executed, executed_code
+from aprgen.wcet.timing import Timing
+from aprgen.wcet.trace import Executed, Traces, executed_code
 
 ALLOCATORS = ("malloc", "calloc", "realloc", "free", "_sbrk", "sbrk", "memalign")
 PAINTED_ROWS = 100
-_CPU = re.compile(r"^-mcpu=(cortex-m\w+)$")
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class _Subject:
     forests: tuple[Forest, ...]
     painted: Mapping[str, int]
     clock_mhz: float | None
+    tools: str
     replay: str  # the command that runs rows of a file
 
 
@@ -118,8 +120,10 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
     Raises UnsupportedError when nothing can be said of this core or compiler at all, ToolchainError without a compiler.
     """
     toolchain = find_toolchain(artifact.target, question.tools)
-    core = core_of(toolchain, artifact)
-    timing = load_timing(core, question.core_options or {})
+    stated = {"--deadline-us": question.deadline_us, "--clock-mhz": question.clock_mhz}
+    stated["--wait-states"] = question.wait_states
+    timing = timing_of(toolchain, artifact.target, question.core_options, stated)
+    core = timing.core
     memory = Memory(question.wait_states or 0, question.line_bytes)
     with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
         work = Path(name)
@@ -140,7 +144,8 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         identity = _identity(loaded, artifact, image, core, timing, question)
         allocators = sorted({s.name for s in read_elf(image.program).symbols if s.name in ALLOCATORS and s.is_function})
     configuration = Configuration(
-        question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory)
+        question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory),
+        question.wait_states is not None,
     )  # fmt: skip
     difference = None if former is None else difference_to(entries, identity, former, question.gate_percent)
     report = Report(
@@ -177,19 +182,6 @@ def _schedule(entries: Sequence[Entry], question: Question) -> Schedule | None:
     return schedule(question.tasks, bounded) if question.tasks.functions <= set(bounded) else None
 
 
-def core_of(toolchain: Toolchain, artifact: Artifact) -> str:
-    """The core for which the compiler makes code."""
-    for flag in toolchain.rule.cflags:
-        found = _CPU.match(flag)
-        if found is not None:
-            return found[1]
-    raise UnsupportedError(
-        "wcet.core", f"{toolchain.name} for {artifact.target.name} makes no code whose time can be bounded",
-        where=f"target {artifact.target.name}",
-        hint="choose cortex-m0plus, cortex-m3, cortex-m4 or cortex-m33, and gcc with --tools system",
-    )  # fmt: skip
-
-
 def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question) -> _Subject:
     code = read_code(image.program)
     trees = forests(artifact)
@@ -201,7 +193,7 @@ def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, q
         described += ", and the row that the trees take longest for" if trees else ""
     return _Subject(
         image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, trees,
-        {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz,
+        {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz, question.tools,
         f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
     )  # fmt: skip
 
@@ -221,34 +213,41 @@ def _entry(function: str, subject: _Subject) -> Entry:
     try:
         graphs = build_graphs(subject.code, [function])
         totals = {one.loop: one.walk.upper for one in subject.forests}
-        program = bound_program(
-            subject.code, graphs, function, subject.marks, subject.timing, subject.memory, totals
-        )  # fmt: skip
+        bounded = partial(
+            bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory, totals=totals
+        )
+        counted = bound_counts(subject.timing.core, bounded) if subject.timing.unit != "cycles" else None
+        program = bounded(subject.timing) if counted is None else counted.instructions
     except UnsupportedError as error:
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
         return Entry(function, "refused", None, None, None, "", refusal)
     short = function.removeprefix(f"{subject.image.model.name}_")
-    seen = _traced(short, subject, program)
-    observed, witness = (None, None) if seen is None else (seen[0], _witness(subject, seen[1]))
+    observed, seen, traces = _runs(short, subject, program)
+    counts: tuple[Count, ...] = ()
+    if counted is not None:
+        counts, broken = count_rows(subject.timing.core, counted, observed, traces, subject.executed)
+        if observed is not None:
+            observed = replace(observed, violations=(*observed.violations, *broken))
     bound = program.functions[function].bound
     certificate = "The bound was proved again without floating point, by multipliers of the loop bounds"
     certificate += (
-        ", and a path that keeps to all of them takes exactly that long." if bound.exact else "."
-    )
+        f", and a path that keeps to all of them takes exactly that {'long' if counted is None else 'many'}."
+        if bound.exact else "."
+    )  # fmt: skip
     stack = stack_bound(graphs, function)
     entry = Entry(
         function=function,
         status=status,
-        cycles=program.cycles,
-        best_cycles=program.best,
+        cycles=program.cycles if counted is None else None,
+        best_cycles=program.best if counted is None else None,
         time_us=time_us(program.cycles, subject.clock_mhz),
         certificate=certificate,
         functions=tables.functions(program),
         loops=tables.loops(program),
         path=tables.path(program),
         observed=observed,
-        witness=witness,
-        uncertainty=None if observed is None else _uncertainty(program, observed, subject),
+        witness=None if seen is None else _witness(subject, seen),
+        uncertainty=None if observed is None or counted is not None else _uncertainty(program, observed, subject),
         stack=StackUse(
             bytes=stack.total_bytes,
             chain=stack.chain,
@@ -256,23 +255,28 @@ def _entry(function: str, subject: _Subject) -> Entry:
             painted=subject.painted.get(short),
             exception_bytes=exception_bytes(subject.code.architecture),
         ),
+        counts=counts,
     )
     return _checked_stack(entry)
 
 
-def _traced(short: str, subject: _Subject, program: Program) -> tuple[Observed, Observation] | None:
-    """Runs of the image; None for inputs that are texts, without Unicorn, and for a core that it does not have."""
-    if subject.rows is None or importlib.util.find_spec("unicorn") is None:
-        return None
-    try:
-        return observed_runs(
-            subject.image, short, subject.rows, subject.described, program, subject.executed, subject.timing,
-            subject.memory, subject.marks,
-        )  # fmt: skip
-    except UnsupportedError as error:
-        if error.code != "wcet.core":
-            raise
-        return None
+def _runs(
+    short: str, subject: _Subject, program: Program
+) -> tuple[Observed | None, Observation | None, Traces | None]:
+    """Runs of the image: traced where an emulator traces them, else counted; nothing for inputs that are texts."""
+    if subject.rows is None:
+        return None, None, None
+    traced = traced_runs(subject.image, short, subject.rows, program.cycles)
+    if traced is None:
+        counts = subject.timing.unit != "cycles"
+        rows = subject.rows, subject.described
+        return counted_runs(subject.image, short, *rows, program, subject.tools) if counts else None, None, None
+    traces, rows_run = traced
+    described = subject.described if len(rows_run) == len(subject.rows) else f"evenly chosen from {subject.described}"
+    observed, seen = observed_runs(
+        traces, rows_run, described, program, subject.executed, subject.timing, subject.memory, subject.marks
+    )
+    return observed, seen, traces
 
 
 def _witness(subject: _Subject, seen: Observation) -> Witness | None:
@@ -397,7 +401,9 @@ def _assumptions(
             "Debugger and trace hardware do not halt or slow the core.", "assumed", "not visible in the program"
         ),
     ]  # fmt: skip
-    for sentence in memory.assumptions:
+    if timing.unit != "cycles":
+        lines = [Assumption("No interrupt, exception or other task is counted.", "assumed", "they are other code")]
+    for sentence in memory.assumptions if timing.unit == "cycles" else ():
         configured = sentence.startswith("configured: ")
         text = sentence.removeprefix("configured: ")
         state = "configured" if configured and stated else "assumed"
@@ -416,7 +422,7 @@ def _assumptions(
                 if runs and not any(one.violations for one in observed) else "constants of the generated C",
             )
         )  # fmt: skip
-    if any(entry.cycles is not None for entry in entries):
+    if any(entry.most is not None for entry in entries):
         lines.append(
             Assumption(
                 "Control flow, call depth and stack movement are those of the analysed image.", "proved",
@@ -444,7 +450,7 @@ def _table_lines(timing: Timing) -> list[tuple[str, str]]:
     """The timing table's own sentences: what it is, its options, and its sources."""
     sources = [text for text in timing.assumptions if text.startswith("source ")]
     others = [text for text in timing.assumptions if not text.startswith("source ")]
-    because = "; ".join(text.removeprefix("source ") for text in sources)
+    because = "; ".join(text.removeprefix("source ") for text in sources) or "what the counts mean"
     return [(text, because if number == 0 else "an option of the core") for number, text in enumerate(others)]
 
 

@@ -62,11 +62,6 @@ def opinions(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tup
     return tuple(_opinion(fact, view) for fact in facts)
 
 
-def not_checked(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tuple[Opinion, ...]:
-    """No opinion, for code whose counters nothing here can read."""
-    return tuple(Opinion(fact, "unknown", None, "counters of this instruction set are not read") for fact in facts)
-
-
 def _opinion(fact: LoopFact, view: _View) -> Opinion:
     homes: dict[int | None, int] = {}
     for mark in fact.bodies:
@@ -258,7 +253,11 @@ class _View:
 
         name, operands = _spelled(instruction.text)
         match name, operands:
-            case ("mov" | "movs" | "movw"), (to, what):
+            case ("mov" | "movs" | "movw" | "dls"), (to, what):
+                after[to] = value(what)
+            case "le", ("lr", _):
+                after["lr"] = _moved(value("lr"), -1)
+            case "wls", (to, what, _):
                 after[to] = value(what)
             case ("add" | "adds" | "addw" | "sub" | "subs" | "subw"), (to, *what):
                 first, second = value(what[0] if len(what) == 2 else to), value(what[-1])
@@ -329,6 +328,10 @@ def _test(block: Block) -> _Test | None:
     name, operands = _spelled(block.last.text)
     if name in ("cbz", "cbnz"):
         return _Test("eq" if name == "cbz" else "ne", operands[0], ("", 0), block.last.address)
+    if name == "wls":
+        return _Test("eq", operands[1], ("", 0), block.last.address)
+    if name == "le":  # counts lr down and goes back while there are turns left
+        return _Test("hi", "lr", ("", 1), block.last.address)
     condition = {"bcc": "blo", "bcs": "bhs"}.get(name, name)[1:]
     if condition not in _OPPOSITE:
         return None

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aprgen.errors import ToolchainError
+from aprgen.wcet import low_overhead
 from aprgen.wcet.code import Architecture, Function
 from aprgen.wcet.instruction import Flow, Instruction, Slot, Undecoded, unknown_instruction
 from aprgen.wcet.operands import Operands, halves, has_condition, instruction_name, operands_of
@@ -123,7 +124,9 @@ def _disassembler(architecture: Architecture) -> capstone.Cs:
             hint="pip install capstone",
         ) from error  # fmt: skip
     mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
-    disassembler = capstone.Cs(capstone.CS_ARCH_ARM, mode | (capstone.CS_MODE_V8 if architecture == "v8-M" else 0))
+    if architecture in ("v8-M", "v8.1-M"):
+        mode |= capstone.CS_MODE_V8
+    disassembler = capstone.Cs(capstone.CS_ARCH_ARM, mode)
     disassembler.detail = True
     return disassembler
 
@@ -135,7 +138,8 @@ def _decode_run(
     at = start
     block = 0  # members of an IT block still to come
     while at < stop:
-        raw = function.code[at - function.address : stop - function.address]
+        begin = at
+        raw = function.code[begin - function.address : stop - function.address]
         for found in disassembler.disasm(raw, at):
             member = block > 0
             block = max(0, block - 1)
@@ -144,7 +148,11 @@ def _decode_run(
             if found.size == 2 and found.bytes[1] == 0xBF and found.bytes[0] & 0xF:
                 mask = found.bytes[0] & 0xF
                 block = 4 - ((mask & -mask).bit_length() - 1)
-        if at < stop:
+        loop = low_overhead.decode(raw[at - begin :], at) if architecture == "v8.1-M" and at < stop else None
+        if loop is not None and block == 0:
+            slots.append(loop)
+            at = loop.end
+        elif at < stop:
             size = min(_length(function.code, at - function.address), stop - at)
             slots.append(Undecoded(at, function.code[at - function.address :][:size].hex()))
             at += size

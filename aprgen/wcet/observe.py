@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.wcet.memory import Memory, base_waits, fetch_waits
-from aprgen.wcet.timing import Cycles, Timing, instruction_cycles, transfers
+from aprgen.wcet.timing import Cycles, Timing, Unit, instruction_cycles, transfers
 from aprgen.wcet.trace import NOWHERE, Executed, Passage, Traces
 
 if TYPE_CHECKING:
@@ -26,18 +26,19 @@ _Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Violation:
-    """A call that took more than was promised. kind: "cycles" of the function `name`, or repetitions of the loop
-    `name`: its bodies ran `observed` times, `allowed` by the times it was reached."""
+    """A call that took more than was promised. kind: cycles or another unit of the function `name`, or repetitions of
+    the loop `name`: its bodies ran `observed` times, `allowed` by the times it was reached."""
 
-    kind: Literal["cycles", "loop"]
+    kind: Unit | Literal["loop"]
     name: str
     run: int
     observed: int
     allowed: int
 
     def __str__(self) -> str:
-        if self.kind == "cycles":
-            return f"call {self.run} of {self.name} took {self.observed} cycles, more than the {self.allowed} promised"
+        if self.kind != "loop":
+            amount = f"{self.observed} {self.kind}"
+            return f"call {self.run} of {self.name} took {amount}, more than the {self.allowed} promised"
         return f"call {self.run}: the loop {self.name} ran {self.observed} times, more than the {self.allowed} promised"
 
 
@@ -82,7 +83,7 @@ def observe(
     if bound is not None:
         function = traces.function
         violations += [
-            Violation("cycles", function, run, int(high[path]), bound)
+            Violation(timing.unit, function, run, int(high[path]), bound)
             for path, run in _first_runs(traces, high > bound).items()
         ]
     checked, broken = check_loops(traces, executed, marks)

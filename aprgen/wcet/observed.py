@@ -5,6 +5,7 @@ Knows the report's Observed; tracing is `trace`'s and costing `observe`'s.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.core import Artifact
+from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import Image
 from aprgen.rows import SEED, edge_rows, random_rows
 from aprgen.wcet.bounds import Program
@@ -19,9 +21,10 @@ from aprgen.wcet.graph import EXIT
 from aprgen.wcet.marks import Mark
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation, observe
+from aprgen.wcet.recording import record_calls
 from aprgen.wcet.report import Bar, Observed
 from aprgen.wcet.timing import Timing
-from aprgen.wcet.trace import NOWHERE, Executed, steps, trace_calls
+from aprgen.wcet.trace import NOWHERE, Executed, Traces, steps, trace_calls, traced_cpu
 
 MOST_EDGE_ROWS = 400
 MOST_CYCLES = 200_000_000  # traced per function; Unicorn does some 20 million a second here
@@ -42,16 +45,43 @@ def rows_to_trace(artifact: Artifact, n_random: int) -> NDArray[np.float32]:
 
 def affordable(rows: NDArray[np.float32], cycles: int) -> NDArray[np.float32]:
     """As many rows as can be traced in reasonable time, evenly chosen; the last one always is."""
-    most = max(FEWEST_ROWS, MOST_CYCLES // max(1, cycles))
+    return evenly(rows, max(FEWEST_ROWS, MOST_CYCLES // max(1, cycles)))
+
+
+def evenly(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """At most so many rows, spread over all; the first and the last one are among them."""
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
 
 
+def traced_runs(
+    image: Image, function: str, rows: NDArray[np.float32], cycles: int
+) -> tuple[Traces, NDArray[np.float32]] | None:
+    """Run rows through one function, at most `cycles` each: under Unicorn where it has the core, else under QEMU.
+
+    With the rows that were run. None where neither can: no emulator of that core, or not on this machine.
+    """
+    chosen = affordable(rows, cycles)
+    if image.target.board is None:
+        return None
+    if traced_cpu(image.target) is not None:
+        if importlib.util.find_spec("unicorn") is None:
+            return None
+        return trace_calls(image, function, chosen, seconds=TRACE_SECONDS), chosen
+    if function not in image.model.functions:
+        return None
+    try:
+        return record_calls(image, chosen, seconds=TRACE_SECONDS)[function], chosen
+    except (ToolchainError, UnsupportedError) as error:
+        if error.code in ("runner.missing", "toolchain.missing", "wcet.core"):
+            return None
+        raise
+
+
 def observed_runs(
-    image: Image,
-    function: str,
-    rows: NDArray[np.float32],
+    traces: Traces,
+    chosen: NDArray[np.float32],
     described: str,
     program: Program,
     executed: Executed,
@@ -59,14 +89,14 @@ def observed_runs(
     memory: Memory,
     marks: Sequence[Mark],
 ) -> tuple[Observed, Observation]:
-    """Run the rows through one function of the image, and check what they take against the bound and the facts."""
-    chosen = affordable(rows, program.cycles)
-    traces = trace_calls(image, function, chosen, seconds=TRACE_SECONDS)
+    """Check what the traced runs of these rows take against the bound and the facts."""
     seen = observe(traces, executed, timing, memory, marks, program.cycles)
     violations = [str(one) for one in seen.violations]
     low = int(seen.low.min())
     if low < program.best:
-        violations.append(f"a call of {function} took {low} cycles at best, less than the {program.best} of any path")
+        violations.append(
+            f"a call of {traces.function} took {low} {timing.unit} at best, less than the {program.best} of any path"
+        )
     taken, edges, strange = _edges(program, steps(traces, executed))
     violations += strange
     worst = seen.worst_run
@@ -74,13 +104,14 @@ def observed_runs(
     return (
         Observed(
             runs=seen.n_runs,
-            rows=described if len(chosen) == len(rows) else f"evenly chosen from {described}",
+            rows=described,
             high_maximum=high,
             high_minimum=int(seen.high.min()),
             low_maximum=int(seen.low[worst]),
             low_minimum=low,
+            median=int(np.sort(seen.high)[(seen.n_runs - 1) // 2]),
             ratio=program.cycles / high,
-            distribution=_bars(seen.high),
+            distribution=bars(seen.high),
             edges_run=taken,
             edges=edges,
             facts_checked=len(seen.facts_checked),
@@ -121,7 +152,7 @@ def _edges(program: Program, pairs: frozenset[tuple[int, int]]) -> tuple[int, in
     return taken, total, [f"a run went from {a:#x} to {b:#x}, which no graph has" for a, b in strange[:5]]
 
 
-def _bars(values: NDArray[np.int64]) -> tuple[Bar, ...]:
+def bars(values: NDArray[np.int64]) -> tuple[Bar, ...]:
     """The distribution in at most BARS equal ranges of whole cycles."""
     low, high = int(values.min()), int(values.max())
     width = max(1, -(-(high - low + 1) // BARS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jinja2
 
@@ -43,7 +44,7 @@ class Picture:
     high: int
 
 
-def picture(bound: int, observed: Mapping[str, object]) -> Picture:
+def picture(bound: int, observed: Mapping[str, object], unit: str = "cycles") -> Picture:
     """From the cheapest run to the bound, on one linear scale."""
     bars = observed["distribution"]
     low, high = observed["high_minimum"], observed["high_maximum"]
@@ -63,11 +64,17 @@ def picture(bound: int, observed: Mapping[str, object]) -> Picture:
     for bar in bars:
         height = round((base - _TOP) * bar["runs"] / tallest, 1)
         width = max(2.0, round(x(bar["high"]) - x(bar["low"]) - 1, 1))
-        title = f"{bar['low']:,} to {bar['high']:,} cycles: {bar['runs']:,} runs"
+        title = f"{bar['low']:,} to {bar['high']:,} {unit}: {bar['runs']:,} runs"
         rectangles.append(Rectangle(x(bar["low"]), round(base - height, 1), width, height, title))
     return Picture(
         PICTURE_WIDTH, PICTURE_HEIGHT, base, tuple(rectangles), x(bound), x(high), low, bound, high
     )  # fmt: skip
+
+
+def _picture_of(entry: Mapping[str, Any]) -> Picture:
+    if entry["counts"]:
+        return picture(entry["counts"][0]["at_most"], entry["observed"], "instructions")
+    return picture(entry["cycles"], entry["observed"])
 
 
 def html(document: Mapping[str, object]) -> str:
@@ -75,9 +82,9 @@ def html(document: Mapping[str, object]) -> str:
     entries = document["entries"]
     assert isinstance(entries, list)
     pictures = {
-        entry["function"]: picture(entry["cycles"], entry["observed"])
+        entry["function"]: _picture_of(entry)
         for entry in entries
-        if entry["observed"] is not None and entry["cycles"] is not None
+        if entry["observed"] is not None and entry["status"] != "refused"
     }
     template = _environment(True).get_template("wcet.html.j2")
     return template.render(report=document, pictures=pictures, most_blocks=MOST_BLOCKS)

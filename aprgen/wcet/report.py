@@ -6,7 +6,7 @@ verdict is reached; analyses and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -18,7 +18,13 @@ FORMAT = "aprgen-wcet/1"
 Status = Literal["bound", "bound-measured-table", "instruction-count", "refused"]
 State = Literal["proved", "configured", "assumed"]
 
+INSTRUCTIONS, ACCESSES = "instructions", "memory accesses"  # measures of a Count
+
 EXCLUDED = "Interrupts, preemption, contention for memory and debug halts are not part of these cycles."
+NO_TIME = (
+    "Counts are no time: what an instruction takes here depends on caches, parallel issue and speculation, which no "
+    "table states. Interrupts are not counted."
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ class Observed:
     high_minimum: int
     low_maximum: int  # of the run that costs most
     low_minimum: int
+    median: int  # of `high`
     ratio: float  # bound / high_maximum
     distribution: tuple[Bar, ...]
     edges_run: int
@@ -154,8 +161,21 @@ class StackUse:
 
 
 @dataclass(frozen=True)
+class Count:
+    """One measure of one call, such as loads; each is bounded over all paths on its own. observed: the highest."""
+
+    measure: str
+    at_most: int
+    at_least: int
+    observed: int | None
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One public function. cycles is None exactly when the status is refused."""
+    """One public function. cycles is None exactly when the status is refused or instruction-count.
+
+    counts: for an instruction count, instructions first; empty for others.
+    """
 
     function: str
     status: Status
@@ -171,6 +191,17 @@ class Entry:
     witness: Witness | None = None
     uncertainty: Uncertainty | None = None
     stack: StackUse | None = None
+    counts: tuple[Count, ...] = ()
+
+    @property
+    def most(self) -> int | None:
+        """The bound in the report's unit: cycles, or instructions."""
+        return self.counts[0].at_most if self.counts else self.cycles
+
+    @property
+    def least(self) -> int | None:
+        """What every call takes, in the report's unit."""
+        return self.counts[0].at_least if self.counts else self.best_cycles
 
 
 @dataclass(frozen=True)
@@ -195,12 +226,16 @@ class Identity:
 
 @dataclass(frozen=True)
 class Configuration:
-    """options: of the core, such as its multiplier; deadline_us None: none was given."""
+    """options: of the core, such as its multiplier; deadline_us None: none was given.
+
+    wait_states_given: the user stated them; otherwise there are taken to be none, which the verdict says.
+    """
 
     clock_mhz: float | None
     wait_states: int
     deadline_us: float | None
     options: Mapping[str, str]
+    wait_states_given: bool = True
 
 
 @dataclass(frozen=True)
@@ -218,6 +253,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Verdict:
+    """counts: of the function that executes most instructions, where time is not bounded."""
+
     status: Status
     entry: str  # the function that takes longest
     cycles: int | None
@@ -228,11 +265,12 @@ class Verdict:
     stack_bytes: int | None
     sentence: str
     excludes: str
+    counts: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True)
 class Change:
-    """cycles of one function in the former report and in this one; percent is of the former."""
+    """The bound of one function in the former report and in this one; percent is of the former."""
 
     function: str
     before: int
@@ -269,6 +307,14 @@ class Report:
         return tuple(one for e in self.entries if e.observed is not None for one in e.observed.violations)
 
 
+def unit_of(statuses: Iterable[str]) -> str | None:
+    """What a report's numbers are: cycles or instructions; None when all is refused."""
+    found = {one for one in statuses if one != "refused"}
+    if not found:
+        return None
+    return "instructions" if found == {"instruction-count"} else "cycles"
+
+
 def time_us(cycles: int, clock_mhz: float | None) -> float | None:
     return None if clock_mhz is None else cycles / clock_mhz
 
@@ -276,7 +322,7 @@ def time_us(cycles: int, clock_mhz: float | None) -> float | None:
 def verdict_of(entries: tuple[Entry, ...], core: str, configuration: Configuration) -> Verdict:
     """Of the function that takes longest. One refused function refuses the whole: the others do not stand for it."""
     refused = [entry for entry in entries if entry.status == "refused"]
-    bounded = [entry for entry in entries if entry.cycles is not None]
+    bounded = [entry for entry in entries if entry.most is not None]
     stacks = [entry.stack.bytes for entry in entries if entry.stack is not None]
     stack = max(stacks) if len(stacks) == len(entries) else None
     deadline = configuration.deadline_us
@@ -286,7 +332,12 @@ def verdict_of(entries: tuple[Entry, ...], core: str, configuration: Configurati
         return Verdict(
             "refused", refused[0].function, None, None, deadline, None, None, stack, sentence, EXCLUDED
         )  # fmt: skip
-    worst = max(bounded, key=lambda entry: entry.cycles or 0)
+    worst = max(bounded, key=lambda entry: entry.most or 0)
+    if worst.status == "instruction-count":
+        return Verdict(
+            worst.status, worst.function, None, None, deadline, None, None, stack,
+            _counting_sentence(worst, core), NO_TIME, worst.counts,
+        )  # fmt: skip
     cycles = worst.cycles
     assert cycles is not None
     time = time_us(cycles, configuration.clock_mhz)
@@ -301,8 +352,15 @@ def verdict_of(entries: tuple[Entry, ...], core: str, configuration: Configurati
 _KIND: Mapping[str, str] = {
     "bound": "cycles",
     "bound-measured-table": "cycles by a measured table that the vendor has not confirmed",
-    "instruction-count": "instructions",
 }
+
+
+def _counting_sentence(worst: Entry, core: str) -> str:
+    made = {count.measure: count.at_most for count in worst.counts}
+    return (
+        f"{worst.function} executes at most {made[INSTRUCTIONS]:,} instructions and makes at most "
+        f"{made[ACCESSES]:,} memory accesses on {core}; its time is not bounded."
+    )
 
 
 def _sentence(
@@ -310,6 +368,7 @@ def _sentence(
 ) -> str:
     states = configuration.wait_states
     at = f"{core} with {states} wait state{'' if states == 1 else 's'}"
+    at += "" if configuration.wait_states_given else " assumed"
     parts = [f"{worst.function} takes at most {cycles:,} {_KIND[worst.status]} on {at}"]
     if time is not None:
         parts.append(f"{time:,.2f} us at {configuration.clock_mhz:g} MHz")
@@ -332,8 +391,12 @@ def difference_to(entries: tuple[Entry, ...], identity: Identity, former: Former
     changes: list[Change] = []
     notes: list[str] = []
     passed = True
-    now = {entry.function: entry.cycles for entry in entries}
-    for function, before in former.cycles.items():
+    now = {entry.function: entry.most for entry in entries}
+    unit = unit_of(entry.status for entry in entries)
+    if unit not in (None, former.unit) and former.unit is not None:
+        note = f"the former report counts {former.unit} and this one {unit}, so nothing can be compared"
+        return Difference(former.image_sha256, (), (note,), gate, gate is None)
+    for function, before in former.most.items():
         after = now.get(function)
         if after is None:
             notes.append(f"{function} had a bound of {before:,} and has none now")
@@ -366,7 +429,8 @@ class Former:
     model_sha256: str
     timing_sha256: str
     compiler: str
-    cycles: Mapping[str, int]
+    most: Mapping[str, int]  # per function, in `unit`
+    unit: str | None  # None: everything was refused
 
 
 def document(report: Report) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from aprgen.errors import UsageError
 from aprgen.resources import folder
-from aprgen.wcet.report import Former
+from aprgen.wcet.report import Former, unit_of
 
 SCHEMA = "wcet.schema.json"
 _KNOWN = {
@@ -103,15 +103,23 @@ def former_report(data: bytes, name: str) -> Former:
         raise UsageError(
             "wcet.compare", f"the former report is no JSON: {error}", where=name, hint="give a file written by --json"
         ) from error
-    found = faults(value)
-    if found:
+    wrong = faults(value)
+    if wrong:
         raise UsageError(
-            "wcet.compare", f"the file is no timing report: {found[0]}", where=name,
+            "wcet.compare", f"the file is no timing report: {wrong[0]}", where=name,
             hint="give a file written by --json of this version",
         )  # fmt: skip
     identity = value["identity"]
-    cycles = {entry["function"]: entry["cycles"] for entry in value["entries"] if entry["cycles"] is not None}
+    found = ((entry["function"], _most(entry)) for entry in value["entries"])
+    most = {function: number for function, number in found if number is not None}
     return Former(
         identity["image_sha256"], identity["core"], identity["model_sha256"], identity["timing_sha256"],
-        identity["compiler"], cycles,
+        identity["compiler"], most, unit_of(entry["status"] for entry in value["entries"]),
     )  # fmt: skip
+
+
+def _most(entry: Mapping[str, object]) -> int | None:
+    """Cycles, or instructions of a count."""
+    counts, cycles = entry["counts"], entry["cycles"]
+    found = counts[0]["at_most"] if isinstance(counts, list) and counts else cycles
+    return found if isinstance(found, int) else None

@@ -1,7 +1,7 @@
 """Timing tables: cycles of one instruction on one core, best and worst, after one known predecessor.
 
-Knows the form of targets/timing/*.toml and how a row, the refill and the stall rules add up. Knows nothing of blocks,
-paths or memory; a kind of instruction without a row is refused.
+Knows the form of targets/timing/*.toml and how a row, the refill and the stall rules add up; for cores without a table,
+what an instruction counts as instead. Knows nothing of blocks, paths or memory; a kind without a row is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from aprgen.wcet.instruction import Instruction
 
 Access = Literal["", "load", "store"]
-Status = Literal["bound", "bound-measured-table"]
+Status = Literal["bound", "bound-measured-table", "instruction-count"]
+Unit = Literal["cycles", "instructions", "accesses", "loads", "stores", "bytes"]
+
+COUNTED: tuple[Unit, ...] = ("instructions", "accesses", "loads", "stores", "bytes")  # where no cycles are known
 
 _ACCESSES: Mapping[str, Access] = {"": "", "load": "load", "store": "store"}
 _STATUSES: Mapping[str, Status] = {"bound": "bound", "bound-measured-table": "bound-measured-table"}
@@ -67,15 +70,29 @@ class Timing:
     hazards: Mapping[str, int]  # name -> cycles in the worst case; the best case has none
     assumptions: tuple[str, ...]
     sha256: str
+    unit: Unit = "cycles"  # of every figure made from this value; counts have no rows
 
     def row(self, kind: str, where: str) -> Row:
         """The row of that kind, or a refusal that names the instruction."""
+        if self.unit != "cycles":
+            return _UNPRICED
         if kind not in self.rows:
             raise UnsupportedError(
                 "wcet.timing", f"the timing table of {self.core} has no figure for an instruction of kind {kind!r}",
                 where=where, hint="choose a numeric mode or a model kind that does not need it, or another core",
             )  # fmt: skip
         return self.rows[kind]
+
+
+_UNPRICED = Row(Cycles(0, 0), 0, 0, "", late=False, option="", source="")
+
+
+def counting(core: str, unit: Unit) -> Timing:
+    """Counts in place of cycles: an instruction is 1 instruction, and as many accesses or bytes as it moves."""
+    meaning = f"counts of {core}: an instruction is one, executed or skipped; an access is one register moved"
+    digest = hashlib.sha256(f"{meaning}; unit {unit}".encode()).hexdigest()
+    nothing = Cycles(0, 0)
+    return Timing(core, "instruction-count", meaning, {}, nothing, nothing, {}, (meaning,), digest, unit)
 
 
 def timing_cores() -> tuple[str, ...]:
@@ -117,6 +134,8 @@ def read_timing(data: bytes, where: str, options: Mapping[str, int]) -> Timing:
 
 def base_cycles(timing: Timing, instruction: Instruction, taken: bool) -> Cycles:
     """The instruction alone, without what its predecessor adds. `taken` matters to conditional flow only."""
+    if timing.unit != "cycles":
+        return _amount(timing.unit, instruction, taken)
     row = timing.row(instruction.kind, _place(instruction))
     if instruction.flow != "next" and not transfers(instruction, taken):
         return timing.skipped
@@ -130,12 +149,34 @@ def base_cycles(timing: Timing, instruction: Instruction, taken: bool) -> Cycles
     return cycles
 
 
+def _amount(unit: Unit, instruction: Instruction, taken: bool) -> Cycles:
+    """What an instruction counts as. One that its condition skips is an instruction, and moves nothing."""
+    match unit:
+        case "instructions":
+            return Cycles(1, 1)
+        case "loads":
+            most = instruction.loads
+        case "stores":
+            most = instruction.stores
+        case "accesses":
+            most = instruction.loads + instruction.stores
+        case "bytes":
+            most = instruction.loaded_bytes + instruction.stored_bytes
+        case "cycles":
+            raise AssertionError("cycles have a table")
+    if instruction.flow != "next" and not transfers(instruction, taken):
+        return Cycles(0, 0)
+    return Cycles(0 if instruction.predicated else most, most)
+
+
 def context_cycles(timing: Timing, instruction: Instruction, previous: Instruction | None) -> int:
     """What the predecessor adds in the worst case (in the best case: nothing).
 
     `previous` is the instruction executed just before, at the address just before; None after a taken branch, a call
     or a return, when the pipeline was filled anew.
     """
+    if timing.unit != "cycles":
+        return 0
     row = timing.row(instruction.kind, _place(instruction))
     hazards = timing.hazards
     unaligned_wide = _is_unaligned_wide(instruction)

@@ -23,6 +23,7 @@ from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import Image
 from aprgen.runners.execution import RUN_SECONDS, Records
 from aprgen.runners.records import rows_of, texts_of
+from aprgen.target import Target
 from aprgen.wcet.code import Code, code_of
 from aprgen.wcet.instruction import Instruction, Undecoded, unknown_instruction
 from aprgen.wcet.isa import decode_slots
@@ -32,7 +33,8 @@ NOWHERE = 0xFFFF_FFFF
 _PAGE = 0x1000
 _STOP = 0x0F00_0000  # where calls return to; nothing else is there
 _SYSTEM_SPACE = 0xE000_E000  # where Cortex-M has its control registers
-_CPUS = {"cortex-m0plus": "M0", "cortex-m3": "M3", "cortex-m4": "M4", "cortex-m33": "M33"}
+# As the target's rule for Unicorn names them.
+_CPUS = {"cortex-m0": "M0", "cortex-m3": "M3", "cortex-m4": "M4", "cortex-m7": "M7", "cortex-m33": "M33"}
 _DEADLINE_MASK = 0xFFFF  # look at the clock every so many blocks
 
 
@@ -101,6 +103,12 @@ def executed_code(code: Code) -> Executed:
     return Executed(
         code, {slot.address: slot for function in code.functions for slot in decode_slots(function, code.architecture)}
     )
+
+
+def traced_cpu(target: Target) -> str | None:
+    """The core as Unicorn knows it, by the target's rule for it; None where it knows none."""
+    rules = [rule for rule in target.runs if rule.kind == "unicorn" and rule.machine == "arm"]
+    return _CPUS.get(rules[0].cpu) if rules else None
 
 
 def trace_calls(image: Image, function: str, records: Records, *, seconds: float = RUN_SECONDS) -> Traces:
@@ -195,10 +203,11 @@ class _Machine:
                 hint="pip install unicorn, or leave the runs out",
             ) from error  # fmt: skip
         board = image.target.board
-        if board is None or image.target.name not in _CPUS:
+        cpu = traced_cpu(image.target)
+        if board is None or cpu is None:
             raise UnsupportedError(
                 "wcet.core", f"no runs can be traced for {image.target.name}", where=f"target {image.target.name}",
-                hint=f"traces are for {', '.join(_CPUS)}",
+                hint=f"its target file needs a [board], and a [[run]] of kind unicorn, cpu {' or '.join(_CPUS)}",
             )  # fmt: skip
         self.image = image
         self.deadline = deadline
@@ -207,7 +216,7 @@ class _Machine:
         self.elf: Elf = read_elf(image.program)
         self.blocks: list[int] = []
         self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-        self.uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_CORTEX_{_CPUS[image.target.name]}"))
+        self.uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_CORTEX_{cpu}"))
         for origin, size in (
             (board.code_origin, board.code_bytes),
             (board.ram_origin, board.ram_bytes),

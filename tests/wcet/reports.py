@@ -57,6 +57,7 @@ OBSERVED = Observed(
     high_minimum=1_000,
     low_maximum=1_200,
     low_minimum=700,
+    median=1_300,
     ratio=2_000 / 1_900,
     distribution=(Bar(1_000, 1_299, 60), Bar(1_300, 1_599, 0), Bar(1_600, 1_900, 40)),
     edges_run=38,

@@ -19,7 +19,9 @@ from aprgen.wcet.report import Former, difference_to, meets_deadline
 from tests.wcet.reports import CONFIGURATION, IDENTITY, REFUSED, SCORES, report, violated, written
 
 VOID_TAGS = ("meta", "br", "rect", "line")
-FORMER = Former("66" * 32, IDENTITY.core, IDENTITY.model_sha256, IDENTITY.timing_sha256, IDENTITY.compiler, {})
+FORMER = Former(
+    "66" * 32, IDENTITY.core, IDENTITY.model_sha256, IDENTITY.timing_sha256, IDENTITY.compiler, {}, "cycles"
+)  # fmt: skip
 
 
 def test_verdict() -> None:
@@ -198,7 +200,7 @@ def test_header(require_tool: Callable[[str], None], tmp_path: Path) -> None:
 @pytest.mark.parametrize(("before", "gate", "passed"), [(2_000, 0.0, True), (1_900, 5.0, False), (1_900, 6.0, True)])
 def test_gate(before: int, gate: float, passed: bool) -> None:
     """The gate fails exactly when a bound grew by more than its percent."""
-    former = replace(FORMER, cycles={"brake_scores": before})
+    former = replace(FORMER, most={"brake_scores": before})
     difference = difference_to((SCORES,), IDENTITY, former, gate)
 
     assert difference.passed is passed
@@ -208,7 +210,7 @@ def test_gate(before: int, gate: float, passed: bool) -> None:
 
 def test_gate_on_a_lost_bound() -> None:
     """A function that had a bound and has none now fails the gate."""
-    former = replace(FORMER, cycles={"brake_classify": 10})
+    former = replace(FORMER, most={"brake_classify": 10})
     difference = difference_to((REFUSED,), IDENTITY, former, 50.0)
 
     assert not difference.passed
@@ -220,7 +222,7 @@ def test_former_report(tmp_path: Path) -> None:
     one = report(SCORES, REFUSED)
     former = schema.former_report(json.dumps(written(one)).encode(), "old.json")
 
-    assert former.cycles == {"brake_scores": 2_000}
+    assert former.most == {"brake_scores": 2_000}
     assert former.image_sha256 == IDENTITY.image_sha256
     for data in (b"{", b"[]", b"{}", b"\xff"):
         with pytest.raises(UsageError) as caught:

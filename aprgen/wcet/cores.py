@@ -1,0 +1,43 @@
+"""Which core a compiler makes code for, and what can be said of it: cycles by a table, or counts.
+
+Knows the compilers' flags that name a core. Measures nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from aprgen.errors import UsageError
+from aprgen.target import Target
+from aprgen.toolchain import Toolchain
+from aprgen.wcet.timing import Timing, counting, load_timing, timing_cores
+
+_CPU = re.compile(r"^-mcpu=(cortex[-_]\w+)")
+
+
+def core_of(toolchain: Toolchain) -> str | None:
+    """The core for which the compiler makes code, by its last -mcpu; None where the flags name none."""
+    found = [_CPU.match(flag) for flag in (*toolchain.rule.arguments, *toolchain.rule.cflags)]
+    named = [one[1].replace("_", "-") for one in found if one is not None]
+    return named[-1] if named else None
+
+
+def timing_of(
+    toolchain: Toolchain, target: Target, options: Mapping[str, int] | None, stated: Mapping[str, float | None]
+) -> Timing:
+    """The core's table, or counts where there is none.
+
+    stated: what the user says that only a bound of time can use, by option; with counts it is refused.
+    """
+    core = core_of(toolchain)
+    if core is not None and core in timing_cores():
+        return load_timing(core, options or {})
+    name = core or target.name
+    for option, value in (*stated.items(), ("--core-option", len(options or {}) or None)):
+        if value is not None:
+            raise UsageError(
+                "wcet.no_time", f"time is not bounded on {name}: there, instructions are counted", where=option,
+                hint=f"leave {option} out, or choose {', '.join(timing_cores())}",
+            )  # fmt: skip
+    return counting(name, "instructions")
