@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]  # ops handle float and integer arrays alike; numpy types no arithmetic on the generic scalar
-Element = Literal["f32", "i32", "u16", "text", "prefix"]
+Element = Literal["f32", "i8", "i16", "i32", "u16", "text", "prefix"]
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """The values between which a quantised Program computes in integers alone.
+
+    x and scores are the ids of codes; the real value of each code is scale * code + offset, element by element.
+    """
+
+    x: int
+    scores: int
+    x_scale: tuple[float, ...]
+    x_offset: tuple[float, ...]
+    scores_scale: tuple[float, ...]
+    scores_offset: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Program:
     """What a model computes for one row.
 
-    n_classes is 0 when the model does not classify; `label` is then None.
+    n_classes is 0 when the model does not classify; `label` is then None. codes: None when it computes in floats.
     """
 
     source: ValueType
@@ -90,6 +105,7 @@ class Program:
     scores: int
     label: int | None
     n_classes: int
+    codes: Codes | None = None
 
     def types(self) -> tuple[ValueType, ...]:
         """The type of every value, the input first."""

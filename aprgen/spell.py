@@ -20,7 +20,13 @@ C_TYPES = {
     "uint16": "uint16_t",
     "uint32": "uint32_t",
 }
-ELEMENT_TYPES: dict[Element, str] = {"f32": "float", "i32": "int32_t", "u16": "uint16_t"}
+ELEMENT_TYPES: dict[Element, str] = {
+    "f32": "float",
+    "i8": "int8_t",
+    "i16": "int16_t",
+    "i32": "int32_t",
+    "u16": "uint16_t",
+}
 
 LINE = 100  # characters of a line of table values
 INDENT = "    "

@@ -18,7 +18,7 @@ class Argmax:
     or the last element. With `nan_gives_zero`, any NaN among the scores gives label 0 (where aprender panics).
     """
 
-    element: Literal["f32", "u16"]
+    element: Literal["f32", "u16", "i16", "i32"]
     size: int
     labels: Table | None  # i32 [size]; None: the index is the label
     last_wins: bool = False
@@ -50,21 +50,24 @@ class Argmax:
 
 @dataclass(frozen=True)
 class Argmin:
-    """The index of the smallest element below infinity, the first on ties; 0 when all are NaN or infinite."""
+    """The index of the smallest element, the first on ties; of floats only those below infinity, 0 without any."""
 
     size: int
+    element: Literal["f32", "i32"] = "f32"
     headers = ()
 
     @property
     def kernel(self) -> str:
-        return "argmin_f32"
+        return f"argmin_{self.element}"
 
     def result(self, x: ValueType) -> ValueType:
-        if x != ValueType("f32", self.size):
-            raise ValueError(f"argmin takes f32[{self.size}], not {x}")
+        if x != ValueType(self.element, self.size):
+            raise ValueError(f"argmin takes {self.element}[{self.size}], not {x}")
         return ValueType("i32", 1)
 
     def evaluate(self, x: Array) -> Array:
+        if self.element == "i32":
+            return np.asarray(np.argmin(x, axis=1)).astype(np.int32).reshape(-1, 1)
         best = np.full(len(x), np.inf, np.float32)
         index = np.zeros(len(x), np.int32)
         for col in range(self.size):
@@ -97,6 +100,29 @@ class Threshold:
         limit = np.float32(self.limit)
         holds = x >= limit if self.compare == "ge" else x < limit
         return np.where(holds, np.int32(self.then), np.int32(self.otherwise)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class IntegerThreshold:
+    """One label when the code is >= limit, another otherwise."""
+
+    element: Literal["i16", "i32"]
+    limit: int
+    then: int
+    otherwise: int
+    headers = ()
+
+    @property
+    def kernel(self) -> str:
+        return "integer_threshold"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.element, 1):
+            raise ValueError(f"integer threshold takes {self.element}[1], not {x}")
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.where(x >= self.limit, np.int32(self.then), np.int32(self.otherwise)).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)

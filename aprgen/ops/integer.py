@@ -1,0 +1,264 @@
+"""Integer ops: numbers as codes of 8, 16 or 32 bits, each real value scale * code + offset.
+
+Every op knows its exact integer arithmetic; the scales belong to the pass that made it (passes/quantise.py) and no op
+needs them, but where floats become codes and codes floats. Knows no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from aprgen import mathf
+from aprgen.program import Array, Table, ValueType
+
+Code = Literal["i8", "i16", "i32"]
+TYPES: dict[Code, type[np.signedinteger]] = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
+LARGEST: dict[Code, int] = {"i8": 127, "i16": 32767, "i32": (1 << 31) - 1}
+
+MAGIC = np.float32(12582912.0)  # 1.5 * 2^23: adding it rounds to an integer, half to even, for |x| <= 2^22
+MAGIC_BITS = 0x4B400000
+LARGEST_ZERO = 1 << 20  # of a zero point, so that codes stay where MAGIC rounds
+
+
+@dataclass(frozen=True, eq=False)
+class Quantise:
+    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, kept within [-limit, limit]; a NaN gives 0."""
+
+    element: Code
+    inverse: Table  # f32 [1] for all elements alike, or [size]
+    zero: Table  # i32, as long as `inverse`; |zero| <= LARGEST_ZERO
+    size: int
+    limit: int
+    headers = ("apr_int.h",)
+
+    @property
+    def kernel(self) -> str:
+        return "quantise_f32"
+
+    @property
+    def uniform(self) -> bool:
+        return self.inverse.data.size == 1
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.size):
+            raise ValueError(f"quantise takes f32[{self.size}], not {x}")
+        return ValueType(self.element, self.size)
+
+    def evaluate(self, x: Array) -> Array:
+        """The bits of a float plus MAGIC are ordered as the floats are, but for the sign; so they can be clamped."""
+        bits = np.asarray(x * self.inverse.data + MAGIC, np.float32).view(np.int32).astype(np.int64)
+        zero = MAGIC_BITS + self.zero.data.astype(np.int64)
+        code = np.clip(bits, zero - self.limit, zero + self.limit) - zero
+        return np.asarray(np.where(np.isnan(x), 0, code)).astype(TYPES[self.element])
+
+
+@dataclass(frozen=True, eq=False)
+class Dequantise:
+    """y_j = code_j * scale_j + offset_j, in float32: the code converted, then one rounding for each operation."""
+
+    element: Code
+    size: int
+    scale: Table  # f32 [1] or [size]
+    offset: Table | None  # f32, as long as `scale`; None: nothing is added
+    headers = ()
+
+    @property
+    def kernel(self) -> str:
+        return "dequantise_f32"
+
+    @property
+    def uniform(self) -> bool:
+        return self.scale.data.size == 1
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.element, self.size):
+            raise ValueError(f"dequantise takes {self.element}[{self.size}], not {x}")
+        return ValueType("f32", self.size)
+
+    def evaluate(self, x: Array) -> Array:
+        y = x.astype(np.float32) * self.scale.data
+        return np.asarray(y if self.offset is None else y + self.offset.data, np.float32)
+
+
+def requantised(acc: Array, multiplier: Array, shift: Array) -> Array:
+    """acc * multiplier / 2^(16 + shift), cut after the 16 bits and rounded half up after the rest; int64 in and out.
+
+    acc: 32 bits; multiplier: [0, 2^15), so that the product of 48 bits has its upper 32 in one register of any core.
+    """
+    upper = (acc * multiplier) >> 16
+    return (upper + (np.int64(1) << (shift - 1))) >> shift
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerDense:
+    """acc_r = bias_r + sum of weight_rc * x_c in 32 bits, which never overflow; then code_r = requantised, in
+    [low, high].
+
+    The pass that makes it proves that |acc| <= largest_sum < 2^31 for all codes within the limits of x.
+    """
+
+    source: Code  # of x
+    element: Code  # of the result
+    largest_sum: int  # of all |acc|, proved
+    weight: Table  # i8 or i16 [rows, cols]
+    bias: Table  # i32 [rows]
+    multiplier: Table  # i16 [rows], [0, 2^15)
+    shift: Table  # u8 [rows], [1, 31]
+    low: int
+    high: int
+    headers = ("apr_int.h",)
+
+    @property
+    def kernel(self) -> str:
+        return f"integer_dense_{'i8' if self.weight.data.dtype == np.int8 else 'i16'}"
+
+    @property
+    def rows(self) -> int:
+        return int(self.weight.data.shape[0])
+
+    @property
+    def cols(self) -> int:
+        return int(self.weight.data.shape[1])
+
+    @property
+    def clamps(self) -> bool:
+        """Whether codes are cut at low and high; 32 bits hold every code."""
+        return self.element != "i32"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.cols):
+            raise ValueError(f"integer dense takes {self.source}[{self.cols}], not {x}")
+        return ValueType(self.element, self.rows)
+
+    def evaluate(self, x: Array) -> Array:
+        """Sums in float64 are exact: no partial sum needs more than 53 bits."""
+        acc = np.rint(x.astype(np.float64) @ self.weight.data.T.astype(np.float64)).astype(np.int64)
+        acc += self.bias.data.astype(np.int64)
+        code = requantised(acc, self.multiplier.data.astype(np.int64), self.shift.data.astype(np.int64))
+        return np.clip(code, self.low, self.high).astype(TYPES[self.element])
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerLookup:
+    """code_j = table[x_j + 128]: any function of one value of 8 bits."""
+
+    size: int
+    table: Table  # i8 [256]
+    headers = ()
+
+    @property
+    def kernel(self) -> str:
+        return "integer_lookup_i8"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("i8", self.size):
+            raise ValueError(f"integer lookup takes i8[{self.size}], not {x}")
+        return x
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(self.table.data[x.astype(np.int64) + 128])
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolate:
+    """Any function of one value of 16 bits: a table at every 128th code, straight lines between, rounded down.
+
+    code = t[i] + ((t[i + 1] - t[i]) * f >> 7), where i are the upper 9 bits of x + 32768 and f the lower 7.
+    """
+
+    size: int
+    table: Table  # i16 [513]
+    headers = ("apr_int.h",)
+
+    @property
+    def kernel(self) -> str:
+        return "interpolate_i16"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("i16", self.size):
+            raise ValueError(f"interpolate takes i16[{self.size}], not {x}")
+        return x
+
+    def evaluate(self, x: Array) -> Array:
+        place = x.astype(np.int64) + 32768
+        table = self.table.data.astype(np.int64)
+        at, part = place >> 7, place & 127
+        return np.asarray(table[at] + (((table[at + 1] - table[at]) * part) >> 7)).astype(np.int16)
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSoftmax:
+    """p_i = 2^(-d_i) / sum of 2^(-d_j) in Q15.
+
+    d_i in Q16 is ((largest code - code_i) >> coarse) * step / 2^shift. 2^-f comes from a table of 33 values with straight lines between; powers below 2^-15 are 0. One division.
+    Distances are cut at `reach`, whose power is 0; reach * step < 2^32.
+    """
+
+    element: Code  # of x: i16 or i32
+    size: int
+    coarse: int  # [0, 31]
+    step: int
+    shift: int  # [0, 31]
+    reach: int
+    table: Table  # u16 [33], exp2_table()
+    headers = ()
+
+    @property
+    def kernel(self) -> str:
+        return "integer_softmax"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.element, self.size):
+            raise ValueError(f"integer softmax takes {self.element}[{self.size}], not {x}")
+        return ValueType("i16", self.size)
+
+    def evaluate(self, x: Array) -> Array:
+        codes = x.astype(np.int64)
+        distance = np.minimum((codes.max(axis=1, keepdims=True) - codes) >> self.coarse, self.reach)
+        exponent = (distance * self.step) >> self.shift
+        table = self.table.data.astype(np.int64)
+        at = (exponent & 0xFFFF) >> 11
+        power = (table[at] - (((table[at] - table[at + 1]) * (exponent & 2047)) >> 11)) >> (exponent >> 16)
+        reciprocal = (1 << 31) // power.sum(axis=1, keepdims=True)
+        return np.asarray(np.minimum((power * reciprocal) >> 16, LARGEST["i16"])).astype(np.int16)
+
+
+SMALLEST_POWER = 17 << 16  # an exponent in Q16 whose power is 0 in Q15
+
+
+def exp2_table() -> Table:
+    """2^(-i/32), i from 0 to 32; 1 is 2^15 - 1, so that every power fits 16 bits with sign."""
+    exponent = -np.arange(33, dtype=np.float32) / np.float32(32)
+    return Table(np.rint(mathf.exp2f(exponent).astype(np.float64) * LARGEST["i16"]).astype(np.uint16))
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSquaredDistance:
+    """y_i = sum over j of (x_j - point_ij)^2 >> shift, in 32 bits; the shift keeps the sum below 2^31."""
+
+    source: Code  # i8 or i16
+    points: Table  # i8 or i16 [points, features]
+    shift: int
+    headers = ()
+
+    @property
+    def kernel(self) -> str:
+        return "integer_squared_distance"
+
+    def result(self, x: ValueType) -> ValueType:
+        n_points, n_features = self.points.data.shape
+        if x != ValueType(self.source, n_features):
+            raise ValueError(f"integer squared distance takes {self.source}[{n_features}], not {x}")
+        return ValueType("i32", n_points)
+
+    def evaluate(self, x: Array) -> Array:
+        acc = np.zeros((len(x), len(self.points.data)), np.int64)
+        points = self.points.data.astype(np.int64)
+        for col in range(points.shape[1]):
+            difference = x[:, col : col + 1].astype(np.int64) - points[:, col]
+            acc += (difference * difference) >> self.shift
+        return acc.astype(np.int32)
+
