@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aprgen import core
+from aprgen.accuracy import Calibration
 from aprgen.build import Built, build_artifact, load_into_process
 from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
 from aprgen.errors import UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
 from aprgen.output_folder import write_folder
+from aprgen.passes.quantise import Method
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution
@@ -146,10 +148,19 @@ def compile_to_c(
     *,
     name: str | None = None,
     numeric: str = "f32",
+    calibrate: ArrayLike | None = None,
+    calibration_method: Method = "minmax",
+    max_loss: float | None = None,
     struct: str | None = None,
 ) -> Artifact:
-    """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function."""
+    """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
+
+    numeric: "f32", or "s16" or "s8" with rows to calibrate with; max_loss: see accuracy.Accuracy.loss.
+    """
     model = source if isinstance(source, Model) else load(source, struct=struct)
     chosen = target if isinstance(target, Target) else load_target(target)
-    options = core.Options(name or model.name, numeric)
+    calibration = None
+    if calibrate is not None:
+        calibration = Calibration(model.inputs(calibrate), "calibrate", calibration_method, max_loss)
+    options = core.Options(name or model.name, numeric, calibration)
     return Artifact(core.compile_model(model.loaded, chosen, options), model)

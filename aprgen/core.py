@@ -10,26 +10,28 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, is_dataclass
 
 import numpy as np
 
 from aprgen import __version__, spell
+from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
 from aprgen.container import DEFAULT_LIMITS, AprFile, AprV2File, Limits, open_container
 from aprgen.emit import Names, emit_model, emit_selftest
-from aprgen.errors import BudgetError, UnsupportedError, UsageError
+from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.families import decode_model, network
 from aprgen.families.base import Model, require_table_bytes
+from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Array, Program, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
 
-Numeric = Literal["f32"]
-NUMERIC_MODES = ("f32",)  # f32-fast, s16 and s8 are refused until they are there
+NUMERIC_MODES = ("f32", "s16", "s8")  # f32-fast is refused until it is there
+INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
 
 HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the payload is
 SELFTEST_ROWS = 4
@@ -43,6 +45,7 @@ class Options:
 
     name: str
     numeric: str = "f32"
+    calibration: Calibration | None = None  # integer modes need one, unless the model holds rows itself
     command: str = ""  # how to reproduce, for the banner; without paths
 
 
@@ -79,6 +82,7 @@ class Artifact:
     target: Target
     program: Program  # as chosen for the target
     model: Model
+    accuracy: Accuracy | None  # of an integer mode, over the rows of its calibration
     texts: Mapping[str, str]
     manifest: Mapping[str, object]
 
@@ -136,7 +140,7 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
     check_model(loaded.model)
-    lowered = loaded.model.lower()
+    lowered, accuracy = _in_numeric_mode(loaded.model.lower(), options)
     program = choose_strategies(lowered, target.cost)
     table_bytes = sum(_table_bytes(step.op) for step in program.steps)
     _check_flash(table_bytes, target)
@@ -144,9 +148,45 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     texts = emit_model(program, names, target.templates)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
-    manifest = _manifest(loaded, program, target, options, texts, table_bytes)
+    manifest = _manifest(loaded, program, target, options, texts, table_bytes) | _accuracy_facts(accuracy)
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
-    return Artifact(options.name, target, program, loaded.model, texts, manifest)
+    return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
+
+
+def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accuracy | None]:
+    """The Program as the mode computes it, and what that costs in accuracy."""
+    if options.numeric not in INTEGER_MODES:
+        if options.calibration is not None:
+            raise UsageError(
+                "numeric.calibrate", "rows calibrate the integer modes only", where="--calibrate",
+                hint=f"add --numeric {' or '.join(INTEGER_MODES)}, or leave the rows out",
+            )  # fmt: skip
+        return program, None
+    if program.source.element != "f32":
+        raise UnsupportedError(
+            "numeric.text", "a model that reads text has no integer mode", where="--numeric", hint="leave it out"
+        )
+    if not has_integer_form(program):
+        return program, None
+    calibration = options.calibration or stored_rows(program)
+    if calibration is None:
+        raise UsageError(
+            "numeric.calibrate", f"the mode {options.numeric} needs rows of inputs to find scales", where="--calibrate",
+            hint="give a .npy or .csv file with rows that the model will see, some hundred or more",
+        )  # fmt: skip
+    require_calibration(calibration, program.n_features)
+    quantised = quantise(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
+    accuracy = measure_accuracy(program, quantised, calibration)
+    if calibration.max_loss is not None and accuracy.loss > calibration.max_loss:
+        raise ComparisonError(
+            "numeric.loss", f"{options.numeric} loses {accuracy.loss:.4g}: {accuracy.sentence}", where="--max-loss",
+            hint="use s16 or f32, other rows for --calibrate, or another --calibration-method",
+        )  # fmt: skip
+    return quantised.program, accuracy
+
+
+def _accuracy_facts(accuracy: Accuracy | None) -> dict[str, object]:
+    return {} if accuracy is None else {"accuracy": asdict(accuracy)}
 
 
 def _names(loaded: Loaded, target: Target, options: Options) -> Names:

@@ -14,7 +14,7 @@ import jinja2
 
 from aprgen import spell
 from aprgen.passes.layout import Entry, plan_entry
-from aprgen.program import Array, Program, Table, ValueType
+from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
 RT_VERSION = 1
@@ -186,6 +186,12 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
         context["scores_body"] = _body(names, program, plan_entry(program, program.scores, parameter, "out"))
     if program.label is not None:
         context["label_body"] = _body(names, program, plan_entry(program, program.label, parameter, "label"))
+    if program.codes is not None:
+        codes = program.codes
+        context["codes_body"] = _body(names, program, plan_entry(program, codes.scores, "x", "out", codes.x))
+        if program.label is not None:
+            entry = plan_entry(program, program.label, "x", "label", codes.x)
+            context["code_label_body"] = _body(names, program, entry)
     return {
         f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
         f"{names.name}.c": _file(jinja, f"source_{kind}.c.j2", context),
@@ -210,8 +216,26 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
         "n_outputs": program.n_outputs,
         "n_classes": program.n_classes,
         "classifies": program.label is not None,
+        "codes": None if program.codes is None else _codes_context(program, program.codes),
     }
     return context
+
+
+def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
+    """Types and scales of the integer interface; scales that are all alike are one."""
+    types = program.types()
+
+    def spelled(numbers: Sequence[float]) -> list[Number]:
+        return [Number(number) for number in (numbers[:1] if len(set(numbers)) == 1 else numbers)]
+
+    return {
+        "x_type": spell.ELEMENT_TYPES[types[codes.x].element],
+        "scores_type": spell.ELEMENT_TYPES[types[codes.scores].element],
+        "x_scale": spelled(codes.x_scale),
+        "x_offset": spelled(codes.x_offset),
+        "scores_scale": spelled(codes.scores_scale),
+        "scores_offset": spelled(codes.scores_offset),
+    }
 
 
 def _file(jinja: jinja2.Environment, template: str, context: Mapping[str, object]) -> str:

@@ -134,21 +134,28 @@ class Program:
             raise ValueError("a label needs classes, and classes a label")
         if self.label is not None and types[self.label] != ValueType("i32", 1):
             raise ValueError("the label must be one i32")
+        if self.codes is not None and 0 in self.sources(self.codes.x, self.codes.scores, self.label):
+            raise ValueError("what is computed from codes must not read the row of floats")
 
-    def needed(self, *results: int | None) -> tuple[int, ...]:
-        """The steps that the given values depend on, in order of execution."""
+    def needed(self, *results: int | None, given: int = 0) -> tuple[int, ...]:
+        """The steps that these results depend on when the value `given` is there, in order of execution."""
         wanted = {value for value in results if value is not None}
         for index in reversed(range(len(self.steps))):
-            if index + 1 in wanted:
+            if index + 1 in wanted and index + 1 != given:
                 wanted.update(self.steps[index].inputs)
-        return tuple(value - 1 for value in sorted(wanted) if value > 0)
+        return tuple(value - 1 for value in sorted(wanted) if value not in (0, given))
 
-    def evaluate(self, rows: Array, results: Iterable[int]) -> dict[int, Array]:
-        """Values by id for a batch of rows; computes only what is asked for."""
+    def sources(self, given: int, *results: int | None) -> set[int]:
+        """Of the values 0 and `given`, those that the results read when `given` is there."""
+        read = {i for index in self.needed(*results, given=given) for i in self.steps[index].inputs}
+        return (read | {value for value in results if value is not None}) & {0, given}
+
+    def evaluate(self, rows: Array, results: Iterable[int], given: int = 0) -> dict[int, Array]:
+        """Values by id for a batch of rows of the value `given`; computes only what is asked for."""
         wanted = tuple(results)
-        values: dict[int, Array] = {0: rows}
+        values: dict[int, Array] = {given: rows}
         with np.errstate(all="ignore"):
-            for index in self.needed(*wanted):
+            for index in self.needed(*wanted, given=given):
                 step = self.steps[index]
                 values[index + 1] = step.op.evaluate(*(values[i] for i in step.inputs))
         return {value: values[value] for value in wanted}

@@ -90,7 +90,10 @@ def verify(model: Model, built: Built, trial: Trial, *, count: bool = True) -> V
 
 
 def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) -> Verdict:
-    """Compare what was executed with the Program, and the Program with the model."""
+    """Compare what was executed with the Program, and the Program with the model.
+
+    Integer modes promise nothing of the latter: their accuracy is measured over the rows of the calibration.
+    """
     program = artifact.program
     scores, labels = program.run(trial.inputs), program.classify(trial.inputs)
     details: list[Difference] = []
@@ -99,7 +102,8 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
         details.append(_image_detail(trial, execution, scores, labels, int(np.argmax(bad_image))))
     with np.errstate(all="ignore"):
         reference, reference_labels = model.predict(trial.inputs), model.classify(trial.inputs)
-        allowed = np.broadcast_to(model.tolerance(trial.inputs, reference), reference.shape)
+        promised = model.tolerance(trial.inputs, reference) if artifact.accuracy is None else np.inf
+        allowed = np.broadcast_to(np.asarray(promised), reference.shape)
     gap = _gap(scores, reference)
     bad_model = ~(gap <= np.where(np.isnan(allowed), 0.0, allowed)).all(axis=1)
     bad_model |= _wrong_labels(program, scores, labels, reference_labels, allowed)

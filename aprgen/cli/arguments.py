@@ -6,6 +6,7 @@ Imports nothing heavy: `aprgen --help` must answer at once.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,6 +24,16 @@ VERBS = ("compile", "run", "test", "wcet", "inspect", "validate", "targets")
 
 
 @dataclass(frozen=True)
+class Numerics:
+    """The numeric mode, and what the integer modes need. calibrate: a file of rows."""
+
+    mode: str
+    calibrate: Path | None
+    method: str
+    max_loss: float | None
+
+
+@dataclass(frozen=True)
 class Compile:
     """struct: the payload's struct (--as); out and name: None stands for what the model's file name gives."""
 
@@ -30,8 +41,7 @@ class Compile:
     target: str
     out: Path | None
     name: str | None
-    numeric: str
-    calibrate: Path | None
+    numeric: Numerics
     struct: str | None
     tools: str
     measure: bool
@@ -45,7 +55,7 @@ class Run:
     inputs: Path
     output: Path | None
     name: str | None
-    numeric: str
+    numeric: Numerics
     struct: str | None
     tools: str
     format: Format
@@ -60,7 +70,7 @@ class Test:
     rows: int | None
     seed: int | None
     struct: str | None
-    numeric: str
+    numeric: Numerics
     tools: str
     format: Format
 
@@ -88,7 +98,7 @@ class Wcet:
     load: str | None
     load_budget_us: float | None
     struct: str | None
-    numeric: str
+    numeric: Numerics
     tools: str
     format: Format
 
@@ -154,14 +164,18 @@ def _refuse_unknown_verb(words: Sequence[str]) -> None:
     raise UsageError("usage.verb", f"aprgen has no command {verb!r}", where="the first word", hint=hint)
 
 
+def _numerics(n: argparse.Namespace) -> Numerics:
+    return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss)
+
+
 def _compile(n: argparse.Namespace) -> Compile:
     return Compile(
-        n.model, n.target, n.out, n.name, n.numeric, n.calibrate, n.struct, n.tools, n.measure, n.format
+        n.model, n.target, n.out, n.name, _numerics(n), n.struct, n.tools, n.measure, n.format
     )  # fmt: skip
 
 
 def _run(n: argparse.Namespace) -> Run:
-    return Run(n.model, n.target, n.inputs, n.output, n.name, n.numeric, n.struct, n.tools, n.format)
+    return Run(n.model, n.target, n.inputs, n.output, n.name, _numerics(n), n.struct, n.tools, n.format)
 
 
 def _test(n: argparse.Namespace) -> Test:
@@ -172,7 +186,7 @@ def _test(n: argparse.Namespace) -> Test:
         hint = "see aprgen test --help"
         raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
     targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
-    return Test(model, targets, n.rows, n.seed, n.struct, n.numeric, n.tools, n.format)
+    return Test(model, targets, n.rows, n.seed, n.struct, _numerics(n), n.tools, n.format)
 
 
 def _wcet(n: argparse.Namespace) -> Wcet:
@@ -192,8 +206,19 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
         n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load, n.load_budget_us,
-        n.struct, n.numeric, n.tools, n.format,
+        n.struct, _numerics(n), n.tools, n.format,
     )  # fmt: skip
+
+
+def _share(text: str) -> float:
+    """A number of at least 0, or a percentage."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share, such as 0.01 or 1%")
+    return value
 
 
 def _positive(text: str) -> float:
@@ -249,7 +274,6 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--target", "-t", metavar="T", default=DEFAULT_TARGET, help="a target's name or TOML file (host)")
     one.add_argument("-o", "--out", metavar="DIR", type=Path, help="the folder to write to (./NAME)")
     one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
-    one.add_argument("--calibrate", metavar="ROWS", type=Path, help="rows to calibrate integer modes with")
     one.add_argument("--no-measure", dest="measure", action="store_false", help="do not build and measure")
 
     one = verb("run", "Compile, build and execute a model on rows, on the target's runner.")
@@ -319,5 +343,12 @@ def _struct(parser: argparse.ArgumentParser) -> None:
 
 
 def _generated(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--numeric", metavar="MODE", default="f32", help="f32 (the default; others come later)")
+    parser.add_argument("--numeric", metavar="MODE", default="f32", help="f32 (the default), s16 or s8: integers")
+    parser.add_argument("--calibrate", metavar="ROWS", type=Path, help="rows that s16 and s8 take their scales from")
+    parser.add_argument(
+        "--calibration-method", metavar="M", default="minmax", help="minmax (the default), percentile or mse"
+    )
+    parser.add_argument(
+        "--max-loss", metavar="L", type=_share, help="refuse to lose more: share of labels, or of the scores' spread"
+    )
     parser.add_argument("--tools", metavar="FROM", default="auto", help="auto, system or pypi, or a toolchain's name")

@@ -6,12 +6,17 @@ Knows what the verbs agree on; builds and prints nothing.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from aprgen import spell
+from aprgen.accuracy import Calibration
+from aprgen.cli.arguments import Numerics
 from aprgen.cli.report import of_file
+from aprgen.cli.rows import read_rows
 from aprgen.container import load_bytes
-from aprgen.core import Artifact, Loaded, Options, compile_model, load_model
+from aprgen.core import Artifact, Loaded, Options, check_model, compile_model, load_model
 from aprgen.errors import AprgenError, UsageError
+from aprgen.passes.quantise import Method
 from aprgen.target import Target
 
 
@@ -32,21 +37,33 @@ def name_for(path: Path, name: str | None) -> str:
 
 
 def artifact_for(
-    loaded: Loaded, path: Path, target: Target, *, name: str | None, numeric: str, struct: str | None
+    loaded: Loaded, path: Path, target: Target, *, name: str | None, numeric: Numerics, struct: str | None
 ) -> Artifact:
     """The model as C for the target, with the command that makes it again."""
     chosen = name_for(path, name)
     command = reproduce(path, target, chosen, numeric, struct)
-    return compile_model(loaded, target, Options(chosen, numeric, command))
+    return compile_model(loaded, target, Options(chosen, numeric.mode, _calibration(loaded, numeric), command))
 
 
-def reproduce(path: Path, target: Target, name: str, numeric: str, struct: str | None) -> str:
+def _calibration(loaded: Loaded, numeric: Numerics) -> Calibration | None:
+    if numeric.calibrate is None:
+        return None
+    check_model(loaded.model)
+    given = read_rows(numeric.calibrate, loaded.model.n_features, wider_rows=loaded.model.wider_rows)
+    return Calibration(given.values, numeric.calibrate.name, cast(Method, numeric.method), numeric.max_loss)
+
+
+def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: str | None) -> str:
     """The command line without paths: the same file gives the same banner wherever it lies."""
     words = ["aprgen", "compile", path.name, "--target", target.name]
     if name != spell.identifier(path.stem):
         words += ["--name", name]
-    if numeric != "f32":
-        words += ["--numeric", numeric]
+    if numeric.mode != "f32":
+        words += ["--numeric", numeric.mode]
+    if numeric.calibrate is not None:
+        words += ["--calibrate", numeric.calibrate.name]
+    if numeric.method != "minmax":
+        words += ["--calibration-method", numeric.method]
     if struct is not None:
         words += ["--as", struct]
     return " ".join(words)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aprgen.accuracy import Accuracy
 from aprgen.cli.arguments import Compile
 from aprgen.cli.artifact import artifact_for, is_missing_tool, loaded_from
 from aprgen.cli.printable import count_of, visible
 from aprgen.cli.progress import steps
 from aprgen.core import Artifact
-from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.errors import ToolchainError
 from aprgen.output_folder import write_folder
 from aprgen.target import load_target
 
@@ -26,13 +27,6 @@ ANY_TOOLS = "auto"
 
 def compile_command(request: Compile) -> int:
     """Files are written last: a model that does not fit, or does not build, leaves nothing behind."""
-    if request.calibrate is not None:
-        raise UnsupportedError(
-            "numeric.calibrate",
-            "rows calibrate the integer modes, and this version has none",
-            where="--calibrate",
-            hint="leave it out: f32 needs no calibration",
-        )
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
@@ -54,7 +48,7 @@ def compile_command(request: Compile) -> int:
 
         print_json(_report(artifact, folder, footprint, compiler, unmeasured))
     else:
-        _print(artifact, folder, request.numeric, footprint, compiler, unmeasured)
+        _print(artifact, folder, request.numeric.mode, footprint, compiler, unmeasured)
     return 0
 
 
@@ -93,6 +87,9 @@ def _print(
     classes = f", {count_of(program.n_classes, 'class', 'classes')}" if program.n_classes else ""
     _line(artifact.name, f"{model.family} ({model.struct}), {shape}{classes}")
     _line("target", f"{artifact.target.name}, {numeric}")
+    if artifact.accuracy is not None:
+        for label, value in _accuracy_lines(artifact.accuracy):
+            _line(label, value)
     _line("tables", f"{count_of(artifact.table_bytes, 'byte')}, constant")
     if footprint is not None:
         from aprgen.cli.footprint_facts import footprint_lines
@@ -105,6 +102,19 @@ def _print(
     for finding in findings if isinstance(findings, list) else ():
         _line("note", str(finding))
     _line("written", f"{folder}/: {', '.join(sorted(artifact.texts))}")
+
+
+def _accuracy_lines(accuracy: Accuracy) -> list[tuple[str, str]]:
+    """Before is the model in floats: it agrees with itself on every row."""
+    lines = [
+        ("calibrated", f"{count_of(accuracy.n_rows, 'row')} of {accuracy.origin}, {accuracy.method}"),
+        ("accuracy", accuracy.sentence),
+    ]
+    if accuracy.worst_rows:
+        lines.append(("worst rows", ", ".join(map(str, accuracy.worst_rows))))
+    if accuracy.in_floats:
+        lines.append(("in floats", ", ".join(accuracy.in_floats)))
+    return lines
 
 
 def _line(label: str, value: str) -> None:

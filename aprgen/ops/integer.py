@@ -193,8 +193,9 @@ class Interpolate:
 class IntegerSoftmax:
     """p_i = 2^(-d_i) / sum of 2^(-d_j) in Q15.
 
-    d_i in Q16 is ((largest code - code_i) >> coarse) * step / 2^shift. 2^-f comes from a table of 33 values with straight lines between; powers below 2^-15 are 0. One division.
-    Distances are cut at `reach`, whose power is 0; reach * step < 2^32.
+    d_i in Q16 is ((largest code - code_i) >> coarse) * step / 2^shift. 2^-f comes from a table of 33 values with
+    straight lines between; powers below 2^-15 are 0. One division. Distances are cut at `reach`,
+    whose power is 0; reach * step < 2^32.
     """
 
     element: Code  # of x: i16 or i32

@@ -31,12 +31,15 @@ class Entry:
     calls: tuple[Call, ...]
 
 
-def plan_entry(program: Program, wanted: int, parameter: str, result: str) -> Entry:
-    """Steps that `wanted` needs. A value's buffer is free again after its last reader, for values of the same kind."""
+def plan_entry(program: Program, wanted: int, parameter: str, result: str, source: int = 0) -> Entry:
+    """Steps that `wanted` needs when the value `source` is given as the parameter.
+
+    A value's buffer is free again after its last reader, for values of the same kind.
+    """
     types = program.types()
-    steps = program.needed(wanted)
+    steps = program.needed(wanted, given=source)
     last_reader = {value: index for index in steps for value in program.steps[index].inputs}
-    place = {0: parameter, wanted: result}
+    place = {source: parameter, wanted: result}
     sizes: dict[str, int] = {}
     elements: dict[str, Element] = {}
     free: list[str] = []

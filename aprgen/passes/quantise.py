@@ -103,11 +103,21 @@ class _Work:
         return tuple(index for index in steps if value in self.program.steps[index].inputs)
 
 
+def has_integer_form(program: Program) -> bool:
+    """Whether there is anything to quantise; trees are exact as they are."""
+    steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
+    return any(
+        isinstance(step.op, Dense | SquaredDistance)
+        or (isinstance(step.op, Map) and step.inputs == (0,) and _is_affine(step.op))
+        for step in steps
+    )
+
+
 def quantise(program: Program, rows: Array, element: Code, method: Method = "minmax") -> Quantised:
     """The Program with integer ops where they exist; element: "i8" or "i16", of inputs, weights and hidden values.
 
     rows: float32 [rows, n_features], finite, what the model will see. A Program without any integer form comes back
-    as it was, with codes None.
+    as it was.
     """
     steps = program.needed(program.scores, program.label)
     observed = program.evaluate(rows, {0, *(index + 1 for index in steps)})
@@ -116,7 +126,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
         if index not in work.done:
             _rewrite(work, index)
     if not work.coded:
-        return Quantised(program, tuple(program.steps[index].op.kernel for index in steps))
+        return Quantised(program, ())
     scores = _as_floats(work, program.scores)
     label = None if program.label is None else work.floats[program.label]
     made = work.builder.build(scores, label, program.n_classes)
@@ -127,12 +137,10 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
 def _codes(work: _Work) -> Codes | None:
     """The integer interface: only when nothing between the codes of x and those of the scores is in floats."""
     x, scores = work.coded.get(0), work.coded.get(work.program.scores)
-    if x is None or scores is None or work.in_floats:
+    if x is None or scores is None or x.value == scores.value or work.in_floats:
         return None
-    return Codes(
-        x.value, scores.value, tuple(x.scale.tolist()), tuple(x.offset.tolist()),
-        tuple(scores.scale.tolist()), tuple(scores.offset.tolist()),
-    )  # fmt: skip
+    numbers = (tuple(float(np.float32(n)) for n in part) for part in (x.scale, x.offset, scores.scale, scores.offset))
+    return Codes(x.value, scores.value, *numbers)
 
 
 def _rewrite(work: _Work, index: int) -> None:

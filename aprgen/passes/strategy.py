@@ -54,7 +54,10 @@ def choose_strategies(program: Program, cost: Cost) -> Program:
         steps.append(Step(op, inputs))
         moved[index + 1] = len(steps)
     label = None if program.label is None else moved[program.label]
-    result = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label)
+    codes = program.codes
+    if codes is not None:
+        codes = replace(codes, x=moved[codes.x], scores=moved[codes.scores])
+    result = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label, codes=codes)
     result.check()
     return result
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.commands import DATA, Answer, Command, is_three_lines, process
@@ -258,8 +259,9 @@ def test_named_compiler_must_be_there(tmp_path: Path) -> None:
     [
         (("--name", "int"), 2, "usage.name"),
         (("--name", "a b"), 2, "usage.name"),
-        (("--numeric", "s8"), 5, "numeric.mode"),
-        (("--calibrate", "rows.npy"), 5, "numeric.calibrate"),
+        (("--numeric", "s7"), 5, "numeric.mode"),
+        (("--calibrate", "rows.npy"), 2, "inputs.unreadable"),
+        (("--max-loss", "much"), 2, "usage"),
         (("--as", "Perceptron"), 2, "usage.struct"),
         (("--as", "KMeans"), 3, "payload"),
         (("--target", "missing.toml"), 2, "target.file"),
@@ -274,3 +276,37 @@ def test_refused_options(aprgen: Command, tmp_path: Path, words: tuple[str, ...]
     assert len(answer.error_lines) == 3
     assert list(tmp_path.iterdir()) == []
 
+
+
+def test_integer_mode_says_what_it_loses(aprgen: Command, tmp_path: Path) -> None:
+    """`--numeric s16 --calibrate` prints accuracy, worst rows and a manifest with the same figures."""
+    rows = tmp_path / "rows.npy"
+    np.save(rows, np.random.RandomState(1).normal(size=(50, 4)).astype(np.float32))
+    words = ("--numeric", "s16", "--calibrate", rows, "--no-measure", "-o", tmp_path / "out")
+    answer = aprgen("compile", DATA / "v2" / "v2_mlp_f32.apr", *words)
+
+    assert answer.status == 0
+    assert "calibrated 50 rows of rows.npy, minmax" in answer.out
+    assert "of their spread" in answer.out
+    accuracy = json.loads((tmp_path / "out" / "manifest.json").read_text())["accuracy"]
+    assert accuracy["n_rows"] == 50
+    assert 0 < accuracy["relative_difference"] < 0.001
+
+
+def test_too_large_a_loss_is_refused(aprgen: Command, tmp_path: Path) -> None:
+    """--max-loss is a gate: status 1, and nothing is written."""
+    rows = tmp_path / "rows.npy"
+    np.save(rows, np.random.RandomState(1).normal(size=(50, 4)).astype(np.float32))
+    words = ("--numeric", "s8", "--calibrate", rows, "--max-loss", "0.01%", "--no-measure", "-o", tmp_path / "out")
+    answer = aprgen("compile", DATA / "v2" / "v2_mlp_f32.apr", *words)
+
+    assert answer.status == 1
+    assert answer.error_lines[0].startswith("error[numeric.loss")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_forest_needs_no_rows_for_integers(aprgen: Command, tmp_path: Path) -> None:
+    """Trees are exact integers in every mode."""
+    answer = aprgen("compile", RFC, "--numeric", "s8", "--no-measure", "-o", tmp_path / "out")
+
+    assert answer.status == 0

@@ -136,7 +136,7 @@ def test_a_bad_name_is_refused_with_a_better_one(name: str) -> None:
 def test_another_numeric_mode_is_refused() -> None:
     """Modes of later versions are named as unsupported, not ignored."""
     with pytest.raises(UnsupportedError) as caught:
-        compile_model(loaded("linreg"), load_target("host"), replace(Options("linreg"), numeric="s8"))
+        compile_model(loaded("linreg"), load_target("host"), replace(Options("linreg"), numeric="s7"))
 
     assert caught.value.code == "numeric.mode"
     assert caught.value.exit_status == 5

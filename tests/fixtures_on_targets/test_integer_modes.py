@@ -1,0 +1,137 @@
+"""Integer modes on every target: the C equals the Program in every bit, through floats and through codes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aprgen.accuracy import Calibration
+from aprgen.build import build_artifact
+from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
+from aprgen.image import build_shared
+from aprgen.measured import model_facts
+from aprgen.rows import edge_rows, random_rows
+from aprgen.target import load_target, target_names
+from aprgen.toolchain import find_toolchain
+from aprgen.verify import Trial, verify
+from tests.differential.compiled import OPTIONS, compile_c, write_texts
+from tests.examples import loaded
+
+TARGETS = target_names()
+MODES = tuple(INTEGER_MODES)
+MODELS = ("kmeans", "linreg", "linear_svm", "logreg_bc", "moe", "pca", "standard_scaler", "v2_mlp_f32")
+WITH_CODES = tuple(name for name in MODELS if name not in ("moe", "standard_scaler"))
+TYPES = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
+
+
+@functools.cache
+def integer_artifact(name: str, target: str, mode: str) -> Artifact:
+    rows = random_rows(loaded(name).model.lower(), 200).values
+    return compile_model(loaded(name), load_target(target), Options(name, mode, Calibration(rows, "random rows")))
+
+
+def library_of(artifact: Artifact, folder: Path) -> ctypes.CDLL:
+    toolchain = find_toolchain(artifact.target)
+    return ctypes.CDLL(str(build_shared(artifact.target, toolchain, artifact.texts, model_facts(artifact), folder)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_integer_mode_on_target(
+    name: str, mode: str, target: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """Edge rows with NaN and infinities among them, and random rows far beyond the calibrated range."""
+    require_target(target)
+    program = loaded(name).model.lower()
+    parts = (edge_rows(program, 100), random_rows(program, 100))
+    trial = Trial(
+        np.concatenate([part.values for part in parts]), tuple(kind for part in parts for kind in part.kinds)
+    )
+    built = build_artifact(integer_artifact(name, target, mode), work=tmp_path)
+    verdict = verify(loaded(name).model, built, trial, count=False)
+
+    assert verdict.details == ()
+    assert verdict.passed
+    assert verdict.n_rows == len(trial.inputs)
+
+
+@pytest.mark.parametrize("name", WITH_CODES)
+@pytest.mark.parametrize("mode", MODES)
+def test_functions_of_codes(name: str, mode: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """NAME_scores_q, NAME_classify_q and NAME_predict_q give the Program's codes for any codes of the input type."""
+    require_target("host")
+    artifact = integer_artifact(name, "host", mode)
+    program, codes = artifact.program, artifact.program.codes
+    assert codes is not None
+    types = program.types()
+    x_type, out_type = TYPES[types[codes.x].element], TYPES[types[codes.scores].element]
+    info = np.iinfo(x_type)
+    x = np.random.RandomState(7).randint(info.min, info.max + 1, size=(300, program.n_features)).astype(x_type)
+    x[0], x[1] = info.min, info.max
+    library = library_of(artifact, tmp_path)
+    wanted = [codes.scores] if program.label is None else [codes.scores, program.label]
+    expected = program.evaluate(x, wanted, given=codes.x)
+
+    out = np.zeros((len(x), program.n_outputs), out_type)
+    checked = np.zeros_like(out)
+    for row in range(len(x)):
+        library[f"{name}_scores_q"](ctypes.c_void_p(x[row].ctypes.data), ctypes.c_void_p(out[row].ctypes.data))
+        status = library[f"{name}_predict_q"](
+            ctypes.c_void_p(x[row].ctypes.data), ctypes.c_size_t(x.shape[1]), ctypes.c_void_p(checked[row].ctypes.data),
+            ctypes.c_size_t(out.shape[1]),
+        )  # fmt: skip
+        assert status == 0
+        if program.label is not None:
+            label = library[f"{name}_classify_q"](ctypes.c_void_p(x[row].ctypes.data))
+            assert label == expected[program.label][row, 0]
+
+    assert expected[codes.scores].tolist() == out.tolist() == checked.tolist()
+
+
+def test_codes_and_floats_agree(tmp_path: Path) -> None:
+    """A row in floats gives what its codes give: the scores are the codes of the result, scaled."""
+    artifact = integer_artifact("linreg", "host", "s16")
+    program, codes = artifact.program, artifact.program.codes
+    assert codes is not None
+    rows = random_rows(loaded("linreg").model.lower(), 50).values
+    values = program.evaluate(rows, [codes.x, codes.scores, program.scores])
+    real = values[codes.x] * np.array(codes.x_scale) + np.array(codes.x_offset)
+
+    assert np.abs(values[program.scores] - values[codes.scores] * np.array(codes.scores_scale)).max() < 1e-3
+    assert np.abs(np.clip(rows, real.min(axis=0), real.max(axis=0)) - real).max() <= max(codes.x_scale)
+
+
+def test_wrong_sizes_are_refused(tmp_path: Path) -> None:
+    """NAME_predict_q checks pointers and sizes."""
+    artifact = integer_artifact("linreg", "host", "s8")
+    library = library_of(artifact, tmp_path)
+    n = artifact.program.n_features
+    x, out = (ctypes.c_int8 * n)(), (ctypes.c_int32 * 1)()
+    size = ctypes.c_size_t
+
+    assert [0, 1, 1, 2, 2] == [
+        library.linreg_predict_q(x, size(n), out, size(1)),
+        library.linreg_predict_q(x, size(n + 1), out, size(1)),
+        library.linreg_predict_q(None, size(n), out, size(1)),
+        library.linreg_predict_q(x, size(n), None, size(1)),
+        library.linreg_predict_q(x, size(n), out, size(0)),
+    ]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang-14", "arm-none-eabi-gcc"])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("mode", MODES)
+def test_no_compiler_warns(compiler: str, name: str, mode: str, tmp_path: Path) -> None:
+    """The C of the integer modes is quiet with every warning turned on, for this machine and for a Cortex-M0+."""
+    cross = compiler.startswith("arm")
+    artifact = integer_artifact(name, "cortex-m0plus" if cross else "host", mode)
+    write_texts(artifact.texts, tmp_path)
+    core = ("-mcpu=cortex-m0plus", "-mthumb") if cross else ()
+
+    compile_c(compiler, (*OPTIONS, *core, "-c", f"{name}.c", f"{name}_selftest.c"), tmp_path)
