@@ -24,8 +24,9 @@ _LABEL = re.compile(r"\s*([\w.$]+):\s*(.*)")
 _WORDS = re.compile(r"[\w.$]+")
 _COMMENT = re.compile(r"@.*|//.*|/\*.*?\*/")
 _DATA = (
-    ".word", ".short", ".hword", ".byte", ".2byte", ".4byte", ".8byte", ".quad", ".long", ".int", ".space", ".zero",
-    ".ascii", ".asciz", ".string",
+    ".word", ".short", ".hword", ".value", ".byte", ".2byte", ".4byte", ".8byte", ".quad", ".long", ".int", ".xword",
+    ".dword", ".octa", ".float", ".single", ".double", ".uleb128", ".sleb128", ".space", ".zero", ".skip", ".ascii",
+    ".asciz", ".string",
 )  # fmt: skip
 _SECTION = (".section", ".text", ".data", ".bss")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -118,7 +119,7 @@ def code_of(elf: Elf, file: str) -> Code:
             if symbol.is_function and symbol.section == section.index:
                 named.setdefault(symbol.address, []).append(symbol)
         starts = sorted(named)
-        for start, stop in zip(starts, [*starts[1:], end], strict=True):
+        for start, stop in pairwise([*starts, end]):  # a section without names, such as .plt, gives none
             names = tuple(sorted((symbol.name for symbol in named[start]), key=_rank))
             data = _data_ranges(marks.get(section.index, []), start, stop, begins_as_data)
             code = _bytes_at(memory, start, stop - start, file, names[0])

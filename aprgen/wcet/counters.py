@@ -62,6 +62,11 @@ def opinions(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tup
     return tuple(_opinion(fact, view) for fact in facts)
 
 
+def not_checked(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tuple[Opinion, ...]:
+    """No opinion, for code whose counters nothing here can read."""
+    return tuple(Opinion(fact, "unknown", None, "counters of this instruction set are not read") for fact in facts)
+
+
 def _opinion(fact: LoopFact, view: _View) -> Opinion:
     homes: dict[int | None, int] = {}
     for mark in fact.bodies:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aprgen.errors import UnsupportedError
-from aprgen.wcet import counters, decode, frame
+from aprgen.wcet import aarch64, aarch64_frame, counters, decode, frame, x86, x86_frame
 from aprgen.wcet.code import Architecture, Code, Function
 from aprgen.wcet.counters import Constant, Opinion
 from aprgen.wcet.graph import Frame, Graph
@@ -31,6 +31,8 @@ class Isa:
 
 
 _THUMB = Isa(decode.decode_slots, frame.frame_of, counters.opinions)
+_X86 = Isa(x86.decode_slots, x86_frame.frame_of, counters.not_checked)
+_AARCH64 = Isa(aarch64.decode_slots, aarch64_frame.frame_of, counters.not_checked)
 
 _ISAS: Mapping[Architecture, Isa] = {
     "v6-M": _THUMB,
@@ -38,6 +40,8 @@ _ISAS: Mapping[Architecture, Isa] = {
     "v7E-M": _THUMB,
     "v8-M": _THUMB,
     "v8.1-M": _THUMB,
+    "x86-64": _X86,
+    "AArch64": _AARCH64,
 }
 
 

@@ -91,15 +91,16 @@ def read_marks(path: Path) -> tuple[Mark, ...]:
                 raise _damaged(path, "they are in an object file, where addresses are not final")
             section = elf.get_section_by_name(MARKS_SECTION)
             data: bytes = b"" if section is None else section.data()
+            ones = ~1 if elf.get_machine_arch() == "ARM" else ~0  # bit 0 of an address says that it is Thumb code
     except (OSError, ELFError) as error:
         raise ToolchainError(
             "elf.read", f"the program is no readable ELF file: {error}", where=path.name,
             hint="only toolchains that make ELF files are supported",
         ) from error  # fmt: skip
-    return tuple(sorted(_parsed(data, path), key=lambda mark: (mark.address, mark.kind == "body", mark.id)))
+    return tuple(sorted(_parsed(data, path, ones), key=lambda mark: (mark.address, mark.kind == "body", mark.id)))
 
 
-def _parsed(data: bytes, path: Path) -> list[Mark]:
+def _parsed(data: bytes, path: Path, ones: int) -> list[Mark]:
     marks = []
     at = 0
     while at < len(data):
@@ -114,12 +115,12 @@ def _parsed(data: bytes, path: Path) -> list[Mark]:
         plain = kind & ~(ORDER_KNOWN | LABEL_AFTER)
         if plain not in (_LOOP, _BODY) or not text or (bound > _MAX_BOUND and bound not in (_BY_TEXT, _BY_ARGUMENT)):
             raise _damaged(path, f"a record of {text!r} says {plain}, {bound}")
-        if not address & ~1:  # the linker left the function out
+        if not address & ones:  # the linker left the function out
             continue
         unknown = {_BY_TEXT: "the length of a text", _BY_ARGUMENT: "an argument of a function"}.get(bound, "")
         marks.append(
             Mark(
-                address & ~1, "loop" if plain == _LOOP else "body", text, None if unknown else bound, unknown, line,
+                address & ones, "loop" if plain == _LOOP else "body", text, None if unknown else bound, unknown, line,
                 bool(kind & LABEL_AFTER),
             )
         )  # fmt: skip

@@ -112,3 +112,41 @@ def test_an_instruction_behind_a_label_is_refused() -> None:
         ordered("mark", ".L5: adds r0, #1")
 
     assert "marks.syntax" == caught.value.code
+
+
+X86 = [
+    "#APP",
+    '# 88 "model.c" 1',
+    "\t99:",
+    '\t.pushsection .debug_apr_marks,"",%progbits',
+    "\t.4byte 99b, 1, 12, 88",
+    '\t.asciz "model_rows"',
+    "\t.balign 4",
+    "\t.popsection",
+    '# 0 "" 2',
+    "#NO_APP",
+]
+
+
+@pytest.mark.parametrize("jump", ["\tjne\t.L5", "\tjmp\t.L5", "\tb.ne\t.L5", "\tcbz\tw0, .L5", "\ttbnz\tx1, #3, .L5"])
+@pytest.mark.parametrize("mark", [MARK, X86])
+def test_jumps_of_every_instruction_set(jump: str, mark: list[str]) -> None:
+    """A label counts as such when a jump of x86-64 (AT&T) or AArch64 names it, with padding before it or not."""
+    padded = [*mark, "\t.p2align 4,,10", "\t.p2align 3", ".L5:", "\taddq\t$4, %rax", jump]
+    both = [".L5:", *mark, "\t.p2align 4", ".L6:", "\tmovl\t$0, (%rax,%r10)", jump, "\tjmp\t.L6"]
+
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(order_marks("\n".join(padded)))
+    assert 1 == order_marks("\n".join(both)).nops
+
+
+@pytest.mark.parametrize("table", [".quad", ".long", ".xword", ".value", ".word"])
+def test_labels_that_tables_name(table: str) -> None:
+    """A label in a table of any instruction set counts, and a mark in front of a table is refused."""
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(ordered("mark", ".L5:", "\tnop", "\tret", f"\t{table}\t.L5"))
+    with pytest.raises(ToolchainError):
+        ordered("\tnop", "mark", f"\t{table}\t0")
+
+
+def test_labels_behind_a_symbol_of_a_procedure_linkage_table() -> None:
+    """What stands behind @ in an operand of x86-64 hides no label in front of it."""
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(ordered("mark", "f:", "\tret", "\tcall\tf@PLT"))

@@ -178,7 +178,7 @@ def test_an_object_file_is_refused() -> None:
 
 def test_other_compilers_are_refused(tmp_path: Path) -> None:
     """A build rule without `marks` cannot take bounds through its compiler."""
-    target = load_target("host")
+    target = load_target("wasm")
     toolchain = find_toolchain(target, "system")
     unit = Unit(tmp_path / "a.c", tmp_path / "a.o", marks=True)
     with pytest.raises(UnsupportedError) as caught:

@@ -1,0 +1,59 @@
+"""The fixtures on x86-64 and AArch64: marks, graphs and stack of programs that run under an operating system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aprgen.core import public_functions
+from aprgen.errors import UnsupportedError
+from aprgen.rows import SEED, edge_rows, random_rows
+from aprgen.runners.choose import runner_for
+from aprgen.wcet.cfg import build_graphs
+from aprgen.wcet.marks import loop_facts, unbounded_cycle
+from aprgen.wcet.stack import stack_bound
+from tests.examples import ROWS, TEXTS, artifact
+from tests.wcet.marked import fixture
+
+TARGETS = ("host", "x86-avx2", "x86-avx512", "arm-neon")
+# Of a painted stack only what was written shows: a frame may keep words for nothing, and the red zone is 128 bytes.
+UNWRITTEN_BYTES = {"host": 128 + 16, "x86-avx2": 128 + 16, "x86-avx512": 128 + 16, "arm-neon": 48}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", ROWS)
+def test_every_loop_is_bounded_and_the_stack_holds(
+    name: str, target: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
+) -> None:
+    """Each cycle passes a mark with a bound, and no run writes below the bound of the stack."""
+    require_target(target)
+    require_tool("capstone")
+    marked = fixture(name, target)
+    program = artifact(name, target).program
+    rows = edge_rows(program, 60).values if name in ROWS[::4] else random_rows(program, 20, SEED).values
+    painted = runner_for(marked.image.target).run(marked.image, rows, count=False).stack_bytes
+
+    for short in marked.image.model.functions:
+        graphs = marked.graphs(short)
+        for graph in graphs.values():
+            assert unbounded_cycle(loop_facts(marked.marks, graph), graph) is None
+        bound = stack_bound(graphs, marked.image.model.symbol(short)).total_bytes
+        assert painted[short] <= bound <= painted[short] + UNWRITTEN_BYTES[target]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_are_refused(
+    name: str, target: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
+) -> None:
+    """The length of a text decides how often its loop runs, which is no constant."""
+    require_target(target)
+    require_tool("capstone")
+    marked = fixture(name, target)
+    functions = [one for one in public_functions(artifact(name, target).program, name) if one.endswith("scores_text")]
+    graphs = build_graphs(marked.code, functions)
+
+    with pytest.raises(UnsupportedError) as caught:
+        tuple(loop_facts(marked.marks, graph) for graph in graphs.values())
+    assert "wcet.loop" == caught.value.code
