@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,26 @@ import pytest
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
 from aprgen.wcet.cost import block_cycles
-from aprgen.wcet.decode import KINDS
+from aprgen.wcet.decode import KINDS, decode_function
 from aprgen.wcet.instruction import Instruction
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.timing import (
     Cycles,
+    base_cycles,
     context_cycles,
     instruction_cycles,
     load_timing,
     read_timing,
     timing_cores,
 )
+from tests.wcet.assembled import CORES as ASSEMBLED
+from tests.wcet.assembled import linked
+from tests.wcet.manual_figures import FIGURES, PAIRS
 from tests.wcet.shapes import instruction, straight
 
 NO_WAIT = Memory(0, 4)
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m33", "cortex-m4")
+ARCHITECTURES = {core: architecture for architecture, core in ASSEMBLED.items()}
 V7M = ("cortex-m3", "cortex-m4")
 
 
@@ -269,3 +275,75 @@ def test_damaged_table(old: str, new: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_timing(text.replace(old, new, 1).encode(), "a.toml", {})
     assert "wcet.table" == caught.value.code
+
+
+def _assembled(core: str, texts: list[str], folder_: Path) -> list[tuple[Instruction, ...]]:
+    """The instructions of each text, all assembled for the core."""
+    lines = "".join(f"function f{number}\n{text}\n.balign 4\n0:\nnop\n" for number, text in enumerate(texts))
+    code = linked(f"function f\nbx lr\n{lines}", folder_, ARCHITECTURES[core])
+    found = []
+    for number, text in enumerate(texts):
+        function = code.function(f"f{number}")
+        every = decode_function(function.code, function.address, function.data, code.architecture)
+        found.append(every[: len(text.split("\n"))])
+    return found
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_every_row_against_its_source(core: str, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """An instruction of every row takes what its manual says, copied from there independently of the table."""
+    require_tool("arm-none-eabi-as")
+    table, figures = load_timing(core), FIGURES[core]
+    found = _assembled(core, [text for text, *_ in figures], tmp_path)
+    taken = [sum((base_cycles(table, one, taken=True) for one in each), Cycles(0, 0)) for each in found]
+
+    assert [(text, best, worst) for text, best, worst, _ in figures] == [
+        (text, cycles.best, cycles.worst) for (text, *_), cycles in zip(figures, taken, strict=True)
+    ]
+    assert set(table.rows) == {one.kind for each in found for one in each}
+    assert all(source for *_, source in figures)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_every_stall_pair_against_its_source(core: str, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """What an instruction may lose to the one before it."""
+    require_tool("arm-none-eabi-as")
+    pairs = PAIRS[core]
+    found = _assembled(core, [text for text, *_ in pairs], tmp_path)
+
+    assert [cycles for _, cycles, _ in pairs] == [
+        context_cycles(load_timing(core), after, before) for before, after in found
+    ]
+
+
+# wide_pair and wide_landing, literal: where a table has them they cost a cycle each.
+@pytest.mark.parametrize(
+    ("core", "expected"),
+    [("cortex-m0plus", (0, 1, 0)), ("cortex-m3", (1, 1, 1)), ("cortex-m4", (1, 1, 1)), ("cortex-m33", (1, 1, 1))],
+)
+def test_every_fetch_hazard_against_its_source(core: str, expected: tuple[int, int, int]) -> None:
+    """Unaligned wide instructions in a row and jumped to (compendium.i-0.nl), loads beside the code (T3 3.3.3)."""
+    table = load_timing(core)
+    first, second = instruction(address=2, size=4), instruction(address=6, size=4)
+    plain, literal = instruction("load"), instruction("load", literal=64)
+    wait = base_cycles(table, literal, taken=False).worst - base_cycles(table, plain, taken=False).worst
+
+    assert expected == (context_cycles(table, second, first), context_cycles(table, first, None), wait)
+    assert {"wide_pair": 1, "wide_landing": 1, "literal": 1, "address": 1, "late_result": 1}.items() >= (
+        table.hazards.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("core", "expected"),
+    [
+        ("cortex-m0plus", (Cycles(1, 1), Cycles(1, 1))),
+        ("cortex-m3", (Cycles(1, 3), Cycles(1, 1))),
+        ("cortex-m4", (Cycles(1, 3), Cycles(1, 1))),
+        ("cortex-m33", (Cycles(1, 2), Cycles(0, 1))),
+    ],
+)
+def test_refill_and_skipped_against_their_source(core: str, expected: tuple[Cycles, Cycles]) -> None:
+    """P of the manuals, and an instruction whose condition fails; on the Cortex-M33 as jnk0le measured."""
+    table = load_timing(core)
+    assert expected == (table.refill, table.skipped)
