@@ -44,7 +44,9 @@ class OrderedAssembly:
 
 
 def order_marks(assembly: str, nop: str = "nop") -> OrderedAssembly:
-    """Flag every mark by the labels around it; between labels on both sides it gets an instruction of its own.
+    """Flag every mark by the labels around it; between labels on both sides it gets an instruction of its own, and so
+    does one that the branch before it jumps over: taken or not, that would lead to one address, and the assembler makes
+    a nop of some such branches.
 
     assembly: what the compiler wrote for one C file. ToolchainError when a mark is not followed by code.
     """
@@ -65,7 +67,7 @@ def order_marks(assembly: str, nop: str = "nop") -> OrderedAssembly:
             )  # fmt: skip
         flags = ORDER_KNOWN
         if kinds[behind] == "label":
-            if before is not None and kinds[before] == "label":
+            if before is not None and (kinds[before] == "label" or _leads_behind(lines[before], lines, kinds, at)):
                 nops += 1
                 lines[behind] = f"\t{nop}\n{lines[behind]}"
                 kinds[behind] = "instruction"
@@ -86,6 +88,17 @@ def _next(kinds: list[_Kind], at: int, step: int) -> int | None:
             return at
         at += step
     return None
+
+
+def _leads_behind(instruction: str, lines: list[str], kinds: list[_Kind], at: int) -> bool:
+    """Whether an instruction names a label that stands between the mark and the next instruction."""
+    words = set(_WORDS.findall(_COMMENT.sub("", instruction)))
+    while (found := _next(kinds, at, 1)) is not None and kinds[found] == "label":
+        label = _LABEL.fullmatch(_COMMENT.sub("", lines[found]).strip())
+        if label is not None and (label[1] in words or f"{label[1]}f" in words):
+            return True
+        at = found
+    return False
 
 
 def _kinds(lines: list[str]) -> list[_Kind]:

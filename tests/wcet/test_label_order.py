@@ -57,6 +57,25 @@ def test_labels_on_both_sides_are_parted() -> None:
     assert "\tnop" == lines[lines.index(".L6:") - 1]
 
 
+@pytest.mark.parametrize(
+    "branch", ["\tbeq .L5", "\tcbz r4, .L5", "\tbeq .L6", "\tb .L6", "\tje .L5", "\tcbz w0, .L5", "\tbeq 7f"]
+)
+def test_a_mark_that_a_branch_jumps_over_gets_an_instruction(branch: str) -> None:
+    """Both ways of the branch would lead to one address; the assembler writes `cbz` to the next one as a nop."""
+    result = ordered(branch, "mark", ".L5:", ".L6:", "7:", "\tpop {r4, pc}", "\tbne .L5", "\tbne .L6")
+
+    assert [ORDER_KNOWN] == flags(result)
+    assert (1, 0, 1) == (result.marks, result.after, result.nops)
+
+
+def test_a_branch_to_elsewhere_needs_nothing() -> None:
+    """Only a branch to a label right behind the mark jumps over nothing."""
+    result = ordered("\tbeq .L50", "mark", ".L5:", "\tpop {r4, pc}", ".L50:", "\tbne .L5")
+
+    assert [ORDER_KNOWN + LABEL_AFTER] == flags(result)
+    assert 0 == result.nops
+
+
 def test_two_marks_and_a_label_between_them() -> None:
     """The first is passed by falling through, the second by jumps, too; neither needs an instruction."""
     result = ordered("\tmovs r0, #0", "mark", ".L5:", "mark", "\tadds r0, #1", "\tbne .L5")

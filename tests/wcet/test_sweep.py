@@ -48,6 +48,15 @@ def test_bounds_are_the_longest_paths() -> None:
     assert [one.walked for one in tallies] == [one.equal for one in tallies]
 
 
+@pytest.mark.parametrize(("seed", "core"), [(1198, "cortex-m4"), (1227, "cortex-m33"), (1244, "cortex-m0plus")])
+def test_marks_that_branches_jump_over(seed: int, core: str, tmp_path: Path) -> None:
+    """Unrolled loops whose last branch leads behind nothing but a mark keep their promises."""
+    tally = Tally(core, "-O3")
+    check(seed, core, "-O3", 300, tmp_path, tally)
+
+    assert [] == tally.failures
+
+
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4"])
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_every_path_of_fixed_loops(core: str, memory: Memory, tmp_path: Path) -> None:
