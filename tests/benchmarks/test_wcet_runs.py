@@ -61,6 +61,48 @@ def test_a_low_bound_fails(
     assert "of scores took" in capsys.readouterr().out
 
 
+def test_interrupted_runs_go_on(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a state file the second call only runs what is left, and other images' counts are not taken over."""
+    state = tmp_path / "state.json"
+    assert benchmark.main([*CHOSEN, "--runs", "1000", "--state", str(state)]) == 0
+    assert benchmark.main([*CHOSEN, "--runs", "1600", "--state", str(state)]) == 0
+    assert "1,600 traced runs of 2 functions, 600 of them now" in capsys.readouterr().out
+
+    state.write_text(state.read_text().replace('"image": "', '"image": "0'))
+    assert benchmark.main([*CHOSEN, "--runs", "1000", "--state", str(state)]) == 0
+    assert "1,000 traced runs of 2 functions, 1,000 of them now" in capsys.readouterr().out
+
+
+def test_slow_functions_get_fewer_runs(benchmark: ModuleType) -> None:
+    """All runs together are as many as asked for; no function gets less than the fewest, none too large a share."""
+
+    def subject(bound: int) -> object:
+        tally = benchmark.Tally("m", "c", "scores", "k", "", bound, 1)
+        nothing = np.zeros((1, 1), np.float32)
+        return benchmark.Subject(None, None, None, (), None, nothing, nothing, (tally,))
+
+    rows = benchmark.rows_each([subject(bound) for bound in (100, 1_000, 10_000, 100_000_000)], 400_000)
+
+    assert sum(rows) == pytest.approx(400_000, abs=4)
+    assert rows == sorted(rows, reverse=True)
+    assert rows[-1] == benchmark.FEWEST_RUNS
+
+
+def test_the_table_has_medians_and_worst(benchmark: ModuleType) -> None:
+    """Per core and kind, kinds with a single path together, and everything."""
+
+    def tally(core: str, kind: str, seen: int, painted: int) -> object:
+        return benchmark.Tally("m", core, "scores", kind, "", 120, 1, 24, painted, runs=1, high_maximum=seen)
+
+    lines = benchmark.table([tally("a", "trees", 60, 20), tally("a", "linear", 120, 24), tally("b", "linear", 100, 16)])
+    found = {(one.core, one.kind): (one.functions, one.median, one.worst, one.stack_excess) for one in lines}
+
+    assert found["a", "trees"] == (1, 2.0, 2.0, 4)
+    assert found["a", "single path"] == (1, 1.0, 1.0, 0)
+    assert found["all", "single path"] == (2, pytest.approx(1.1), 1.2, 8)
+    assert found["all", "all"] == (3, 1.2, 2.0, 8)
+
+
 def test_batches_hold_the_rows_that_must_be_there(benchmark: ModuleType) -> None:
     """Each batch has as many rows as asked for, begins with the witnesses, and differs from the next."""
     (artifact,) = benchmark.artifacts(("linreg",), "cortex-m4")
