@@ -1,7 +1,7 @@
 """A second opinion on loop bounds: counters that can be seen in the code itself, compared with what the marks say.
 
 Knows registers that start at a constant distance from a limit and move by a constant step. It only agrees, disagrees or
-does not know; no bound rests on it. Knows nothing of cycles.
+does not know; no bound rests on it. What instructions do is told by a reader of their instruction set.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from aprgen.errors import ComparisonError
 from aprgen.wcet.marks import LoopFact
@@ -19,17 +19,41 @@ if TYPE_CHECKING:
     from aprgen.wcet.instruction import Instruction
 
 Verdict = Literal["agrees", "disagrees", "unknown"]
-Value = tuple[str, int]  # "" and a number of 32 bits, or a value nobody knows and the distance from it
+Value = tuple[str, int]  # "" and a number of a register's bits, or a value nobody knows and the distance from it
 State = Mapping[str, Value]
 Constant = Callable[[int], int | None]  # the word at an address, when nothing can change it
 
 _MAX_STEPS = 1 << 20
-_CALL_LOSES = ("r0", "r1", "r2", "r3", "r12", "lr", "flags")
-_REGISTERS = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12"}
-_OPPOSITE = {
+OPPOSITE = {
     "eq": "ne", "ne": "eq", "lo": "hs", "hs": "lo", "hi": "ls", "ls": "hi",
     "lt": "ge", "ge": "lt", "gt": "le", "le": "gt",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Test:
+    """What decides at the end of a block. condition: when the jump is taken. address: both sides, registers or values,
+    are as they are before this address. bits: how many of them are compared."""
+
+    __test__: ClassVar[bool] = False  # for pytest
+    condition: str
+    left: Value | str
+    right: Value | str
+    address: int
+    bits: int = 32
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What instructions do. bits: of a register. written: what an instruction may change, in its callees too.
+
+    results: registers of which is known what they hold behind an instruction, from what registers hold before it.
+    """
+
+    bits: int
+    test: Callable[[Block], Test | None]
+    written: Callable[[Instruction], Iterable[str]]
+    results: Callable[[Instruction, Callable[[str], Value]], Mapping[str, Value]]
 
 
 @dataclass(frozen=True)
@@ -54,17 +78,12 @@ def require_no_disagreement(opinions: Iterable[Opinion], function: str) -> None:
             )
 
 
-def opinions(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tuple[Opinion, ...]:
+def opinions(facts: Sequence[LoopFact], graph: Graph, reader: Reader) -> tuple[Opinion, ...]:
     """One opinion per fact, from each innermost loop that holds bodies of it; the worst counts."""
     if graph.tangles:
         return tuple(Opinion(fact, "unknown", None, "the function has cycles that are no loops") for fact in facts)
-    view = _View(graph, constant)
+    view = _View(graph, reader)
     return tuple(_opinion(fact, view) for fact in facts)
-
-
-def not_checked(facts: Sequence[LoopFact], graph: Graph, constant: Constant) -> tuple[Opinion, ...]:
-    """No opinion, for code whose counters nothing here can read."""
-    return tuple(Opinion(fact, "unknown", None, "counters of this instruction set are not read") for fact in facts)
 
 
 def _opinion(fact: LoopFact, view: _View) -> Opinion:
@@ -122,10 +141,10 @@ def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None,
 class _View:
     """A graph with the values of registers before each block, as far as they are known."""
 
-    def __init__(self, graph: Graph, constant: Constant) -> None:
+    def __init__(self, graph: Graph, reader: Reader) -> None:
         self.graph = graph
+        self.reader = reader
         self.loops = {loop.head: loop for loop in graph.loops}
-        self._constant = constant
         self._back = {edge for loop in graph.loops for edge in loop.back_edges}
         self._at = {i.address: start for start, block in graph.blocks.items() for i in block.instructions}
         self._in: dict[int, State] = {}
@@ -170,14 +189,14 @@ class _View:
     def runs(self, loop: Loop, leaving: Edge) -> int | None:
         """In which iteration a test leaves the loop, counted from 1; None: not seen."""
         block = self.graph.blocks[leaving.source]
-        test = _test(block) if block.last.flow == "conditional" else None
+        test = self.reader.test(block) if block.last.flow == "conditional" else None
         if test is None or self.innermost(leaving.source) != loop.head:
             return None
-        stays = _OPPOSITE[test.condition] if leaving.taken else test.condition
+        stays = OPPOSITE[test.condition] if leaving.taken else test.condition
         left, right = (self._linear(loop, side, block, test.address) for side in (test.left, test.right))
         if left is None or right is None or left[0][0] != right[0][0] or (left[0][0] and stays not in ("eq", "ne")):
             return None
-        return _simulated(stays, (left[0][1], left[1]), (right[0][1], right[1]))
+        return _simulated(stays, (left[0][1], left[1]), (right[0][1], right[1]), test.bits)
 
     def _linear(self, loop: Loop, operand: Value | str, block: Block, address: int) -> tuple[Value, int] | None:
         """An operand's value when it is compared in the first iteration, and its step per iteration."""
@@ -194,7 +213,7 @@ class _View:
             step_base, step = ends.pop()
             if ends or step_base != base:
                 return None
-            return _moved(self._value(name, self._entry[loop.head]), distance), step
+            return moved(self._value(name, self._entry[loop.head]), distance, self.reader.bits), step
         if base and int(re.split("[@~]", base)[1], 0) in self._inside(loop):
             return None
         return (base, distance), 0
@@ -231,7 +250,7 @@ class _View:
             self._entry[start] = dict(state)
             for block in self.loops[start].blocks:
                 for instruction in self.graph.blocks[block].instructions:
-                    for name in _written(instruction):
+                    for name in self.reader.written(instruction):
                         state[name] = (f"{name}~{start:#x}", 0)
         self._in[start] = state
         current: State = state
@@ -240,133 +259,39 @@ class _View:
         self._out[start] = current
 
     def _value(self, operand: str, state: State) -> Value:
-        """A register or a number as an instruction names it; -1 stands for the caller."""
-        if operand.startswith("#"):
-            return "", int(operand[1:], 0) & 0xFFFFFFFF
+        """What a register holds; -1 stands for the caller."""
         return state.get(operand, (f"{operand}@-1", 0))
 
     def _after(self, instruction: Instruction, state: State) -> State:
         """Registers after an instruction."""
         after = dict(state)
-        for name in _written(instruction):
+        for name in self.reader.written(instruction):
             after[name] = (f"{name}@{instruction.address:#x}", 0)
-        if instruction.predicated:
-            return after
-
-        def value(operand: str) -> Value:
-            return self._value(operand, state)
-
-        name, operands = _spelled(instruction.text)
-        match name, operands:
-            case ("mov" | "movs" | "movw" | "dls"), (to, what):
-                after[to] = value(what)
-            case "le", ("lr", _):
-                after["lr"] = _moved(value("lr"), -1)
-            case "wls", (to, what, _):
-                after[to] = value(what)
-            case ("add" | "adds" | "addw" | "sub" | "subs" | "subw"), (to, *what):
-                first, second = value(what[0] if len(what) == 2 else to), value(what[-1])
-                sign = 1 if name.startswith("add") else -1
-                if second[0] == "" and len(what) <= 2:
-                    after[to] = _moved(first, sign * second[1])
-                elif first[0] == "" and sign == 1 and len(what) <= 2:
-                    after[to] = _moved(second, first[1])
-            case ("lsl" | "lsls"), (to, what, by) if value(what)[0] == "" and value(by)[0] == "":
-                after[to] = ("", (value(what)[1] << min(value(by)[1], 32)) & 0xFFFFFFFF)
-            case _:
-                moved, distance = _written_back(instruction)
-                if distance:
-                    after[moved] = _moved(value(moved), distance)
-                word = None if name != "ldr" or instruction.literal is None else self._constant(instruction.literal)
-                if word is not None:
-                    after[operands[0]] = ("", word)
+        after.update(self.reader.results(instruction, lambda operand: self._value(operand, state)))
         return after
 
 
-_BY_OFFSET = re.compile(r"v?(?:ldr|str)\S* .*\[(\w+)(?:, #(-?\w+)\]!|\], #(-?\w+))")
-_BY_WORDS = re.compile(r"v?(?:ldm|stm)(?!db)\S* (\w+)!, \{.*\}")
-
-
-def _written_back(instruction: Instruction) -> tuple[str, int]:
-    """The base register that a load or store moves, and how far; 0: not seen."""
-    by_words = _BY_WORDS.fullmatch(instruction.text)
-    if by_words is not None:
-        return _REGISTERS.get(by_words[1], by_words[1]), 4 * instruction.registers
-    by_offset = _BY_OFFSET.fullmatch(instruction.text)
-    if by_offset is not None:
-        return _REGISTERS.get(by_offset[1], by_offset[1]), int(by_offset[2] or by_offset[3], 0)
-    return "", 0
-
-
-def _moved(value: Value, distance: int) -> Value:
-    """Numbers wrap at 32 bits; distances from an unknown value do not need to."""
+def moved(value: Value, distance: int, bits: int) -> Value:
+    """Numbers wrap at a register's bits; distances from an unknown value do not need to."""
     base, offset = value
+    half = 1 << (bits - 1)
     if base == "":
-        return "", (offset + distance) & 0xFFFFFFFF
-    signed = ((distance + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-    return base, offset + signed
+        return "", (offset + distance) % (2 * half)
+    return base, offset + (distance + half) % (2 * half) - half
 
 
-def _spelled(text: str) -> tuple[str, tuple[str, ...]]:
-    """The mnemonic without width, and its operands with registers by number."""
-    mnemonic, _, rest = text.partition(" ")
-    operands = tuple(_REGISTERS.get(word.strip(), word.strip()) for word in rest.split(","))
-    return mnemonic.removesuffix(".w").removesuffix(".n"), operands
-
-
-def _written(instruction: Instruction) -> frozenset[str]:
-    return instruction.writes | frozenset(_CALL_LOSES) if instruction.flow == "call" else instruction.writes
-
-
-@dataclass(frozen=True)
-class _Test:
-    """condition: when the jump is taken. address: both sides have the values from before this address."""
-
-    condition: str
-    left: Value | str
-    right: Value | str
-    address: int
-
-
-def _test(block: Block) -> _Test | None:
-    """What decides at the end of a block."""
-    name, operands = _spelled(block.last.text)
-    if name in ("cbz", "cbnz"):
-        return _Test("eq" if name == "cbz" else "ne", operands[0], ("", 0), block.last.address)
-    if name == "wls":
-        return _Test("eq", operands[1], ("", 0), block.last.address)
-    if name == "le":  # counts lr down and goes back while there are turns left
-        return _Test("hi", "lr", ("", 1), block.last.address)
-    condition = {"bcc": "blo", "bcs": "bhs"}.get(name, name)[1:]
-    if condition not in _OPPOSITE:
-        return None
-    for instruction in reversed(block.instructions[:-1]):
-        if "flags" not in _written(instruction):
-            continue
-        name, operands = _spelled(instruction.text)
-        if instruction.predicated:
-            return None
-        if name == "cmp" and len(operands) == 2:
-            return _Test(condition, operands[0], operands[1], instruction.address)
-        # Of a result only its being zero is used; it is there behind the instruction.
-        if name in ("subs", "adds") and condition in ("eq", "ne"):
-            return _Test(condition, operands[0], ("", 0), instruction.end)
-        return None
-    return None
-
-
-def _simulated(stays: str, left: tuple[int, int], right: tuple[int, int]) -> int | None:
+def _simulated(stays: str, left: tuple[int, int], right: tuple[int, int], bits: int) -> int | None:
     """How often a test of two moving values runs, until the condition to stay fails. Each: first value, step."""
     for times in range(_MAX_STEPS):
         one, other = left[0] + times * left[1], right[0] + times * right[1]
-        if not _holds(stays, one & 0xFFFFFFFF, other & 0xFFFFFFFF):
+        if not _holds(stays, one % (1 << bits), other % (1 << bits), bits):
             return times + 1
     return None
 
 
-def _holds(condition: str, left: int, right: int) -> bool:
+def _holds(condition: str, left: int, right: int, bits: int) -> bool:
     if condition in ("lt", "ge", "gt", "le"):
-        left, right = left ^ 0x80000000, right ^ 0x80000000
+        left, right = left ^ (1 << (bits - 1)), right ^ (1 << (bits - 1))
     match condition:
         case "eq":
             return left == right

@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aprgen.errors import UnsupportedError
-from aprgen.wcet import aarch64, aarch64_frame, counters, decode, frame, x86, x86_frame
+from aprgen.wcet import (
+    aarch64,
+    aarch64_frame,
+    counters_aarch64,
+    counters_thumb,
+    counters_x86,
+    decode,
+    frame,
+    x86,
+    x86_frame,
+)
 from aprgen.wcet.code import Architecture, Code, Function
 from aprgen.wcet.counters import Constant, Opinion
 from aprgen.wcet.graph import Frame, Graph
@@ -30,9 +40,9 @@ class Isa:
     opinions: Callable[[Sequence[LoopFact], Graph, Constant], tuple[Opinion, ...]]
 
 
-_THUMB = Isa(decode.decode_slots, frame.frame_of, counters.opinions)
-_X86 = Isa(x86.decode_slots, x86_frame.frame_of, counters.not_checked)
-_AARCH64 = Isa(aarch64.decode_slots, aarch64_frame.frame_of, counters.not_checked)
+_THUMB = Isa(decode.decode_slots, frame.frame_of, counters_thumb.opinions)
+_X86 = Isa(x86.decode_slots, x86_frame.frame_of, counters_x86.opinions)
+_AARCH64 = Isa(aarch64.decode_slots, aarch64_frame.frame_of, counters_aarch64.opinions)
 
 _ISAS: Mapping[Architecture, Isa] = {
     "v6-M": _THUMB,

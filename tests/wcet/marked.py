@@ -16,7 +16,8 @@ from aprgen.target import load_target
 from aprgen.toolchain import find_toolchain
 from aprgen.wcet.cfg import Graph, build_graphs
 from aprgen.wcet.code import Code, read_code
-from aprgen.wcet.counters import Opinion, opinions
+from aprgen.wcet.counters import Opinion
+from aprgen.wcet.isa import opinions
 from aprgen.wcet.marks import Mark, loop_facts, read_marks
 from tests.examples import artifact
 
@@ -32,12 +33,8 @@ class Marked:
     def graphs(self, function: str) -> Mapping[str, Graph]:
         return build_graphs(self.code, [self.image.model.symbol(function)])
 
-    def word(self, address: int) -> int | None:
-        data = self.code.constant(address, 4)
-        return None if data is None else int.from_bytes(data, "little")
-
     def opinions(self, graph: Graph) -> tuple[Opinion, ...]:
-        return opinions(loop_facts(self.marks, graph), graph, self.word)
+        return opinions(loop_facts(self.marks, graph), graph, self.code)
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from tests.examples import ROWS, TEXTS, artifact
 from tests.wcet.marked import fixture, image, written
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4")
+HOSTED = ("host", "x86-avx2", "arm-neon")
 GCC = "arm-none-eabi-gcc"
 LOOP = re.compile(r"^ *(?:for|while) \(.*\{(?: /\*.*\*/)?$")
 MARK = re.compile(r"^ *APR_(LOOP|BODY)\((.*?), (.*)\);$")
@@ -79,7 +80,7 @@ def test_marks_bound_every_loop_of_a_model(name: str, core: str) -> None:
     assert n_facts > 0
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", [*CORES, *HOSTED])
 def test_counters_confirm_most_marks(core: str) -> None:
     """Four of five bounds, or more, are found a second time in the code."""
     verdicts = [
@@ -93,7 +94,7 @@ def test_counters_confirm_most_marks(core: str) -> None:
     assert "disagrees" not in verdicts
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", [*CORES, *HOSTED])
 @pytest.mark.parametrize("name", ["gbm", "knn_euclidean", "linreg", "rfc", "v2_mlp_f32"])
 def test_marks_change_no_answer(name: str, core: str, require_target: Callable[[str], None]) -> None:
     """The marked program gives the bits of the Program."""
@@ -196,7 +197,7 @@ SUM = """    float sum = 0.0F;
     out[0] = sum;"""
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", [*CORES, *HOSTED])
 @pytest.mark.parametrize("times", [9, 64, 1000])
 def test_a_wrong_mark_is_contradicted(core: str, times: int) -> None:
     """A loop that runs once more than it is marked disagrees with its counter; a true mark agrees."""
@@ -230,7 +231,7 @@ def test_an_early_exit_is_no_contradiction() -> None:
     assert ("unknown", 64) == (opinion.verdict, opinion.times)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", [*CORES, *HOSTED])
 def test_a_loop_without_mark_is_found(core: str) -> None:
     """A cycle that passes no body is named."""
     marked = written(SUM.format(bound=64, times=64).replace("        APR_BODY(brake_sum, 64U);\n", ""), core)
