@@ -95,12 +95,12 @@ def build_image(
 ) -> Image:
     """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
 
-    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run.
-    keep: functions that stay although the harness does not call them.
+    seconds: how long each run of the compiler may take. marks: the model's loops say how often they run, also where
+    they do so only on request. keep: functions that stay although the harness does not call them.
     """
     work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)
-    unit = replace(_write_sources(toolchain, sources, model, work), marks=marks)
+    unit = _write_sources(toolchain, sources, model, work, marks=marks)
     harness = work / "harness_model.c"
     harness.write_text(_harness_model(model, in_words, out_words))
     root = folder("qemu")
@@ -140,7 +140,7 @@ def build_shared(
         )  # fmt: skip
     work = work.resolve()
     unit = _write_sources(toolchain, sources, model, work)
-    position_free = Unit(unit.source, work / f"{model.name}.pic.o", (*unit.flags, "-fPIC"), unit.include)
+    position_free = replace(unit, out=work / f"{model.name}.pic.o", flags=(*unit.flags, "-fPIC"))
     compile_units(toolchain, (position_free,), work)
     support = compile_support(toolchain, target.support, ("-fPIC", "-fvisibility=hidden"), work)
     out = work / f"{model.name}.so"
@@ -149,7 +149,7 @@ def build_shared(
 
 
 def _write_sources(
-    toolchain: Toolchain, sources: Mapping[str, str | bytes], model: ModelFacts, work: Path
+    toolchain: Toolchain, sources: Mapping[str, str | bytes], model: ModelFacts, work: Path, *, marks: bool = False
 ) -> Unit:
     """Write the generated files, all of them beside each other, and say how NAME.c is compiled."""
     if f"{model.name}.c" not in sources:
@@ -166,7 +166,8 @@ def _write_sources(
             hint="choose a folder that can be written",
         ) from error  # fmt: skip
     flags = ("-fstack-usage",) if toolchain.rule.stack_usage else ()
-    return Unit(work / f"{model.name}.c", work / f"{model.name}.o", flags, (work,))
+    marks = marks or toolchain.rule.always_marked
+    return Unit(work / f"{model.name}.c", work / f"{model.name}.o", flags, (work,), marks)
 
 
 def _buffers(target: Target, model: ModelFacts) -> tuple[int, int]:

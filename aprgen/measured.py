@@ -48,7 +48,9 @@ def measured_alone(artifact: Artifact, tools: str) -> tuple[Footprint, str]:
         for file, text in artifact.texts.items():
             (work / file).write_bytes(text.encode())
         flags = ("-fstack-usage",) if toolchain.rule.stack_usage else ()
-        unit = Unit(work / f"{artifact.name}.c", work / f"{artifact.name}.o", flags, (work,))
+        unit = Unit(
+            work / f"{artifact.name}.c", work / f"{artifact.name}.o", flags, (work,), toolchain.rule.always_marked
+        )  # fmt: skip
         compile_units(toolchain, (unit,), work)
         importing.join()
         from aprgen.footprint import check_budget, measure

@@ -33,7 +33,7 @@ from aprgen.resources import folder
 from aprgen.runners.choose import runner_for
 from aprgen.spell import is_identifier
 from aprgen.target import Target, load_target
-from aprgen.toolchain import Toolchain, Unit, compile_command, find_toolchain
+from aprgen.toolchain import Toolchain, Unit, compile_units, find_toolchain
 
 BUDGETS = ("flash", "ram", "stack")  # bytes
 BUDGET_ROWS = 200  # random rows, beside the edge rows, over which the stack is measured
@@ -284,16 +284,9 @@ def _say(doing: str, step: _Step) -> str:
     return f"{doing} {step.name} for {step.target.name}"
 
 
-def _execute(words: Sequence[str], node: File, environment: Mapping[str, str] | None = None) -> str:
+def _execute(words: Sequence[str], node: File) -> str:
     """What the program printed. It inherits this process's environment, in which its tools were found."""
-    done = subprocess.run(
-        list(words),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment} if environment else None,
-        check=False,
-    )
+    done = subprocess.run(list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BuildError(node, _failure(words, done.stdout, done.stderr, done.returncode), status=done.returncode)
     if done.stderr:
@@ -329,11 +322,14 @@ def _compile(target: Sequence[File], source: Sequence[File], env: Environment) -
     step: _Step = env["APR_STEP"]
     if step.toolchain is None:
         raise BuildError(target[0], step.problem, status=7)
-    path = Path(str(source[0]))
-    flags = ("-fstack-usage",) if step.toolchain.rule.stack_usage else ()
-    words = compile_command(step.toolchain, Unit(path, Path(str(target[0])), flags, (path.parent,)))
-    printed = _execute(words, target[0], step.toolchain.environment)
-    sys.stdout.write(printed)
+    path, out = Path(source[0].abspath), Path(target[0].abspath)
+    rule = step.toolchain.rule
+    unit = Unit(path, out, ("-fstack-usage",) if rule.stack_usage else (), (path.parent,), rule.always_marked)
+    try:
+        compile_units(step.toolchain, (unit,), out.parent)
+    except AprgenError as error:
+        raise BuildError(target[0], str(error), status=error.exit_status) from error
+    unit.assembly.unlink(missing_ok=True)
 
 
 def _admit(target: Sequence[File], source: Sequence[File], env: Environment) -> None:

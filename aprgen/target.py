@@ -65,8 +65,9 @@ class BuildRule:
     `linkers` is empty when the compiler links. `keep` spells "this symbol is a root"; {symbol} stands for it.
     `image_flags` link an image with its harness, `alone_flags` the model alone, to measure it.
     `shared` is empty when no shared library can be built. `marks`: its assembly can be read for the order of marks and
-    labels, so that loop bounds come out of its object files. {machine} and {cache} are replaced by the host's
-    processor and aprgen's cache folder.
+    labels, so that loop bounds come out of its object files. `always_marked`: the marks are in every build, not only
+    where they are asked for, because runtime_c/apr_mark.h puts them there for this compiler. {machine} and {cache} are
+    replaced by the host's processor and aprgen's cache folder.
     """
 
     name: str
@@ -85,6 +86,7 @@ class BuildRule:
     shared: tuple[str, ...]
     stack_usage: bool
     marks: bool
+    always_marked: bool
     host_machine: str
     environment: Mapping[str, str]
 
@@ -350,12 +352,15 @@ def _build(reader: _Reader) -> BuildRule:
         shared=reader.texts("shared", ()),
         stack_usage=reader.flag("stack_usage", default=False),
         marks=reader.flag("marks", default=False),
+        always_marked=reader.flag("always_marked", default=False),
         host_machine=reader.text("host_machine", ""),
         environment=reader.mapping("environment"),
     )
     reader.end()
     if bool(rule.programs) == bool(rule.module):
         raise reader.wrong("programs", "or module: give one of the two", "programs are on PATH, a module is Python's")
+    if rule.always_marked and not rule.marks:
+        raise reader.wrong("always_marked", "needs marks", "write marks = true beside it")
     return rule
 
 

@@ -145,7 +145,8 @@ def compiler_version(toolchain: Toolchain) -> str:
 class Unit:
     """One C file to compile: flags beyond the common ones, and where headers are.
 
-    marks: the object says how often its loops run (runtime_c/apr_mark.h); only where the build rule has `marks`.
+    marks: the object says how often its loops run (runtime_c/apr_mark.h); only where the build rule has `marks`. It is
+    made from assembly, in which each mark learnt its order among the labels.
     """
 
     source: Path
@@ -162,7 +163,9 @@ class Unit:
 
 def compile_command(toolchain: Toolchain, unit: Unit) -> tuple[str, ...]:
     include = (f"-I{path}" for path in unit.include)
-    form = (MARKS_FLAG, "-S") if unit.marks else ("-c",)
+    form: tuple[str, ...] = ("-S",) if unit.marks else ("-c",)
+    if unit.marks and not toolchain.rule.always_marked:
+        form = (MARKS_FLAG, *form)
     files = (*form, str(unit.source), "-o", str(unit.assembly if unit.marks else unit.out))
     return (*toolchain.compiler, *toolchain.compile_flags, *unit.flags, *include, *files)
 
@@ -174,7 +177,7 @@ def _assemble_command(toolchain: Toolchain, unit: Unit) -> tuple[str, ...]:
 def compile_units(toolchain: Toolchain, units: Sequence[Unit], work: Path, seconds: float = COMPILE_SECONDS) -> None:
     """Compile all units at once; the first failure is a ToolchainError with the compiler's first lines.
 
-    A marked unit goes through its assembly, where its marks learn their order among the labels.
+    A marked unit's assembly is left beside its object.
     """
     marked = [unit for unit in units if unit.marks]
     if marked and not toolchain.rule.marks:

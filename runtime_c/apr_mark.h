@@ -2,13 +2,24 @@
  *
  * APR_LOOP(name, n) stands before a loop, APR_BODY(name, n) first in its body: however the compiler copies and moves
  * both, all bodies of a name together run at most n times as often as all its loops are reached. The name is unique
- * in the program. Both are nothing unless APR_MARKS is defined, and even then no instruction: a record in a section
- * that is not loaded and that `strip` removes. aprgen defines APR_MARKS, because the records are worth something only
- * after a look at the compiler's assembly (aprgen/label_order.py). */
+ * in the program. A mark is no instruction: a record in a section that is not loaded and that `strip` removes.
+ *
+ * gcc for Arm's M profile makes marks in every build, so that the code that was analysed is the code that is shipped:
+ * they take no byte of flash, but gcc counts each as a statement when it decides what to unroll. Elsewhere APR_MARKS
+ * asks for them, and aprgen does; APR_NO_MARKS turns them off, and then the bounds of `aprgen wcet` do not hold. The
+ * records are worth something only after a look at the compiler's assembly (aprgen/label_order.py). */
 #ifndef APR_MARK_H
 #define APR_MARK_H
 
-#if defined(APR_MARKS) && defined(__ELF__) && defined(__GNUC__)
+#if defined(__GNUC__) && defined(__ELF__) && !defined(__clang__) && !defined(APR_MARKS) && !defined(APR_NO_MARKS)
+#if (__GNUC__ >= 9) && defined(__ARM_ARCH_PROFILE) /* older ones know no inline assembly of no size */
+#if __ARM_ARCH_PROFILE == 77 /* 'M' */
+#define APR_MARKS
+#endif
+#endif
+#endif
+
+#if defined(APR_MARKS) && defined(__ELF__) && defined(__GNUC__) && !defined(APR_NO_MARKS)
 
 #define APR_BY_TEXT 0xFFFFFFFFU     /* no constant: the length of a text decides */
 #define APR_BY_ARGUMENT 0xFFFFFFFEU /* no constant: an argument of a function decides */

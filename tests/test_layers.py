@@ -48,7 +48,7 @@ ONLY = {
     "zstandard": ("container.compression",),
     "lz4": ("container.compression",),
     "msgpack": ("container.messagepack",),
-    "elftools": ("elf", "wcet.marks", "wcet.analyse"),
+    "elftools": ("elf", "wcet.marks", "wcet.shipped"),
     "SCons": ("scons",),
 }
 

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
 from aprgen import __version__
@@ -26,7 +25,7 @@ from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, build_image
 from aprgen.measured import model_facts
 from aprgen.runners.choose import runner_for
-from aprgen.toolchain import Toolchain, compiler_version, find_toolchain
+from aprgen.toolchain import compiler_version, find_toolchain
 from aprgen.wcet import tables
 from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
@@ -59,6 +58,7 @@ from aprgen.wcet.report import (
     verdict_of,
 )
 from aprgen.wcet.report import Memory as MemoryUse
+from aprgen.wcet.shipped import shipped_code_is_analysed
 from aprgen.wcet.stack import exception_bytes, stack_bound
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Timing
@@ -137,7 +137,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         )  # fmt: skip
         footprint = measure(image)
         check_budget(footprint, artifact.target)
-        same = _same_code(artifact, toolchain, work / "plain", image)
+        same = shipped_code_is_analysed(image, toolchain, work)
         subject = _subject(artifact, image, timing, memory, question)
         entries = tuple(_entry(function, subject) for function in functions)
         made = image.object.read_bytes()
@@ -328,22 +328,6 @@ def _wait_cycles(program: Program, subject: _Subject) -> int:
     return total
 
 
-def _same_code(artifact: Artifact, toolchain: Toolchain, work: Path, image: Image) -> bool:
-    """Whether the model's object has the same code with and without the marks of loops."""
-    plain = build_image(artifact.target, toolchain, artifact.texts, model_facts(artifact), work)
-    return _code_digest(plain.object) == _code_digest(image.object)
-
-
-def _code_digest(path: Path) -> str:
-    """Of the executable sections of an object file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for section in ELFFile(stream).iter_sections():
-            if section["sh_flags"] & 4:  # SHF_EXECINSTR
-                digest.update(section.name.encode() + b"\0" + section.data())
-    return digest.hexdigest()
-
-
 def _identity(
     loaded: Loaded, artifact: Artifact, image: Image, core: str, timing: Timing, question: Question
 ) -> Identity:
@@ -411,7 +395,7 @@ def _assumptions(
         if configured and not stated:
             because = "--wait-states was not given"
         lines.append(Assumption(_sentence(text), "configured" if state == "configured" else "assumed", because))
-    lines.append(_marks_assumption(same, max(4, memory.line_bytes)))
+    lines += _shipped_lines(same, max(4, memory.line_bytes))
     if any(entry.loops for entry in entries):
         observed = [entry.observed for entry in entries if entry.observed is not None]
         runs = sum(one.runs for one in observed)
@@ -433,16 +417,25 @@ def _assumptions(
     return tuple(lines)
 
 
-def _marks_assumption(same: bool, unit: int) -> Assumption:
+def _shipped_lines(same: bool, unit: int) -> tuple[Assumption, ...]:
+    """How the analysed code gets into the application."""
     place = f"with the library of the same compiler, at addresses with the same remainder by {unit}"
     if same:
-        return Assumption(
-            f"The application compiles the model with the same compiler and flags, and links it {place}.", "assumed",
-            "the marks of loops do not change this model's instructions: compiled with and without, they are equal",
+        return (
+            Assumption(
+                "An ordinary compilation of the generated C with these flags gives the analysed code.", "proved",
+                "compiled so, and compared: sections and references of both objects are equal",
+            ),
+            Assumption(
+                f"The application compiles the model with the same compiler and flags, and links it {place}.",
+                "assumed", "or it links the object that aprgen wcet --object or SCons writes: it is the same",
+            ),
         )  # fmt: skip
-    return Assumption(
-        f"The application links the object file that was analysed, {place}.", "assumed",
-        "aprgen wcet --object writes it; compiled without the marks of loops, this model's code is other code",
+    return (
+        Assumption(
+            f"The application links the object file that was analysed, {place}.", "assumed",
+            "aprgen wcet --object writes it; compiled in the ordinary way, this model's code is other code",
+        ),
     )  # fmt: skip
 
 

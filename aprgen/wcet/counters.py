@@ -92,7 +92,7 @@ def _opinion(fact: LoopFact, view: _View) -> Opinion:
         block = view.block_at(mark.address)
         home = view.innermost(block)
         homes[home] = homes.get(home, 0) + 1
-        if mark.label_after:
+        if mark.label_after or mark.passed_by:
             return Opinion(fact, "unknown", None, "a jump passes by a body")
     looping = [head for head in homes if head is not None and not _holds_scope(fact, view, head)]
     if not looping:

@@ -16,7 +16,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from aprgen.errors import ToolchainError, UnsupportedError
-from aprgen.label_order import LABEL_AFTER, MARKS_SECTION, ORDER_KNOWN
+from aprgen.label_order import JUMPS_PAST, LABEL_AFTER, MARKS_SECTION, ORDER_KNOWN
 
 if TYPE_CHECKING:
     from aprgen.wcet.graph import Edge, Graph
@@ -31,7 +31,8 @@ _MAX_BOUND = 0x7FFFFFFF  # a bound of 0U - 1U or the like is a fault of a templa
 class Mark:
     """One record. bound: None where no constant is known, and `unknown` says what decides.
 
-    label_after: jumps to the address pass by the mark, only what falls through to it counts.
+    label_after: jumps to the address pass by the mark, only what falls through to it counts. passed_by: the addresses
+    of jumps to it that do; other jumps count.
     """
 
     address: int
@@ -41,6 +42,7 @@ class Mark:
     unknown: str
     line: int
     label_after: bool
+    passed_by: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,25 @@ def _parsed(data: bytes, path: Path, ones: int) -> list[Mark]:
     marks = []
     at = 0
     while at < len(data):
-        end = data.find(b"\0", at + _HEAD.size)
-        if end < 0:
+        text_at = at + _HEAD.size
+        if text_at > len(data):
             raise _damaged(path, "the last record is cut off")
         address, kind, bound, line = _HEAD.unpack_from(data, at)
-        text = data[at + _HEAD.size : end].decode("ascii", "replace")
+        passed_by: frozenset[int] = frozenset()
+        if kind & JUMPS_PAST:
+            words = memoryview(data[text_at : text_at + (len(data) - text_at) // 4 * 4]).cast("I")
+            if not words or words[0] >= len(words):
+                raise _damaged(path, "the last record is cut off")
+            passed_by = frozenset(word & ones for word in words[1 : words[0] + 1])
+            text_at += 4 * (words[0] + 1)
+        end = data.find(b"\0", text_at)
+        if end < 0:
+            raise _damaged(path, "the last record is cut off")
+        text = data[text_at:end].decode("ascii", "replace")
         at = end + 1 + (-(end + 1) % 4)
         if not kind & ORDER_KNOWN:
             raise _damaged(path, f"that of {text} does not say how it lies among labels")
-        plain = kind & ~(ORDER_KNOWN | LABEL_AFTER)
+        plain = kind & ~(ORDER_KNOWN | LABEL_AFTER | JUMPS_PAST)
         if plain not in (_LOOP, _BODY) or not text or (bound > _MAX_BOUND and bound not in (_BY_TEXT, _BY_ARGUMENT)):
             raise _damaged(path, f"a record of {text!r} says {plain}, {bound}")
         if not address & ones:  # the linker left the function out
@@ -121,7 +133,7 @@ def _parsed(data: bytes, path: Path, ones: int) -> list[Mark]:
         marks.append(
             Mark(
                 address & ones, "loop" if plain == _LOOP else "body", text, None if unknown else bound, unknown, line,
-                bool(kind & LABEL_AFTER),
+                bool(kind & LABEL_AFTER), passed_by,
             )
         )  # fmt: skip
     return marks
@@ -181,6 +193,8 @@ def count(mark: Mark, graph: Graph) -> Count:
     entering = [edge for edge in graph.edges if edge.target == block.start]
     if mark.label_after and mark.address == block.start:
         entering = [edge for edge in entering if not edge.taken]
+    if mark.passed_by and mark.address == block.start:
+        entering = [e for e in entering if not (e.taken and graph.blocks[e.source].last.address in mark.passed_by)]
     return Count(dict.fromkeys(entering, 1), int(block.start == graph.entry))
 
 

@@ -150,11 +150,13 @@ def _passes(passage: Passage, executed: Executed, mark: Mark) -> bool:
     """Whether the passage goes by the mark; with a label behind the mark, a jump to its address does not."""
     if not passage.first <= mark.address <= passage.last:
         return False
-    if not mark.label_after or mark.address != passage.first or passage.before == NOWHERE:
+    if mark.address != passage.first or passage.before == NOWHERE:
         return True
     before = executed.at(passage.before)
     if before.end == passage.first:
         return True
+    if not mark.label_after:
+        return passage.before not in mark.passed_by
     if before.flow in ("call", "return"):  # neither is a jump to a label
         return True
     owner = executed.code.owner(passage.first)  # a tail call jumps to a function, in front of the mark

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aprgen.errors import ToolchainError
-from aprgen.label_order import LABEL_AFTER, ORDER_KNOWN, OrderedAssembly, order_marks
+from aprgen.label_order import JUMPS_PAST, LABEL_AFTER, ORDER_KNOWN, OrderedAssembly, order_marks
 
 MARK = [
     "\t.syntax unified",
@@ -36,7 +36,7 @@ def test_a_label_behind_a_mark_is_written_down() -> None:
     result = ordered("\tmovs r0, #0", "mark", ".L5:", "\tadds r0, #1", "\tbne .L5")
 
     assert [ORDER_KNOWN + LABEL_AFTER] == flags(result)
-    assert (1, 1, 0) == (result.marks, result.after, result.nops)
+    assert (1, 1, 0, 0) == (result.marks, result.after, result.between, result.nops)
 
 
 def test_a_label_before_a_mark_needs_nothing() -> None:
@@ -44,17 +44,47 @@ def test_a_label_before_a_mark_needs_nothing() -> None:
     result = ordered("\tmovs r0, #0", ".L5:", "mark", "\tadds r0, #1", "\tbne .L5")
 
     assert [ORDER_KNOWN] == flags(result)
-    assert (1, 0, 0) == (result.marks, result.after, result.nops)
+    assert (1, 0, 0) == (result.marks, result.after, result.between)
 
 
-def test_labels_on_both_sides_are_parted() -> None:
-    """A mark between two labels gets an instruction, so that its address is not that of the second label."""
-    result = ordered("\tcbz r0, .L6", ".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L5")
+def test_labels_on_both_sides_list_the_jumps_past() -> None:
+    """Of a mark between two labels, the record names the jumps to the second; the instructions stay as they are."""
+    text = ("\tcbz r0, .L6", ".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L5", "\tbgt.n .L6 @ again")
+    result = ordered(*text)
     lines = result.text.split("\n")
+    record = next(line for line in lines if ".4byte 99b" in line)
 
-    assert [ORDER_KNOWN] == flags(result)
-    assert (1, 0, 1) == (result.marks, result.after, result.nops)
-    assert "\tnop" == lines[lines.index(".L6:") - 1]
+    assert [ORDER_KNOWN + JUMPS_PAST] == flags(result)
+    assert (1, 0, 1, 0) == (result.marks, result.after, result.between, result.nops)
+    assert record.endswith(", 12, 47, 2, .Lapr_jump0, .Lapr_jump1")
+    assert lines[:2] == [".Lapr_jump0:", "\tcbz r0, .L6"]
+    assert lines[-2:] == [".Lapr_jump1:", "\tbgt.n .L6 @ again"]
+    assert [line for line in text if line.startswith("\t")] == [
+        line for line in lines if line.startswith("\t") and line not in MARK and line != record
+    ]
+
+
+def test_marks_share_the_labels_of_jumps() -> None:
+    """Two marks between the same labels name the same jumps; a label between the marks is behind the first only."""
+    result = ordered(".L4:", "mark", ".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L4", "\tbeq .L5", "\tbgt .L6")
+    records = [line for line in result.text.split("\n") if ".4byte 99b" in line]
+
+    assert [", 2, .Lapr_jump0, .Lapr_jump1", ", 1, .Lapr_jump1"] == [line.partition(", 47")[2] for line in records]
+
+
+@pytest.mark.parametrize("naming", ["\t.byte (.L6-.L4)/2", "\tldr r3, =.L6", "\tmovw r3, #:lower16:.L6"])
+def test_what_else_names_a_label_is_refused(naming: str) -> None:
+    """Where a jump through a table or a register may lead to either label, no list of jumps is complete."""
+    with pytest.raises(ToolchainError) as caught:
+        ordered(".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L5", "\tbeq .L6", naming)
+
+    assert "marks.label" == caught.value.code
+    assert "-fno-jump-tables" in caught.value.hint
+
+
+def test_the_constant_99_is_no_label() -> None:
+    """The marks' own label is not taken for one that is jumped to."""
+    assert [ORDER_KNOWN] * 2 == flags(ordered("mark", "mark", "\tmovs r0, #99"))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +111,7 @@ def test_two_marks_and_a_label_between_them() -> None:
     result = ordered("\tmovs r0, #0", "mark", ".L5:", "mark", "\tadds r0, #1", "\tbne .L5")
 
     assert [ORDER_KNOWN + LABEL_AFTER, ORDER_KNOWN] == flags(result)
-    assert 0 == result.nops
+    assert 0 == result.between
 
 
 def test_two_marks_before_a_label_both_know_it() -> None:
@@ -155,7 +185,7 @@ def test_jumps_of_every_instruction_set(jump: str, mark: list[str]) -> None:
     both = [".L5:", *mark, "\t.p2align 4", ".L6:", "\tmovl\t$0, (%rax,%r10)", jump, "\tjmp\t.L6"]
 
     assert [ORDER_KNOWN + LABEL_AFTER] == flags(order_marks("\n".join(padded)))
-    assert 1 == order_marks("\n".join(both)).nops
+    assert 1 == order_marks("\n".join(both)).between
 
 
 @pytest.mark.parametrize("table", [".quad", ".long", ".xword", ".value", ".word"])

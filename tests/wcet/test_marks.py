@@ -19,7 +19,7 @@ from aprgen.resources import folder
 from aprgen.rows import edge_rows, random_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import load_target
-from aprgen.toolchain import MARKS_FLAG, Unit, compile_units, find_toolchain
+from aprgen.toolchain import Unit, compile_units, find_toolchain
 from aprgen.wcet.counters import require_no_disagreement
 from aprgen.wcet.marks import Mark, constraint, count, loop_facts, read_marks, unbounded_cycle
 from tests.examples import ROWS, TEXTS, artifact
@@ -128,17 +128,57 @@ def test_a_mark_takes_no_byte(name: str, core: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["kmeans", "tfidf"])
-def test_only_marked_builds_hold_marks(name: str, tmp_path: Path) -> None:
-    """A plain build has no trace of them; the linker keeps them in a marked one, and strip takes them away."""
+def test_marks_are_not_loaded(name: str, tmp_path: Path) -> None:
+    """The linker keeps them outside of all segments, and strip takes them away."""
     marked = image(name, "cortex-m4", marks=True).program
     stripped = tmp_path / "stripped.elf"
     subprocess.run(["arm-none-eabi-strip", marked, "-o", stripped], check=True)
 
-    assert MARKS_SECTION not in sections(image(name, "cortex-m4", marks=False).program)
     assert MARKS_SECTION in sections(marked)
     assert MARKS_SECTION not in sections(stripped)
     assert read_marks(stripped) == ()
     assert read_elf(stripped).segments == read_elf(marked).segments
+
+
+@pytest.mark.parametrize(
+    ("words", "marked"),
+    [
+        ((GCC, "-mthumb", "-mcpu=cortex-m0plus"), True),
+        ((GCC, "-mthumb", "-mcpu=cortex-m55", "-mfloat-abi=hard"), True),
+        ((GCC, "-mthumb", "-mcpu=cortex-m4", "-DAPR_NO_MARKS"), False),
+        ((GCC, "-mthumb", "-mcpu=cortex-m4", "-DAPR_NO_MARKS", "-DAPR_MARKS"), False),
+        ((GCC, "-mthumb", "-mcpu=cortex-r5"), False),
+        ((GCC, "-mthumb", "-mcpu=cortex-r5", "-DAPR_MARKS"), True),
+        (("gcc",), False),
+        (("gcc", "-DAPR_MARKS", "-fno-pie"), True),
+        (("clang-14", "--target=arm-none-eabi", "-mthumb", "-mcpu=cortex-m4"), False),
+    ],
+)
+def test_where_marks_are(
+    words: tuple[str, ...], marked: bool, tmp_path: Path, require_tool: Callable[[str], None]
+) -> None:
+    """gcc for the M profile marks every build, others the builds that ask for it; APR_NO_MARKS turns them off."""
+    require_tool(words[0])
+    for file, text in artifact("linreg", "cortex-m4").texts.items():
+        (tmp_path / file).write_text(text)
+    out = tmp_path / "linreg.o"
+    subprocess.run([*words, "-std=c99", "-O2", "-ffreestanding", "-c", "linreg.c", "-o", out], cwd=tmp_path, check=True)
+
+    assert marked == (MARKS_SECTION in sections(out))
+
+
+@pytest.mark.parametrize("level", ["-O0", "-Og", "-O1", "-Os", "-O3", "-O2 -flto", "-O2 -fno-inline -g", "-Os -fpic"])
+@pytest.mark.parametrize("name", ["knn_euclidean", "rfc", "tfidf"])
+def test_marks_compile_at_every_level(name: str, level: str, tmp_path: Path) -> None:
+    """A mark's operands are constants for the compiler however much or little it inlines."""
+    for file, text in artifact(name, "cortex-m4").texts.items():
+        (tmp_path / file).write_text(text)
+    words = [GCC, *load_target("cortex-m4").builds[0].cflags, *level.split(), "-Wall", "-Wextra", "-Werror"]
+    entry = "scores_text" if name in TEXTS else "predict"
+    link = ["-nostartfiles", "-nostdlib", f"-Wl,-e,{name}_{entry}", "-Wl,--unresolved-symbols=ignore-all"]
+    subprocess.run([*words, "-std=c99", "-pedantic", *link, f"{name}.c", "-o", "out.elf"], cwd=tmp_path, check=True)
+
+    assert MARKS_SECTION in sections(tmp_path / "out.elf")
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -156,12 +196,12 @@ def test_texts_have_no_bound(name: str) -> None:
 
 
 def test_marks_of_unknown_order_are_refused(tmp_path: Path) -> None:
-    """Whoever compiles with APR_MARKS, but past aprgen, gets no facts."""
+    """Whoever compiles past aprgen, which reads the order, gets no facts."""
     toolchain = find_toolchain(load_target("cortex-m4"), "system")
     for file, text in artifact("linreg", "cortex-m4").texts.items():
         (tmp_path / file).write_text(text)
     out = tmp_path / "linreg.elf"
-    words = [GCC, *toolchain.compile_flags, MARKS_FLAG, "-nostdlib", "-Wl,-e,linreg_scores", "linreg.c", "-o", out]
+    words = [GCC, *toolchain.compile_flags, "-nostdlib", "-Wl,-e,linreg_scores", "linreg.c", "-o", out]
     subprocess.run(words, cwd=tmp_path, check=True)
     with pytest.raises(ToolchainError) as caught:
         read_marks(out)
@@ -271,4 +311,17 @@ def test_a_jump_past_a_mark_does_not_count() -> None:
     passed_by = replace(here, label_after=True)
 
     assert {False, True} == {edge.taken for edge in count(here, graph).edges}
+    assert {False} == {edge.taken for edge in count(passed_by, graph).edges}
+
+
+def test_a_listed_jump_past_a_mark_does_not_count() -> None:
+    """With labels on both sides of the mark, exactly the jumps that the record lists pass by."""
+    graph = written(SUM.format(bound=64, times=64), "cortex-m4").graphs("scores")["brake_scores"]
+    (head,) = (loop.head for loop in graph.loops)
+    here = Mark(head, "body", "brake_sum", 64, "", 1, label_after=False)
+    jump = next(graph.blocks[edge.source].last.address for edge in graph.edges if edge.taken and edge.target == head)
+    other = replace(here, passed_by=frozenset({jump + 2}))
+    passed_by = replace(here, passed_by=frozenset({jump}))
+
+    assert {False, True} == {edge.taken for edge in count(other, graph).edges}
     assert {False} == {edge.taken for edge in count(passed_by, graph).edges}
