@@ -97,6 +97,7 @@ class Wcet:
     tasks: Path | None
     load: str | None
     load_budget_us: float | None
+    measure: bool
     struct: str | None
     numeric: Numerics
     tools: str
@@ -206,7 +207,7 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
         n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load, n.load_budget_us,
-        n.struct, _numerics(n), n.tools, n.format,
+        n.measure, n.struct, _numerics(n), n.tools, n.format,
     )  # fmt: skip
 
 
@@ -319,6 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--tasks", metavar="FILE", type=Path, help="a set of tasks (TOML); exit with 6 when one is late")
     one.add_argument("--load", metavar="PLATFORM", help="estimate the load time there: a name or a TOML file")
     one.add_argument("--load-budget-us", metavar="B", type=_positive, help="exit with 6 when loading takes longer")
+    one.add_argument("--measure", action="store_true", help="measure time on this machine, too, where it is the target")
 
     one = verb("inspect", "Show what a file holds.")
     _model(one)

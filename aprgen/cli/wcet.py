@@ -50,6 +50,7 @@ def wcet_command(request: Wcet) -> int:
             model_file=request.model.name,
             command=_command(request, target),
             gate_percent=request.gate,
+            measure=request.measure,
             tasks=None if request.tasks is None else read_tasks(request.tasks),
             platform=None if request.load is None else load_platform(request.load),
             load_budget_us=request.load_budget_us,
@@ -102,6 +103,7 @@ def _command(request: Wcet, target: Target) -> str:
             words.append(f"{option} {Path(given).name}")
     if request.load_budget_us is not None:
         words.append(f"--load-budget-us {request.load_budget_us:g}")
+    words += ["--measure"] if request.measure else []
     words += [f"--core-option {name}={value}" for name, value in request.core_options]
     return " ".join(words)
 
@@ -126,7 +128,9 @@ def _print(request: Wcet, report: Report) -> None:
     if verdict.utilisation is not None:
         lines.append(Line("of the deadline", f"{100 * verdict.utilisation:.1f} %"))
     if verdict.stack_bytes is not None:
-        lines.append(Line("stack", f"at most {count_of(verdict.stack_bytes, 'byte')}, exception frames on top"))
+        framed = any(entry.stack is not None and entry.stack.exception_bytes is not None for entry in report.entries)
+        on_top = ", exception frames on top" if framed else ""
+        lines.append(Line("stack", f"at most {count_of(verdict.stack_bytes, 'byte')}{on_top}"))
     title = f"{report.identity.name} on {report.identity.core}: {'void' if void else verdict.status}"
     print_box(out, visible(title), lines, BAD if bad else GOOD)
     counted = any(entry.counts for entry in report.entries)
@@ -162,6 +166,7 @@ def _print(request: Wcet, report: Report) -> None:
         ]
         changes += [Line("note", visible(note)) for note in report.difference.notes]
         print_box(out, "difference to the former report", changes, "" if report.difference.passed else BAD)
+    _print_times(out, report)
     _print_schedule(out, report)
     _print_load(out, report)
     if counted:
@@ -175,6 +180,20 @@ def _print(request: Wcet, report: Report) -> None:
     if request.header is not None:
         written = verdict.status != "refused" and not report.violations
         print(visible(f"header: {request.header}") if written else "header: not written, there is no bound to state")
+
+
+def _print_times(out: Console, report: Report) -> None:
+    lines = [
+        Line(
+            visible(one.function),
+            f"{one.median_ns:,.1f} ns a row in the median ({one.quartiles_ns[0]:,.1f} to {one.quartiles_ns[1]:,.1f}, "
+            f"{one.repeats} passes over {one.rows:,} rows); {one.highest_row_ns:,.1f} ns for the slowest row",
+        )
+        for one in report.times
+    ]
+    if lines:
+        lines.append(Line("machine", f"{visible(report.times[0].machine)}: measured there, no bound"))
+        print_box(out, "measured times", lines)
 
 
 def _print_schedule(out: Console, report: Report) -> None:

@@ -34,6 +34,7 @@ from aprgen.wcet.cores import timing_of
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.counts import bound_counts, count_rows, counted_runs
 from aprgen.wcet.forests import Forest, forests
+from aprgen.wcet.host_time import timed_calls
 from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
@@ -82,6 +83,7 @@ class Question:
     model_file: str = ""
     command: str = ""
     gate_percent: float | None = None
+    measure: bool = False  # time on this machine, too
     tasks: TaskSet | None = None
     platform: Platform | None = None
     load_budget_us: float | None = None
@@ -139,6 +141,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         check_budget(footprint, artifact.target)
         same = shipped_code_is_analysed(image, toolchain, work)
         subject = _subject(artifact, image, timing, memory, question)
+        times = timed_calls(artifact, toolchain, subject.rows, work / "timed") if question.measure else ()
         entries = tuple(_entry(function, subject) for function in functions)
         made = image.object.read_bytes()
         identity = _identity(loaded, artifact, image, core, timing, question)
@@ -158,6 +161,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         load=load,
         schedule=_schedule(entries, question),
         difference=difference,
+        times=times,
     )
     return Analysed(report, made)
 

@@ -171,6 +171,23 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """Time of one row on the machine that made the report, measured: no bound, and another one each time.
+
+    median_ns, quartiles_ns: of `repeats` passes over all rows in turn. highest_row_ns: of the row that takes longest
+    when it is repeated alone.
+    """
+
+    function: str
+    rows: int
+    repeats: int
+    median_ns: float
+    quartiles_ns: tuple[float, float]
+    highest_row_ns: float
+    machine: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One public function. cycles is None exactly when the status is refused or instruction-count.
 
@@ -300,6 +317,7 @@ class Report:
     load: LoadTime | None = None
     schedule: Schedule | None = None
     difference: Difference | None = None
+    times: tuple[Timed, ...] = ()  # only when asked for, as they differ from report to report
 
     @property
     def violations(self) -> tuple[str, ...]:
