@@ -87,6 +87,7 @@ class Wcet:
     line_bytes: int
     deadline_us: float | None
     core_options: tuple[tuple[str, int], ...]
+    timing: Path | None
     rows: int
     json: Path | None
     html: Path | None
@@ -206,7 +207,7 @@ def _wcet(n: argparse.Namespace) -> Wcet:
         raise UsageError("usage.arguments", what, where="--load-budget-us", hint=hint)
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
-        n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load, n.load_budget_us,
+        n.timing, n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load, n.load_budget_us,
         n.measure, n.struct, _numerics(n), n.tools, n.format,
     )  # fmt: skip
 
@@ -309,6 +310,9 @@ def _parser() -> argparse.ArgumentParser:
         "--core-option", metavar="NAME=N", dest="core_options", action="append", type=_core_option,
         help="what the maker of the chip chose, such as multiplier=1 on cortex-m0plus (the worst)",
     )  # fmt: skip
+    one.add_argument(
+        "--timing", metavar="FILE", type=Path, help="cycles that you measured (TOML), for the core's table"
+    )
     one.add_argument("--rows", metavar="N", type=_count, default=WCET_ROWS, help=f"random rows to trace ({WCET_ROWS})")
     one.add_argument("--json", metavar="FILE", type=Path, help="write the report for programs")
     one.add_argument("--html", metavar="FILE", type=Path, help="write the report for people, one page")

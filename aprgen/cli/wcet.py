@@ -24,7 +24,9 @@ from aprgen.wcet.load import load_platform
 from aprgen.wcet.page import header, html
 from aprgen.wcet.report import ACCESSES, Former, Report, document, meets_deadline
 from aprgen.wcet.schema import former_report
+from aprgen.wcet.settings import read_toml
 from aprgen.wcet.taskset import read_tasks
+from aprgen.wcet.timing import Figures
 
 MOST_FORMER_BYTES = 64 << 20
 
@@ -45,6 +47,7 @@ def wcet_command(request: Wcet) -> int:
             line_bytes=request.line_bytes,
             deadline_us=request.deadline_us,
             core_options=dict(request.core_options),
+            figures=None if request.timing is None else _figures(request.timing),
             rows=request.rows,
             tools=request.tools,
             model_file=request.model.name,
@@ -68,6 +71,10 @@ def wcet_command(request: Wcet) -> int:
         _print(request, report)
     _raise(report)
     return 0
+
+
+def _figures(path: Path) -> Figures:
+    return Figures(path.name, read_toml(path, "wcet.table"))
 
 
 def _former(path: Path) -> Former:
@@ -98,7 +105,7 @@ def _command(request: Wcet, target: Target) -> str:
             words.append(f"{option} {value:g}")
     if request.wait_states:
         words.append(f"--line-bytes {request.line_bytes}")
-    for option, given in (("--tasks", request.tasks), ("--load", request.load)):
+    for option, given in (("--timing", request.timing), ("--tasks", request.tasks), ("--load", request.load)):
         if given is not None:
             words.append(f"{option} {Path(given).name}")
     if request.load_budget_us is not None:

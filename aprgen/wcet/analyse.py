@@ -62,7 +62,7 @@ from aprgen.wcet.report import Memory as MemoryUse
 from aprgen.wcet.shipped import shipped_code_is_analysed
 from aprgen.wcet.stack import exception_bytes, stack_bound
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
-from aprgen.wcet.timing import Timing
+from aprgen.wcet.timing import Figures, Timing
 from aprgen.wcet.trace import Executed, Traces, executed_code
 
 ALLOCATORS = ("malloc", "calloc", "realloc", "free", "_sbrk", "sbrk", "memalign")
@@ -78,6 +78,7 @@ class Question:
     line_bytes: int = 4
     deadline_us: float | None = None
     core_options: Mapping[str, int] | None = None
+    figures: Figures | None = None
     rows: int = 200
     tools: str = "auto"
     model_file: str = ""
@@ -124,7 +125,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
     toolchain = find_toolchain(artifact.target, question.tools)
     stated = {"--deadline-us": question.deadline_us, "--clock-mhz": question.clock_mhz}
     stated["--wait-states"] = question.wait_states
-    timing = timing_of(toolchain, artifact.target, question.core_options, stated)
+    timing = timing_of(toolchain, artifact.target, question.core_options, stated, question.figures)
     core = timing.core
     memory = Memory(question.wait_states or 0, question.line_bytes)
     with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
@@ -264,9 +265,7 @@ def _entry(function: str, subject: _Subject) -> Entry:
     return _checked_stack(entry)
 
 
-def _runs(
-    short: str, subject: _Subject, program: Program
-) -> tuple[Observed | None, Observation | None, Traces | None]:
+def _runs(short: str, subject: _Subject, program: Program) -> tuple[Observed | None, Observation | None, Traces | None]:
     """Runs of the image: traced where an emulator traces them, else counted; nothing for inputs that are texts."""
     if subject.rows is None:
         return None, None, None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from aprgen.errors import UsageError
 from aprgen.target import Target
 from aprgen.toolchain import Toolchain
-from aprgen.wcet.timing import Timing, counting, load_timing, timing_cores
+from aprgen.wcet.timing import Figures, Timing, counting, load_timing, timing_cores, with_figures
 
 _CPU = re.compile(r"^-mcpu=(cortex[-_]\w+)")
 
@@ -24,17 +24,23 @@ def core_of(toolchain: Toolchain) -> str | None:
 
 
 def timing_of(
-    toolchain: Toolchain, target: Target, options: Mapping[str, int] | None, stated: Mapping[str, float | None]
+    toolchain: Toolchain,
+    target: Target,
+    options: Mapping[str, int] | None,
+    stated: Mapping[str, float | None],
+    figures: Figures | None = None,
 ) -> Timing:
-    """The core's table, or counts where there is none.
+    """The core's table, with the user's figures in it, or counts where there is none.
 
     stated: what the user says that only a bound of time can use, by option; with counts it is refused.
     """
     core = core_of(toolchain)
     if core is not None and core in timing_cores():
-        return load_timing(core, options or {})
+        timing = load_timing(core, options or {})
+        return timing if figures is None else with_figures(timing, figures)
     name = core or target.name
-    for option, value in (*stated.items(), ("--core-option", len(options or {}) or None)):
+    useless = {**stated, "--core-option": len(options or {}) or None, "--timing": None if figures is None else 1}
+    for option, value in useless.items():
         if value is not None:
             raise UsageError(
                 "wcet.no_time", f"time is not bounded on {name}: there, instructions are counted", where=option,

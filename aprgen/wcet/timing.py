@@ -7,13 +7,15 @@ what an instruction counts as instead. Knows nothing of blocks, paths or memory;
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
+from aprgen.wcet.decode import KINDS
 
 if TYPE_CHECKING:
     from aprgen.wcet.instruction import Instruction
@@ -79,7 +81,8 @@ class Timing:
         if kind not in self.rows:
             raise UnsupportedError(
                 "wcet.timing", f"the timing table of {self.core} has no figure for an instruction of kind {kind!r}",
-                where=where, hint="choose a numeric mode or a model kind that does not need it, or another core",
+                where=where, hint="choose a numeric mode or a model kind that does not need it, or another core, "
+                "or state a measured figure with --timing FILE",
             )  # fmt: skip
         return self.rows[kind]
 
@@ -130,6 +133,40 @@ def read_timing(data: bytes, where: str, options: Mapping[str, int]) -> Timing:
     )
     table.end()
     return timing
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """A user's own rows for the table of a core, as a TOML file gave them; `where` is its name."""
+
+    where: str
+    table: Mapping[str, object]
+
+
+def with_figures(timing: Timing, figures: Figures) -> Timing:
+    """The table with a user's rows added or in the place of its own. It is a measured one from then on, and the
+    report's assumptions list the rows with their sources."""
+    table = _Table(dict(figures.table), figures.where)
+    core = table.text("core")
+    if core != timing.core:
+        raise table.wrong("core", f"is {core!r}, but the code is for {timing.core}")
+    given = table.table("rows")
+    rows = {kind: _row(given.table(kind), {}) for kind in tuple(given.left)}
+    table.end()
+    for kind in rows:
+        if kind not in KINDS:
+            raise given.wrong(kind, f"is no kind of instruction; known: {', '.join(KINDS)}")
+    if not rows:
+        raise table.wrong("rows", "names no kind of instruction")
+    listed = tuple(
+        f"{kind} as stated in {figures.where}: {row.cycles.best} to {row.cycles.worst} cycles ({row.source})"
+        for kind, row in rows.items()
+    )
+    digest = hashlib.sha256(f"{timing.sha256}{json.dumps(figures.table, sort_keys=True, default=str)}".encode())
+    return replace(
+        timing, status="bound-measured-table", rows={**timing.rows, **rows},
+        assumptions=(*timing.assumptions, *listed), sha256=digest.hexdigest(),
+    )  # fmt: skip
 
 
 def base_cycles(timing: Timing, instruction: Instruction, taken: bool) -> Cycles:
@@ -215,9 +252,7 @@ def _times(cycles: int, count: int) -> Cycles:
     return Cycles(cycles * count, cycles * count)
 
 
-def _options(
-    table: _Table | None, given: Mapping[str, int], core: str
-) -> tuple[Mapping[str, Cycles], tuple[str, ...]]:
+def _options(table: _Table | None, given: Mapping[str, int], core: str) -> tuple[Mapping[str, Cycles], tuple[str, ...]]:
     """The cycles of each option, and the sentences about them."""
     settled: dict[str, Cycles] = {}
     sentences: list[str] = []

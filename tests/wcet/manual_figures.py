@@ -139,6 +139,7 @@ PAIRS: dict[str, tuple[tuple[str, int, str], ...]] = {
     "cortex-m0plus": (("adds r1, r2, r3\nldr r0, [r1]", 0, "no stall pairs are listed"),),
     "cortex-m3": (
         ("adds r1, r2, r3\nldr r0, [r1]", 1, "an address from the instruction just before"),
+        ("adds r1, r2, r3\nstr r0, [r1]", 1, "an address from the instruction just before"),
         ("ldr r1, [r2]\nldr r0, [r1]", 0, "a loaded address is forwarded"),
         ("adds r1, r2, r3\nstr r1, [r4]", 0, "a stored value is forwarded"),
     ),

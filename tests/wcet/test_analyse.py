@@ -216,6 +216,7 @@ def test_usage(words: tuple[str, ...], code: str, status: int, capsys: pytest.Ca
     assert lines[0].startswith(f"error[{code}]: ")
 
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 TASKS = """priorities = "assign"
 [[task]]
 name = "read"
@@ -226,6 +227,27 @@ name = "other"
 wcet_us = 50
 period_us = 200
 """
+
+
+def test_own_figures_bound_what_the_table_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """Code with a division is refused on Cortex-M33, bounded with the figure of README.md, and the command says so."""
+    own, path = tmp_path / "timing.toml", tmp_path / "report.json"
+    own.write_text(README.read_text().split("```toml timing.toml\n")[1].split("```")[0])
+    words = ["wcet", str(PATHS["standard_scaler"]), "-t", "cortex-m33", "--rows", "5", "--json", str(path)]
+
+    assert main(words) == 5
+    assert "--timing FILE" in json.loads(path.read_text())["entries"][0]["refusal"]["hint"]
+    assert main([*words, "--timing", str(own)]) == 0
+    report = json.loads(path.read_text())
+    assert "bound-measured-table" == report["verdict"]["status"]
+    assert report["identity"]["command"].endswith("--timing timing.toml")
+    assert any("fp_div as stated in timing.toml: 1 to 16" in one["text"].lower() for one in report["assumptions"])
+
+    own.write_text("rows = ")
+    assert main([*words, "--timing", str(own)]) == 2
+    assert "error[wcet.table]" in capsys.readouterr().err
 
 
 def test_tasks_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

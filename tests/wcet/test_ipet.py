@@ -75,6 +75,13 @@ def test_total_count() -> None:
     assert bound.exact
 
 
+def test_a_path_above_the_bound_is_a_contradiction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a certificate ever prove too little, the path that is longer shows it."""
+    monkeypatch.setattr("aprgen.wcet.ipet.check_certificate", lambda problem, certificate: 9)
+    with pytest.raises(ComparisonError, match="a path of 10 cycles exceeds the certified 9"):
+        _solved(DIAMOND)
+
+
 def test_a_circle_beside_the_path_is_no_path() -> None:
     """A fact that lets a loop run on a path that leaves it out still bounds, and is not said to be reached."""
     made = shape({(0, 1): 1, (0, 2): 9, (1, 1): 5, (1, 3): 1, (2, 3): 1, (3, EXIT): 1}, {1: ({1}, 4)})

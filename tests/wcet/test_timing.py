@@ -16,12 +16,14 @@ from aprgen.wcet.instruction import Instruction
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.timing import (
     Cycles,
+    Figures,
     base_cycles,
     context_cycles,
     instruction_cycles,
     load_timing,
     read_timing,
     timing_cores,
+    with_figures,
 )
 from tests.wcet.assembled import CORES as ASSEMBLED
 from tests.wcet.assembled import linked
@@ -275,6 +277,46 @@ def test_damaged_table(old: str, new: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_timing(text.replace(old, new, 1).encode(), "a.toml", {})
     assert "wcet.table" == caught.value.code
+
+
+OWN = Figures("own.toml", {"core": "cortex-m33", "rows": {"fp_div": {"best": 1, "worst": 16, "source": "board 7"}}})
+
+
+def test_own_figures() -> None:
+    """A row of a user joins the table, which then is a measured one with another digest, and says where it is from."""
+    before = load_timing("cortex-m33")
+    after = with_figures(before, OWN)
+
+    assert Cycles(1, 16) == after.row("fp_div", "here").cycles
+    assert before.rows == {kind: row for kind, row in after.rows.items() if kind != "fp_div"}
+    assert before.sha256 != after.sha256
+    assert "fp_div as stated in own.toml: 1 to 16 cycles (board 7)" == after.assumptions[-1]
+    assert "bound-measured-table" == with_figures(load_timing("cortex-m4"), _own(core="cortex-m4")).status
+
+
+def _own(**changed: object) -> Figures:
+    return Figures("own.toml", {**OWN.table, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"core": "cortex-m4"}, "core is 'cortex-m4', but the code is for cortex-m33"),
+        ({"rows": {}}, "rows names no kind of instruction"),
+        ({"rows": {"vdiv": {"best": 1, "worst": 2, "source": "s"}}}, "rows.vdiv is no kind of instruction"),
+        ({"rows": {"div": {"best": 1, "worst": 2}}}, "rows.div.source is missing"),
+        ({"rows": {"div": {"best": 3, "worst": 2, "source": "s"}}}, "rows.div.best is more than worst"),
+        ({"rows": {"div": {"best": 3, "worst": 2000, "source": "s"}}}, "rows.div.worst must be a whole number"),
+        ({"hazards": {}}, "hazards is no key of a timing table"),
+        ({"rows": 3}, "rows must be a table"),
+    ],
+)
+def test_wrong_own_figures(changed: dict[str, object], what: str) -> None:
+    """What is not understood of a user's figures is an error of usage that names the key and the file."""
+    with pytest.raises(UsageError) as caught:
+        with_figures(load_timing("cortex-m33"), _own(**changed))
+    assert ("wcet.table", "own.toml") == (caught.value.code, caught.value.where)
+    assert caught.value.what.startswith(what)
 
 
 def _assembled(core: str, texts: list[str], folder_: Path) -> list[tuple[Instruction, ...]]:
