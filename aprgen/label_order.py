@@ -1,8 +1,8 @@
 """The order of marks and labels in a compiler's assembly, written into the marks (runtime_c/apr_mark.h).
 
 A mark takes no byte, so `mark; .L5:` and `.L5: mark` have one address, but jumps to .L5 pass by the first and count
-for the second. Only the assembly tells them apart. Knows GNU assembler syntax for ELF, as gcc writes it, and the names of
-jumps; knows nothing else of instructions, no processes and no files.
+for the second. Only the assembly tells them apart. Knows GNU assembler syntax for ELF, as gcc writes it, and the names
+of jumps; knows nothing else of instructions, no processes and no files.
 """
 
 from __future__ import annotations

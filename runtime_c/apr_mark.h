@@ -1,8 +1,9 @@
 /* apr_mark.h: how often loops run, told to the analysis of worst-case execution times.
  *
- * APR_LOOP(name, n) stands before a loop, APR_BODY(name, n) first in its body: however the compiler copies and moves
- * both, all bodies of a name together run at most n times as often as all its loops are reached. The name is unique
- * in the program. A mark is no instruction: a record in a section that is not loaded and that `strip` removes.
+ * APR_LOOP(name, n) stands before a loop, APR_BODY(name, n) near the start of its body, where every turn comes by:
+ * however the compiler copies and moves both, all bodies of a name together run at most n times as often as all its
+ * loops are reached. The name is unique in the program. A mark is no instruction: a record in a section that is not
+ * loaded and that `strip` removes.
  *
  * gcc for Arm's M profile makes marks in every build, so that the code that was analysed is the code that is shipped:
  * they take no byte of flash, but gcc counts each as a statement when it decides what to unroll. Elsewhere APR_MARKS

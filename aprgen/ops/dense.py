@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import FEW_TERMS, Array, Table, ValueType
 
 BiasOrder = Literal["first", "last", "none"]
 
@@ -35,6 +35,10 @@ class Dense:
     @property
     def cols(self) -> int:
         return int(self.weight.data.shape[1])
+
+    @property
+    def few_cols(self) -> bool:
+        return self.cols <= FEW_TERMS
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType("f32", self.cols):

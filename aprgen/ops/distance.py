@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from aprgen import mathf
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import FEW_TERMS, Array, Table, ValueType
 
 BLOCK = 1 << 17  # distances computed at once
 
@@ -25,6 +25,10 @@ class SquaredDistance:
     @property
     def kernel(self) -> str:
         return "squared_distance_f32"
+
+    @property
+    def few_cols(self) -> bool:
+        return int(self.points.data.shape[1]) <= FEW_TERMS
 
     def result(self, x: ValueType) -> ValueType:
         n_points, n_features = self.points.data.shape
@@ -65,6 +69,10 @@ class Neighbours:
     @property
     def headers(self) -> tuple[str, ...]:
         return {"euclidean": ("apr_sqrt.h",), "manhattan": (), "minkowski": ("apr_math.h",)}[self.metric]
+
+    @property
+    def few_cols(self) -> bool:
+        return int(self.points.data.shape[1]) <= FEW_TERMS
 
     @property
     def n_points(self) -> int:

@@ -49,18 +49,29 @@ def c_files() -> list[Path]:
 
 @pytest.mark.parametrize("path", c_files(), ids=lambda path: path.name)
 def test_every_loop_is_marked(path: Path) -> None:
-    """Before each loop stands its mark, and first in its body the same name and bound."""
+    """Before each loop stands its mark, and in its body, reached each time, the same name and bound."""
     lines = path.read_text().split("\n")
     loops = [at for at, line in enumerate(lines) if re.match(r" *(for|while|do)\b", line)]
     for at in loops:
         assert LOOP.match(lines[at]), lines[at]
-        before, inside = MARK.match(lines[at - 1]), MARK.match(lines[at + 1])
+        before = MARK.match(lines[at - 1])
         assert before is not None, lines[at]
+        inside = next((MARK.match(line) for line in straight(lines, at) if MARK.match(line)), None)
         assert inside is not None, lines[at]
         assert ("LOOP", "BODY") == (before[1], inside[1])
         assert before.groups()[1:] == inside.groups()[1:]
     names = [match[2] for line in lines if (match := MARK.match(line)) and match[1] == "LOOP"]
     assert len(loops) == len(names) == len(set(names))
+
+
+def straight(lines: list[str], at: int) -> list[str]:
+    """The statements that begin the body of the loop in that line, up to the first that branches or ends it."""
+    found = []
+    for line in lines[at + 1 :]:
+        if re.search(r"[{}]$|[{}] /\*|\b(break|continue|return|goto)\b", line):
+            break
+        found.append(line)
+    return found
 
 
 @pytest.mark.parametrize("core", CORES)

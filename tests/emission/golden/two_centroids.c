@@ -25,12 +25,11 @@ static void two_centroids_0_squared_distance(const float x[2], float y[2])
     for (uint32_t p = 0U; p < 2U; ++p) {
         APR_BODY(two_centroids_0_squared_distance_points, 2U);
         float acc = 0.0F;
-        APR_LOOP(two_centroids_0_squared_distance_cols, 2U);
-        for (uint32_t c = 0U; c < 2U; ++c) {
-            APR_BODY(two_centroids_0_squared_distance_cols, 2U);
-            const float d = x[c] - two_centroids_0_points[(p * 2U) + c];
-            acc += d * d;
-        }
+        float d;
+        d = x[0] - two_centroids_0_points[(p * 2U) + 0U];
+        acc += d * d;
+        d = x[1] - two_centroids_0_points[(p * 2U) + 1U];
+        acc += d * d;
         y[p] = acc;
     }
 }

@@ -29,11 +29,8 @@ static void two_class_linear_0_dense_bias_first(const float x[2], float y[1])
     for (uint32_t r = 0U; r < 1U; ++r) {
         APR_BODY(two_class_linear_0_dense_bias_first_rows, 1U);
         float acc = two_class_linear_0_bias[r];
-        APR_LOOP(two_class_linear_0_dense_bias_first_cols, 2U);
-        for (uint32_t c = 0U; c < 2U; ++c) {
-            APR_BODY(two_class_linear_0_dense_bias_first_cols, 2U);
-            acc += two_class_linear_0_weight[(r * 2U) + c] * x[c];
-        }
+        acc += two_class_linear_0_weight[(r * 2U) + 0U] * x[0];
+        acc += two_class_linear_0_weight[(r * 2U) + 1U] * x[1];
         y[r] = acc;
     }
 }

@@ -62,8 +62,8 @@ static int32_t two_trees_with_keys_1_tree_walk(const int32_t x[1], int32_t at)
 {
     APR_LOOP(two_trees_with_keys_1_tree_walk, 1U);
     for (uint32_t step = 0U; (step < 1U) && (at >= 0); ++step) {
-        APR_BODY(two_trees_with_keys_1_tree_walk, 1U);
         at = (x[two_trees_with_keys_1_nodes_feature[at]] <= two_trees_with_keys_1_nodes_threshold[at]) ? two_trees_with_keys_1_nodes_left[at] : two_trees_with_keys_1_nodes_right[at];
+        APR_BODY(two_trees_with_keys_1_tree_walk, 1U);
     }
     return -1 - at;
 }
