@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ from aprgen.toolchain import find_toolchain
 from aprgen.wcet.bounds import bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import read_code
-from aprgen.wcet.forests import forests
+from aprgen.wcet.forests import WALK_SECONDS, forests, witnessed
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import observe
@@ -53,6 +54,7 @@ from aprgen.wcet.recording import record_calls
 from aprgen.wcet.stack import stack_bound
 from aprgen.wcet.timing import Timing, load_timing
 from aprgen.wcet.trace import Executed, executed_code
+from aprgen.wcet.worst_row import Solved
 
 SCHEMA = "aprgen.benchmarks.wcet_runs"
 SCHEMA_VERSION = 2
@@ -167,24 +169,31 @@ def prepare(artifact: Artifact, core: str, work: Path) -> tuple[Subject | None, 
     facts = model_facts(artifact)
     image = build_image(artifact.target, toolchain, artifact.texts, facts, work, marks=True)
     code, marks, timing = read_code(image.program), read_marks(image.program), load_timing(core)
-    trees = forests(artifact)
-    totals = {one.loop: one.walk.upper for one in trees}
     digest = hashlib.sha256(image.program.read_bytes()).hexdigest()
+    steps = cache(lambda: forests(artifact))
+    witnesses: list[_Floats] = []
+    solved: tuple[Solved, ...] = ()
     tallies, refused = [], []
     for function in facts.functions:
         symbol = facts.symbol(function)
         try:
             graphs = build_graphs(code, [symbol])
-            program = bound_program(code, graphs, symbol, marks, timing, MEMORY, totals)
+            bounded = partial(bound_program, code, graphs, symbol, marks, timing, MEMORY)
+            program = bounded()
+            worst = witnessed(
+                artifact, code, marks, program, function, bounded, steps, seconds=WALK_SECONDS, before=solved
+            )
         except UnsupportedError as error:
             refused.append(Refused(artifact.name, core, function, error.what))
             continue
+        if worst is not None:
+            program, solved = worst.program, worst.solved
+            witnesses.append(worst.witness[np.newaxis])
         tally = Tally(artifact.name, core, function, kind_of(artifact), digest, program.cycles, program.best)
         tally.stack = stack_bound(graphs, symbol).total_bytes
         tallies.append(tally)
     if not tallies:
         return None, refused
-    witnesses = [one.walk.witness[np.newaxis] for one in trees]
     always = np.concatenate([np.zeros((1, facts.n_features), np.float32), *witnesses]).astype(np.float32)
     edges = edge_rows(artifact.program, 2000).values
     painted = runner_for(artifact.target, "system").run(image, edges[:PAINTED_ROWS], count=False).stack_bytes

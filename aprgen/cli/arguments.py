@@ -20,6 +20,7 @@ Format = Literal["text", "json"]
 
 DEFAULT_TARGET = "host"
 WCET_ROWS = 200
+WITNESS_SECONDS = 60.0
 VERBS = ("compile", "run", "test", "wcet", "inspect", "validate", "targets")
 
 
@@ -89,6 +90,7 @@ class Wcet:
     core_options: tuple[tuple[str, int], ...]
     timing: Path | None
     rows: int
+    witness_seconds: float
     json: Path | None
     html: Path | None
     header: Path | None
@@ -207,8 +209,8 @@ def _wcet(n: argparse.Namespace) -> Wcet:
         raise UsageError("usage.arguments", what, where="--load-budget-us", hint=hint)
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
-        n.timing, n.rows, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load, n.load_budget_us,
-        n.measure, n.struct, _numerics(n), n.tools, n.format,
+        n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
+        n.load_budget_us, n.measure, n.struct, _numerics(n), n.tools, n.format,
     )  # fmt: skip
 
 
@@ -233,7 +235,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def _percent(text: str) -> float:
+def _from_zero(text: str) -> float:
     return 0.0 if text.strip() in ("0", "0.0") else _positive(text)
 
 
@@ -314,12 +316,16 @@ def _parser() -> argparse.ArgumentParser:
         "--timing", metavar="FILE", type=Path, help="cycles that you measured (TOML), for the core's table"
     )
     one.add_argument("--rows", metavar="N", type=_count, default=WCET_ROWS, help=f"random rows to trace ({WCET_ROWS})")
+    one.add_argument(
+        "--witness-seconds", metavar="S", type=_from_zero, default=WITNESS_SECONDS,
+        help=f"search so long for the row that trees take longest for; 0: without ({WITNESS_SECONDS:g})",
+    )  # fmt: skip
     one.add_argument("--json", metavar="FILE", type=Path, help="write the report for programs")
     one.add_argument("--html", metavar="FILE", type=Path, help="write the report for people, one page")
     one.add_argument("--header", metavar="FILE", type=Path, help="write the constants as a C header")
     one.add_argument("--object", metavar="FILE", type=Path, help="write the analysed object file, to link it")
     one.add_argument("--compare", metavar="OLD", type=Path, help="a former report (JSON) to compare with")
-    one.add_argument("--gate", metavar="PERCENT", type=_percent, help="exit with 1 when a bound grew by more")
+    one.add_argument("--gate", metavar="PERCENT", type=_from_zero, help="exit with 1 when a bound grew by more")
 
     one.add_argument("--tasks", metavar="FILE", type=Path, help="a set of tasks (TOML); exit with 6 when one is late")
     one.add_argument("--load", metavar="PLATFORM", help="estimate the load time there: a name or a TOML file")

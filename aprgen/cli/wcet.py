@@ -49,6 +49,7 @@ def wcet_command(request: Wcet) -> int:
             core_options=dict(request.core_options),
             figures=None if request.timing is None else _figures(request.timing),
             rows=request.rows,
+            witness_seconds=request.witness_seconds,
             tools=request.tools,
             model_file=request.model.name,
             command=_command(request, target),

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,9 @@ from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code, read_code
 from aprgen.wcet.cores import timing_of
 from aprgen.wcet.cost import edge_costs
-from aprgen.wcet.counts import bound_counts, count_rows, counted_runs
-from aprgen.wcet.forests import Forest, forests
+from aprgen.wcet.counts import Counted, bound_counts, count_rows, counted_runs
+from aprgen.wcet.forests import WALK_SECONDS, Forest, Witnessed, forests, witnessed
+from aprgen.wcet.graph import Graph
 from aprgen.wcet.host_time import timed_calls
 from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
 from aprgen.wcet.marks import Mark, read_marks
@@ -64,14 +65,24 @@ from aprgen.wcet.stack import exception_bytes, stack_bound
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Figures, Timing
 from aprgen.wcet.trace import Executed, Traces, executed_code
+from aprgen.wcet.worst_row import Solved
 
 ALLOCATORS = ("malloc", "calloc", "realloc", "free", "_sbrk", "sbrk", "memalign")
 PAINTED_ROWS = 100
+_WORST = "and the row that the trees take longest for"
+_ROWS = " Of the code until the trees are done all ways were followed, and no row takes a dearer one than the witness."
+_ROWS_OUT_OF_TIME = (
+    " Of the code until the trees are done all ways were followed; the search for the row that takes the dearest ended "
+    "for lack of time, and the bound allows for what was left of it: --witness-seconds gives it more."
+)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the user states about the board, and what is wanted. wait_states None: not stated, taken as none."""
+    """What the user states about the board, and what is wanted. wait_states None: not stated, taken as none.
+
+    witness_seconds: time for the row that trees take longest for; 0: without.
+    """
 
     clock_mhz: float | None = None
     wait_states: int | None = None
@@ -80,6 +91,7 @@ class Question:
     core_options: Mapping[str, int] | None = None
     figures: Figures | None = None
     rows: int = 200
+    witness_seconds: float = WALK_SECONDS
     tools: str = "auto"
     model_file: str = ""
     command: str = ""
@@ -110,7 +122,9 @@ class _Subject:
     memory: Memory
     rows: NDArray[np.float32] | None
     described: str
-    forests: tuple[Forest, ...]
+    artifact: Artifact
+    forests: Callable[[], tuple[Forest, ...]]
+    witness_seconds: float
     painted: Mapping[str, int]
     clock_mhz: float | None
     tools: str
@@ -143,7 +157,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         same = shipped_code_is_analysed(image, toolchain, work)
         subject = _subject(artifact, image, timing, memory, question)
         times = timed_calls(artifact, toolchain, subject.rows, work / "timed") if question.measure else ()
-        entries = tuple(_entry(function, subject) for function in functions)
+        entries = _entries(functions, subject)
         made = image.object.read_bytes()
         identity = _identity(loaded, artifact, image, core, timing, question)
         allocators = sorted({s.name for s in read_elf(image.program).symbols if s.name in ALLOCATORS and s.is_function})
@@ -189,15 +203,14 @@ def _schedule(entries: Sequence[Entry], question: Question) -> Schedule | None:
 
 def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question) -> _Subject:
     code = read_code(image.program)
-    trees = forests(artifact)
     rows, described = None, ""
     if image.model.kind == "row":
-        witnesses = [one.walk.witness[np.newaxis] for one in trees]
-        rows = np.concatenate([rows_to_trace(artifact, question.rows), *witnesses])
+        rows = rows_to_trace(artifact, question.rows)
         described = f"rows at the model's decisions, {question.rows:,} random rows"
-        described += ", and the row that the trees take longest for" if trees else ""
+    seconds = question.witness_seconds
     return _Subject(
-        image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, trees,
+        image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, artifact,
+        cache(lambda: forests(artifact, seconds) if seconds > 0 else ()), seconds,
         {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz, question.tools,
         f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
     )  # fmt: skip
@@ -212,22 +225,47 @@ def _painted(image: Image, rows: NDArray[np.float32], tools: str) -> Mapping[str
     return runner.run(image, rows[:PAINTED_ROWS], count=False).stack_bytes
 
 
-def _entry(function: str, subject: _Subject) -> Entry:
+def _entries(functions: Sequence[str], subject: _Subject) -> tuple[Entry, ...]:
+    """One per function; what is found out about one's worst row helps the next."""
+    entries: list[Entry] = []
+    solved: tuple[Solved, ...] = ()
+    for function in functions:
+        entry, solved = _entry(function, subject, solved)
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _bounded(
+    function: str, graphs: Mapping[str, Graph], subject: _Subject, solved: tuple[Solved, ...]
+) -> tuple[Program, Counted | None, Witnessed | None]:
+    """The bound, for the worst row of trees; where there is no time table, bounds of all counts."""
+    bounded = partial(bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory)
+    if subject.timing.unit != "cycles":
+        totals = {one.loop: one.walk.upper for one in subject.forests()}
+        counted = bound_counts(subject.timing.core, partial(bounded, totals=totals))
+        return counted.instructions, counted, None
+    program = bounded(subject.timing)
+    if subject.witness_seconds <= 0:
+        return program, None, None
+    found = witnessed(
+        subject.artifact, subject.code, subject.marks, program, function.removeprefix(f"{subject.image.model.name}_"),
+        lambda totals: bounded(subject.timing, totals=totals), subject.forests,
+        seconds=subject.witness_seconds, before=solved,
+    )  # fmt: skip
+    return program if found is None else found.program, None, found
+
+
+def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tuple[Entry, tuple[Solved, ...]]:
     """One function's bound and what surrounds it, or why there is none."""
     status = subject.timing.status
     try:
         graphs = build_graphs(subject.code, [function])
-        totals = {one.loop: one.walk.upper for one in subject.forests}
-        bounded = partial(
-            bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory, totals=totals
-        )
-        counted = bound_counts(subject.timing.core, bounded) if subject.timing.unit != "cycles" else None
-        program = bounded(subject.timing) if counted is None else counted.instructions
+        program, counted, worst = _bounded(function, graphs, subject, solved)
     except UnsupportedError as error:
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
-        return Entry(function, "refused", None, None, None, "", refusal)
+        return Entry(function, "refused", None, None, None, "", refusal), solved
     short = function.removeprefix(f"{subject.image.model.name}_")
-    observed, seen, traces = _runs(short, subject, program)
+    observed, seen, traces = _runs(short, subject, program, worst)
     counts: tuple[Count, ...] = ()
     if counted is not None:
         counts, broken = count_rows(subject.timing.core, counted, observed, traces, subject.executed)
@@ -239,6 +277,8 @@ def _entry(function: str, subject: _Subject) -> Entry:
         f", and a path that keeps to all of them takes exactly that {'long' if counted is None else 'many'}."
         if bound.exact else "."
     )  # fmt: skip
+    if worst is not None and worst.followed:
+        certificate += _ROWS if worst.upper == worst.lower else _ROWS_OUT_OF_TIME
     stack = stack_bound(graphs, function)
     entry = Entry(
         function=function,
@@ -251,7 +291,7 @@ def _entry(function: str, subject: _Subject) -> Entry:
         loops=tables.loops(program),
         path=tables.path(program),
         observed=observed,
-        witness=None if seen is None else _witness(subject, seen),
+        witness=None if seen is None or worst is None else _witness(subject, seen, worst),
         uncertainty=None if observed is None or counted is not None else _uncertainty(program, observed, subject),
         stack=StackUse(
             bytes=stack.total_bytes,
@@ -262,37 +302,38 @@ def _entry(function: str, subject: _Subject) -> Entry:
         ),
         counts=counts,
     )
-    return _checked_stack(entry)
+    return _checked_stack(entry), solved if worst is None else worst.solved
 
 
-def _runs(short: str, subject: _Subject, program: Program) -> tuple[Observed | None, Observation | None, Traces | None]:
+def _runs(
+    short: str, subject: _Subject, program: Program, worst: Witnessed | None
+) -> tuple[Observed | None, Observation | None, Traces | None]:
     """Runs of the image: traced where an emulator traces them, else counted; nothing for inputs that are texts."""
     if subject.rows is None:
         return None, None, None
-    traced = traced_runs(subject.image, short, subject.rows, program.cycles)
+    rows = subject.rows, subject.described
+    if worst is not None:
+        rows = np.concatenate([subject.rows, worst.witness[np.newaxis]]), f"{subject.described}, {_WORST}"
+    traced = traced_runs(subject.image, short, rows[0], program.cycles)
     if traced is None:
         counts = subject.timing.unit != "cycles"
-        rows = subject.rows, subject.described
         return counted_runs(subject.image, short, *rows, program, subject.tools) if counts else None, None, None
     traces, rows_run = traced
-    described = subject.described if len(rows_run) == len(subject.rows) else f"evenly chosen from {subject.described}"
+    described = rows[1] if len(rows_run) == len(rows[0]) else f"evenly chosen from {rows[1]}"
     observed, seen = observed_runs(
         traces, rows_run, described, program, subject.executed, subject.timing, subject.memory, subject.marks
     )
     return observed, seen, traces
 
 
-def _witness(subject: _Subject, seen: Observation) -> Witness | None:
-    """The row of the last trees, which was traced behind all others."""
-    if not subject.forests or subject.rows is None:
-        return None
-    walk = subject.forests[-1].walk
+def _witness(subject: _Subject, seen: Observation, worst: Witnessed) -> Witness:
+    """The row that the trees take longest for, which was traced behind all others."""
     return Witness(
-        inputs=spelled(walk.witness),
-        exact=walk.exact,
-        upper=walk.upper,
-        lower=walk.lower,
-        unit="steps through the trees",
+        inputs=spelled(worst.witness),
+        exact=worst.upper == worst.lower,
+        upper=worst.upper,
+        lower=worst.lower,
+        unit="cycles until the trees are done" if worst.followed else "steps through the trees",
         cost=int(seen.high[-1]),
         command=subject.replay,
     )
@@ -407,6 +448,13 @@ def _assumptions(
                 "Every loop repeats at most as often as the generator states.", "assumed",
                 f"constants of the generated C; counted again in {runs:,} traced runs without a violation"
                 if runs and not any(one.violations for one in observed) else "constants of the generated C",
+            )
+        )  # fmt: skip
+    if any(entry.witness is not None for entry in entries):
+        lines.append(
+            Assumption(
+                "The input and the output of a call lie apart from each other and from the stack.", "assumed",
+                "so the walk of the trees reads what the caller wrote",
             )
         )  # fmt: skip
     if any(entry.most is not None for entry in entries):

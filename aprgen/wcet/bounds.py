@@ -87,11 +87,15 @@ def bound_program(
         require_no_disagreement(seen, name)
         own = {fact.id: totals[fact.id] for fact in facts if totals and fact.id in totals}
         limits = [total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own]
-        stated = [one for fact in facts for one in (constraint(fact, graph), *entry_constraints(fact, graph))]
-        bound = solve(graph, costs, listed, (*stated, *limits), worst)
+        bound = solve(graph, costs, listed, (*stated(facts, graph), *limits), worst)
         verdicts = {one.fact.id: one.verdict for one in seen}
         done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, shortest(graph, costs, least))
-    return Program(root, done, _calls(done, root))
+    return Program(root, done, calls_of(done, root))
+
+
+def stated(facts: Sequence[LoopFact], graph: Graph) -> list[Constraint]:
+    """What the facts say about one call of the function."""
+    return [one for fact in facts for one in (constraint(fact, graph), *entry_constraints(fact, graph))]
 
 
 def total_limit(fact: LoopFact, graph: Graph, limit: int) -> Constraint:
@@ -118,7 +122,8 @@ def _check_loops(graph: Graph, facts: Sequence[LoopFact], listed: Mapping[int, i
         )  # fmt: skip
 
 
-def _calls(done: Mapping[str, Bounded], root: str) -> Mapping[str, int] | None:
+def calls_of(done: Mapping[str, Bounded], root: str) -> Mapping[str, int] | None:
+    """How often the worst path calls each function; None when there is no whole path."""
     if any(one.bound.path_cycles is None for one in done.values()):
         return None
     calls = dict.fromkeys(done, 0)

@@ -62,7 +62,7 @@ def worst_walk(
     """
     end = time.monotonic() + seconds
     paths = find_paths(nodes, weights, finite=finite)
-    upper, cell = _search(paths, end, time.monotonic() + CLIMB_SHARE * seconds)
+    upper, cell = search(paths, end, time.monotonic() + CLIMB_SHARE * seconds)
     width = int(nodes.feature.data.max(initial=0)) + 1 if n_features is None else n_features
     witness = np.zeros(width, np.float32)
     for cells, index in zip(paths.cells, cell, strict=True):
@@ -115,7 +115,7 @@ class _Box:
     relaxation: Relaxation
 
 
-def _search(paths: Paths, end: float, climb_end: float) -> tuple[int, Ints]:
+def search(paths: Paths, end: float, climb_end: float) -> tuple[int, Ints]:
     """An upper bound of all rows, and the cells of a row; the row costs the bound unless time ran out."""
     low = np.array([cells.low for cells in paths.cells], np.int64)
     high = np.array([cells.high for cells in paths.cells], np.int64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aprgen.families.ensemble import merge_trees
 from aprgen.ops.trees import Nodes
 from aprgen.program import Table
-from aprgen.trees import TreeBuilder
+from aprgen.trees import Tree, TreeBuilder
 from aprgen.wcet.walk_paths import Weights
 
 Floats = NDArray[np.float32]
@@ -79,6 +79,12 @@ def random_weights(nodes: Nodes, seed: int) -> Weights:
 
 
 def grown_forest(n_trees: int, depth: int, seed: int = 0) -> Nodes:
+    """The node tables of grown_trees."""
+    grown = grown_trees(n_trees, depth, seed)
+    return merge_trees(grown, [tree.leaf_label for tree in grown])
+
+
+def grown_trees(n_trees: int, depth: int, seed: int = 0) -> list[Tree]:
     """A random forest of three classes, trained on noisy data."""
     generator = np.random.default_rng(seed)
     rows = generator.normal(size=(N_ROWS, N_FEATURES)).astype(np.float32)
@@ -90,7 +96,7 @@ def grown_forest(n_trees: int, depth: int, seed: int = 0) -> Nodes:
         sample = generator.integers(0, N_ROWS, N_ROWS)
         _grow(builder, generator, rows[sample], labels[sample], depth)
         grown.append(builder.build())
-    return merge_trees(grown, [tree.leaf_label for tree in grown])
+    return grown
 
 
 def _grow(builder: TreeBuilder, generator: np.random.Generator, rows: Floats, labels: Ints, depth: int) -> int:

@@ -294,7 +294,7 @@ def test_a_solver_that_talks_nonsense(price: float, monkeypatch: pytest.MonkeyPa
 def test_a_bound_below_the_witness_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound that a row exceeds is never reported."""
     nodes = nodes_of([(0, 0.0, 0, (0, 1.0, 1, 2))])
-    monkeypatch.setattr(walks, "_search", lambda paths, end, climb_end: (1, np.array([2], np.int64)))
+    monkeypatch.setattr(walks, "search", lambda paths, end, climb_end: (1, np.array([2], np.int64)))
 
     with pytest.raises(ComparisonError, match="costs 2, 2 and at most 1"):
         worst_walk(nodes, step_weights(nodes), seconds=SECONDS)
