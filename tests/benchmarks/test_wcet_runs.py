@@ -52,7 +52,7 @@ def test_a_low_bound_fails(
     monkeypatch.setattr(
         benchmark,
         "bound_program",
-        lambda code, graphs, root, marks, timing, memory, totals: bound(
+        lambda code, graphs, root, marks, timing, memory, totals=None: bound(
             code, graphs, root, marks, cheap, memory, totals
         ),
     )
