@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 
+from aprgen.wcet import tables
 from aprgen.wcet.bounds import bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import read_code
@@ -80,6 +81,9 @@ def check(seed: int, core: str, level: str, rows: int, work: Path, tally: Tally)
         found = [str(one) for one in seen.violations]
         if int(seen.low.min()) < program.best:
             found.append(f"a call took {seen.low.min()} cycles at best, less than the {program.best} of any path")
+        spent = sum(row.own for row in tables.functions(program))
+        if all(one.bound.exact for one in program.functions.values()) and spent != program.cycles:
+            found.append(f"the functions of the worst path take {spent} cycles, the bound is {program.cycles}")
         callees: dict[str, int] = {}
         for name, one in program.functions.items():
             longest = longest_path(one.graph, one.facts, callees, timing, memory)

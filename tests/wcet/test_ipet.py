@@ -75,6 +75,18 @@ def test_total_count() -> None:
     assert bound.exact
 
 
+def test_a_repair_is_no_larger_than_it_must_be() -> None:
+    """A fact that counts two edges of a cycle is raised by half of what the cycle pays: the bound stays exact."""
+    made = shape({(0, 1): 1, (1, 2): 4, (2, 1): 4, (1, 3): 1, (3, EXIT): 1}, {1: ({1, 2}, 9)})
+    fact = Constraint({Edge(1, 2, False): 1, Edge(2, 1, False): 1}, 10, "both edges run 10 times together")
+
+    def lying(problem: Problem, whole: bool) -> Answer:
+        found = highs(problem, whole)
+        return replace(found, multipliers=(0.0,) * len(found.multipliers))
+
+    assert 1 + 5 * 8 + 1 + 1 == solve(made.graph, made.costs, {}, (fact,), solver=lying).cycles
+
+
 def test_a_path_above_the_bound_is_a_contradiction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Should a certificate ever prove too little, the path that is longer shows it."""
     monkeypatch.setattr("aprgen.wcet.ipet.check_certificate", lambda problem, certificate: 9)

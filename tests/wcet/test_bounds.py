@@ -1,0 +1,76 @@
+"""Bounds of whole programs: what is refused, and that the parts of the worst path are the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aprgen.errors import ComparisonError, UnsupportedError
+from aprgen.wcet import tables
+from aprgen.wcet.bounds import Program, bound_program
+from aprgen.wcet.memory import Memory
+from aprgen.wcet.timing import load_timing
+from tests.wcet.marked import Marked, written
+
+SUM = """    float sum = 0.0f;
+    APR_LOOP(brake_sum, 64U);
+    for (uint32_t i = 0U; i < 64U; ++i) {
+        APR_BODY(brake_sum, 64U);
+        sum += x[i];
+    }
+    out[0] = sum;"""
+CALLS = """__attribute__((noinline)) static uint32_t inner(uint32_t a)
+{
+    __asm__ volatile("" : "+r"(a));
+    return a + 1U;
+}
+__attribute__((noinline)) static uint32_t outer(uint32_t a)
+{
+    a = inner(a);
+    __asm__ volatile("" : "+r"(a));
+    return inner(a) + 7U;
+}"""
+CALLER = """    uint32_t a = 0U;
+    APR_LOOP(brake_calls, 3U);
+    for (uint32_t i = 0U; i < 3U; ++i) {
+        APR_BODY(brake_calls, 3U);
+        a += outer(a);
+    }
+    out[0] = (a == 7U) ? x[0] : x[1];"""
+
+
+@pytest.fixture(autouse=True)
+def _tools(require_tool: Callable[[str], None]) -> None:
+    for tool in ("arm-none-eabi-gcc", "capstone", "scipy"):
+        require_tool(tool)
+
+
+def _bounded(marked: Marked, core: str = "cortex-m4") -> Program:
+    graphs = marked.graphs("scores")
+    return bound_program(marked.code, graphs, "brake_scores", marked.marks, load_timing(core), Memory(0, 4))
+
+
+def test_a_mark_that_its_counter_contradicts_is_no_bound() -> None:
+    """A loop that runs 64 times and is marked with 63 is an error, not a bound of 63."""
+    with pytest.raises(ComparisonError, match="brake_sum is marked with 63, its counter runs 64 times"):
+        _bounded(written(SUM.replace(", 64U)", ", 63U)"), "cortex-m4"))
+
+
+def test_a_loop_without_a_mark_is_named() -> None:
+    """The refusal says where the loop is and what to do, before a solver is asked."""
+    with pytest.raises(UnsupportedError) as caught:
+        _bounded(written(SUM.replace("        APR_BODY(brake_sum, 64U);\n", ""), "cortex-m4"))
+    assert "wcet.loop" == caught.value.code
+    assert caught.value.where.startswith("brake_scores at 0x")
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4"])
+def test_calls_of_callees_of_callees_are_counted(core: str) -> None:
+    """A function that is called twice by one that is called three times is called six times, and what all functions
+    take themselves is the bound."""
+    program = _bounded(written(CALLER, core, before=CALLS), core)
+    rows = {row.name: row for row in tables.functions(program)}
+
+    assert {"brake_scores": 1, "outer": 3, "inner": 6} == {name: row.calls for name, row in rows.items()}
+    assert program.cycles == sum(row.own for row in rows.values())
