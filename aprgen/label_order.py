@@ -55,7 +55,6 @@ def order_marks(assembly: str, nop: str = "nop") -> OrderedAssembly:
     the branch before it jumps over gets an instruction of its own: taken or not, that would lead to one address, and
     the assembler makes a nop of some such branches.
 
-
     assembly: what the compiler wrote for one C file. ToolchainError when a mark is not followed by code, or a label
     behind it is named by something else than a jump.
     """
@@ -78,7 +77,7 @@ def order_marks(assembly: str, nop: str = "nop") -> OrderedAssembly:
         flags = ORDER_KNOWN
         past = ""
         if kinds[behind] == "label":
-            if before is not None and _leads_behind(lines[before], lines, kinds, at):
+            if _is_jumped_over(lines, kinds, at):
                 nops += 1
                 lines[behind] = f"\t{nop}\n{lines[behind]}"
                 kinds[behind] = "instruction"
@@ -148,14 +147,20 @@ def _next(kinds: list[_Kind], at: int, step: int) -> int | None:
     return None
 
 
-def _leads_behind(instruction: str, lines: list[str], kinds: list[_Kind], at: int) -> bool:
-    """Whether an instruction names a label that stands between the mark and the next instruction."""
-    words = set(_WORDS.findall(_COMMENT.sub("", instruction)))
-    while (found := _next(kinds, at, 1)) is not None and kinds[found] == "label":
+def _is_jumped_over(lines: list[str], kinds: list[_Kind], at: int) -> bool:
+    """Whether the instruction before the mark, with nothing but labels between, names a label right behind it."""
+    before = _next(kinds, at, -1)
+    while before is not None and kinds[before] == "label":
+        before = _next(kinds, before, -1)
+    if before is None or kinds[before] != "instruction":
+        return False
+    words = set(_WORDS.findall(_COMMENT.sub("", lines[before])))
+    found = _next(kinds, at, 1)
+    while found is not None and kinds[found] == "label":
         label = _LABEL.fullmatch(_COMMENT.sub("", lines[found]).strip())
         if label is not None and (label[1] in words or f"{label[1]}f" in words):
             return True
-        at = found
+        found = _next(kinds, found, 1)
     return False
 
 

@@ -49,7 +49,16 @@ def test_a_label_before_a_mark_needs_nothing() -> None:
 
 def test_labels_on_both_sides_list_the_jumps_past() -> None:
     """Of a mark between two labels, the record names the jumps to the second; the instructions stay as they are."""
-    text = ("\tcbz r0, .L6", ".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L5", "\tbgt.n .L6 @ again")
+    text = (
+        "\tcbz r0, .L6",
+        "\tnegs r1, r1",
+        ".L5:",
+        "mark",
+        ".L6:",
+        "\tadds r0, #1",
+        "\tbne .L5",
+        "\tbgt.n .L6 @ again",
+    )
     result = ordered(*text)
     lines = result.text.split("\n")
     record = next(line for line in lines if ".4byte 99b" in line)
@@ -96,6 +105,15 @@ def test_a_mark_that_a_branch_jumps_over_gets_an_instruction(branch: str) -> Non
 
     assert [ORDER_KNOWN] == flags(result)
     assert (1, 0, 1) == (result.marks, result.after, result.nops)
+
+
+def test_a_branch_over_labels_and_a_mark_gets_an_instruction() -> None:
+    """The mark's own label may stand between the branch and it."""
+    result = ordered("\tcbz r4, .L6", ".L5:", "mark", ".L6:", "\tadds r0, #1", "\tbne .L5")
+    lines = result.text.split("\n")
+
+    assert ([ORDER_KNOWN], 1) == (flags(result), result.nops)
+    assert "\tnop" == lines[lines.index(".L6:") - 1]
 
 
 def test_a_branch_to_elsewhere_needs_nothing() -> None:
