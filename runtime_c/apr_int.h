@@ -3,7 +3,7 @@
 #define APR_INT_H
 
 #include "apr_rt.h"
-#include "apr_product.h"
+#include "apr_core.h"
 
 #if (-1 >> 1) != -1
 #error "a right shift of a negative integer must keep its sign"

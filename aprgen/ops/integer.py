@@ -94,8 +94,8 @@ def requantised(acc: Array, multiplier: Array, shift: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class IntegerDense:
-    """acc_r = bias_r + sum of weight_rc * x_c in 32 bits, which never overflow; then code_r = requantised, in
-    [low, high].
+    """acc_r = bias_r + sum of weight_rc * x_c in 32 bits, which never overflow; then code_r = requantised, cut to what
+    the element holds.
 
     The pass that makes it proves that |acc| <= largest_sum < 2^31 for all codes within the limits of x.
     """
@@ -106,9 +106,7 @@ class IntegerDense:
     weight: Table  # i8 or i16 [rows, cols]
     bias: Table  # i32 [rows]
     multiplier: Table  # i16 [rows], [0, 2^15)
-    shift: Table  # u8 [rows], [1, 31]
-    low: int
-    high: int
+    shift: Table  # u8 [rows] or [1] for all rows, [1, 31]
     headers = ("apr_int.h",)
 
     @property
@@ -124,9 +122,14 @@ class IntegerDense:
         return int(self.weight.data.shape[1])
 
     @property
-    def clamps(self) -> bool:
-        """Whether codes are cut at low and high; 32 bits hold every code."""
-        return self.element != "i32"
+    def high(self) -> int:
+        """The largest code; 0 where 32 bits hold every code and nothing is cut."""
+        return 0 if self.element == "i32" else LARGEST[self.element]
+
+    @property
+    def one_shift(self) -> int:
+        """The shift of all rows, or 0 when each has its own."""
+        return int(self.shift.data[0]) if self.shift.data.size == 1 else 0
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.source, self.cols):
@@ -138,7 +141,8 @@ class IntegerDense:
         acc = np.rint(x.astype(np.float64) @ self.weight.data.T.astype(np.float64)).astype(np.int64)
         acc += self.bias.data.astype(np.int64)
         code = requantised(acc, self.multiplier.data.astype(np.int64), self.shift.data.astype(np.int64))
-        return np.clip(code, self.low, self.high).astype(TYPES[self.element])
+        limit = LARGEST[self.element]
+        return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,7 @@ MSE_STEPS = 24  # ranges that "mse" tries, down to a quarter of the largest
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
+COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see _multipliers: 10 bits for codes of 8
 LARGEST_OFFSET = 1 << 29  # of what a sum carries so that its codes begin at the lowest
 
 
@@ -320,25 +321,27 @@ def _sums(op: Dense, x: _Coded, limit: int, least: _Doubles | float = 0.0) -> _S
     return _Sums(codes.astype(kind), offsets, scale, np.abs(codes).sum(axis=1) * x.furthest + np.abs(offsets))
 
 
-def _emitted(
-    work: _Work, x: _Coded, sums: _Sums, element: Code, scale: _Doubles, offset: _Doubles, low: int, high: int
-) -> int:
+def _emitted(work: _Work, x: _Coded, sums: _Sums, element: Code, scale: _Doubles, offset: _Doubles) -> int:
     """The dense step whose codes are (acc * sums.scale - offset) / scale."""
     shifted = np.rint(offset / sums.scale)
     bias = sums.bias - shifted
     largest = int((sums.largest + np.abs(shifted)).max())
     assert largest <= LARGEST["i32"]  # see _sums and LARGEST_OFFSET
-    multiplier, shift = _multipliers(sums.scale / scale)
+    multiplier, shift = _multipliers(sums.scale / scale, COARSEST[element])
     op = IntegerDense(
-        x.element, element, largest, Table(sums.weight), Table(bias.astype(np.int32)), Table(multiplier), Table(shift),
-        low, high,
-    )  # fmt: skip
+        x.element, element, largest, Table(sums.weight), Table(bias.astype(np.int32)), Table(multiplier), Table(shift)
+    )
     return work.builder.add(op, x.value)
 
 
-def _multipliers(ratio: _Doubles) -> tuple[Array, Array]:
-    """ratio < 1/4 as multiplier / 2^(16 + shift), the multiplier in [2^14, 2^15) unless the shift reaches 31."""
-    _, exponent = np.frexp(ratio)  # ratio = m * 2^exponent, m in [0.5, 1)
+def _multipliers(ratio: _Doubles, coarsest: float) -> tuple[Array, Array]:
+    """ratio < 1/4 as multiplier / 2^(16 + shift), the multiplier below 2^15.
+
+    One shift for all rows where the smallest ratio is no more than `coarsest` times below the largest; else one for
+    each, with a multiplier of at least 2^14 unless the shift reaches 31.
+    """
+    alike = ratio.max() <= coarsest * ratio.min()
+    _, exponent = np.frexp(ratio.max(keepdims=True) if alike else ratio)  # ratio = m * 2^exponent, m in [0.5, 1)
     shift = np.clip(-1 - exponent, 1, 31)
     multiplier = np.minimum(np.rint(np.ldexp(ratio, 16 + shift)), LARGEST["i16"])
     return multiplier.astype(np.int16), shift.astype(np.uint8)
@@ -356,12 +359,13 @@ def _hidden(work: _Work, op: Dense, x: _Coded, observed: int) -> _Coded:
     limit = LARGEST[element]
     low, high = _spans(work.observed[observed], work.method, limit)
     positive = bool(np.all(low >= 0))
-    reach = (high if positive else np.maximum(np.abs(low), np.abs(high))) / (2 * limit if positive else limit)
+    reach = (high if positive else np.maximum(np.abs(low), np.abs(high))) / (2 * limit + 1 if positive else limit)
     scale = _rounded_up(np.maximum(reach, reach.max() * CHANNEL_FLOOR))
-    sums = _sums(op, x, LARGEST[work.element], least=limit * scale / LARGEST_OFFSET if positive else 0.0)
+    lowest = -limit - 1
+    sums = _sums(op, x, LARGEST[work.element], least=-lowest * scale / LARGEST_OFFSET if positive else 0.0)
     scale = _wide_enough(scale, sums)
-    offset = limit * scale if positive else np.zeros(op.rows)
-    value = _emitted(work, x, sums, element, scale, offset, -limit, limit)
+    offset = -lowest * scale if positive else np.zeros(op.rows)
+    value = _emitted(work, x, sums, element, scale, offset)
     return _Coded(value, element, scale, offset, limit)
 
 
@@ -369,7 +373,7 @@ def _outcome(work: _Work, op: Dense, x: _Coded) -> _Coded:
     """Results in 32 bits with one scale, so that they can be compared; no code saturates."""
     sums = _sums(op, x, LARGEST[work.element])
     scale = np.full(op.rows, float(_wide_enough(np.zeros(op.rows), sums).max()))
-    value = _emitted(work, x, sums, "i32", scale, np.zeros(op.rows), -LARGEST["i32"], LARGEST["i32"])
+    value = _emitted(work, x, sums, "i32", scale, np.zeros(op.rows))
     return _Coded(value, "i32", scale, np.zeros(op.rows), LARGEST["i32"])
 
 
@@ -382,7 +386,7 @@ def _curve(work: _Work, op: Dense, x: _Coded, before: int, stage: Stage, after: 
     reach = float(np.abs(np.array(_spans(work.observed[before], work.method, limit))).max())
     reach = SIGMOID_REACH if is_end and stage.verb == "sigmoid" else max(reach, 1e-30)
     scale = np.full(op.rows, float(_wide_enough(np.full(op.rows, reach / limit), sums).max()))
-    at = _emitted(work, x, sums, element, scale, np.zeros(op.rows), -limit, limit)
+    at = _emitted(work, x, sums, element, scale, np.zeros(op.rows))
     codes = np.arange(-128, 128) if element == "i8" else np.minimum(np.arange(-32768, 32769, 128), 32767)
     real = (codes * scale[0]).astype(np.float32)
     with np.errstate(all="ignore"):
