@@ -23,6 +23,7 @@ from aprgen.families import decode_model, network
 from aprgen.families.base import Model, require_table_bytes
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Array, Program, Table
@@ -141,7 +142,7 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
         )
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(loaded.model.lower(), options)
-    program = choose_strategies(lowered, target.cost)
+    program = pack_weights(choose_strategies(lowered, target.cost), target.weights)
     table_bytes = sum(_table_bytes(step.op) for step in program.steps)
     _check_flash(table_bytes, target)
     names = _names(loaded, target, options)

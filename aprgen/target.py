@@ -17,6 +17,7 @@ from aprgen.errors import AprgenError, UnsupportedError, UsageError
 from aprgen.resources import folder
 
 FloatUnit = Literal["none", "single", "double"]
+WeightOrder = Literal["rows", "unsigned-blocks"]  # of integer weights in memory
 Origin = Literal["system", "pypi", "none"]  # where a tool comes from; "none" needs no tool
 
 ImageForm = Literal["elf", "wasm"]
@@ -24,6 +25,7 @@ ImageForm = Literal["elf", "wasm"]
 EXACT_FLAGS = ("-std=c99", "-ffp-contract=off")  # for all generated C: a fused multiply-add would give other bits
 
 _FLOAT_UNITS: tuple[FloatUnit, ...] = ("none", "single", "double")
+_WEIGHTS: tuple[WeightOrder, ...] = ("rows", "unsigned-blocks")
 _ORIGINS: tuple[Origin, ...] = ("system", "pypi", "none")
 _IMAGES: tuple[ImageForm, ...] = ("elf", "wasm")
 _Word = TypeVar("_Word", bound=str)
@@ -110,12 +112,14 @@ class Target:
     """A target file, read. Folders stand special first.
 
     templates and runtime are folders of those names. harness and support are folders of qemu/: the first makes an
-    image run, the second is what any application on the target has (memcpy and the like)."""
+    image run, the second is what any application on the target has (memcpy and the like). weights: the order in which
+    its kernels read integer weights, "rows" or "unsigned-blocks"."""
 
     name: str
     summary: str
     templates: tuple[str, ...]
     runtime: tuple[str, ...]
+    weights: WeightOrder
     harness: tuple[str, ...]
     support: tuple[str, ...]
     image: ImageForm
@@ -295,6 +299,7 @@ def _target(reader: _Reader, digest: str) -> Target:
         summary=reader.text("summary"),
         templates=reader.texts("templates"),
         runtime=reader.texts("runtime", ()),
+        weights=reader.one_of("weights", _WEIGHTS, "rows"),
         harness=reader.texts("harness"),
         support=reader.texts("support"),
         image=image,

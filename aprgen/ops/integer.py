@@ -126,11 +126,6 @@ class IntegerDense:
         """The largest code; 0 where 32 bits hold every code and nothing is cut."""
         return 0 if self.element == "i32" else LARGEST[self.element]
 
-    @property
-    def one_shift(self) -> int:
-        """The shift of all rows, or 0 when each has its own."""
-        return int(self.shift.data[0]) if self.shift.data.size == 1 else 0
-
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.source, self.cols):
             raise ValueError(f"integer dense takes {self.source}[{self.cols}], not {x}")
@@ -143,6 +138,64 @@ class IntegerDense:
         code = requantised(acc, self.multiplier.data.astype(np.int64), self.shift.data.astype(np.int64))
         limit = LARGEST[self.element]
         return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
+
+
+BLOCK_ROWS = 3  # of UnsignedDense: their sums, two pointers and two factors fit the eight low registers of Armv6-M
+
+
+@dataclass(frozen=True, eq=False)
+class UnsignedDense:
+    """IntegerDense with weights of 8 bits for cores that load bytes without sign only: each is stored plus 128, and
+    128 times the sum of x is taken off again.
+
+    Rows stand in blocks of BLOCK_ROWS, the last with what is left; within a block column by column.
+    """
+
+    source: Code
+    element: Code
+    largest_sum: int
+    rows: int
+    cols: int
+    weight: Table  # u8 [rows * cols]
+    bias: Table  # i32 [rows]
+    multiplier: Table
+    shift: Table
+    headers = ("apr_int.h",)
+    kernel = "integer_dense_u8"
+
+    @property
+    def high(self) -> int:
+        return 0 if self.element == "i32" else LARGEST[self.element]
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.cols):
+            raise ValueError(f"unsigned dense takes {self.source}[{self.cols}], not {x}")
+        return ValueType(self.element, self.rows)
+
+    def evaluate(self, x: Array) -> Array:
+        return self.plain().evaluate(x)
+
+    def plain(self) -> IntegerDense:
+        """The same op with its weights row by row."""
+        parts = []
+        for first in range(0, self.rows, BLOCK_ROWS):
+            height = min(BLOCK_ROWS, self.rows - first)
+            block = self.weight.data[first * self.cols : (first + height) * self.cols]
+            parts.append(block.reshape(self.cols, height).T)
+        weight = Table((np.concatenate(parts).astype(np.int16) - 128).astype(np.int8))
+        return IntegerDense(
+            self.source, self.element, self.largest_sum, weight, self.bias, self.multiplier, self.shift
+        )
+
+
+def unsigned(op: IntegerDense) -> UnsignedDense:
+    """Weights of 8 bits in blocks of rows."""
+    weight = (op.weight.data.astype(np.int16) + 128).astype(np.uint8)
+    blocks = [weight[first : first + BLOCK_ROWS].T.reshape(-1) for first in range(0, op.rows, BLOCK_ROWS)]
+    return UnsignedDense(
+        op.source, op.element, op.largest_sum, op.rows, op.cols, Table(np.concatenate(blocks)), op.bias, op.multiplier,
+        op.shift,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

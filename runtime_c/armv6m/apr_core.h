@@ -25,4 +25,28 @@ static inline int32_t apr_saturated16(int32_t value)
     return (low > 32767) ? 32767 : low;
 }
 
+/* sums of three rows + one number of 8 bits times three weights without sign, which lie one behind the other. These
+ * cores load bytes with sign from a sum of two registers only; this way registers are left for the sums. One block,
+ * since a compiler that schedules the three loads together runs out of registers. */
+static inline void apr_three_products(const int8_t *x, const uint8_t *weights, uint32_t sums[3])
+{
+    uint32_t factor;
+    uint32_t product;
+    __asm__(".syntax unified\n\t"
+            "ldrb %[factor], %[x]\n\t"
+            "sxtb %[factor], %[factor]\n\t"
+            "ldrb %[product], %[w0]\n\t"
+            "muls %[product], %[factor], %[product]\n\t"
+            "adds %[a0], %[a0], %[product]\n\t"
+            "ldrb %[product], %[w1]\n\t"
+            "muls %[product], %[factor], %[product]\n\t"
+            "adds %[a1], %[a1], %[product]\n\t"
+            "ldrb %[product], %[w2]\n\t"
+            "muls %[product], %[factor], %[product]\n\t"
+            "adds %[a2], %[a2], %[product]"
+            : [a0] "+l"(sums[0]), [a1] "+l"(sums[1]), [a2] "+l"(sums[2]), [factor] "=&l"(factor), [product] "=&l"(product)
+            : [x] "m"(*x), [w0] "m"(weights[0]), [w1] "m"(weights[1]), [w2] "m"(weights[2])
+            : "cc");
+}
+
 #endif
