@@ -316,5 +316,10 @@ def public_functions(program: Program, name: str) -> tuple[str, ...]:
         return (f"{name}_predict_text", f"{name}_scores_text")
     if program.source.element == "prefix":
         return (f"{name}_suggest",)
-    functions = (f"{name}_predict", f"{name}_scores", f"{name}_predict_batch")
-    return functions if program.label is None else (*functions, f"{name}_classify", f"{name}_classify_batch")
+    functions = ["predict", "scores", "predict_batch"]
+    if program.codes is not None:
+        functions += ["predict_q", "scores_q"]
+    if program.label is not None:
+        functions += ["classify", "classify_batch"]
+        functions += ["classify_q"] if program.codes is not None else []
+    return tuple(f"{name}_{function}" for function in functions)

@@ -24,6 +24,7 @@ from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, build_image
 from aprgen.measured import model_facts
+from aprgen.program import Array
 from aprgen.runners.choose import runner_for
 from aprgen.toolchain import compiler_version, find_toolchain
 from aprgen.wcet import tables
@@ -40,7 +41,7 @@ from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation
-from aprgen.wcet.observed import observed_runs, rows_to_trace, spelled, traced_runs
+from aprgen.wcet.observed import codes_of, observed_runs, rows_to_trace, spelled, traced_runs
 from aprgen.wcet.report import (
     Assumption,
     Configuration,
@@ -121,6 +122,7 @@ class _Subject:
     timing: Timing
     memory: Memory
     rows: NDArray[np.float32] | None
+    codes: Array | None  # the same rows, for functions of codes
     described: str
     artifact: Artifact
     forests: Callable[[], tuple[Forest, ...]]
@@ -209,7 +211,8 @@ def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, q
         described = f"rows at the model's decisions, {question.rows:,} random rows"
     seconds = question.witness_seconds
     return _Subject(
-        image, code, executed_code(code), read_marks(image.program), timing, memory, rows, described, artifact,
+        image, code, executed_code(code), read_marks(image.program), timing, memory, rows,
+        None if rows is None else codes_of(artifact.program, rows), described, artifact,
         cache(lambda: forests(artifact, seconds) if seconds > 0 else ()), seconds,
         {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz, question.tools,
         f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
@@ -311,9 +314,11 @@ def _runs(
     """Runs of the image: traced where an emulator traces them, else counted; nothing for inputs that are texts."""
     if subject.rows is None:
         return None, None, None
-    rows = subject.rows, subject.described
+    rows: tuple[Array, str] = subject.rows, subject.described
     if worst is not None:
         rows = np.concatenate([subject.rows, worst.witness[np.newaxis]]), f"{subject.described}, {_WORST}"
+    elif short.endswith("_q") and subject.codes is not None:
+        rows = subject.codes, subject.described
     traced = traced_runs(subject.image, short, rows[0], program.cycles)
     if traced is None:
         counts = subject.timing.unit != "cycles"

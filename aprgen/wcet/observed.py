@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from aprgen.core import Artifact
 from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import Image
+from aprgen.program import Array
+from aprgen.program import Program as ModelProgram
 from aprgen.rows import SEED, edge_rows, random_rows
 from aprgen.wcet.bounds import Program
 from aprgen.wcet.graph import EXIT
@@ -43,12 +45,19 @@ def rows_to_trace(artifact: Artifact, n_random: int) -> NDArray[np.float32]:
     return np.concatenate([edges, random_rows(artifact.program, n_random, SEED).values])
 
 
-def affordable(rows: NDArray[np.float32], cycles: int) -> NDArray[np.float32]:
+def codes_of(program: ModelProgram, rows: NDArray[np.float32]) -> Array | None:
+    """The rows as the codes that an integer mode computes with; None in floats."""
+    if program.codes is None:
+        return None
+    return np.ascontiguousarray(program.evaluate(rows, [program.codes.x])[program.codes.x])
+
+
+def affordable(rows: Array, cycles: int) -> Array:
     """As many rows as can be traced in reasonable time, evenly chosen; the last one always is."""
     return evenly(rows, max(FEWEST_ROWS, MOST_CYCLES // max(1, cycles)))
 
 
-def evenly(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+def evenly(rows: Array, most: int) -> Array:
     """At most so many rows, spread over all; the first and the last one are among them."""
     if len(rows) <= most:
         return rows
@@ -56,8 +65,8 @@ def evenly(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 
 
 def traced_runs(
-    image: Image, function: str, rows: NDArray[np.float32], cycles: int
-) -> tuple[Traces, NDArray[np.float32]] | None:
+    image: Image, function: str, rows: Array, cycles: int
+) -> tuple[Traces, Array] | None:
     """Run rows through one function, at most `cycles` each: under Unicorn where it has the core, else under QEMU.
 
     With the rows that were run. None where neither can: no emulator of that core, or not on this machine.
@@ -81,7 +90,7 @@ def traced_runs(
 
 def observed_runs(
     traces: Traces,
-    chosen: NDArray[np.float32],
+    chosen: Array,
     described: str,
     program: Program,
     executed: Executed,
@@ -122,8 +131,8 @@ def observed_runs(
     )
 
 
-def spelled(row: NDArray[np.float32]) -> tuple[str, ...]:
-    """Shortest decimals that give the same float32."""
+def spelled(row: Array) -> tuple[str, ...]:
+    """Shortest decimals that give the same numbers."""
     return tuple(str(value) for value in row)
 
 

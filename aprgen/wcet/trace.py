@@ -114,6 +114,8 @@ def traced_cpu(target: Target) -> str | None:
 def trace_calls(image: Image, function: str, records: Records, *, seconds: float = RUN_SECONDS) -> Traces:
     """Call NAME_<function> once per record under Unicorn: scores, classify, predict, or those of a text model.
 
+    Functions of codes (scores_q, ...) take rows of their integers.
+
     A fault, a hang and a core that Unicorn does not have are errors.
     """
     machine = _Machine(image, time.monotonic() + seconds)
@@ -138,7 +140,9 @@ def execution_order(image: Image, function: str, records: Records) -> tuple[int,
 
 
 def _records(image: Image, records: Records) -> Iterator[bytes]:
-    if image.model.kind == "row":
+    if isinstance(records, np.ndarray) and records.dtype.kind == "i":  # codes of an integer mode
+        yield from (row.tobytes() for row in records)
+    elif image.model.kind == "row":
         yield from (row.tobytes() for row in rows_of(image.model, records))
     else:
         yield from texts_of(image.model, records)
@@ -242,7 +246,7 @@ class _Machine:
 
     def _arguments(self, function: str, record_bytes: int) -> tuple[int, ...]:
         model = self.image.model
-        match function:
+        match function.removesuffix("_q"):
             case "scores":
                 return (self.at_in, self.at_out)
             case "classify":

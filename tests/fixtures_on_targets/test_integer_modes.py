@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact
-from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
+from aprgen.core import INTEGER_MODES, Artifact, Loaded, Options, compile_model
+from aprgen.families.network import from_tensors
 from aprgen.image import build_shared
 from aprgen.measured import model_facts
 from aprgen.rows import edge_rows, random_rows
@@ -33,6 +36,40 @@ TYPES = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
 def integer_artifact(name: str, target: str, mode: str) -> Artifact:
     rows = random_rows(loaded(name).model.lower(), 200).values
     return compile_model(loaded(name), load_target(target), Options(name, mode, Calibration(rows, "random rows")))
+
+
+SHAPES = ((1, 1), (2, 3), (3, 4), (4, 1), (5, 33), (9, 66), (64, 32, 10), (31, 7, 5, 2))
+
+
+@functools.cache
+def network_artifact(shape: tuple[int, ...], target: str, mode: str) -> tuple[Loaded, Artifact]:
+    """A classifier of any shape, since kernels take rows and columns in blocks with something left over."""
+    random = np.random.RandomState(9)
+    tensors: dict[str, np.ndarray] = {}
+    for index, (n_in, n_out) in enumerate(pairwise(shape)):
+        tensors[f"layer{index}.weight"] = random.normal(size=(n_out, n_in)).astype(np.float32)
+        tensors[f"layer{index}.bias"] = random.normal(size=n_out).astype(np.float32)
+    model = from_tensors(tensors, {"activation": "relu", "output_activation": "softmax"})
+    loaded_model = replace(loaded("v2_mlp_f32"), model=model)
+    rows = random.normal(size=(100, shape[0])).astype(np.float32)
+    options = Options("net", mode, Calibration(rows, "normal rows"))
+    return loaded_model, compile_model(loaded_model, load_target(target), options)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_networks_of_any_shape(
+    shape: tuple[int, ...], mode: str, target: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """Blocks of rows and columns, and what is left over, give the Program's bits on every target."""
+    require_target(target)
+    model, artifact = network_artifact(shape, target, mode)
+    rows = random_rows(model.model.lower(), 40).values
+    verdict = verify(model.model, build_artifact(artifact, work=tmp_path), Trial(rows, ("random",) * 40), count=False)
+
+    assert verdict.details == ()
+    assert verdict.passed
 
 
 def library_of(artifact: Artifact, folder: Path) -> ctypes.CDLL:

@@ -21,6 +21,7 @@ from aprgen.ops.integer import (
     Quantise,
     exp2_table,
     requantised,
+    unsigned,
 )
 from aprgen.ops.normalise import Softmax
 from aprgen.passes.quantise import METHODS, Quantised, has_integer_form, quantise
@@ -146,6 +147,24 @@ def test_rows_of_zeros_wide_rows_and_constant_features() -> None:
         assert furthest_sum(op) <= op.largest_sum <= LARGEST["i32"]
         assert np.abs(made.run(rows)[:, 1]).max() == 0
         assert np.abs(made.run(rows)[:, 0] / program.run(rows)[:, 0] - 1).max() < 0.02
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (4, 5), (7, 64), (10, 33), (32, 2)])
+def test_weights_in_blocks_give_the_same(shape: tuple[int, int]) -> None:
+    """Weights plus 128 in blocks of rows are the weights again, and the op gives the same codes."""
+    random = np.random.RandomState(8)
+    op = IntegerDense(
+        "i8", "i8", 1 << 24, Table(random.randint(-127, 128, shape), np.int8),
+        Table(random.randint(-999, 999, shape[0]), np.int32),
+        Table(random.randint(1 << 14, 1 << 15, shape[0]), np.int16), Table(random.randint(1, 9, shape[0]), np.uint8),
+    )  # fmt: skip
+    x = random.randint(-128, 128, (50, shape[1])).astype(np.int8)
+    packed = unsigned(op)
+
+    assert packed.plain().weight.data.tolist() == op.weight.data.tolist()
+    assert packed.evaluate(x).tolist() == op.evaluate(x).tolist()
+    assert int(packed.weight.data[0]) == int(op.weight.data[0, 0]) + 128
+    assert int(packed.weight.data[1]) == int(op.weight.data[1, 0]) + 128
 
 
 def test_requantised_is_the_rounded_quotient() -> None:
