@@ -59,13 +59,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Elf:
-    """architecture: number of the Arm architecture version for which the code was made; 0 where none is stated."""
+    """architecture: number of the Arm architecture version for which the code was made; 0 where none is stated.
+
+    undefined: names that the file uses and does not hold.
+    """
 
     machine: str
     architecture: int
     symbols: tuple[Symbol, ...]
     sections: tuple[Section, ...]
     segments: tuple[Segment, ...]
+    undefined: tuple[str, ...] = ()
 
     def function(self, name: str) -> Symbol:
         """The function of that name; its absence is a fault of the build."""
@@ -108,8 +112,12 @@ def _read(elf: ELFFile) -> Elf:
             sections.append(Section(index, section.name, placement, section["sh_addr"], section["sh_size"]))
     table = elf.get_section_by_name(".symtab")
     symbols = []
+    undefined = set()
     for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
-        if not symbol.name or not isinstance(symbol["st_shndx"], int | str) or symbol["st_shndx"] == "SHN_UNDEF":
+        if not symbol.name or not isinstance(symbol["st_shndx"], int | str):
+            continue
+        if symbol["st_shndx"] == "SHN_UNDEF":
+            undefined.add(symbol.name)
             continue
         kind = symbol["st_info"]["type"]
         if kind in ("STT_FUNC", "STT_NOTYPE", "STT_OBJECT"):
@@ -122,7 +130,10 @@ def _read(elf: ELFFile) -> Elf:
         for s in elf.iter_segments()
         if s["p_type"] == "PT_LOAD"
     ]
-    return Elf(elf.get_machine_arch(), _architecture(elf), tuple(symbols), tuple(sections), tuple(segments))
+    return Elf(
+        elf.get_machine_arch(), _architecture(elf), tuple(symbols), tuple(sections), tuple(segments),
+        tuple(sorted(undefined)),
+    )  # fmt: skip
 
 
 def _architecture(elf: ELFFile) -> int:

@@ -66,7 +66,7 @@ def measure(image: Image) -> Footprint:
         module = read_wasm(alone)
         functions = tuple(FunctionSize(name, size, None) for name, size in module.functions)
         return Footprint(module.code_bytes, module.data_bytes, 0, 0, functions)
-    return _from_elf(read_elf(alone), read_elf(image.object), _frames(image))
+    return _from_elf(read_elf(alone), read_elf(image.object), compiler_frames(image))
 
 
 def check_budget(footprint: Footprint, target: Target, *, stack_bytes: int | None = None) -> None:
@@ -139,7 +139,7 @@ def _rank(symbol: Symbol) -> tuple[bool, str]:
     return (not symbol.name.startswith("__aeabi_"), symbol.name)
 
 
-def _frames(image: Image) -> dict[str, int]:
+def compiler_frames(image: Image) -> dict[str, int]:
     """What the compiler says of each function's frame, from the .su file beside the object."""
     path = image.object.with_suffix(".su")
     if not image.toolchain.rule.stack_usage:

@@ -20,6 +20,7 @@ Kind = Literal["row", "text", "prefix"]
 _HOSTED_BUFFER_WORDS = 1 << 20
 _MAX_BOARD_BUFFER_WORDS = 1 << 18
 _BLOCK_RECORDS = 1 << 16
+LINE_FLAGS = ("-g1", "-gdwarf-4")  # lines, and nothing of variables
 # The harness stores floats in buffers that it declares as words.
 _HARNESS_FLAGS = ("-fno-strict-aliasing",)
 
@@ -92,15 +93,19 @@ def build_image(
     seconds: float = COMPILE_SECONDS,
     marks: bool = False,
     keep: Sequence[str] = (),
+    lines: bool = False,
 ) -> Image:
     """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
 
     seconds: how long each run of the compiler may take. marks: the model's loops say how often they run, also where
-    they do so only on request. keep: functions that stay although the harness does not call them.
+    they do so only on request. keep: functions that stay although the harness does not call them. lines: the program
+    says which line of the C each instruction comes from.
     """
     work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)
     unit = _write_sources(toolchain, sources, model, work, marks=marks)
+    if lines:
+        unit = replace(unit, flags=(*unit.flags, *LINE_FLAGS))
     harness = work / "harness_model.c"
     harness.write_text(_harness_model(model, in_words, out_words))
     root = folder("qemu")

@@ -48,7 +48,7 @@ ONLY = {
     "zstandard": ("container.compression",),
     "lz4": ("container.compression",),
     "msgpack": ("container.messagepack",),
-    "elftools": ("elf", "wcet.marks", "wcet.shipped"),
+    "elftools": ("elf", "wcet.marks", "wcet.shipped", "wcet.sources"),
     "SCons": ("scons",),
 }
 

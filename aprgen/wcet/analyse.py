@@ -7,6 +7,7 @@ A function that cannot be bounded becomes an entry that says why, and no number.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from aprgen import __version__
 from aprgen.core import Artifact, Loaded, public_functions
 from aprgen.elf import read_elf
 from aprgen.errors import ToolchainError, UnsupportedError
-from aprgen.footprint import Footprint, check_budget, measure
+from aprgen.footprint import check_budget, compiler_frames, measure
 from aprgen.image import Image, build_image
 from aprgen.measured import model_facts
 from aprgen.program import Array
@@ -48,27 +49,24 @@ from aprgen.wcet.report import (
     Count,
     Entry,
     Former,
-    Frame,
     Identity,
     Observed,
     Refusal,
     Report,
-    StackUse,
     Uncertainty,
     Witness,
     difference_to,
     time_us,
     verdict_of,
 )
-from aprgen.wcet.report import Memory as MemoryUse
 from aprgen.wcet.shipped import shipped_code_is_analysed
-from aprgen.wcet.stack import exception_bytes, stack_bound
+from aprgen.wcet.sources import Sources, listings, sources_of
+from aprgen.wcet.storage import memory_use, stack_use
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Figures, Timing
-from aprgen.wcet.trace import Executed, Traces, executed_code
+from aprgen.wcet.trace import Executed, Traces, executed_code, painted_bytes, traced_cpu
 from aprgen.wcet.worst_row import Solved
 
-ALLOCATORS = ("malloc", "calloc", "realloc", "free", "_sbrk", "sbrk", "memalign")
 PAINTED_ROWS = 100
 _WORST = "and the row that the trees take longest for"
 _ROWS = " Of the code until the trees are done all ways were followed, and no row takes a dearer one than the witness."
@@ -131,6 +129,8 @@ class _Subject:
     clock_mhz: float | None
     tools: str
     replay: str  # the command that runs rows of a file
+    sources: Sources
+    stated_frames: Mapping[str, int]
 
 
 def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Former | None = None) -> Analysed:
@@ -157,12 +157,20 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         footprint = measure(image)
         check_budget(footprint, artifact.target)
         same = shipped_code_is_analysed(image, toolchain, work)
-        subject = _subject(artifact, image, timing, memory, question)
+        with_lines = build_image(
+            artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "lines",
+            marks=True, keep=functions, lines=True,
+        )  # fmt: skip
+        sources = sources_of(image.program, with_lines.program, artifact.texts)
+        subject = _subject(artifact, image, timing, memory, question, sources, compiler_frames(image))
         times = timed_calls(artifact, toolchain, subject.rows, work / "timed") if question.measure else ()
         entries = _entries(functions, subject)
         made = image.object.read_bytes()
         identity = _identity(loaded, artifact, image, core, timing, question)
-        allocators = sorted({s.name for s in read_elf(image.program).symbols if s.name in ALLOCATORS and s.is_function})
+        memory_used = memory_use(
+            footprint, artifact.table_bytes, artifact.texts[f"{artifact.name}.h"], read_elf(image.program),
+            read_elf(image.object), _reached(entries),
+        )  # fmt: skip
     configuration = Configuration(
         question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory),
         question.wait_states is not None,
@@ -174,7 +182,8 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         configuration=configuration,
         assumptions=_assumptions(entries, timing, memory, question, same),
         entries=entries,
-        memory=_memory_use(footprint, tuple(allocators)),
+        memory=memory_used,
+        source_note=subject.sources.missing,
         load=load,
         schedule=_schedule(entries, question),
         difference=difference,
@@ -203,7 +212,15 @@ def _schedule(entries: Sequence[Entry], question: Question) -> Schedule | None:
     return schedule(question.tasks, bounded) if question.tasks.functions <= set(bounded) else None
 
 
-def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question) -> _Subject:
+def _reached(entries: Sequence[Entry]) -> list[str]:
+    """The functions of all call graphs."""
+    return sorted({frame.function for one in entries if one.stack is not None for frame in one.stack.frames})
+
+
+def _subject(
+    artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question, sources: Sources,
+    stated: Mapping[str, int],
+) -> _Subject:  # fmt: skip
     code = read_code(image.program)
     rows, described = None, ""
     if image.model.kind == "row":
@@ -216,6 +233,7 @@ def _subject(artifact: Artifact, image: Image, timing: Timing, memory: Memory, q
         cache(lambda: forests(artifact, seconds) if seconds > 0 else ()), seconds,
         {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz, question.tools,
         f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
+        sources, stated,
     )  # fmt: skip
 
 
@@ -264,6 +282,9 @@ def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tupl
     try:
         graphs = build_graphs(subject.code, [function])
         program, counted, worst = _bounded(function, graphs, subject, solved)
+        stack = stack_use(
+            subject.code, graphs, function, subject.stated_frames, _painted_bytes(function, subject)
+        )  # fmt: skip
     except UnsupportedError as error:
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
         return Entry(function, "refused", None, None, None, "", refusal), solved
@@ -282,7 +303,6 @@ def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tupl
     )  # fmt: skip
     if worst is not None and worst.followed:
         certificate += _ROWS if worst.upper == worst.lower else _ROWS_OUT_OF_TIME
-    stack = stack_bound(graphs, function)
     entry = Entry(
         function=function,
         status=status,
@@ -293,19 +313,23 @@ def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tupl
         functions=tables.functions(program),
         loops=tables.loops(program),
         path=tables.path(program),
+        listings=listings(program, subject.sources, subject.timing, subject.memory),
         observed=observed,
         witness=None if seen is None or worst is None else _witness(subject, seen, worst),
         uncertainty=None if observed is None or counted is not None else _uncertainty(program, observed, subject),
-        stack=StackUse(
-            bytes=stack.total_bytes,
-            chain=stack.chain,
-            frames=tuple(Frame(name, stack.frames[name]) for name in stack.chain),
-            painted=subject.painted.get(short),
-            exception_bytes=exception_bytes(subject.code.architecture),
-        ),
+        stack=stack,
         counts=counts,
     )
     return _checked_stack(entry), solved if worst is None else worst.solved
+
+
+def _painted_bytes(function: str, subject: _Subject) -> int | None:
+    """What runs wrote: on the target's runner, or under Unicorn where its harness does not call the function."""
+    short = function.removeprefix(f"{subject.image.model.name}_")
+    traced = traced_cpu(subject.image.target) is not None and importlib.util.find_spec("unicorn") is not None
+    if short in subject.painted or subject.rows is None or not traced:
+        return subject.painted.get(short)
+    return painted_bytes(subject.image, short, subject.rows[:PAINTED_ROWS])
 
 
 def _runs(
@@ -411,13 +435,6 @@ def _analyser_digest() -> str:
 def _options(question: Question, memory: Memory) -> Mapping[str, str]:
     options = {name: str(value) for name, value in (question.core_options or {}).items()}
     return options | ({"bytes fetched at once": str(memory.line_bytes)} if memory.wait_states else {})
-
-
-def _memory_use(size: Footprint, allocators: tuple[str, ...]) -> MemoryUse:
-    return MemoryUse(
-        size.flash_bytes, size.text_bytes, size.rodata_bytes, size.data_bytes, size.bss_bytes, size.library_bytes,
-        allocators,
-    )  # fmt: skip
 
 
 def _assumptions(

@@ -44,17 +44,49 @@ def edge_costs(graph: Graph, timing: Timing, memory: Memory) -> Costs:
 
 def block_cycles(instructions: tuple[Instruction, ...], taken: bool, timing: Timing, memory: Memory) -> Cycles:
     """The instructions of a block, but for what arriving at the first one costs. `taken` is how the last one leaves."""
-    total = Cycles(0, 0)
+    return sum(_each(instructions, taken, timing, memory), Cycles(0, 0))
+
+
+def _each(instructions: tuple[Instruction, ...], taken: bool, timing: Timing, memory: Memory) -> list[Cycles]:
+    """What each instruction of the block adds; arriving at the first one is not in it."""
+    found = []
     previous: Instruction | None = None
     for position, instruction in enumerate(instructions):
         leaves = taken and position == len(instructions) - 1
         row = timing.row(instruction.kind, f"{instruction.address:#x} {instruction.text}")
-        total += base_cycles(timing, instruction, leaves)
-        total += Cycles(0, base_waits(memory, instruction, row, transfers(instruction, leaves)))
+        cycles = base_cycles(timing, instruction, leaves)
+        cycles += Cycles(0, base_waits(memory, instruction, row, transfers(instruction, leaves)))
         if position > 0:
-            total += arrival_cycles(instruction, previous, timing, memory)
+            cycles += arrival_cycles(instruction, previous, timing, memory)
+        found.append(cycles)
         previous = instruction
-    return total
+    return found
+
+
+def instruction_costs(
+    graph: Graph, counts: Mapping[Edge, int], timing: Timing, memory: Memory
+) -> Mapping[int, tuple[int, int]]:
+    """How often each instruction is executed on a path that takes the edges so often, and what that costs at worst,
+    by address, without callees. Together they cost what the path does."""
+    found = {one.address: (0, 0) for block in graph.blocks.values() for one in block.instructions}
+
+    def add(address: int, times: int, cost: int) -> None:
+        before = found[address]
+        found[address] = before[0] + times, before[1] + cost
+
+    first = graph.blocks[graph.entry].instructions[0]
+    add(first.address, 0, arrival_cycles(first, None, timing, memory).worst)
+    for edge, times in counts.items():
+        block = graph.blocks[edge.source]
+        for instruction, cycles in zip(
+            block.instructions, _each(block.instructions, edge.taken, timing, memory), strict=True
+        ):
+            add(instruction.address, times, times * cycles.worst)
+        if edge.target in graph.blocks:
+            first = graph.blocks[edge.target].instructions[0]
+            arrival = arrival_cycles(first, _predecessor(block.last, edge.taken), timing, memory)
+            add(first.address, 0, times * arrival.worst)
+    return found
 
 
 def arrival_cycles(

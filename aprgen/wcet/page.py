@@ -17,7 +17,6 @@ from aprgen.resources import folder
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 640, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 10, 20, 22, 28
-MOST_BLOCKS = 24  # of the worst path on the page; the JSON has all
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def html(document: Mapping[str, object]) -> str:
         if entry["observed"] is not None and entry["status"] != "refused"
     }
     template = _environment(True).get_template("wcet.html.j2")
-    return template.render(report=document, pictures=pictures, most_blocks=MOST_BLOCKS)
+    return template.render(report=document, pictures=pictures)
 
 
 def header(document: Mapping[str, object]) -> str:

@@ -92,6 +92,43 @@ class PathBlock:
 
 
 @dataclass(frozen=True)
+class ListedInstruction:
+    """count and cost: on the worst path, all executions together; 0 for what it leaves out."""
+
+    address: int
+    text: str
+    count: int
+    cost: int
+
+
+@dataclass(frozen=True)
+class ListedLine:
+    """A line of the C and the instructions that were made of it, in order of addresses; none for a line between.
+
+    number: 0, with an empty text, for instructions of which no line is known. count: of the one executed most often.
+    """
+
+    number: int
+    text: str
+    count: int
+    cost: int
+    share: float
+    instructions: tuple[ListedInstruction, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One function of the linked image, with the lines of one file that its code comes from. file: empty where no
+    source is known, as in the compiler's library."""
+
+    function: str
+    file: str
+    cost: int
+    share: float
+    lines: tuple[ListedLine, ...]
+
+
+@dataclass(frozen=True)
 class Bar:
     """Of the distribution: runs that took from `low` to `high` cycles, both included."""
 
@@ -142,22 +179,32 @@ class Uncertainty:
     memory: int  # of the bound, what wait states add
 
 
+Agreement = Literal["agrees", "larger", "none stated"]
+
+
 @dataclass(frozen=True)
 class Frame:
+    """bytes: by its instructions, with those of functions that it jumps into for good. compiler: what the compiler
+    states for the function alone; None for library code. A smaller figure than the compiler's is refused."""
+
     function: str
     bytes: int
+    compiler: int | None
+    agreement: Agreement
 
 
 @dataclass(frozen=True)
 class StackUse:
     """bytes: below the caller's stack pointer. painted: what a run on the target wrote. exception_bytes: comes on top
-    when an interrupt is taken, once per nesting level, and is not part of `bytes`; None where the system decides."""
+    when an interrupt is taken, once per nesting level, and is not part of `bytes`; None where the system decides.
+    Of it, alignment_bytes are there only when the stack pointer is no multiple of eight."""
 
     bytes: int
     chain: tuple[str, ...]
     frames: tuple[Frame, ...]
     painted: int | None
     exception_bytes: int | None
+    alignment_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -204,6 +251,7 @@ class Entry:
     functions: tuple[FunctionRow, ...] = ()
     loops: tuple[LoopRow, ...] = ()
     path: tuple[PathBlock, ...] = ()
+    listings: tuple[Listing, ...] = ()
     observed: Observed | None = None
     witness: Witness | None = None
     uncertainty: Uncertainty | None = None
@@ -256,16 +304,29 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One thing that was looked at on the built files, and what was found."""
+
+    check: str
+    found: str
+    holds: bool
+
+
+@dataclass(frozen=True)
 class Memory:
-    """Bytes that the linked model takes. allocators: functions of the image that take memory from a heap."""
+    """Bytes that the linked model takes. weights_bytes: of the constants, what the model's tables take. arena_bytes:
+    what the caller lends. heap: what shows that no memory comes from one."""
 
     flash_bytes: int
+    ram_bytes: int
     text_bytes: int
     rodata_bytes: int
     data_bytes: int
     bss_bytes: int
     library_bytes: int
-    allocators: tuple[str, ...]
+    weights_bytes: int
+    arena_bytes: int
+    heap: tuple[Check, ...]
 
 
 @dataclass(frozen=True)
@@ -314,6 +375,7 @@ class Report:
     assumptions: tuple[Assumption, ...]
     entries: tuple[Entry, ...]
     memory: Memory
+    source_note: str = ""  # why listings name no lines of the C
     load: LoadTime | None = None
     schedule: Schedule | None = None
     difference: Difference | None = None

@@ -31,6 +31,7 @@ from aprgen.wcet.isa import decode_slots
 NOWHERE = 0xFFFF_FFFF
 
 _PAGE = 0x1000
+_PAINTED = 1 << 16  # bytes of the stack, at most
 _STOP = 0x0F00_0000  # where calls return to; nothing else is there
 _SYSTEM_SPACE = 0xE000_E000  # where Cortex-M has its control registers
 # As the target's rule for Unicorn names them.
@@ -124,6 +125,15 @@ def trace_calls(image: Image, function: str, records: Records, *, seconds: float
         machine.call(function, record)
         paths.add(machine.blocks)
     return paths.traces(function, executed_code(code_of(machine.elf, image.program.name)))
+
+
+def painted_bytes(image: Image, function: str, records: Records, *, seconds: float = RUN_SECONDS) -> int:
+    """Bytes from the caller's stack pointer to the lowest one that any of these calls wrote, under Unicorn.
+
+    The stack is painted twice, in two colours: what a call writes can look like one of them, not like both.
+    """
+    machine = _Machine(image, time.monotonic() + seconds)
+    return max(machine.used_stack(function, list(_records(image, records)), colour) for colour in (0xA5, 0x5A))
 
 
 def execution_order(image: Image, function: str, records: Records) -> tuple[int, ...]:
@@ -232,6 +242,7 @@ class _Machine:
             if segment.data:
                 self.uc.mem_write(segment.address, segment.data)
         self.stack_top = board.ram_origin + board.ram_bytes
+        self.at_end = max((s.address + s.size for s in self.elf.sections if s.placement in ("data", "bss")), default=0)
         self.at_in, self.at_out = self.elf.address("apr_in"), self.elf.address("apr_out")
         self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self._go(self.elf.function("Reset_Handler").address, self.elf.function("apr_stream").address)
@@ -243,6 +254,16 @@ class _Machine:
             self.uc.reg_write(self.arm.UC_ARM_REG_R0 + number, value)
         self.uc.reg_write(self.arm.UC_ARM_REG_LR, _STOP | 1)
         self._go(self.elf.function(self.image.model.symbol(function)).address, _STOP)
+
+    def used_stack(self, function: str, records: Sequence[bytes], colour: int) -> int:
+        """Of these calls, with the stack painted in that colour before."""
+        room = min(_PAINTED, (self.stack_top - self.at_end) // 8 * 8)
+        paint = bytes([colour]) * room
+        self.uc.mem_write(self.stack_top - room, paint)
+        for record in records:
+            self.call(function, record)
+        left = bytes(self.uc.mem_read(self.stack_top - room, room))
+        return next((room - number for number, byte in enumerate(left) if byte != colour), 0)
 
     def _arguments(self, function: str, record_bytes: int) -> tuple[int, ...]:
         model = self.image.model

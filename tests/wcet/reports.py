@@ -11,11 +11,15 @@ from aprgen.wcet.load import FileSize, load_platform, load_time
 from aprgen.wcet.report import (
     Assumption,
     Bar,
+    Check,
     Configuration,
     Entry,
     Frame,
     FunctionRow,
     Identity,
+    ListedInstruction,
+    ListedLine,
+    Listing,
     LoopRow,
     Memory,
     Observed,
@@ -79,10 +83,27 @@ SCORES = Entry(
         PathBlock("brake_scores", 0x110, 60, 1_500, 0.75, ("ldr r3, [r0]", "bne #0x110")),
         PathBlock("brake_scores", 0x100, 1, 500, 0.25, ("push {r4, lr}",)),
     ),
+    listings=(
+        Listing(
+            "brake_scores", "brake.c", 2_000, 1.0,
+            (
+                ListedLine(41, "    for (uint32_t t = 0U; t < 10U; ++t) {", 60, 1_500, 0.75, (
+                    ListedInstruction(0x110, "ldr r3, [r0]", 60, 900), ListedInstruction(0x112, "bne #0x110", 60, 600),
+                )),
+                ListedLine(42, "        /* walk <&> */", 0, 0, 0.0, ()),
+                ListedLine(
+                    43, "        sum += leaf;", 1, 500, 0.25, (ListedInstruction(0x100, "push {r4, lr}", 1, 500),)
+                ),
+            ),
+        ),
+    ),
     observed=OBSERVED,
     witness=Witness(("0.25", "nan"), True, 60, 60, "repetitions of the walk", 1_950, "aprgen run brake.apr"),
     uncertainty=Uncertainty(100, 700, 0),
-    stack=StackUse(24, ("brake_scores",), (Frame("brake_scores", 24),), 20, 104),
+    stack=StackUse(
+        24, ("brake_scores",), (Frame("brake_scores", 24, 24, "agrees"), Frame("memcpy", 0, None, "none stated")), 20,
+        108, 4,
+    ),
 )
 REFUSED = Entry(
     function="brake_classify",
@@ -93,7 +114,9 @@ REFUSED = Entry(
     certificate="",
     refusal=Refusal("brake_classify", "wcet.loop", "a loop has no bound <&>", "0x00000200", "mark the loop"),
 )
-MEMORY = Memory(1_300, 200, 1_100, 0, 0, 0, ())
+MEMORY = Memory(
+    1_300, 0, 200, 1_100, 0, 0, 0, 1_000, 0, (Check("symbols of the linked image", "none of them", True),)
+)
 LOAD = load_time(FileSize(1 << 20, 2 << 20, True), load_platform("automotive-s32g"), Fraction(50_000))
 TASKS = """priorities = "larger-first"
 [[task]]
@@ -116,7 +139,7 @@ def report(*entries: Entry, configuration: Configuration = CONFIGURATION) -> Rep
     """Of those entries, or of the one that is bounded."""
     chosen = entries or (SCORES,)
     verdict = verdict_of(chosen, IDENTITY.core, configuration)
-    return Report(verdict, IDENTITY, configuration, ASSUMPTIONS, chosen, MEMORY, LOAD, SCHEDULE)
+    return Report(verdict, IDENTITY, configuration, ASSUMPTIONS, chosen, MEMORY, "", LOAD, SCHEDULE)
 
 
 def written(one: Report) -> dict[str, Any]:
