@@ -22,6 +22,8 @@ ALLOCATORS = (
     "pvPortMalloc", "vPortFree", "k_malloc", "k_free",
 )  # fmt: skip
 _ALIGNMENT = 4  # AAPCS: the processor aligns the stack to eight bytes when it takes an exception
+# What a call itself pushes, which the compiler counts as part of the callee's frame.
+_RETURN_ADDRESS: Mapping[str, int] = {"x86-64": 8}
 _COPY = re.compile(r"\.\d+$")  # the number of one of several copies, which the compiler's file leaves out
 
 
@@ -50,6 +52,7 @@ def _frame(code: Code, graph: Graph, depth: int, stated: Mapping[str, int]) -> F
     compiler = stated.get(graph.name, stated.get(_COPY.sub("", graph.name)))
     if compiler is None:
         return Frame(graph.name, depth, None, "none stated")
+    compiler -= _RETURN_ADDRESS.get(code.architecture, 0)
     own = code.function(graph.name)
     beyond = not all(own.holds(start) for start in graph.blocks)
     if depth < compiler or (depth > compiler and not beyond):
