@@ -152,15 +152,17 @@ def compile_to_c(
     calibration_method: Method = "minmax",
     max_loss: float | None = None,
     struct: str | None = None,
+    optimise: str | None = None,
 ) -> Artifact:
     """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
 
     numeric: "f32", or "s16" or "s8" with rows to calibrate with; max_loss: see accuracy.Accuracy.loss.
+    optimise: "size", "mean" or "wcet", for the shape of trees.
     """
     model = source if isinstance(source, Model) else load(source, struct=struct)
     chosen = target if isinstance(target, Target) else load_target(target)
     calibration = None
     if calibrate is not None:
         calibration = Calibration(model.inputs(calibrate), "calibrate", calibration_method, max_loss)
-    options = core.Options(name or model.name, numeric, calibration)
+    options = core.Options(name or model.name, numeric, calibration, optimise=optimise)
     return Artifact(core.compile_model(model.loaded, chosen, options), model)

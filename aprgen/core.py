@@ -26,6 +26,7 @@ from aprgen.ops.suggest import Suggest
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.program import Array, Program, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
@@ -48,6 +49,7 @@ class Options:
     numeric: str = "f32"
     calibration: Calibration | None = None  # integer modes need one, unless the model holds rows itself
     command: str = ""  # how to reproduce, for the banner; without paths
+    optimise: str | None = None  # a goal of tree_costs, for the shape of trees
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,19 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
         )
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(loaded.model.lower(), options)
-    program = pack_weights(choose_strategies(lowered, target.cost), target.weights)
+    program = pack_weights(choose_strategies(lowered, target.cost, _goal(options.optimise)), target.weights)
+    return artifact_of(loaded, lowered, program, target, options, accuracy)
+
+
+def artifact_of(
+    loaded: Loaded,
+    lowered: Program,
+    program: Program,
+    target: Target,
+    options: Options,
+    accuracy: Accuracy | None = None,
+) -> Artifact:
+    """C of the model as `program` computes it, which is one way to what `lowered` says."""
     table_bytes = sum(_table_bytes(step.op) for step in program.steps)
     _check_flash(table_bytes, target)
     names = _names(loaded, target, options)
@@ -188,6 +202,20 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
 
 def _accuracy_facts(accuracy: Accuracy | None) -> dict[str, object]:
     return {} if accuracy is None else {"accuracy": asdict(accuracy)}
+
+
+def _goal(word: str | None) -> Goal | None:
+    for goal in GOALS:
+        if word == goal:
+            return goal
+    if word is None:
+        return None
+    raise UsageError(
+        "usage.optimise",
+        f"{word!r} is nothing that code can be optimised for",
+        where="--optimise",
+        hint=f"use one of {', '.join(GOALS)}",
+    )
 
 
 def _names(loaded: Loaded, target: Target, options: Options) -> Names:
@@ -295,7 +323,7 @@ def _manifest(
         "n_classes": program.n_classes,
         "input": {"text": "text", "prefix": "prefix"}.get(program.source.element, "row"),
         "outputs": loaded.model.outputs,
-        "options": {"name": options.name, "numeric": options.numeric},
+        "options": {"name": options.name, "numeric": options.numeric, "optimise": options.optimise},
         "target": target.name,
         "cflags": list(target.exact_flags),
         "steps": [step.op.kernel for step in program.steps],

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import jinja2
 
 from aprgen import spell
+from aprgen.ops.shaped_trees import Branches
 from aprgen.passes.layout import Entry, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
@@ -66,7 +67,7 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
     """Templates of the named folders, special first; package templates after them."""
     root = folder("templates")
     loader = jinja2.FileSystemLoader([str(root / name) for name in (*folders, "package")])
-    return jinja2.Environment(
+    jinja = jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -75,6 +76,15 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         autoescape=False,  # C, not HTML
         auto_reload=False,
     )
+    jinja.filters["branches"] = _branches
+    return jinja
+
+
+def _branches(trees: Branches, root: int, near: int, leaf: str) -> str:
+    """spell.branches, for templates."""
+    columns = (trees.feature, trees.code, trees.left, trees.right)
+    splits = list(zip(*(column.tolist() for column in columns), strict=True))
+    return spell.branches(splits, int(root), near, leaf)
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
             return None
         tables[name] = value.data
         return Symbol(name, value.data)
-    if isinstance(value, bool | str | None):
+    if isinstance(value, bool | str | None | Branches):
         return value
     if isinstance(value, int):
         return spell.int_literal(value) if value < 0 else value

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]  # ops handle float and integer arrays alike; numpy types no arithmetic on the generic scalar
-Element = Literal["f32", "i8", "i16", "i32", "u16", "text", "prefix"]
+Element = Literal["f32", "i8", "i16", "i32", "u16", "u8", "text", "prefix"]
 
 
 # A sum of so few terms is written out: a loop's counter and addresses take as many instructions as the terms, and gcc

@@ -40,7 +40,7 @@ BUDGET_ROWS = 200  # random rows, beside the edge rows, over which the stack is 
 TEST_ROWS = 1000
 RUN_SECONDS = 120.0
 
-_OPTIONS = ("numeric", "struct")
+_OPTIONS = ("numeric", "optimise", "struct")
 _DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
 _KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 
@@ -202,7 +202,7 @@ def _step(env: Environment, name: str, target: str, tools: str, options: Mapping
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {', '.join(_OPTIONS)}")
-    spelled = {"numeric": "--numeric", "struct": "--as"}
+    spelled = {"numeric": "--numeric", "optimise": "--optimise", "struct": "--as"}
     words = [word for key in _OPTIONS if key in options for word in (spelled[key], options[key])]
     found = _target(env, target)
     toolchain: Toolchain | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,10 +27,12 @@ ELEMENT_TYPES: dict[Element, str] = {
     "i16": "int16_t",
     "i32": "int32_t",
     "u16": "uint16_t",
+    "u8": "uint8_t",
 }
 
 LINE = 100  # characters of a line of table values
 INDENT = "    "
+CLOSE = -(2**31) - 1  # among references of trees: the end of a block
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -98,6 +101,30 @@ def table(name: str, data: Array) -> str:
     lines.append(f"{INDENT}{text[start:]}")
     body = "\n".join(lines)
     return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
+
+
+def branches(splits: Sequence[tuple[int, int, int, int]], root: int, near: int, leaf: str) -> str:
+    """A tree as nested ifs. splits: feature, constant, left and right, which are splits or, below 0, ~leaf.
+
+    Codes from `near` on are read from `far`; every %d of the text `leaf` is the leaf's number.
+    """
+    lines: list[str] = []
+    waiting: list[tuple[int, int, str]] = [(root, 1, "")]  # reference, depth, what stands before
+    while waiting:
+        reference, depth, before = waiting.pop()
+        indent = INDENT * depth
+        if before:
+            lines.append(f"{INDENT * (depth - 1)}{before}")
+        if reference == CLOSE:
+            continue
+        if reference < 0:
+            lines.append(indent + leaf.replace("%d", str(~reference)))
+            continue
+        feature, constant, left, right = splits[reference]
+        place = f"x[{feature}]" if feature < near else f"far[{feature - near}]"
+        lines.append(f"{indent}if ({place} <= {constant}U) {{")
+        waiting += [(CLOSE, depth + 1, "}"), (right, depth + 1, "} else {"), (left, depth + 1, "")]
+    return "\n".join(lines) + "\n"
 
 
 def identifier(text: str) -> str:

@@ -21,17 +21,19 @@ Format = Literal["text", "json"]
 DEFAULT_TARGET = "host"
 WCET_ROWS = 200
 WITNESS_SECONDS = 60.0
+GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 VERBS = ("compile", "run", "test", "wcet", "inspect", "validate", "targets")
 
 
 @dataclass(frozen=True)
 class Numerics:
-    """The numeric mode, and what the integer modes need. calibrate: a file of rows."""
+    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows."""
 
     mode: str
     calibrate: Path | None
     method: str
     max_loss: float | None
+    optimise: str | None
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _refuse_unknown_verb(words: Sequence[str]) -> None:
 
 
 def _numerics(n: argparse.Namespace) -> Numerics:
-    return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss)
+    return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss, n.optimise)
 
 
 def _compile(n: argparse.Namespace) -> Compile:
@@ -363,4 +365,8 @@ def _generated(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-loss", metavar="L", type=_share, help="refuse to lose more: share of labels, or of the scores' spread"
     )
+    parser.add_argument(
+        "--optimise", metavar="GOAL", choices=GOALS,
+        help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet)",
+    )  # fmt: skip
     parser.add_argument("--tools", metavar="FROM", default="auto", help="auto, system or pypi, or a toolchain's name")

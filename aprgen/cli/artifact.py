@@ -42,7 +42,8 @@ def artifact_for(
     """The model as C for the target, with the command that makes it again."""
     chosen = name_for(path, name)
     command = reproduce(path, target, chosen, numeric, struct)
-    return compile_model(loaded, target, Options(chosen, numeric.mode, _calibration(loaded, numeric), command))
+    options = Options(chosen, numeric.mode, _calibration(loaded, numeric), command, numeric.optimise)
+    return compile_model(loaded, target, options)
 
 
 def _calibration(loaded: Loaded, numeric: Numerics) -> Calibration | None:
@@ -64,6 +65,8 @@ def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: 
         words += ["--calibrate", numeric.calibrate.name]
     if numeric.method != "minmax":
         words += ["--calibration-method", numeric.method]
+    if numeric.optimise is not None:
+        words += ["--optimise", numeric.optimise]
     if struct is not None:
         words += ["--as", struct]
     return " ".join(words)

@@ -118,6 +118,16 @@ class TreeOp:
 
     headers = ()
 
+    @property
+    def kernel(self) -> str:
+        raise NotImplementedError
+
+    def result(self, x: ValueType) -> ValueType:
+        raise NotImplementedError
+
+    def evaluate(self, x: Array) -> Array:
+        raise NotImplementedError
+
     def takes(self, x: ValueType) -> None:
         wanted = ValueType("i32" if self.compare == "key" else "f32", self.n_features)
         if x != wanted:

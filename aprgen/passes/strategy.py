@@ -5,12 +5,14 @@ Knows costs as numbers; knows no target by name and no C.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
-from aprgen.program import Program, Step, Table
+from aprgen.passes.tree_costs import Goal, best_way
+from aprgen.program import Op, Program, Step, Table
 from aprgen.target import Cost
 
 
@@ -33,25 +35,29 @@ def cheapest_compare(op: TreeOp, cost: Cost) -> Compare:
     return min(costs, key=lambda compare: costs[compare])
 
 
-def choose_strategies(program: Program, cost: Cost) -> Program:
-    """Trees compare integer keys where that is cheaper."""
+def choose_strategies(program: Program, cost: Cost, optimise: Goal | None = None) -> Program:
+    """Trees compare integer keys where that is cheaper; with a goal, they take the shape that serves it best."""
+
+    def chosen(op: TreeOp) -> tuple[Op, ...]:
+        way = None if optimise is None else best_way(op, cost, optimise)
+        return _in_tables(op, cost) if way is None else way.ops
+
+    return with_trees(program, chosen)
+
+
+def with_trees(program: Program, chosen: Callable[[TreeOp], tuple[Op, ...]]) -> Program:
+    """The program with other ops, one after the other, in place of each op of trees over floats that has splits."""
     steps: list[Step] = []
     moved = {0: 0}  # old value id to new value id
     for index, step in enumerate(program.steps):
         inputs = tuple(moved[i] for i in step.inputs)
         op = step.op
         if isinstance(op, TreeOp) and op.compare == "f32" and op.nodes.n_nodes > 0:
-            compare = cheapest_compare(op, cost)
-            columns = key_columns(op)
-            if compare == "key":
-                steps.append(Step(_keys(columns, op.n_features), inputs))
+            for made in chosen(op):
+                steps.append(Step(made, inputs))
                 inputs = (len(steps),)
-                column_of = np.zeros(op.n_features, np.int64)
-                column_of[columns] = np.arange(len(columns))
-                op = replace(op, nodes=op.nodes.with_keys(column_of), n_features=len(columns), compare=compare)
-            elif compare == "late_key":
-                op = replace(op, nodes=op.nodes.with_keys(np.arange(op.n_features)), compare=compare)
-        steps.append(Step(op, inputs))
+        else:
+            steps.append(Step(op, inputs))
         moved[index + 1] = len(steps)
     label = None if program.label is None else moved[program.label]
     codes = program.codes
@@ -60,6 +66,20 @@ def choose_strategies(program: Program, cost: Cost) -> Program:
     result = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label, codes=codes)
     result.check()
     return result
+
+
+def _in_tables(op: TreeOp, cost: Cost) -> tuple[Op, ...]:
+    """Tables of nodes that compare what is cheapest, and what makes it of the row."""
+    compare = cheapest_compare(op, cost)
+    columns = key_columns(op)
+    if compare == "key":
+        column_of = np.zeros(op.n_features, np.int64)
+        column_of[columns] = np.arange(len(columns))
+        trees = replace(op, nodes=op.nodes.with_keys(column_of), n_features=len(columns), compare=compare)
+        return _keys(columns, op.n_features), trees
+    if compare == "late_key":
+        return (replace(op, nodes=op.nodes.with_keys(np.arange(op.n_features)), compare=compare),)
+    return (op,)
 
 
 def _keys(columns: np.ndarray[tuple[int], np.dtype[np.int64]], n_features: int) -> FloatKeys:

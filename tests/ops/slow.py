@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aprgen import mathf
+from aprgen.ops.codes import RankCodes, ShiftCodes, ShiftCodesInLine
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -18,6 +19,7 @@ from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
+from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeSum, TreeVotes
 
 F = np.float32
@@ -228,6 +230,69 @@ def tree_sum(op: TreeSum, x: Row) -> list[np.float32]:
     return [acc]
 
 
+def shift_codes(op: ShiftCodes | ShiftCodesInLine, x: Row) -> list[int]:
+    """The least k with key <= base + k * 2^shift, or top."""
+    return [
+        next((k for k in range(op.top) if key(x[int(c)]) <= op.base + k * 2**op.shift), op.top) for c in op.read
+    ]
+
+
+def rank_codes(op: RankCodes, x: Row) -> list[int]:
+    codes = []
+    for i, c in enumerate(op.columns.data):
+        keys = op.thresholds.data[int(op.first.data[i]) : int(op.first.data[i + 1])]
+        codes.append(sum(1 for k in keys if k < key(x[int(c)])))
+    return codes
+
+
+def branch_leaves(op: BranchTrees, x: Sequence[int]) -> list[int]:
+    leaves = []
+    for part in op.parts:
+        trees = part.branches
+        for root in trees.root:
+            at = int(root)
+            while at >= 0:
+                at = int(trees.left[at] if x[int(trees.feature[at])] <= trees.code[at] else trees.right[at])
+            leaves.append(~at)
+    return leaves
+
+
+def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
+    """Field by field out of the words, as a number read from its last bit."""
+    leaves = []
+    words = [int(w) for w in op.words.data]
+    for tree, root in enumerate(op.root.data):
+        at = int(root)
+        while True:
+            first = words[2 * at] if op.two_words else words[at]
+            low, rest = first % 2**op.feature_bits, first // 2**op.feature_bits
+            left_ends, right_ends, rest = rest % 2, rest // 2 % 2, rest // 4
+            if op.two_words:
+                code, rest = rest, words[2 * at + 1]
+            leaf, jump = rest % 2**op.leaf_bits, rest // 2**op.leaf_bits % 2**op.jump_bits
+            if not op.two_words:
+                code = rest // 2 ** (op.leaf_bits + op.jump_bits)
+            right = x[low] > code
+            if right_ends if right else left_ends:
+                place = leaf + (left_ends if right else 0) + (0 if op.base is None else int(op.base.data[tree]))
+                leaves.append(place if op.leaf is None else int(op.leaf.data[place]))
+                break
+            at += jump if right else 1
+    return leaves
+
+
+def shaped_trees(op: ShapedTrees, x: Sequence[int]) -> Sequence[int | np.float32]:
+    leaves = branch_leaves(op, x) if isinstance(op, BranchTrees) else packed_leaves(op, x)  # type: ignore[arg-type]
+    if op.use == "leaf":
+        return leaves
+    if op.use == "votes":
+        return [leaves.count(c) for c in range(op.n_classes)]
+    acc = F(op.start)
+    for leaf in leaves:
+        acc = F(acc + op.values.data[leaf])  # type: ignore[union-attr]
+    return [acc]
+
+
 SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     Dense: dense,
     SquaredDistance: squared_distance,
@@ -244,6 +309,11 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     TopMix: top_mix,
     Concat: concat,
     FloatKeys: float_keys,
+    ShiftCodes: shift_codes,
+    ShiftCodesInLine: shift_codes,
+    RankCodes: rank_codes,
+    BranchTrees: shaped_trees,
+    PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,
     TreeVotes: tree_votes,
     TreeSum: tree_sum,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aprgen.ops.codes import CODE_TYPES
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -18,7 +19,10 @@ from aprgen.ops.elementwise import FUNCTIONS, Map, Stage, Verb, vary
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.ops.trees import Compare, FloatKeys, Nodes, TreeLeaf, TreeSum, TreeVotes, float_keys, threshold_keys
+from aprgen.ops.shaped_trees import ShapedTrees
+from aprgen.ops.trees import Compare, FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeVotes, float_keys, threshold_keys
+from aprgen.passes.tree_costs import ways
+from aprgen.passes.tree_shapes import coded_trees
 from aprgen.program import Array, Op, Table, ValueType
 from tests.ops.slow import SLOW, key
 
@@ -114,7 +118,7 @@ def top_mixes(draw: Draw) -> Op:
 
 
 @st.composite
-def trees(draw: Draw) -> Op:
+def trees(draw: Draw, compares: tuple[Compare, ...] = get_args(Compare)) -> Op:
     """Any tables whose children come after their parent."""
     inner, n_features, n_leaves = draw(st.integers(0, 6)), draw(sizes), draw(st.integers(1, 4))
 
@@ -125,7 +129,7 @@ def trees(draw: Draw) -> Op:
     right = [draw(reference(node + 1)) for node in range(inner)]
     kind = draw(st.sampled_from(("leaf", "votes", "sum")))
     roots = [draw(reference(0)) for _ in range(1 if kind == "leaf" else draw(st.integers(1, 4)))]
-    compare = draw(st.sampled_from(get_args(Compare)))
+    compare = draw(st.sampled_from(compares))
     threshold = table(draw, weights, inner)
     nodes = Nodes(
         Table(np.array([draw(st.integers(0, n_features - 1)) for _ in range(inner)], np.uint8)),
@@ -146,6 +150,20 @@ def key_makers(draw: Draw) -> Op:
     return FloatKeys(n, None if columns is None else Table(np.array(columns, np.uint8)))
 
 
+@st.composite
+def coded(draw: Draw, part: int) -> Op:
+    """Codes (0) or trees that read them (1), from trees with thresholds anywhere or on a grid."""
+    op = draw(trees(("f32",)))
+    assert isinstance(op, TreeOp)
+    if draw(st.booleans()):
+        steps = np.array([draw(st.integers(0, 9)) for _ in op.nodes.threshold.data], np.float32)
+        op = replace(op, nodes=replace(op.nodes, threshold=Table(steps / np.float32(2))))
+    found = coded_trees(op)
+    if found is None:  # no split decides anything
+        return op
+    return draw(st.sampled_from([way.ops[part] for way in ways(op, found)]))
+
+
 STRATEGIES = {
     "dense": denses,
     "squared distance": squared_distances,
@@ -158,12 +176,14 @@ STRATEGIES = {
     "top mix": top_mixes,
     "trees": trees,
     "keys": key_makers,
+    "codes": lambda: coded(0),
+    "coded trees": lambda: coded(1),
 }
 
 
 def input_size(op: Op) -> int:
     """The one input size that result() accepts."""
-    for element in ("f32", "i32"):
+    for element in ("f32", "i32", "u8", "u16"):
         for size in range(1, 40):
             try:
                 op.result(ValueType(element, size))
@@ -199,6 +219,12 @@ def test_evaluate_is_the_slow_loop(kind: str) -> None:
         if isinstance(op, TopMix) and np.isnan(drawn[0]).any():
             drawn[0] = np.nan_to_num(drawn[0])  # softmax gives a NaN weight only when all are NaN
         inputs = [float_keys(x) if getattr(op, "compare", "f32") == "key" else x for x in drawn]
+        if isinstance(op, ShapedTrees):
+            high = 12 if op.element == "u8" else 5000
+            inputs = [
+                np.array(data.draw(st.lists(st.integers(0, high), min_size=size * count, max_size=size * count)))
+                .reshape(count, size).astype(CODE_TYPES[op.element])
+            ]  # fmt: skip
         with np.errstate(all="ignore"):
             found = op.evaluate(*inputs)
             expected = [SLOW[type(op)](op, *(list(x[row]) for x in inputs)) for row in range(count)]
@@ -212,6 +238,7 @@ def test_every_op_has_a_slow_twin() -> None:
     assert {t.__name__ for t in SLOW} == {
         "Dense", "SquaredDistance", "Neighbours", "Gauss", "Map", "Softmax", "Normalise", "Complement", "Argmax",
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
+        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BranchTrees", "PackedTrees",
     }  # fmt: skip
 
 

@@ -1,0 +1,142 @@
+"""Codes of a row: for each feature that trees read, a small integer in the order of its values.
+
+A split `x <= t` on floats is exactly a comparison of codes, since no threshold lies between values of one code. NaN has
+the largest code, both zeros the same. Know the arithmetic of making codes; know no trees, C or targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.trees import float_keys
+from aprgen.program import Array, Table, ValueType
+
+CodeElement = Literal["u8", "u16"]
+
+CODE_TYPES: dict[CodeElement, type[np.unsignedinteger]] = {"u8": np.uint8, "u16": np.uint16}
+
+
+@dataclass(frozen=True, eq=False)
+class CodeOp:
+    """What the makers of codes share: y_i is the code of x[columns_i]."""
+
+    n_in: int
+    element: CodeElement
+
+    headers = ("apr_code.h",)
+
+    @property
+    def kernel(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        """The columns of the row, in the order of the codes."""
+        raise NotImplementedError
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"codes are made of f32[{self.n_in}], not {x}")
+        return ValueType(self.element, len(self.read))
+
+    def evaluate(self, x: Array) -> Array:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftCodes(CodeOp):
+    """ceil((key - base) / 2^shift), from 0 to top: for thresholds whose keys are base plus multiples of 2^shift.
+
+    base is even and not negative, so every value below the thresholds has code 0.
+    """
+
+    columns: Table  # integers [n_out]
+    base: int
+    shift: int  # [1, 30]
+    top: int
+
+    @property
+    def kernel(self) -> str:
+        return f"shift_codes_{self.element}"
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        return self.columns.data.astype(np.int64)
+
+    @property
+    def half_base(self) -> int:
+        """What the C takes from half a key."""
+        return self.base // 2 - ((1 << self.half_shift) - 1)
+
+    @property
+    def half_shift(self) -> int:
+        return self.shift - 1
+
+    def evaluate(self, x: Array) -> Array:
+        return shift_codes(x[:, self.read], self.base, self.shift, self.top).astype(CODE_TYPES[self.element])
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftCodesInLine(CodeOp):
+    """The same, one statement for each feature instead of a loop: more code, fewer instructions."""
+
+    order: tuple[int, ...]  # columns
+    base: int
+    shift: int
+    top: int
+
+    @property
+    def kernel(self) -> str:
+        return f"shift_codes_in_line_{self.element}"
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        return np.array(self.order, np.int64)
+
+    @property
+    def half_base(self) -> int:
+        """What the C takes from half a key."""
+        return self.base // 2 - ((1 << self.half_shift) - 1)
+
+    @property
+    def half_shift(self) -> int:
+        return self.shift - 1
+
+    def evaluate(self, x: Array) -> Array:
+        return shift_codes(x[:, self.read], self.base, self.shift, self.top).astype(CODE_TYPES[self.element])
+
+
+def shift_codes(values: Array, base: int, shift: int, top: int) -> NDArray[np.int64]:
+    """ceil((key - base) / 2^shift), from 0 to top."""
+    keys = float_keys(values).astype(np.int64)
+    return np.asarray(np.clip(-((base - keys) >> shift), 0, top), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class RankCodes(CodeOp):
+    """How many of the feature's thresholds lie below the value, found by halving."""
+
+    columns: Table  # integers [n_out]
+    thresholds: Table  # i32 keys, ascending and distinct within a feature, feature after feature
+    first: Table  # unsigned [n_out + 1], where each feature's thresholds begin
+    steps: int  # halvings at most
+
+    @property
+    def kernel(self) -> str:
+        return f"rank_codes_{self.element}"
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        return self.columns.data.astype(np.int64)
+
+    def evaluate(self, x: Array) -> Array:
+        keys = float_keys(x[:, self.read])
+        codes = np.zeros(keys.shape, CODE_TYPES[self.element])
+        for index in range(keys.shape[1]):
+            of_feature = self.thresholds.data[int(self.first.data[index]) : int(self.first.data[index + 1])]
+            codes[:, index] = np.searchsorted(of_feature, keys[:, index], side="left")
+        return codes

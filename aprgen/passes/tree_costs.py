@@ -1,0 +1,105 @@
+"""Which shape of trees serves a goal: flash, mean or worst-case instructions, as numbers that rank the shapes.
+
+The numbers per split were measured on Thumb code (benchmarks/trees.py); they are estimates and decide a choice only.
+Knows no target by name and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from aprgen.ops.codes import CodeOp, RankCodes, ShiftCodesInLine
+from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.trees import TreeOp
+from aprgen.passes.tree_shapes import SHAPES, CodedTrees, FlatTrees, code_op, coded_trees, shaped
+from aprgen.program import Op
+from aprgen.target import Cost
+
+Goal = Literal["size", "mean", "wcet"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """Codes and trees that read them, and what both take together."""
+
+    ops: tuple[Op, ...]
+    flash_bytes: float
+    mean: float  # instructions
+    worst: float
+
+    def serves(self, goal: Goal) -> tuple[float, float]:
+        """Less is better; the second number decides between equals."""
+        if goal == "size":
+            return self.flash_bytes, self.mean
+        return (self.mean if goal == "mean" else self.worst), self.flash_bytes
+
+
+def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
+    """The shape that serves the goal best; None when tables of nodes do, or nothing else fits."""
+    coded = coded_trees(op)
+    if coded is None:
+        return None
+    tables = Way((op,), *_of_tables(op, coded, cost))
+    found = min([tables, *ways(op, coded)], key=lambda way: way.serves(goal))
+    return None if found is tables else found
+
+
+def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
+    """Every shape that fits, with each maker of codes."""
+    for shape in SHAPES:
+        trees = shaped(op, coded, shape)
+        if trees is None:
+            continue
+        for in_line in (False, True) if coded.shift is not None else (False,):
+            codes = code_op(coded, op.n_features, in_line=in_line)
+            flash, work = _of_codes(codes, coded)
+            more, mean, worst = _of_trees(trees, coded)
+            yield Way((codes, trees), flash + more, work + mean, work + worst)
+
+
+def _of_codes(codes: CodeOp, coded: CodedTrees) -> tuple[float, float]:
+    """Flash bytes, and instructions that making the codes of a row takes."""
+    n = len(coded.columns)
+    if isinstance(codes, ShiftCodesInLine):
+        return 28 * n, 8.5 * n
+    if isinstance(codes, RankCodes):
+        keys = sum(len(of_feature) for of_feature in coded.thresholds)
+        halvings = sum((len(of_feature) - 1).bit_length() for of_feature in coded.thresholds)
+        return 100 + 4 * keys + 3 * n, 24 * n + 9 * halvings
+    return 60 + n, 14 * n
+
+
+def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, float]:
+    """Flash bytes, mean and worst instructions. A sum adds a float per tree in every shape, so it is left out."""
+    n_trees, n_nodes = len(coded.trees.root), coded.trees.n_nodes
+    mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
+    if isinstance(trees, BranchTrees):
+        return 7.9 * n_nodes + 8 * n_trees, 3 * mean + 5 * n_trees, 3 * worst + 6 * n_trees
+    assert isinstance(trees, PackedTrees)
+    word_bytes = trees.words.n_bytes + trees.root.n_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
+    return 110 + word_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
+
+
+def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float, float]:
+    """The same of tables of nodes, comparing what is cheapest there, counting cycles of a comparison."""
+    nodes = op.nodes
+    flash = 90 + sum(table.n_bytes for table in (nodes.feature, nodes.threshold, nodes.left, nodes.right, nodes.root))
+    step = 10 + min(cost.float_compare, cost.integer_compare + cost.float_to_key)
+    mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
+    return flash, step * mean + 14 * nodes.n_trees, step * worst + 14 * nodes.n_trees
+
+
+def expected_splits(trees: FlatTrees) -> float:
+    """Splits that a row passes in all trees when each goes either way alike."""
+    share = np.zeros(trees.n_nodes)
+    share[trees.root[trees.root >= 0]] = 1.0
+    for node in range(trees.n_nodes):
+        for child in (trees.left[node], trees.right[node]):
+            if child >= 0:
+                share[child] = share[node] / 2
+    return float(share.sum())

@@ -1,0 +1,358 @@
+"""Tree shapes pass: trees over floats become codes of the row and trees over codes, as branches or packed words.
+
+Knows how to number codes, prune splits that decide nothing, and fit fields into words; gives None where a shape does
+not fit. Knows no costs and no C.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.codes import CODE_TYPES, CodeElement, CodeOp, RankCodes, ShiftCodes, ShiftCodesInLine
+from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
+from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeVotes, threshold_keys
+from aprgen.program import Table
+
+Ints = NDArray[np.int64]
+Shape = Literal["branches", "packed"]
+SHAPES: tuple[Shape, ...] = ("branches", "packed")
+
+MAX_NODES = 200_000  # after subtrees are written out
+MAX_NESTING = 100  # C99 promises 127 levels of blocks
+PART_SPLITS = 4000  # of one function: few calls, and small enough for any compiler
+TREE_SPLITS = 20_000  # of a tree that becomes one function
+
+
+@dataclass(frozen=True, eq=False)
+class FlatTrees:
+    """Trees in pre-order, left child first, each node reached once, and no split with equal sides."""
+
+    feature: Ints
+    key: Ints  # of the threshold
+    left: Ints
+    right: Ints
+    root: Ints
+    depth: Ints  # of each tree, splits on its longest path
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.feature)
+
+
+def flat_trees(nodes: Nodes) -> FlatTrees | None:
+    """The trees of node tables over floats; None when shared subtrees make too many nodes."""
+    feature, keys = nodes.feature.data.tolist(), threshold_keys(nodes.threshold.data).tolist()
+    left, right = nodes.left.data.tolist(), nodes.right.data.tolist()
+    same: list[int] = [0] * len(feature)  # the reference that stands for each node
+    for node in reversed(range(len(feature))):
+        low, high = _standing(left[node], same), _standing(right[node], same)
+        same[node] = low if low == high else node
+    made: tuple[list[int], ...] = ([], [], [], [])
+    roots, depths = [], []
+    for root in nodes.root.data.tolist():
+        waiting = [(_standing(root, same), -1, False, 0)]  # reference, parent, is this its right child, depth
+        roots.append(0)
+        deepest = 0
+        at_root = True
+        while waiting:
+            reference, parent, is_right, depth = waiting.pop()
+            if reference >= 0:
+                number = len(made[0])
+                if number >= MAX_NODES:
+                    return None
+                for column, value in zip(made, (feature[reference], keys[reference], 0, 0), strict=True):
+                    column.append(value)
+                deepest = max(deepest, depth + 1)
+                waiting.append((_standing(right[reference], same), number, True, depth + 1))
+                waiting.append((_standing(left[reference], same), number, False, depth + 1))
+            else:
+                number = reference
+            if at_root:
+                roots[-1], at_root = number, False
+            elif parent >= 0:
+                made[3 if is_right else 2][parent] = number
+        depths.append(deepest)
+    arrays = [np.array(column, np.int64) for column in (*made, roots, depths)]
+    return FlatTrees(*arrays)
+
+
+def _standing(reference: int, same: list[int]) -> int:
+    return reference if reference < 0 else same[reference]
+
+
+@dataclass(frozen=True, eq=False)
+class CodedTrees:
+    """The trees of an op, its splits comparing codes, and how many thresholds each code's feature has."""
+
+    trees: FlatTrees
+    columns: Ints  # of the row, by code
+    feature: Ints  # code that each split reads
+    code: Ints  # of each split's threshold
+    thresholds: tuple[Ints, ...]  # distinct keys by code
+    shift: tuple[int, int] | None  # base and shift, when all keys are multiples
+    element: CodeElement
+
+
+def coded_trees(op: TreeOp) -> CodedTrees | None:
+    """Codes for trees over floats, the features with most splits first; None where no 16 bits are enough."""
+    trees = flat_trees(op.nodes)
+    if trees is None or trees.n_nodes == 0:
+        return None
+    read, counts = np.unique(trees.feature, return_counts=True)
+    columns = read[np.argsort(-counts, kind="stable")]
+    position = np.zeros(int(columns.max()) + 1, np.int64)
+    position[columns] = np.arange(len(columns))
+    feature = position[trees.feature]
+    thresholds = tuple(np.unique(trees.key[feature == index]) for index in range(len(columns)))
+    shift = _common_shift(trees.key)
+    if shift is not None:
+        code = (trees.key - shift[0]) >> shift[1]
+        return CodedTrees(trees, columns, feature, code, thresholds, shift, _element(int(code.max())))
+    most = max(len(keys) for keys in thresholds)
+    if most > np.iinfo(np.uint16).max:
+        return None
+    code = np.zeros(trees.n_nodes, np.int64)
+    for index, keys in enumerate(thresholds):
+        here = feature == index
+        code[here] = np.searchsorted(keys, trees.key[here])
+    return CodedTrees(trees, columns, feature, code, thresholds, None, _element(most - 1))
+
+
+def _element(largest_threshold: int) -> CodeElement:
+    """Codes are one more than the largest threshold at most."""
+    return "u8" if largest_threshold < np.iinfo(np.uint8).max else "u16"
+
+
+def _common_shift(keys: Ints) -> tuple[int, int] | None:
+    """base and shift with all keys base + k * 2^shift and k < 2^16 - 1; see ShiftCodes for the limits."""
+    base = int(keys.min())
+    if base < 0 or base % 2 == 1:
+        return None
+    gaps = int(np.bitwise_or.reduce(keys - base))
+    shift = 30 if gaps == 0 else min(30, (gaps & -gaps).bit_length() - 1)
+    if shift == 0 or int((keys.max() - base) >> shift) >= np.iinfo(np.uint16).max:
+        return None
+    return base, shift
+
+
+def code_op(coded: CodedTrees, n_features: int, *, in_line: bool) -> CodeOp:
+    """The op that makes the codes; in_line: a statement for each feature, where there is a common shift."""
+    top = int(np.iinfo(CODE_TYPES[coded.element]).max)
+    columns = Table(coded.columns.astype(np.min_scalar_type(int(coded.columns.max()))))
+    if coded.shift is not None:
+        if in_line:
+            order = tuple(int(column) for column in coded.columns)
+            return ShiftCodesInLine(n_features, coded.element, order, *coded.shift, top)
+        return ShiftCodes(n_features, coded.element, columns, *coded.shift, top)
+    sizes = [len(keys) for keys in coded.thresholds]
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    return RankCodes(
+        n_features,
+        coded.element,
+        columns,
+        Table(np.concatenate(coded.thresholds).astype(np.int32)),
+        Table(first.astype(np.min_scalar_type(int(first[-1])))),
+        (max(sizes) - 1).bit_length(),
+    )
+
+
+def shaped(op: TreeOp, coded: CodedTrees, shape: Shape) -> ShapedTrees | None:
+    """The op's trees in a shape, reading codes; None where it does not fit."""
+    return _branches(op, coded) if shape == "branches" else _packed(op, coded)
+
+
+def _use(op: TreeOp) -> tuple[Use, int, float]:
+    """What becomes of leaves, the classes, and where a sum starts."""
+    if isinstance(op, TreeVotes):
+        return "votes", op.n_classes, 0.0
+    if isinstance(op, TreeSum):
+        return "sum", 1, op.start
+    return "leaf", 1, 0.0
+
+
+def _branches(op: TreeOp, coded: CodedTrees) -> BranchTrees | None:
+    trees = coded.trees
+    ends = _ends(trees)
+    sizes = ends - _starts(trees)
+    if trees.depth.max() > MAX_NESTING or sizes.max() > TREE_SPLITS:
+        return None
+    use, n_classes, start = _use(op)
+    parts: list[TreePart] = []
+    first = 0
+    for tree in range(1, len(sizes) + 1):
+        if tree == len(sizes) or sizes[first : tree + 1].sum() > PART_SPLITS:
+            parts.append(TreePart(_part(coded, first, tree), first, tree - 1))
+            first = tree
+    values = op.values if isinstance(op, TreeSum) else None
+    return BranchTrees(
+        use, len(coded.columns), coded.element, n_classes, values, start, tuple(parts), int(trees.depth.max())
+    )  # fmt: skip
+
+
+def _starts(trees: FlatTrees) -> Ints:
+    """The first node of each tree; of a tree without any, that of the next one."""
+    return np.concatenate([[0], _ends(trees)[:-1]]).astype(np.int64)
+
+
+def _ends(trees: FlatTrees) -> Ints:
+    after = trees.n_nodes
+    ends = np.zeros(len(trees.root), np.int64)
+    for tree in reversed(range(len(trees.root))):
+        ends[tree] = after
+        after = int(trees.root[tree]) if trees.root[tree] >= 0 else after
+    return ends
+
+
+def _part(coded: CodedTrees, first: int, end: int) -> Branches:
+    """Trees `first` to `end` (exclusive) with nodes numbered from 0."""
+    trees = coded.trees
+    begin, stop = int(_starts(trees)[first]), int(_ends(trees)[end - 1])
+
+    def moved(references: Ints) -> Ints:
+        return np.where(references >= 0, references - begin, references)
+
+    return Branches(
+        coded.feature[begin:stop],
+        coded.code[begin:stop],
+        moved(trees.left[begin:stop]),
+        moved(trees.right[begin:stop]),
+        moved(trees.root[first:end]),
+        int(trees.depth[first:end].max()),
+    )
+
+
+def _packed(op: TreeOp, coded: CodedTrees) -> PackedTrees | None:
+    """One word a node when all fields fit, else two; leaves are numbered per tree when that makes them shorter."""
+    use, n_classes, start = _use(op)
+    trees = coded.trees
+    everywhere = _Leaves(trees, per_tree=False)
+    by_tree = _Leaves(trees, per_tree=True) if use == "sum" else everywhere
+    jump_bits = _bits(int(everywhere.jump.max()))
+    feature_bits, code_bits = _bits(int(everywhere.feature(coded.feature).max())), _bits(int(coded.code.max()))
+    for leaves, two_words in ((everywhere, False), (by_tree, False), (everywhere, True), (by_tree, True)):
+        leaf_bits = _bits(leaves.largest)
+        room = 32 - 2 - feature_bits - code_bits
+        if two_words:
+            if room < 0 or max(leaf_bits, jump_bits) > 16:
+                continue
+            widths = (16, 16)
+        else:
+            if room < leaf_bits + jump_bits:
+                continue
+            widths = (leaf_bits, room - leaf_bits)
+        words = _words(leaves, coded, two_words, feature_bits, *widths)
+        numbers = np.array(leaves.table, np.int64)
+        base = Table(leaves.base.astype(np.min_scalar_type(int(leaves.base.max())))) if leaves.base.any() else None
+        values = Table(op.values.data[numbers]) if isinstance(op, TreeSum) else None
+        root = leaves.root
+        return PackedTrees(
+            use, len(coded.columns), coded.element, n_classes, values, start,
+            words=Table(words.astype(np.uint32)),
+            root=Table(root.astype(np.min_scalar_type(int(root.max())))),
+            base=base,
+            leaf=None if use == "sum" else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
+            two_words=two_words, feature_bits=feature_bits, leaf_bits=widths[0], jump_bits=widths[1],
+            depth=max(1, int(trees.depth.max())),
+        )  # fmt: skip
+    return None
+
+
+def _bits(largest: int) -> int:
+    return max(1, largest.bit_length())
+
+
+class _Leaves:
+    """Nodes, trees of one leaf as splits of equal sides, and a table in which both leaves of a split are neighbours.
+
+    table: leaf numbers by position; position: of each node's leaf (of the left one, when both sides are leaves).
+    """
+
+    def __init__(self, trees: FlatTrees, *, per_tree: bool) -> None:
+        self.left: list[int] = []
+        self.right: list[int] = []
+        self.origin: list[int] = []  # the split of each node; -1 for a tree of one leaf
+        roots, starts = [], _starts(trees)
+        for tree, root in enumerate(trees.root.tolist()):
+            roots.append(len(self.left))
+            end = int(_ends(trees)[tree]) if tree == len(trees.root) - 1 else int(starts[tree + 1])
+            if root < 0:
+                self.left.append(root)
+                self.right.append(root)
+                self.origin.append(-1)
+            else:
+                moved = len(self.left) - int(starts[tree])
+                for node in range(int(starts[tree]), end):
+                    low, high = int(trees.left[node]), int(trees.right[node])
+                    self.left.append(low + moved if low >= 0 else low)
+                    self.right.append(high + moved if high >= 0 else high)
+                    self.origin.append(node)
+        self.root = np.array(roots, np.int64)
+        n = len(self.left)
+        self.jump = np.array([max(0, high - node) for node, high in enumerate(self.right)], np.int64)
+        self.position = np.zeros(n, np.int64)
+        self.table: list[int] = []
+        self.base = np.zeros(len(roots), np.int64)
+        groups = [*roots, n] if per_tree else [0, n]
+        for group, (begin, end) in enumerate(itertools.pairwise(groups)):
+            if per_tree:
+                self.base[group] = len(self.table)
+            self._place(begin, end)
+
+    @property
+    def largest(self) -> int:
+        return int(self.position.max())
+
+    def feature(self, of_split: Ints) -> Ints:
+        """By node; 0 where a tree is one leaf."""
+        origin = np.array(self.origin, np.int64)
+        return np.where(origin < 0, 0, of_split[np.maximum(origin, 0)])
+
+    def _place(self, begin: int, end: int) -> None:
+        """Pairs first, then single leaves, which find most of their numbers there."""
+        table: list[int] = []
+        pairs: dict[tuple[int, int], int] = {}
+        single: dict[int, int] = {}
+        nodes = range(begin, end)
+        for node in nodes:
+            pair = (~self.left[node], ~self.right[node])
+            if min(pair) < 0:
+                continue
+            if pair not in pairs:
+                table += pair if not table or table[-1] != pair[0] else pair[1:]
+                for place in range(max(0, len(table) - 3), len(table) - 1):
+                    pairs.setdefault((table[place], table[place + 1]), place)
+                for place in range(max(0, len(table) - 3), len(table)):
+                    single.setdefault(table[place], place)
+            self.position[node] = pairs[pair]
+        for node in nodes:
+            pair = (~self.left[node], ~self.right[node])
+            if min(pair) < 0 <= max(pair):
+                number = max(pair)
+                if number not in single:
+                    single[number] = len(table)
+                    table.append(number)
+                self.position[node] = single[number]
+        self.table += table
+
+
+def _words(
+    leaves: _Leaves, coded: CodedTrees, two_words: bool, feature_bits: int, leaf_bits: int, jump_bits: int
+) -> NDArray[np.uint64]:
+    """The fields of every node, put together."""
+    origin = np.array(leaves.origin, np.int64)
+    code = np.where(origin < 0, 0, coded.code[np.maximum(origin, 0)]).astype(np.uint64)
+    low = leaves.feature(coded.feature).astype(np.uint64)
+    for bit, side in ((feature_bits, leaves.left), (feature_bits + 1, leaves.right)):
+        low |= (np.array(side, np.int64) < 0).astype(np.uint64) << np.uint64(bit)
+    leaf, jump = leaves.position.astype(np.uint64), leaves.jump.astype(np.uint64)
+    shift = np.uint64(feature_bits + 2)
+    if two_words:
+        first = low | code << shift
+        return np.stack([first, leaf | jump << np.uint64(leaf_bits)], axis=1).reshape(-1)
+    rest = leaf | jump << np.uint64(leaf_bits) | code << np.uint64(leaf_bits + jump_bits)
+    return np.asarray(low | rest << shift, np.uint64)

@@ -1,0 +1,33 @@
+/* apr_code.h: codes of features, small integers in the order of their values, for trees that compare integers. */
+#ifndef APR_CODE_H
+#define APR_CODE_H
+
+#include "apr_rt.h"
+
+/* Functions of generated branches are compiled for size and stay functions: a compiler that copies the ends of trees
+ * makes them a third larger. */
+#if defined(__clang__)
+#define APR_COMPACT __attribute__((minsize, noinline))
+#elif defined(__GNUC__)
+#define APR_COMPACT __attribute__((cold, noinline))
+#else
+#define APR_COMPACT
+#endif
+
+/* ceil((key - base) / 2^shift), from 0 to top, for base >= 0 and even; NaN has code top.
+ *   half_base   base / 2 - (2^half_shift - 1), in (-2^29, 2^30)
+ *   half_shift  shift - 1, [0, 29]
+ * Works on key / 2 rounded up, in [-2^30, 2^30], so no difference overflows. Bits of negative values, as int32, are
+ * below base in any order, which is all that counts; a NaN with a sign becomes the largest key first.
+ * Deviation: uint32 above INT32_MAX to int32, and >> of a negative value; every compiler we list wraps and shifts
+ * arithmetically. */
+static inline uint32_t apr_shift_code(float value, int32_t half_base, uint32_t half_shift, int32_t top)
+{
+    const uint32_t bits = apr_bits(value);
+    const int32_t key = (bits > 0xFF800000U) ? INT32_MAX : (int32_t)bits;
+    const int32_t half = key - (key >> 1);
+    const int32_t code = (half - half_base) >> half_shift;
+    return (uint32_t)((code < 0) ? 0 : ((code > top) ? top : code));
+}
+
+#endif

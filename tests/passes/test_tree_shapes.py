@@ -1,0 +1,308 @@
+"""Shapes of trees: codes of the row, branches and packed words compute what the plain trees compute, bit for bit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aprgen.build import build_artifact
+from aprgen.core import Artifact, Loaded, Options, artifact_of
+from aprgen.ops.codes import CodeOp, RankCodes, ShiftCodes
+from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeVotes, float_keys
+from aprgen.passes.strategy import with_trees
+from aprgen.passes.tree_costs import GOALS, best_way, expected_splits, ways
+from aprgen.passes.tree_shapes import MAX_NESTING, coded_trees, flat_trees, shaped
+from aprgen.program import Array, Op, Program, Table
+from aprgen.rows import edge_rows, random_rows
+from aprgen.target import load_target, target_names
+from aprgen.verify import Trial, verify
+from tests.differential.compiled import load
+from tests.differential.test_large_models import forest, regressor
+from tests.differential.test_random_models import OF_TREES, agree, rows_for
+from tests.examples import TREES, loaded, rows_of
+from tests.random_models import FAMILIES, Payload, TensorFile
+
+SPLIT = tuple(name for name in TREES if name not in ("dtc_single_leaf", "gbm_single_class"))  # have splits
+SEEN = ("rfc_digits", "rfr", "gbm", "signed_dtc")  # votes, sums and single leaves; one with shifted codes
+MOST_WAYS = 4
+SIGNED_NAN = np.array([0xFFC00001, 0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)
+Way = Callable[[TreeOp], tuple[Op, ...]]
+
+
+def way(number: int) -> Way:
+    """The number-th way of an op, or its last one; the op itself when it has none."""
+
+    def chosen(op: TreeOp) -> tuple[Op, ...]:
+        coded = coded_trees(op)
+        found = [] if coded is None else [one.ops for one in ways(op, coded)]
+        return found[min(number, len(found) - 1)] if found else (op,)
+
+    return chosen
+
+
+def compiled_way(model: Loaded, number: int, target: str = "host") -> Artifact:
+    lowered = model.model.lower()
+    return artifact_of(model, lowered, with_trees(lowered, way(number)), load_target(target), Options("m"))
+
+
+def kernels(program: Program) -> list[str]:
+    return [step.op.kernel for step in program.steps]
+
+
+def codes_of(program: Program) -> CodeOp:
+    (op,) = (step.op for step in program.steps if isinstance(step.op, CodeOp))
+    return op
+
+
+def trees_of(program: Program) -> ShapedTrees:
+    (op,) = (step.op for step in program.steps if isinstance(step.op, ShapedTrees))
+    return op
+
+
+def halves(n_trees: int, depth: int, n_features: int, n_leaves: int, seed: int, lowest: int = 0) -> Nodes:
+    """Full trees whose thresholds are halves from `lowest` on, as in images and counts."""
+    chance = np.random.default_rng(seed)
+    each = 2**depth - 1
+    node = np.arange(each)
+    feature, threshold, left, right = [], [], [], []
+    for tree in range(n_trees):
+        feature.append(chance.integers(n_features, size=each))
+        threshold.append(lowest + chance.integers(32, size=each) / 2)
+        for column, child in ((left, 2 * node + 1), (right, 2 * node + 2)):
+            column.append(np.where(child < each, child + tree * each, ~chance.integers(n_leaves, size=each)))
+    return Nodes(
+        Table(np.concatenate(feature).astype(np.uint8)),
+        Table(np.concatenate(threshold).astype(np.float32)),
+        Table(np.concatenate(left).astype(np.int32)),
+        Table(np.concatenate(right).astype(np.int32)),
+        Table((np.arange(n_trees) * each).astype(np.int32)),
+        depth,
+    )
+
+
+def special_rows(n: int, seed: int) -> Array:
+    """Halves and their neighbours, both zeros, infinities, subnormals, and NaN with either sign."""
+    chance = np.random.default_rng(seed)
+    grid = (chance.integers(-4, 40, size=(200, n)) / 2).astype(np.float32)
+    grid = np.where(chance.random(grid.shape) < 0.3, np.nextafter(grid, np.float32(np.inf)), grid)
+    grid = np.where(chance.random(grid.shape) < 0.3, np.nextafter(grid, np.float32(-np.inf)), grid)
+    odd = np.concatenate([np.array([0.0, -0.0, np.inf, -np.inf, 1e-45, -1e-45, 3e38, -3e38], np.float32), SIGNED_NAN])
+    return np.where(chance.random(grid.shape) < 0.15, chance.choice(odd, size=grid.shape), grid).astype(np.float32)
+
+
+@pytest.mark.parametrize("number", range(MOST_WAYS))
+@pytest.mark.parametrize("name", SPLIT)
+def test_every_way_computes_the_fixture(name: str, number: int) -> None:
+    """Scores and labels of recorded rows, edge rows and random rows stay, whatever the shape."""
+    before = loaded(name).model.lower()
+    after = with_trees(before, way(number))
+    rows = np.concatenate([rows_of(name), edge_rows(before, 300).values, random_rows(before, 100).values])
+    nan = np.broadcast_to(SIGNED_NAN[:, np.newaxis], (len(SIGNED_NAN), before.n_features))
+    rows = np.concatenate([rows, nan]).astype(np.float32)
+
+    assert before.run(rows).view(np.uint32).tolist() == after.run(rows).view(np.uint32).tolist()
+    assert before.label is None or np.array_equal(before.classify(rows), after.classify(rows))  # type: ignore[arg-type]
+    assert any(kernel.startswith(("branch_", "packed_")) for kernel in kernels(after))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("family", OF_TREES)
+def test_c_of_random_models(family: str, number: int) -> None:
+    """C compiled with all warnings, Program and predict() agree for random trees, as branches and packed."""
+
+    @settings(max_examples=8)
+    @given(payload=FAMILIES[family](), seed=st.integers(0, 2**32 - 1))
+    def check(payload: Payload | TensorFile, seed: int) -> None:
+        model = payload.load()
+        artifact = compiled_way(model, number)
+        with tempfile.TemporaryDirectory() as folder:
+            compiled = load("m", artifact.texts, artifact.program, Path(folder))
+        agree(model.model, compiled, rows_for(model.model.lower(), seed))
+
+    check()
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, MOST_WAYS - 1),
+    st.sampled_from((0, 1, 100)), st.sampled_from(("leaf", "votes", "sum")),
+)  # fmt: skip
+def test_halves_become_shifted_codes(
+    n_trees: int, depth: int, n_features: int, seed: int, number: int, lowest: int, use: str
+) -> None:
+    """Thresholds on a grid need no search, and rows at, beside and far from them go where they went."""
+    nodes = halves(1 if use == "leaf" else n_trees, depth, n_features, 3, seed, lowest)
+    values = Table(np.array([0.1, -0.3, 1e6], np.float32))
+    ops: dict[str, TreeOp] = {
+        "leaf": TreeLeaf(nodes, n_features, "f32"),
+        "votes": TreeVotes(nodes, n_features, "f32", 3),
+        "sum": TreeSum(nodes, n_features, "f32", values, -0.5),
+    }
+    coded = coded_trees(ops[use])
+    if coded is None:
+        assert flat_trees(nodes).n_nodes == 0  # type: ignore[union-attr]
+        return
+    codes, trees = way(number)(ops[use])
+    rows = special_rows(n_features, seed)
+
+    assert isinstance(codes, RankCodes) == (coded.shift is None)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        assert ops[use].evaluate(rows).tolist() == trees.evaluate(codes.evaluate(rows)).tolist()
+
+
+def test_halves_from_a_half_on_are_eight_bits() -> None:
+    """Thresholds 0.5 to 16 in steps of a half, as of digits: one shift for all, and codes in a byte."""
+    nodes = halves(20, 6, 10, 3, 1)
+    nodes = Nodes(
+        nodes.feature, Table(nodes.threshold.data + np.float32(0.5)), nodes.left, nodes.right, nodes.root, 6
+    )  # fmt: skip
+    codes = way(0)(TreeVotes(nodes, 10, "f32", 3))[0]
+    assert isinstance(codes, ShiftCodes)
+
+    assert ("u8", 19, float_keys(np.array([0.5], np.float32))[0]) == (codes.element, codes.shift, codes.base)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_shifted_codes_in_c(number: int, tmp_path: Path) -> None:
+    """A forest of half steps as C: every special value in every column gives the Program's votes."""
+    model = loaded("rfc_digits")
+    artifact = compiled_way(model, number)
+    compiled = load("m", artifact.texts, artifact.program, tmp_path)
+    rows = special_rows(artifact.program.n_features, 7)
+
+    assert codes_of(artifact.program).kernel.startswith("shift_codes")
+    agree(model.model, compiled, np.concatenate([rows, edge_rows(model.model.lower(), 500).values]))
+
+
+LARGE: dict[str, tuple[Payload, int, dict[str, object]]] = {
+    "300 features, packed": (forest(5, 6, 300, [0, 1, 2]), 1, {"two_words": False, "feature_bits": 8}),
+    "300 thresholds of a feature, branches": (forest(3, 9, 3, [0, 1]), 0, {"element": "u16"}),
+    "300 thresholds of a feature, packed": (forest(3, 9, 3, [0, 1]), 1, {"element": "u16", "two_words": False}),
+    "300 classes, packed": (forest(9, 7, 8, list(range(300))), 1, {"two_words": False, "base": None}),
+    "8,192 leaves of a regressor, packed": (regressor(13, 8), 1, {"two_words": True, "element": "u16"}),
+    "300 trees, branches": (forest(300, 2, 8, [0, 1, 2]), 0, {"n_trees": 300}),
+}
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_large_models_agree(what: str, tmp_path: Path) -> None:
+    """Wide rows, many thresholds, classes, leaves and trees: C, Program and predict() agree."""
+    payload, number, holds = LARGE[what]
+    model = payload.load()
+    artifact = compiled_way(model, number)
+    compiled = load("m", artifact.texts, artifact.program, tmp_path)
+    trees = trees_of(artifact.program)
+
+    assert holds == {key: getattr(trees, key) for key in holds}
+    rows = random_rows(model.model.lower(), 40).values
+    rows[::7] = np.nan
+    agree(model.model, compiled, rows)
+
+
+def test_leaves_of_a_sum_are_numbered_per_tree_when_that_is_shorter() -> None:
+    """4,000 different leaf values fit one word only with a base for each tree."""
+    nodes = halves(40, 7, 40, 2, 5, lowest=1)
+    leaf = np.arange(40 * 2**7)
+    left, right = nodes.left.data.copy(), nodes.right.data.copy()
+    low, high = np.flatnonzero(left < 0), np.flatnonzero(right < 0)
+    left[low], right[high] = ~leaf[: len(low)], ~leaf[len(low) : len(low) + len(high)]
+    nodes = Nodes(nodes.feature, nodes.threshold, Table(left), Table(right), nodes.root, 7)
+    values = Table(np.random.default_rng(1).standard_normal(len(leaf)).astype(np.float32))
+    op = TreeSum(nodes, 40, "f32", values, 0.25)
+    coded = coded_trees(op)
+    assert coded is not None
+    packed = shaped(op, coded, "packed")
+    assert isinstance(packed, PackedTrees)
+    rows = special_rows(40, 2)
+
+    assert (False, True) == (packed.two_words, packed.base is not None)
+    with np.errstate(invalid="ignore"):
+        assert op.evaluate(rows).tolist() == packed.evaluate(way(2)(op)[0].evaluate(rows)).tolist()
+
+
+def test_splits_with_equal_sides_are_left_out() -> None:
+    """A split that leads to one class on both sides decides nothing, nor does one above two of those."""
+    nodes = Nodes(
+        Table([0, 1, 2, 3], np.uint8), Table([0, 1, 2, 3], np.float32), Table([1, -1, -1, -1], np.int16),
+        Table([2, -1, 3, -2], np.int16), Table([0], np.int16), 3,
+    )  # fmt: skip
+    flat = flat_trees(nodes)
+    assert flat is not None
+
+    assert [0, 2, 3] == flat.feature.tolist()
+    assert [-1, -1, -1] == flat.left.tolist()
+    assert [1, 2, -2] == flat.right.tolist()
+
+
+def test_trees_that_decide_nothing_stay_tables() -> None:
+    """Without a single split that matters there are no codes to make."""
+    nodes = Nodes(
+        Table([0], np.uint8), Table([0], np.float32), Table([-1], np.int16), Table([-1], np.int16),
+        Table([0], np.int16), 1,
+    )  # fmt: skip
+
+    assert best_way(TreeVotes(nodes, 1, "f32", 2), load_target("cortex-m4").cost, "size") is None
+
+
+def test_deep_trees_are_no_branches() -> None:
+    """A chain deeper than C promises to nest is packed, never an if within an if."""
+    n = MAX_NESTING + 1
+    nodes = Nodes(
+        Table(np.zeros(n), np.uint8), Table(np.arange(n), np.float32), Table(np.full(n, -1), np.int16),
+        Table(np.append(np.arange(1, n), -2), np.int16), Table([0], np.int16), n,
+    )  # fmt: skip
+    op = TreeVotes(nodes, 1, "f32", 2)
+    coded = coded_trees(op)
+    assert coded is not None
+
+    assert shaped(op, coded, "branches") is None
+    assert {"PackedTrees"} == {type(one.ops[1]).__name__ for one in ways(op, coded)}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_goals_are_served(name: str) -> None:
+    """No other way is smaller than the choice for size, nor quicker than those for mean and wcet, by the estimates."""
+    (op,) = (step.op for step in loaded(name).model.lower().steps if isinstance(step.op, TreeOp))
+    coded = coded_trees(op)
+    assert coded is not None
+    found = list(ways(op, coded))
+    for goal in GOALS:
+        best = best_way(op, load_target("cortex-m4").cost, goal)
+        assert best is None or best.serves(goal) == min(one.serves(goal) for one in found)
+
+
+def test_expected_splits_of_a_full_tree() -> None:
+    """Every row passes as many splits as a full tree is deep."""
+    nodes = halves(3, 4, 5, 50, 1)
+    left, right = nodes.left.data.copy(), nodes.right.data.copy()
+    left[left < 0], right[right < 0] = -1, -2  # no two leaves of a split are equal
+    flat = flat_trees(Nodes(nodes.feature, nodes.threshold, Table(left), Table(right), nodes.root, 4))
+    assert flat is not None
+
+    assert 12.0 == expected_splits(flat)
+
+
+@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("number", [0, MOST_WAYS - 1], ids=["branches", "packed"])
+@pytest.mark.parametrize("target", target_names())
+def test_ways_on_targets(
+    target: str, number: int, name: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """Recorded rows, edge rows and random rows give the Program's bits on every target's runner."""
+    require_target(target)
+    model = loaded(name)
+    artifact = compiled_way(model, number, target)
+    before = model.model.lower()
+    rows = np.concatenate([rows_of(name)[:50], edge_rows(before, 100).values, random_rows(before, 30).values])
+    trial = Trial(rows, ("row",) * len(rows))
+    verdict = verify(model.model, build_artifact(artifact, work=tmp_path), trial, count=False)
+
+    assert verdict.details == ()
+    assert verdict.passed
+    assert isinstance(trees_of(artifact.program), PackedTrees if number else BranchTrees)
