@@ -23,7 +23,8 @@ def _tools(require_target: Callable[[str], None], require_tool: Callable[[str], 
 @pytest.mark.parametrize("name", ["rfc", "rfr"])
 def test_shapes_are_bounded(name: str, number: int, target: str) -> None:
     """Every function has a bound above all traced runs, and the walk of packed trees is a loop of the report."""
-    report = analyse(loaded(name), compiled_way(loaded(name), number, target), Question(rows=20, model_file="m.apr")).report
+    artifact = compiled_way(loaded(name), number, target)
+    report = analyse(loaded(name), artifact, Question(rows=20, model_file="m.apr")).report
 
     assert ("bound", ()) == (report.verdict.status, report.violations)
     for entry in report.entries:
