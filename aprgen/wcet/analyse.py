@@ -29,6 +29,7 @@ from aprgen.program import Array
 from aprgen.runners.choose import runner_for
 from aprgen.toolchain import compiler_version, find_toolchain
 from aprgen.wcet import tables
+from aprgen.wcet.assumptions import assumptions
 from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code, read_code
@@ -44,7 +45,6 @@ from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation
 from aprgen.wcet.observed import codes_of, observed_runs, rows_to_trace, spelled, traced_runs
 from aprgen.wcet.report import (
-    Assumption,
     Configuration,
     Count,
     Entry,
@@ -180,7 +180,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         verdict=verdict_of(entries, core, configuration),
         identity=identity,
         configuration=configuration,
-        assumptions=_assumptions(entries, timing, memory, question, same),
+        assumptions=assumptions(entries, timing, memory, same, waits_given=question.wait_states is not None),
         entries=entries,
         memory=memory_used,
         source_note=subject.sources.missing,
@@ -435,91 +435,3 @@ def _analyser_digest() -> str:
 def _options(question: Question, memory: Memory) -> Mapping[str, str]:
     options = {name: str(value) for name, value in (question.core_options or {}).items()}
     return options | ({"bytes fetched at once": str(memory.line_bytes)} if memory.wait_states else {})
-
-
-def _assumptions(
-    entries: Sequence[Entry], timing: Timing, memory: Memory, question: Question, same: bool
-) -> tuple[Assumption, ...]:
-    """Every line that must hold for the numbers to hold. Sources of the table are listed last."""
-    stated = question.wait_states is not None
-    lines = [
-        Assumption(
-            "No interrupt, exception or other task runs between entry and return.", "assumed",
-            "their time is added by the integrator's schedulability analysis",
-        ),
-        Assumption(
-            "Debugger and trace hardware do not halt or slow the core.", "assumed", "not visible in the program"
-        ),
-    ]  # fmt: skip
-    if timing.unit != "cycles":
-        lines = [Assumption("No interrupt, exception or other task is counted.", "assumed", "they are other code")]
-    for sentence in memory.assumptions if timing.unit == "cycles" else ():
-        configured = sentence.startswith("configured: ")
-        text = sentence.removeprefix("configured: ")
-        state = "configured" if configured and stated else "assumed"
-        because = "--wait-states" if configured else "a property of the board"
-        if configured and not stated:
-            because = "--wait-states was not given"
-        lines.append(Assumption(_sentence(text), "configured" if state == "configured" else "assumed", because))
-    lines += _shipped_lines(same, max(4, memory.line_bytes))
-    if any(entry.loops for entry in entries):
-        observed = [entry.observed for entry in entries if entry.observed is not None]
-        runs = sum(one.runs for one in observed)
-        lines.append(
-            Assumption(
-                "Every loop repeats at most as often as the generator states.", "assumed",
-                f"constants of the generated C; counted again in {runs:,} traced runs without a violation"
-                if runs and not any(one.violations for one in observed) else "constants of the generated C",
-            )
-        )  # fmt: skip
-    if any(entry.witness is not None for entry in entries):
-        lines.append(
-            Assumption(
-                "The input and the output of a call lie apart from each other and from the stack.", "assumed",
-                "so the walk of the trees reads what the caller wrote",
-            )
-        )  # fmt: skip
-    if any(entry.most is not None for entry in entries):
-        lines.append(
-            Assumption(
-                "Control flow, call depth and stack movement are those of the analysed image.", "proved",
-                "every reachable instruction was decoded; indirect jumps, recursion and moving stack are refused",
-            )
-        )  # fmt: skip
-    lines += [Assumption(_sentence(text), "assumed", because) for text, because in _table_lines(timing)]
-    return tuple(lines)
-
-
-def _shipped_lines(same: bool, unit: int) -> tuple[Assumption, ...]:
-    """How the analysed code gets into the application."""
-    place = f"with the library of the same compiler, at addresses with the same remainder by {unit}"
-    if same:
-        return (
-            Assumption(
-                "An ordinary compilation of the generated C with these flags gives the analysed code.", "proved",
-                "compiled so, and compared: sections and references of both objects are equal",
-            ),
-            Assumption(
-                f"The application compiles the model with the same compiler and flags, and links it {place}.",
-                "assumed", "or it links the object that aprgen wcet --object or SCons writes: it is the same",
-            ),
-        )  # fmt: skip
-    return (
-        Assumption(
-            f"The application links the object file that was analysed, {place}.", "assumed",
-            "aprgen wcet --object writes it; compiled in the ordinary way, this model's code is other code",
-        ),
-    )  # fmt: skip
-
-
-def _table_lines(timing: Timing) -> list[tuple[str, str]]:
-    """The timing table's own sentences: what it is, its options, and its sources."""
-    sources = [text for text in timing.assumptions if text.startswith("source ")]
-    others = [text for text in timing.assumptions if not text.startswith("source ")]
-    because = "; ".join(text.removeprefix("source ") for text in sources) or "what the counts mean"
-    return [(text, because if number == 0 else "an option of the core") for number, text in enumerate(others)]
-
-
-def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith(".") else f"{text}."

@@ -5,6 +5,7 @@ Knows qemu/plugin/trace.c, its arguments and its files. What a trace means is kn
 
 from __future__ import annotations
 
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -34,17 +35,34 @@ def record_calls(
 ) -> Mapping[str, Traces]:
     """Call the functions that the harness calls once per record under QEMU, by the name of the function.
 
-    Needs the target's qemu-system and a C compiler for this machine; a missing one is a ToolchainError.
+    Needs the target's qemu-system or qemu-user, and a C compiler for this machine; a missing one is a ToolchainError.
     """
     blocks = blocks_of(image, records)
-    command = board_command(image, search_path)
+    user = user_command(image, search_path)
+    command = board_command(image, search_path) if user is None else user
+    program = () if user is None else (str(image.program.resolve()),)
     with tempfile.TemporaryDirectory(dir=image.folder, prefix="trace-") as name:
         work = Path(name)
         plugin = _plugin(work, search_path)
         ranges = ",".join(f"f={part}" for part in call_ranges(image))
         option = f"{str(plugin).replace(',', ',,')},out={_PREFIX},{ranges}"
-        run_blocks(image, (*command, "-plugin", option), blocks, len(records), work, seconds)
+        run_blocks(image, (*command, "-plugin", option, *program), blocks, len(records), work, seconds)
         return _read(image, work, len(records))
+
+
+def user_command(image: Image, search_path: str | None = None) -> tuple[str, ...] | None:
+    """The qemu-user that runs programs of a system like this one's, without the program; None for boards."""
+    if image.target.board is not None:
+        return None
+    for rule in image.target.runs:
+        if rule.kind in ("native", "qemu-user") and rule.program:
+            program = shutil.which(rule.program.replace("{machine}", platform.machine()), path=search_path)
+            if program is not None:
+                return (program, "-cpu", rule.cpu)
+    raise ToolchainError(
+        "runner.missing", f"no qemu-user for {image.target.name} is on PATH", where=f"target {image.target.name}",
+        hint="apt-get install qemu-user",
+    )  # fmt: skip
 
 
 def board_command(image: Image, search_path: str | None = None) -> tuple[str, ...]:

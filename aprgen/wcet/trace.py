@@ -24,7 +24,7 @@ from aprgen.image import Image
 from aprgen.runners.execution import RUN_SECONDS, Records
 from aprgen.runners.records import rows_of, texts_of
 from aprgen.target import Target
-from aprgen.wcet.code import Code, code_of
+from aprgen.wcet.code import Code, Function, code_of
 from aprgen.wcet.instruction import Instruction, Undecoded, unknown_instruction
 from aprgen.wcet.isa import decode_slots
 
@@ -69,14 +69,15 @@ class Traces:
 
 @dataclass(frozen=True, eq=False)
 class Executed:
-    """The instructions of an image by address, for walking along passages."""
+    """The instructions of an image by address, for walking along passages. Functions are decoded when reached."""
 
     code: Code
-    instructions: Mapping[int, Instruction | Undecoded]
+    decoded: dict[int, Mapping[int, Instruction | Undecoded]]
 
     def at(self, address: int) -> Instruction:
         """The instruction there; one that the table of instructions does not have is refused."""
-        slot = self.instructions.get(address)
+        owner = self.code.owner(address)
+        slot = None if owner is None else self._slots(owner).get(address)
         if slot is None:
             raise ToolchainError(
                 "wcet.trace", f"the run executed {self.code.label(address)}, where no code was found",
@@ -85,6 +86,13 @@ class Executed:
         if isinstance(slot, Undecoded):
             raise unknown_instruction(slot, self.code.label(address))
         return slot
+
+    def _slots(self, function: Function) -> Mapping[int, Instruction | Undecoded]:
+        found = self.decoded.get(function.address)
+        if found is None:
+            found = {slot.address: slot for slot in decode_slots(function, self.code.architecture)}
+            self.decoded[function.address] = found
+        return found
 
     def walk(self, first: int, last: int) -> Iterator[Instruction]:
         """The instructions of a passage."""
@@ -100,10 +108,8 @@ class Executed:
 
 
 def executed_code(code: Code) -> Executed:
-    """Everything in the program that can be executed, decoded."""
-    return Executed(
-        code, {slot.address: slot for function in code.functions for slot in decode_slots(function, code.architecture)}
-    )
+    """Everything in the program that can be executed."""
+    return Executed(code, {})
 
 
 def traced_cpu(target: Target) -> str | None:
