@@ -74,3 +74,32 @@ def test_calls_of_callees_of_callees_are_counted(core: str) -> None:
 
     assert {"brake_scores": 1, "outer": 3, "inner": 6} == {name: row.calls for name, row in rows.items()}
     assert program.cycles == sum(row.own for row in rows.values())
+
+
+WALK = """    uint32_t n = 0U;
+    uint32_t left = (x[0] > 0.0f) ? 40U : 12U;
+    __asm__ volatile("" : "+r"(left));
+    left &= 63U;
+    APR_LOOP(brake_walk, 63U);
+    while (left != 0U) {
+        APR_BODY(brake_walk, 63U);
+        __asm__ volatile("" : "+r"(n), "+r"(left));
+        left = (left - 1U) & 63U;
+    }
+    out[0] = (n == 7U) ? x[0] : x[1];"""
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_a_total_limits_all_repetitions_of_a_call(core: str) -> None:
+    """A loop whose bodies are said to run ten times in one call runs ten times on the worst path."""
+    marked = written(WALK, core)
+    graphs = marked.graphs("scores")
+
+    def bounded(totals: dict[str, int]) -> Program:
+        timing = load_timing(core)
+        return bound_program(marked.code, graphs, "brake_scores", marked.marks, timing, Memory(0, 4), totals)
+
+    ten, nine, every = bounded({"brake_walk": 10}), bounded({"brake_walk": 9}), bounded({})
+
+    assert ([10], [9], [63]) == tuple([row.count for row in tables.loops(one)] for one in (ten, nine, every))
+    assert nine.cycles < ten.cycles < every.cycles
