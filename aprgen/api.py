@@ -1,13 +1,15 @@
-"""The Python interface: load a model, compile it, build it, run it. `import aprgen` offers these names.
+"""The Python interface: load a model, compile it, build it, run it, bound it. `import aprgen` offers these names.
 
 Knows how the layers below fit together for a caller; everything else lies there.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +18,7 @@ from aprgen import core
 from aprgen.accuracy import Calibration
 from aprgen.build import Built, build_artifact, load_into_process
 from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
-from aprgen.errors import UsageError
+from aprgen.errors import UnsupportedError, UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
 from aprgen.output_folder import write_folder
@@ -27,6 +29,9 @@ from aprgen.runners.execution import Execution
 from aprgen.runners.shared import SharedImage
 from aprgen.spell import identifier
 from aprgen.target import Target, load_target
+
+if TYPE_CHECKING:
+    from aprgen.wcet.report import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +113,91 @@ class Artifact:
         return Image(self, library, build_artifact(self.code, tools=tools, work=where))
 
 
+    def wcet(
+        self,
+        *,
+        clock_mhz: float | None = None,
+        wait_states: int | None = None,
+        line_bytes: int = 4,
+        deadline_us: float | None = None,
+        core_options: Mapping[str, int] | None = None,
+        rows: int = 200,
+        tasks: str | Path | None = None,
+        load: str | None = None,
+        load_budget_us: float | None = None,
+        tools: str = "auto",
+    ) -> Timing:
+        """Bound time and stack of the built code, as `aprgen wcet` does; the arguments are its options.
+
+        A function without a bound, a missed deadline and a contradiction stand in the report and raise nothing.
+        Raises UnsupportedError for a target of which nothing can be said, and needs the extra `wcet`.
+        """
+        from aprgen.wcet.analyse import Question, analyse
+        from aprgen.wcet.load import load_platform
+        from aprgen.wcet.taskset import read_tasks
+
+        if clock_mhz is None and (deadline_us is not None or tasks is not None):
+            raise UsageError(
+                "usage.arguments", "times need a clock", where="deadline_us or tasks", hint="give clock_mhz, too"
+            )
+        stated = {
+            "clock-mhz": clock_mhz, "deadline-us": deadline_us, "wait-states": wait_states, "line-bytes": line_bytes,
+            "rows": rows, "tasks": None if tasks is None else Path(tasks).name,
+            "load": None if load is None else Path(load).name, "load-budget-us": load_budget_us,
+        }  # fmt: skip
+        stated |= {f"core-option {name}": value for name, value in (core_options or {}).items()}
+        question = Question(
+            clock_mhz=clock_mhz,
+            wait_states=wait_states,
+            line_bytes=line_bytes,
+            deadline_us=deadline_us,
+            core_options=core_options,
+            rows=rows,
+            tools=tools,
+            model_file=f"{self.model.name}.apr",
+            command=f"aprgen wcet {self.model.name}.apr --target {self.code.target.name}{_words(stated)}",
+            tasks=None if tasks is None else read_tasks(Path(tasks)),
+            platform=None if load is None else load_platform(load),
+            load_budget_us=load_budget_us,
+        )
+        analysed = analyse(self.model.loaded, self.code, question)
+        return Timing(analysed.report, analysed.object)
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """What the analysis says. report.verdict.status: bound, bound-measured-table, instruction-count or refused.
+
+    object: the object file of the model, to which alone the numbers apply; link this one.
+    """
+
+    report: Report
+    object: bytes
+
+    def json(self) -> str:
+        """The document of `aprgen wcet --json`; templates/report/wcet.schema.json describes it."""
+        from aprgen.wcet.report import document
+
+        return json.dumps(document(self.report), indent=1, allow_nan=False) + "\n"
+
+    def html(self) -> str:
+        """One page that needs nothing else."""
+        from aprgen.wcet import page
+
+        return page.html(json.loads(self.json()))
+
+    def header(self) -> str:
+        """NAME_wcet.h. Raises UnsupportedError where there is no bound, or one that a run contradicts."""
+        from aprgen.wcet import page
+
+        if self.report.verdict.status == "refused" or self.report.violations:
+            raise UnsupportedError(
+                "wcet.header", "there is no bound that a header could state", where=self.report.verdict.entry,
+                hint="report.entries say why",
+            )  # fmt: skip
+        return page.header(json.loads(self.json()))
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """A built model, for the target's runner; on the host also a library in this process."""
@@ -134,6 +224,13 @@ class Image:
         """Original labels, int32 [rows]; None when the model does not classify."""
         inputs = self.artifact.model.inputs(rows)
         return self.library.classify(inputs) if self.library is not None else self.built.run(inputs, count=False).labels
+
+
+def _words(stated: Mapping[str, float | str | None]) -> str:
+    """Options as the command line has them; --core-option is NAME=N."""
+    given = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in stated.items()
+             if value is not None}  # fmt: skip
+    return "".join(f" --{name}{'=' if ' ' in name else ' '}{value}" for name, value in given.items())
 
 
 def load(path: str | Path, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:

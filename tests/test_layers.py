@@ -32,6 +32,9 @@ PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "cli")
 # Imports inside functions: for a fast start only, never to break a cycle.
 LAZY = {
     "__init__": ("aprgen.api",),  # `import aprgen` must not load numpy
+    "api": (  # the extra `wcet` may not be installed
+        "aprgen.wcet.analyse", "aprgen.wcet.load", "aprgen.wcet.page", "aprgen.wcet.report", "aprgen.wcet.taskset",
+    ),
     "cli": tuple(f"aprgen.cli.{verb}" for verb in ("compile", "inspect", "run", "targets", "test", "validate", "wcet")),
     "cli.compile": ("aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
     "cli.inspect": ("aprgen.cli.inspect_boxes",),  # --format json draws no boxes

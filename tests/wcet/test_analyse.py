@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+import aprgen
 from aprgen.cli import main
+from aprgen.errors import UnsupportedError, UsageError
 from aprgen.wcet import bounds, schema
 from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.ipet import Bound
@@ -274,6 +276,35 @@ def test_tasks_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     tasks.write_text(TASKS.replace("linreg_predict", "other_predict"))
     assert main(words) == 2
     assert "no function of this model" in capsys.readouterr().err
+
+
+def test_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`compile(...).wcet(...)` gives the report, the page, the header and the object of the command."""
+    made = aprgen.compile(PATHS["linreg"], "cortex-m4")
+    timing = made.wcet(clock_mhz=100, deadline_us=0.5, rows=5, load="industrial-plc")
+    verdict = timing.report.verdict
+
+    assert ("bound", True) == (verdict.status, (verdict.margin_us or 0) < 0)
+    assert schema.faults(json.loads(timing.json())) == ()
+    assert verdict.sentence in timing.html()
+    assert f"#define LINREG_WCET_CYCLES {verdict.cycles}UL" in timing.header()
+    path = tmp_path / "linreg.o"
+    assert main(["wcet", str(PATHS["linreg"]), "-t", "cortex-m4", "--rows", "5", "--object", str(path)]) == 0
+    capsys.readouterr()
+    assert timing.object == path.read_bytes()
+    with pytest.raises(UsageError):
+        made.wcet(deadline_us=5)
+
+
+def test_python_refusal() -> None:
+    """A refusal is a report like any other; only the header cannot be made of it."""
+    timing = aprgen.compile(PATHS["count_vectorizer"], "cortex-m4").wcet()
+
+    assert "refused" == timing.report.verdict.status
+    assert "No bound for" in timing.html()
+    with pytest.raises(UnsupportedError) as caught:
+        timing.header()
+    assert "wcet.header" == caught.value.code
 
 
 def test_refused_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

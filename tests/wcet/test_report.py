@@ -197,6 +197,39 @@ def test_header(require_tool: Callable[[str], None], tmp_path: Path) -> None:
         assert (0, "") == (done.returncode, done.stderr)
 
 
+WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
+DIALECTS = [
+    ("gcc", "c99"), ("gcc", "c11"), ("gcc", "gnu17"), ("clang-14", "c99"), ("clang-14", "c11"),
+    ("arm-none-eabi-gcc", "c99"), ("arm-none-eabi-gcc", "c11"),
+]  # fmt: skip
+BUDGETS = (("CYCLES", 2_000), ("STACK_BYTES", 24), ("FLASH_BYTES", 1_300))
+
+
+@pytest.mark.parametrize(("compiler", "dialect"), DIALECTS)
+def test_budgets(compiler: str, dialect: str, require_tool: Callable[[str], None], tmp_path: Path) -> None:
+    """A budget that is kept compiles without a warning, one that is missed by one does not compile and is named."""
+    require_tool(compiler)
+    program = shutil.which(compiler)
+    assert program is not None
+    header = tmp_path / "brake_wcet.h"
+    header.write_text(page.header(written(report())))
+    source = tmp_path / "use.c"
+    source.write_text('#include "brake_wcet.h"\n#include "brake_wcet.h"\nextern int used;\n')
+
+    def compiled(*budgets: tuple[str, int]) -> tuple[int, str]:
+        words = [f"-DBRAKE_BUDGET_{what}={number}U" for what, number in budgets]
+        command = (program, f"-std={dialect}", *WARNINGS, *words, "-fsyntax-only", str(source))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # type: ignore[arg-type]
+        return done.returncode, done.stderr
+
+    assert (0, "") == compiled()
+    assert (0, "") == compiled(*BUDGETS)
+    for what, number in BUDGETS:
+        status, stderr = compiled((what, number - 1))
+        assert status != 0
+        assert f"brake_misses_its_budget_of_{what.lower()}" in stderr
+
+
 @pytest.mark.parametrize(("before", "gate", "passed"), [(2_000, 0.0, True), (1_900, 5.0, False), (1_900, 6.0, True)])
 def test_gate(before: int, gate: float, passed: bool) -> None:
     """The gate fails exactly when a bound grew by more than its percent."""
