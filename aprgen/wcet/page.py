@@ -16,6 +16,7 @@ from aprgen import spell
 from aprgen.resources import folder
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 640, 150
+_LEAST_HEIGHT = 2.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 10, 20, 22, 28
 
 
@@ -62,6 +63,8 @@ def picture(bound: int, observed: Mapping[str, object], unit: str = "cycles") ->
     rectangles = []
     for bar in bars:
         height = round((base - _TOP) * bar["runs"] / tallest, 1)
+        if bar["runs"]:
+            height = max(_LEAST_HEIGHT, height)  # a single run is seen among thousands
         width = max(2.0, round(x(bar["high"]) - x(bar["low"]) - 1, 1))
         title = f"{bar['low']:,} to {bar['high']:,} {unit}: {bar['runs']:,} runs"
         rectangles.append(Rectangle(x(bar["low"]), round(base - height, 1), width, height, title))

@@ -112,9 +112,11 @@ class _Reader(HTMLParser):
         self.open: list[str] = []
         self.text = ""
         self.links: list[str] = []
+        self.ids: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.ids |= {value or "" for name, value in attrs if name == "id"}
         if tag not in VOID_TAGS:
             self.open.append(tag)
 
@@ -139,7 +141,8 @@ def test_page() -> None:
     html = page.html(written(report()))
     reader = _read(html)
 
-    assert reader.links == []
+    assert reader.links
+    assert {link[1:] for link in reader.links} <= reader.ids  # nothing leads out of the page
     assert "url(" not in html
     for words in (
         report().verdict.sentence, "Interrupts, preemption", "2,000", "20.00", "1.053", "38 of 40 edges",
@@ -147,6 +150,39 @@ def test_page() -> None:
         "No interrupt is taken.", IDENTITY.image_sha256, IDENTITY.command, "0x00000110",
     ):  # fmt: skip
         assert words in reader.text, words
+
+
+def test_page_in_order() -> None:
+    """Verdict first; then the parts of a timing report in the order in which a safety engineer reads them."""
+    html = page.html(written(report(SCORES, REFUSED)))
+    headings = [
+        "Functions of the interface", "Identity", "Assumptions", "Functions on the worst path", "Loops", "Observed",
+        "Worst path in the source", "Stack", "Memory", "No heap", "Load time of the file", "Schedulability",
+        "What was refused, and why",
+    ]  # fmt: skip
+    places = [html.index(f">{heading}</h") for heading in headings]
+
+    assert sorted(places) == places
+    assert html.index("No bound for brake_classify") < places[0]
+
+
+def test_page_shows_lines_load_and_tasks() -> None:
+    """Lines of C stand beside their instructions, escaped; an estimate is named one; a late task is marked."""
+    document = written(report())
+    text = _read(page.html(document)).text
+
+    for words in (
+        "for (uint32_t t = 0U; t < 10U; ++t) {", "/* walk <&> */", "110  ldr r3, [r0]  60\u00d7, 900", "75.0 %",
+        "estimate, no bound", "39,045", "The largest model that packs as well", "schedulable", "(interrupt)",
+        "frame of memcpy (not in the deepest chain)", "26 words", "none of them",
+    ):  # fmt: skip
+        assert words in text, words
+    document["schedule"]["tasks"][1]["meets"] = document["schedule"]["schedulable"] = False
+    document["memory"]["heap"][0]["holds"] = False
+    html = page.html(document)
+    assert "not schedulable" in html
+    assert '<td class="bad">missed</td>' in html
+    assert '<td class="bad">no</td>' in html
 
 
 def test_page_of_a_refusal() -> None:
@@ -177,6 +213,15 @@ def test_picture() -> None:
     assert [bar.height for bar in picture.bars] == [100.0, 0.0, 66.7]
     assert picture.bound_x == page.PICTURE_WIDTH - 20
     assert all(10 <= bar.x and bar.x + bar.width <= picture.high_x + 2 for bar in picture.bars)
+
+
+def test_rare_runs_are_seen() -> None:
+    """One run among thousands has a bar that can be seen, and an empty range has none."""
+    entry = written(report())["entries"][0]
+    entry["observed"]["distribution"][0]["runs"] = 1_000_000
+    entry["observed"]["distribution"][2]["runs"] = 1
+
+    assert [100.0, 0.0, 2.0] == [bar.height for bar in page.picture(entry["cycles"], entry["observed"]).bars]
 
 
 def test_header(require_tool: Callable[[str], None], tmp_path: Path) -> None:
