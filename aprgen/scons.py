@@ -26,7 +26,9 @@ from SCons.Errors import BuildError, UserError
 from SCons.Node.FS import Dir, File
 from SCons.Tool import CScanner
 
-from aprgen.errors import AprgenError, BudgetError
+from aprgen import budgets
+from aprgen.budgets import Bound, Budget, Value
+from aprgen.errors import AprgenError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, Kind, ModelFacts
 from aprgen.resources import folder
@@ -34,8 +36,9 @@ from aprgen.runners.choose import runner_for
 from aprgen.spell import is_identifier
 from aprgen.target import Target, load_target
 from aprgen.toolchain import Toolchain, Unit, compile_units, find_toolchain
+from aprgen.wcet.page import header
+from aprgen.wcet.shipped import loaded_contents
 
-BUDGETS = ("flash", "ram", "stack")  # bytes
 BUDGET_ROWS = 200  # random rows, beside the edge rows, over which the stack is measured
 TEST_ROWS = 1000
 RUN_SECONDS = 120.0
@@ -48,11 +51,14 @@ _KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 class ModelNodes(list[File]):
     """What AprModel returns: as a list it is the object file to link; the attributes are the files beside it."""
 
-    def __init__(self, linked: File, include: Dir, generated: Sequence[File], footprint: File) -> None:
+    def __init__(
+        self, linked: File, include: Dir, generated: Sequence[File], footprint: File, timing: Sequence[File] = ()
+    ) -> None:
         super().__init__([linked])
         self.include = include  # the folder of the headers, for CPPPATH
         self.generated = list(generated)
         self.footprint = footprint  # JSON
+        self.timing = list(timing)  # with a budget of time: the report of `aprgen wcet`, JSON, and NAME_wcet.h
 
 
 @dataclass(frozen=True)
@@ -93,16 +99,18 @@ def _apr_model(
     name: str,
     model: str | File,
     target: str = "host",
-    budget: Mapping[str, int] | None = None,
+    budget: Mapping[str, Value] | None = None,
     tools: str = "auto",
     **options: str,
 ) -> ModelNodes:
-    """Generate C, compile it for the target, measure it, and let it pass when it fits the budget (in bytes).
+    """Generate C, compile it for the target, measure it, and let it pass when it fits the budget.
 
-    The object file stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
+    budget: bytes of "flash", "ram" and "stack"; "cycles" that no function of the interface may exceed, or "deadline_us"
+    with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. The object file
+    stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
     step = _step(env, name, target, tools, options)
-    limits = _limits(name, budget or {})
+    allowed = _allowed(step, budget or {})
     include = env.Dir(f"{step.where}/{name}")
     headers = _headers(step.target)
     files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *headers]
@@ -126,17 +134,31 @@ def _apr_model(
         APR_FINGERPRINT=" ".join(step.toolchain.compile_flags) + step.fingerprint if step.toolchain else "",
     )
     measured = [*built, include.File("manifest.json")]
-    if "stack" in limits:
+    if "stack" in allowed.limits:
         measured += _test(env, model, step, BUDGET_ROWS, "budget")
+    made = [f"{step.where}/{name}.o", f"{step.where}/{name}.footprint.json"]
+    timing: list[File] = []
+    if allowed.has_times:
+        timing = env.Command(
+            f"{step.where}/{name}.wcet.json",
+            [model, built[0]],
+            Action(_bound_time, _say("bounding", step), varlist=["APR_FINGERPRINT"]),
+            APR_STEP=step,
+            APR_WORDS=allowed.words,
+            APR_FINGERPRINT=" ".join((_generator_digest(), step.fingerprint, *allowed.words)),
+        )
+        measured += timing
+        made.append(include.File(f"{name}_wcet.h"))
     passed = env.Command(
-        [f"{step.where}/{name}.o", f"{step.where}/{name}.footprint.json"],
+        made,
         measured,
         Action(_admit, _say("measuring", step), varlist=["APR_FINGERPRINT", "APR_LIMITS"]),
         APR_STEP=step,
-        APR_LIMITS=limits,
+        APR_BUDGET=allowed,
+        APR_LIMITS=dict(allowed.limits),
         APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
     )
-    return ModelNodes(passed[0], include, generated, passed[1])
+    return ModelNodes(passed[0], include, generated, passed[1], [*timing, *passed[2:]])
 
 
 def _apr_test(
@@ -236,24 +258,14 @@ def _target(env: Environment, target: str) -> Target:
         raise _wrong(f"AprModel: {error.what} ({error.hint})") from error
 
 
-def _limits(name: str, budget: Mapping[str, int]) -> dict[str, int]:
-    if "cycles" in budget:
-        raise _wrong(
-            f"AprModel {name}: a budget of cycles needs a proved bound of the time, which aprgen {_version()} cannot "
-            f"give yet; it checks {', '.join(BUDGETS)}"
-        )
-    for key, value in budget.items():
-        if key not in BUDGETS:
-            raise _wrong(f"AprModel {name}: unknown budget {key!r}; there are {', '.join(BUDGETS)}")
-        if not isinstance(value, int) or value < 0:
-            raise _wrong(f"AprModel {name}: the budget {key} is {value!r}; it must be a number of bytes")
-    return dict(sorted(budget.items()))
-
-
-def _version() -> str:
-    from aprgen import __version__
-
-    return __version__
+def _allowed(step: _Step, budget: Mapping[str, Value]) -> Budget:
+    try:
+        allowed = budgets.read_budget(budget)
+        if allowed.has_times and step.toolchain is not None:
+            budgets.require_times(step.target, step.toolchain)
+    except AprgenError as error:
+        raise _wrong(f"AprModel {step.name}: {error.what}") from error
+    return allowed
 
 
 def _headers(target: Target) -> dict[str, Path]:
@@ -332,13 +344,36 @@ def _compile(target: Sequence[File], source: Sequence[File], env: Environment) -
     unit.assembly.unlink(missing_ok=True)
 
 
-def _admit(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    """Measure the object, compare with the budgets, and hand it on: what is too big cannot be linked."""
+def _bound_time(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    """Run the analysis, and make sure that what it analysed is what was built."""
     step: _Step = env["APR_STEP"]
-    limits: dict[str, int] = env["APR_LIMITS"]
+    out = Path(target[0].abspath)
+    with tempfile.TemporaryDirectory(prefix="aprgen-") as work:
+        analysed = Path(work) / "analysed.o"
+        files = ("--json", str(out), "--object", str(analysed))
+        _execute(
+            _aprgen("wcet", source[0], step, "--name", step.name, "--tools", step.tools, *env["APR_WORDS"], *files),
+            target[0],
+        )
+        try:
+            same = loaded_contents(analysed) == loaded_contents(Path(source[1].abspath))
+        except AprgenError as error:
+            raise BuildError(target[0], str(error), status=error.exit_status) from error
+    if not same:
+        raise BuildError(target[0], f"the analysed code of {step.name} is not that of {source[1]}", status=1)
+
+
+def _admit(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    """Measure the object, compare with the budgets, and hand it on: what is too big or too slow cannot be linked."""
+    step: _Step = env["APR_STEP"]
+    budget: Budget = env["APR_BUDGET"]
     assert step.toolchain is not None
     files = {Path(str(node)).name: Path(node.abspath) for node in source}
-    stack = _stack_bytes(files[f"{step.name}.budget.json"]) if "stack" in limits else None
+    report = json.loads(files[f"{step.name}.wcet.json"].read_text(encoding="utf-8")) if budget.has_times else None
+    bound = None if report is None else budgets.bound_of(report)
+    stack = _stack_bytes(files[f"{step.name}.budget.json"]) if "stack" in budget.limits else None
+    if bound is not None and bound.stack_bytes is not None:
+        stack = max(stack or 0, bound.stack_bytes)
     facts = _facts(files["manifest.json"])
     built = Path(source[0].abspath)
     try:
@@ -346,11 +381,14 @@ def _admit(target: Sequence[File], source: Sequence[File], env: Environment) -> 
             size = measure(Image(step.target, step.toolchain, facts, Path(work), built, built, 0, 0))
         check_budget(size, step.target, stack_bytes=stack)
         needs = {"flash": size.flash_bytes, "ram": size.ram_bytes + (stack or 0), "stack": stack or 0}
-        _check_limits(step, needs, limits)
+        budgets.check_budget(step.name, step.target, needs, budget, bound)
     except AprgenError as error:
         raise BuildError(target[0], str(error), status=error.exit_status) from error
     shutil.copyfile(built, str(target[0]))
-    Path(str(target[1])).write_text(json.dumps(_footprint_facts(size, stack, limits), indent=2) + "\n")
+    facts_of_size = _footprint_facts(size, stack, budget.limits, bound)
+    Path(str(target[1])).write_text(json.dumps(facts_of_size, indent=2) + "\n")
+    if report is not None:
+        Path(str(target[2])).write_text(header(report) + budgets.checks(step.name.upper(), budget), encoding="utf-8")
 
 
 def _facts(manifest: Path) -> ModelFacts:
@@ -367,20 +405,9 @@ def _stack_bytes(report: Path) -> int:
     return max(sizes.values())
 
 
-def _check_limits(step: _Step, needs: Mapping[str, int], limits: Mapping[str, int]) -> None:
-    missed = [key for key in limits if needs[key] > limits[key]]
-    if missed:
-        # All that miss at once: correcting one after the other would take a build each.
-        numbers = "; ".join(f"{needs[key]} bytes of {key}, the budget is {limits[key]}" for key in missed)
-        raise BudgetError(
-            f"budget.{missed[0]}",
-            f"{step.name} needs {numbers}",
-            where=f"AprModel {step.name}, target {step.target.name}",
-            hint="train a smaller model, choose another target, or raise the budget in the SConstruct",
-        )
-
-
-def _footprint_facts(size: Footprint, stack: int | None, limits: Mapping[str, int]) -> dict[str, object]:
+def _footprint_facts(
+    size: Footprint, stack: int | None, limits: Mapping[str, int], bound: Bound | None
+) -> dict[str, object]:
     return {
         "flash_bytes": size.flash_bytes,
         "text_bytes": size.text_bytes,
@@ -390,6 +417,7 @@ def _footprint_facts(size: Footprint, stack: int | None, limits: Mapping[str, in
         "ram_bytes": size.ram_bytes,
         "library_bytes": size.library_bytes,
         "stack_bytes": stack,
+        "wcet_cycles": None if bound is None else bound.cycles,
         "budget": dict(limits),
     }
 

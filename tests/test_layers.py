@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured",),
     ("build", "wcet"),
-    ("verify",),
+    ("verify", "budgets"),
     ("api", "cli", "scons"),
     ("__main__",),
 )
@@ -40,7 +40,6 @@ LAZY = {
     "cli.inspect": ("aprgen.cli.inspect_boxes",),  # --format json draws no boxes
     "cli.progress": ("rich.console", "rich.progress"),  # only drawn after a second
     "measured": ("aprgen.footprint",),  # loaded while the compiler runs
-    "scons": ("aprgen",),
 }
 
 # Who alone imports what, so that what it knows has one home.

@@ -174,7 +174,8 @@ def test_footprint_is_reported(project: Project) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ('env.AprModel("brake", "brake.apr", budget={"cycles": 100})', "a budget of cycles needs a proved bound"),
+        ('env.AprModel("brake", "brake.apr", budget={"cycles": 100})', "a budget of time needs a bound"),
+        ('env.AprModel("brake", "brake.apr", target="cortex-m7", budget={"cycles": 9})', "not for target cortex-m7"),
         ('env.AprModel("brake", "brake.apr", budget={"disk": 100})', "unknown budget 'disk'"),
         ('env.AprModel("brake", "brake.apr", budget={"ram": "1k"})', "must be a number of bytes"),
         ('env.AprModel("brake", "brake.apr", target="cortex-m5")', "no target is called 'cortex-m5'"),
