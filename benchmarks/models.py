@@ -33,13 +33,17 @@ def linear(n_features: int, seed: int = SEED) -> bytes:
 def forest(n_trees: int, depth: int, n_features: int, n_classes: int = 4, seed: int = SEED) -> bytes:
     """A random forest classifier of full trees: 2^depth - 1 splits and 2^depth leaves each."""
     generator = np.random.default_rng(seed)
-    members = tuple(
-        {"tree": _full_tree(generator, depth, n_features, n_classes), "max_depth": depth, "n_features": n_features}
-        for _ in range(n_trees)
-    )
+    trees = tuple(_full_tree(generator, depth, n_features, n_classes) for _ in range(n_trees))
+    return forest_of(trees, n_features, n_classes, depth, seed)
+
+
+def forest_of(
+    trees: tuple[Tree, ...], n_features: int, n_classes: int, depth: int | None = None, seed: int = SEED
+) -> bytes:
+    """A random forest classifier of the given trees."""
     fields: dict[str, object] = {
-        "trees": members,
-        "n_estimators": n_trees,
+        "trees": tuple({"tree": tree, "max_depth": depth, "n_features": n_features} for tree in trees),
+        "n_estimators": len(trees),
         "max_depth": depth,
         "random_state": seed,
         "oob_indices": (),
@@ -47,6 +51,35 @@ def forest(n_trees: int, depth: int, n_features: int, n_classes: int = 4, seed: 
         "y_train": np.arange(n_classes, dtype=np.uint64),
     }
     return _file("RandomForestClassifier", FOREST, fields)
+
+
+def grown_tree(generator: np.random.Generator, splits: int, depth: int, n_features: int, n_classes: int) -> Tree:
+    """A tree of random shape with thresholds 0.5 to 15.5: at every step a leaf above `depth` becomes a split."""
+    children: list[tuple[int, int] | None] = [None]
+    levels, open_leaves = [0], [0]
+    for _ in range(splits):
+        if not open_leaves:
+            break
+        at = open_leaves.pop(int(generator.integers(len(open_leaves))))
+        children[at] = (len(children), len(children) + 1)
+        for _ in range(2):
+            levels.append(levels[at] + 1)
+            children.append(None)
+            if levels[-1] < depth:
+                open_leaves.append(len(children) - 1)
+    builder = TreeBuilder()
+    waiting: list[tuple[int, int, bool]] = [(0, -1, False)]  # place, parent, is this its right child
+    while waiting:
+        place, parent, is_right = waiting.pop()
+        below = children[place]
+        if below is None:
+            at = builder.leaf(label=int(generator.integers(n_classes)), samples=1)
+        else:
+            at = builder.add(int(generator.integers(n_features)), float(generator.integers(16)) + 0.5)
+            waiting += [(below[1], at, True), (below[0], at, False)]
+        if parent >= 0:
+            (builder.right if is_right else builder.left)[parent] = at
+    return builder.build()
 
 
 def _full_tree(generator: np.random.Generator, depth: int, n_features: int, n_classes: int) -> Tree:

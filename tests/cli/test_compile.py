@@ -258,6 +258,7 @@ def test_named_compiler_must_be_there(tmp_path: Path) -> None:
     ("words", "status", "code"),
     [
         (("--name", "int"), 2, "usage.name"),
+        (("--optimise", "speed"), 2, "usage.arguments"),
         (("--name", "a b"), 2, "usage.name"),
         (("--numeric", "s7"), 5, "numeric.mode"),
         (("--calibrate", "rows.npy"), 2, "inputs.unreadable"),
@@ -276,6 +277,19 @@ def test_refused_options(aprgen: Command, tmp_path: Path, words: tuple[str, ...]
     assert len(answer.error_lines) == 3
     assert list(tmp_path.iterdir()) == []
 
+
+
+def test_optimise_is_in_banner_and_manifest(aprgen: Command, tmp_path: Path) -> None:
+    """`--optimise mean` makes other code, says how to make it again, and stands in the manifest."""
+    digits = Path(__file__).parents[2] / "examples" / "digits" / "digits.apr"
+    answer = aprgen("compile", digits, "--optimise", "mean", "--no-measure", "-t", "cortex-m4", "-o", tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+
+    assert answer.status == 0
+    assert manifest["options"]["optimise"] == "mean"
+    assert "branch_votes" in manifest["steps"]
+    source = (tmp_path / "out" / "digits.c").read_text()
+    assert " *   aprgen compile digits.apr --target cortex-m4 --optimise mean\n" in source
 
 
 def test_integer_mode_says_what_it_loses(aprgen: Command, tmp_path: Path) -> None:
