@@ -51,6 +51,7 @@ from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import observe
 from aprgen.wcet.recording import record_calls
+from aprgen.wcet.selections import dear_rows, selection_totals
 from aprgen.wcet.stack import stack_bound
 from aprgen.wcet.timing import Timing, load_timing
 from aprgen.wcet.trace import Executed, executed_code
@@ -179,7 +180,7 @@ def prepare(artifact: Artifact, core: str, work: Path) -> tuple[Subject | None, 
         try:
             graphs = build_graphs(code, [symbol])
             bounded = partial(bound_program, code, graphs, symbol, marks, timing, MEMORY)
-            program = bounded()
+            program = bounded(selection_totals(artifact))
             worst = witnessed(
                 artifact, code, marks, program, function, bounded, steps, seconds=WALK_SECONDS, before=solved
             )
@@ -194,7 +195,8 @@ def prepare(artifact: Artifact, core: str, work: Path) -> tuple[Subject | None, 
         tallies.append(tally)
     if not tallies:
         return None, refused
-    always = np.concatenate([np.zeros((1, facts.n_features), np.float32), *witnesses]).astype(np.float32)
+    zeros = np.zeros((1, facts.n_features), np.float32)
+    always = np.concatenate([zeros, dear_rows(artifact), *witnesses]).astype(np.float32)
     edges = edge_rows(artifact.program, 2000).values
     painted = runner_for(artifact.target, "system").run(image, edges[:PAINTED_ROWS], count=False).stack_bytes
     for tally in tallies:

@@ -59,6 +59,7 @@ from aprgen.wcet.report import (
     time_us,
     verdict_of,
 )
+from aprgen.wcet.selections import dear_rows, selection_totals
 from aprgen.wcet.shipped import shipped_code_is_analysed
 from aprgen.wcet.sources import Sources, listings, sources_of
 from aprgen.wcet.storage import memory_use, stack_use
@@ -224,8 +225,10 @@ def _subject(
     code = read_code(image.program)
     rows, described = None, ""
     if image.model.kind == "row":
-        rows = rows_to_trace(artifact, question.rows)
+        dear = dear_rows(artifact)
+        rows = np.concatenate([rows_to_trace(artifact, question.rows), dear])
         described = f"rows at the model's decisions, {question.rows:,} random rows"
+        described += ", one that keeps the selection of the nearest busy" if len(dear) else ""
     seconds = question.witness_seconds
     return _Subject(
         image, code, executed_code(code), read_marks(image.program), timing, memory, rows,
@@ -261,16 +264,17 @@ def _bounded(
 ) -> tuple[Program, Counted | None, Witnessed | None]:
     """The bound, for the worst row of trees; where there is no time table, bounds of all counts."""
     bounded = partial(bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory)
+    shifts = selection_totals(subject.artifact)
     if subject.timing.unit != "cycles":
-        totals = {one.loop: one.walk.upper for one in subject.forests()}
-        counted = bound_counts(subject.timing.core, partial(bounded, totals=totals))
+        steps = {one.loop: one.walk.upper for one in subject.forests()}
+        counted = bound_counts(subject.timing.core, partial(bounded, totals={**shifts, **steps}))
         return counted.instructions, counted, None
-    program = bounded(subject.timing)
+    program = bounded(subject.timing, totals=shifts)
     if subject.witness_seconds <= 0:
         return program, None, None
     found = witnessed(
         subject.artifact, subject.code, subject.marks, program, function.removeprefix(f"{subject.image.model.name}_"),
-        lambda totals: bounded(subject.timing, totals=totals), subject.forests,
+        lambda steps: bounded(subject.timing, totals={**shifts, **steps}), subject.forests,
         seconds=subject.witness_seconds, before=solved,
     )  # fmt: skip
     return program if found is None else found.program, None, found

@@ -139,6 +139,20 @@ def check_loops(
     return tuple(sorted(checked)), tuple(violations)
 
 
+def check_totals(
+    traces: Traces, executed: Executed, marks: Sequence[Mark], totals: Mapping[str, int]
+) -> tuple[Violation, ...]:
+    """For each loop that ran more often in one call than all of it may, the first call of every path that does."""
+    violations = []
+    for name, total in sorted(totals.items()):
+        repeated = _passed(traces, executed, [mark for mark in marks if mark.id == name and mark.kind == "body"])
+        violations += [
+            Violation("loop", name, run, int(repeated[path]), total)
+            for path, run in _first_runs(traces, repeated > total).items()
+        ]
+    return tuple(violations)
+
+
 def _passed(traces: Traces, executed: Executed, marks: Sequence[Mark]) -> _Numbers:
     """How often each path passes any of these marks."""
     return _per_path(

@@ -22,7 +22,7 @@ from aprgen.wcet.bounds import Program
 from aprgen.wcet.graph import EXIT
 from aprgen.wcet.marks import Mark
 from aprgen.wcet.memory import Memory
-from aprgen.wcet.observe import Observation, observe
+from aprgen.wcet.observe import Observation, check_totals, observe
 from aprgen.wcet.recording import record_calls
 from aprgen.wcet.report import Bar, Observed
 from aprgen.wcet.timing import Timing
@@ -98,7 +98,8 @@ def observed_runs(
 ) -> tuple[Observed, Observation]:
     """Check what the traced runs of these rows take against the bound and the facts."""
     seen = observe(traces, executed, timing, memory, marks, program.cycles)
-    violations = [str(one) for one in seen.violations]
+    totals = {id: total for one in program.functions.values() for id, total in one.totals.items()}
+    violations = [str(one) for one in (*seen.violations, *check_totals(traces, executed, marks, totals))]
     low = int(seen.low.min())
     if low < program.best:
         violations.append(

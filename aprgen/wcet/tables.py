@@ -79,7 +79,7 @@ def _loops_of(program: Program, name: str, one: Bounded) -> list[LoopRow]:
 
 
 def _origin(total: int | None) -> str:
-    return "generator" if total is None else f"generator; {total} in all for any row, by the trees' thresholds"
+    return "generator" if total is None else f"generator; {total} in all of a call, for any row"
 
 
 def path(program: Program) -> tuple[PathBlock, ...]:

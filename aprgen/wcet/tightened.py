@@ -21,6 +21,7 @@ from aprgen.wcet.timing import transfers
 from aprgen.wcet.unfold import Scenery, Unfolded, arguments_of, edges_of, unfold
 from aprgen.wcet.worst_row import Solved, WorstRow, worst_row
 
+FOLLOW_SECONDS = 120.0  # at least, for following the code: a large forest takes some seconds, a busy machine longer
 _LIBRARY = "__"  # names that the compiler's library begins with
 
 Answering = Callable[[Problem, bool], Answer]
@@ -72,7 +73,7 @@ def tightened(
         code, graphs, program.root, weights, entries, followed, counted, marks, walk.cuts, walk.inner, walk.home,
         walk.is_one_tree, *arguments_of(function, n_features), n_features,
     )  # fmt: skip
-    unfolded = unfold(scenery, time.monotonic() + seconds)
+    unfolded = unfold(scenery, time.monotonic() + max(FOLLOW_SECONDS, seconds))
     row, solved = worst_row(unfolded, n_features, seconds, before)
     if unfolded.short > row.lower:
         raise UnfollowedError("a call that returns early may cost more than one that walks the trees", program.root)

@@ -11,8 +11,8 @@ from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.report import document
 from tests.examples import COMPILE, PREFIXES, TEXTS, artifact, loaded
 
-# Loops whose repetitions fall as outer ones go on are bounded by their largest, each time.
-LOOSE = {"knn_euclidean": 1.8, "knn_manhattan_weighted": 1.6, "knn_minkowski": 1.2}
+# The bound allows for points that come nearer one by one; these models' points lie so for no row that was found.
+LOOSE = {"knn_euclidean": 1.75, "knn_manhattan_weighted": 1.7, "knn_minkowski": 1.15}
 
 
 @pytest.mark.parametrize("name", COMPILE)
