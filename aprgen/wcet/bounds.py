@@ -89,7 +89,8 @@ def bound_program(
         limits = [total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own]
         bound = solve(graph, costs, listed, (*stated(facts, graph), *limits), worst)
         verdicts = {one.fact.id: one.verdict for one in seen}
-        done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, shortest(graph, costs, least))
+        best = shortest(graph, costs, least, dict(pair for one in seen for pair in one.repeats))
+        done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, best)
     return Program(root, done, calls_of(done, root))
 
 

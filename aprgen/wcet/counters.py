@@ -1,14 +1,14 @@
 """A second opinion on loop bounds: counters that can be seen in the code itself, compared with what the marks say.
 
 Knows registers that start at a constant distance from a limit and move by a constant step. It only agrees, disagrees or
-does not know; no bound rests on it. What instructions do is told by a reader of their instruction set.
+does not know; no bound from above rests on it. What instructions do is told by a reader of their instruction set.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from aprgen.errors import ComparisonError
@@ -58,12 +58,17 @@ class Reader:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What the code says of one fact. times: bodies per entry of the loop, where a counter shows it."""
+    """What the code says of one fact. times: bodies per entry of the loop, where a counter shows it.
+
+    repeats: for loops that only their counters leave, by head: how often a way back is taken, each time they are
+    entered.
+    """
 
     fact: LoopFact
     verdict: Verdict
     times: int | None
     reason: str
+    repeats: tuple[tuple[int, int], ...] = ()
 
 
 def require_no_disagreement(opinions: Iterable[Opinion], function: str) -> None:
@@ -101,7 +106,8 @@ def _opinion(fact: LoopFact, view: _View) -> Opinion:
         return Opinion(fact, "unknown", None, "the loop is unrolled in part")
     found = [_of_loop(fact, view, view.loops[head], homes) for head in looping]
     rank: Mapping[Verdict, int] = {"disagrees": 0, "unknown": 1, "agrees": 2}
-    return min(found, key=lambda opinion: rank[opinion.verdict])
+    worst = min(found, key=lambda opinion: rank[opinion.verdict])
+    return replace(worst, repeats=tuple(one for opinion in found for one in opinion.repeats))
 
 
 def _holds_scope(fact: LoopFact, view: _View, head: int) -> bool:
@@ -131,11 +137,14 @@ def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None,
             times += n_tests if block in before_tests else n_tests - 1
             always = always and view.each_time(loop, {block})
     around = homes.get(view.parent(loop), 0)
+    alone = {edge.source for edge in exits} == tests
+    repeats = ((loop.head, n_tests - 1),) if alone else ()
     if fact.bound in (times, times + around):
-        return Opinion(fact, "agrees", times, "")
-    if times > fact.bound and always and {edge.source for edge in exits} == tests:
+        return Opinion(fact, "agrees", times, "", repeats)
+    if times > fact.bound and always and alone:
         return Opinion(fact, "disagrees", times, "")
-    return Opinion(fact, "unknown", times, "another exit decides" if times > fact.bound else "the loop is in parts")
+    reason = "another exit decides" if times > fact.bound else "the loop is in parts"
+    return Opinion(fact, "unknown", times, reason, repeats)
 
 
 class _View:

@@ -105,20 +105,53 @@ def solve(
     return Bound(entry + cycles, entry + path, taken, certificate)
 
 
-def shortest(graph: Graph, costs: Costs, callees: Mapping[str, int] | None = None) -> int:
-    """Cycles that every call takes at least: the shortest path with best-case costs, no loop repeated."""
+def shortest(
+    graph: Graph, costs: Costs, callees: Mapping[str, int] | None = None, repeats: Mapping[int, int] | None = None
+) -> int:
+    """Cycles that every call takes at least, with best-case costs.
+
+    repeats: for some loops, by head, how often a way back is taken at least, each time the loop is entered. Each such
+    loop gets a price, what its cheapest repetition takes: a way back costs the price less, a way in as many prices more
+    as it must be repeated. No real path gets dearer by that, and no cycle pays, so the shortest path bounds them all.
+    """
     problem = _problem(graph, costs, (), callees or {}, best=True)
-    far = sum(problem.cycles) + 1
-    least = dict.fromkeys(graph.blocks, far)
-    for _ in range(len(graph.blocks) + 1):
+    reduced = list(problem.cycles)
+    least = costs.entry.best
+    for loop in sorted(graph.loops, key=lambda loop: len(loop.blocks)):
+        times = (repeats or {}).get(loop.head, 0)
+        back = [position for position, edge in enumerate(problem.edges) if edge in loop.back_edges]
+        price = min(_cheapest(problem, reduced, loop, position) for position in back)
+        for position, edge in enumerate(problem.edges):
+            if times and edge.target == loop.head:
+                reduced[position] += -price if position in back else times * price
+        least += times * price if loop.head == graph.entry else 0
+    return least + _least(problem, reduced, None)[graph.entry]
+
+
+def _cheapest(problem: Problem, cycles: Sequence[int], loop: Loop, back: int) -> int:
+    """What one repetition by that way back takes at least, from the head to the head."""
+    source = problem.ends[back][0]
+    inside = [n if set(ends) <= loop.blocks and ends[1] != loop.head else None for n, ends in
+              zip(cycles, problem.ends, strict=True)]  # fmt: skip
+    return cycles[back] + _least(problem, inside, source)[loop.head]
+
+
+def _least(problem: Problem, cycles: Sequence[int | None], goal: int | None) -> Mapping[int, int]:
+    """The shortest way from each block to the goal, None being the exit; edges without cycles are left out."""
+    far = sum(abs(n) for n in cycles if n is not None) + 1
+    least = dict.fromkeys(problem.blocks, far)
+    if goal is not None:
+        least[goal] = 0
+    changed, rounds = True, 0
+    while changed:
         changed = False
-        for edge, cycles in zip(problem.edges, problem.cycles, strict=True):
-            there = cycles + least.get(edge.target, 0)
-            if there < least[edge.source]:
-                least[edge.source], changed = there, True
-        if not changed:
-            break
-    return costs.entry.best + least[graph.entry]
+        rounds += 1
+        assert rounds <= len(problem.blocks) + 1, "a cycle pays"
+        for n, (source, target) in zip(cycles, problem.ends, strict=True):
+            onward = (0 if goal is None else far) if target is None else least[target]
+            if n is not None and onward < far and n + onward < least[source]:
+                least[source], changed = n + onward, True
+    return least
 
 
 def certify(problem: Problem, multipliers: Sequence[float], graph: Graph) -> Certificate:

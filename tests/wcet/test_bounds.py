@@ -103,3 +103,21 @@ def test_a_total_limits_all_repetitions_of_a_call(core: str) -> None:
 
     assert ([10], [9], [63]) == tuple([row.count for row in tables.loops(one)] for one in (ten, nine, every))
     assert nine.cycles < ten.cycles < every.cycles
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4"])
+def test_the_least_has_every_repetition_of_counted_loops(core: str) -> None:
+    """Where only a counter leaves the loop, the least of any call grows by as much per repetition; an early exit, or a
+    test that data decides, takes that away."""
+    counted, early = CALLER.replace("a += outer(a)", "a ^= i"), "        if (a > 9U) { break; }\n    }\n    out"
+    counted = counted.replace("a ^= i;", '__asm__ volatile("" : "+r"(a));')
+    least = [
+        _bounded(written(counted.replace("3U", f"{times}U"), core), core).best for times in (20, 30, 40)
+    ]  # fmt: skip
+    broken = [
+        _bounded(written(counted.replace("3U", f"{times}U").replace("    }\n    out", early), core), core).best
+        for times in (20, 40)
+    ]
+
+    assert least[2] - least[1] == least[1] - least[0] >= 10
+    assert broken[0] == broken[1] < least[0]

@@ -87,6 +87,33 @@ def test_a_repair_is_no_larger_than_it_must_be() -> None:
     assert 1 + 5 * 8 + 1 + 1 == solve(made.graph, made.costs, {}, (fact,), solver=lying).cycles
 
 
+def _exactly(made: Shape) -> Costs:
+    return Costs(Cycles(0, 0), {edge: Cycles(cycles, cycles) for edge, cycles in made.cycles.items()})
+
+
+def test_loops_that_must_repeat_cost_at_least_that() -> None:
+    """Of loops that counters alone leave, the shortest path has every repetition; of others none."""
+    once = _exactly(LOOP)
+    assert 1 + 5 + 1 == shortest(LOOP.graph, once)
+    assert 1 + 4 * (2 + 3) + 5 + 1 == shortest(LOOP.graph, once, {}, {1: 4})
+
+    nested = _exactly(NESTED)
+    outer, inner = 1 + 1 + 1, 1 + 10
+    assert 1 + 1 + 1 == shortest(NESTED.graph, nested)
+    assert 1 + 2 * outer + 1 + 1 == shortest(NESTED.graph, nested, {}, {1: 2})
+    assert 1 + 2 * (outer + 3 * inner) + 1 + 1 == shortest(NESTED.graph, nested, {}, {1: 2, 2: 3})
+    assert 1 + 1 + 1 == shortest(NESTED.graph, nested, {}, {2: 3})
+
+
+def test_the_cheapest_repetition_counts() -> None:
+    """Of two ways back and two ways through a loop the cheaper ones bound its repetitions, with a loop at the entry."""
+    made = shape(
+        {(0, 1): 1, (0, 2): 9, (1, 0): 5, (1, 3): 1, (2, 0): 1, (2, 3): 3, (3, EXIT): 1}, {0: ({0, 1, 2}, 9)}
+    )  # fmt: skip
+    assert 1 + 1 + 1 == shortest(made.graph, _exactly(made))
+    assert 7 * (1 + 5) + 1 + 1 + 1 == shortest(made.graph, _exactly(made), {}, {0: 7})
+
+
 def test_a_path_above_the_bound_is_a_contradiction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Should a certificate ever prove too little, the path that is longer shows it."""
     monkeypatch.setattr("aprgen.wcet.ipet.check_certificate", lambda problem, certificate: 9)
