@@ -33,7 +33,7 @@ CATALOGUE = Path(__file__).with_suffix(".toml")
 TIMING = "targets/timing"
 PARTS = ("aprgen", "targets", "templates", "runtime_c", "qemu", "tests", "benchmarks", "pyproject.toml")
 WANTED = 0.95
-SECONDS = 300  # a fault may make a search endless: that is noticed, too
+SECONDS = 120  # a fault may make a search endless: that is noticed, too
 SLOW_TO_LOAD = ("numpy", "scipy.optimize", "scipy.sparse", "capstone", "elftools.elf.elffile", "hypothesis")
 OPTIONS = (
     "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-r", "fE", "--hypothesis-seed=20260117",
