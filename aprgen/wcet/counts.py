@@ -18,7 +18,7 @@ from aprgen.runners.choose import runner_for
 from aprgen.wcet.bounds import Program
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import observe
-from aprgen.wcet.observed import bars, evenly, spelled
+from aprgen.wcet.observed import bars, evenly, median, spelled
 from aprgen.wcet.report import ACCESSES, INSTRUCTIONS, Count, Observed
 from aprgen.wcet.timing import COUNTED, Timing, Unit, counting
 from aprgen.wcet.trace import Executed, Traces
@@ -100,7 +100,7 @@ def counted_runs(
         high_minimum=low,
         low_maximum=high,
         low_minimum=low,
-        median=int(np.sort(values)[(len(values) - 1) // 2]),
+        median=median(values),
         ratio=program.cycles / high,
         distribution=bars(values),
         edges_run=0,

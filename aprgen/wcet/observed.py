@@ -117,7 +117,7 @@ def observed_runs(
             high_minimum=int(seen.high.min()),
             low_maximum=int(seen.low[worst]),
             low_minimum=low,
-            median=int(np.sort(seen.high)[(seen.n_runs - 1) // 2]),
+            median=median(seen.high),
             ratio=program.cycles / high,
             distribution=bars(seen.high),
             edges_run=taken,
@@ -158,6 +158,11 @@ def _edges(program: Program, pairs: frozenset[tuple[int, int]]) -> tuple[int, in
             known.update(pairwise(addresses))
     strange = sorted(pair for pair in pairs - known if NOWHERE not in pair and not inside.isdisjoint(pair))
     return taken, total, [f"a run went from {a:#x} to {b:#x}, which no graph has" for a, b in strange[:5]]
+
+
+def median(values: NDArray[np.int64]) -> int:
+    """The lower of the middle ones."""
+    return int(np.sort(values)[(len(values) - 1) // 2])
 
 
 def bars(values: NDArray[np.int64]) -> tuple[Bar, ...]:

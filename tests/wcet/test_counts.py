@@ -17,15 +17,19 @@ import pytest
 
 from aprgen.cli import main
 from aprgen.errors import UsageError
+from aprgen.target import load_target
+from aprgen.toolchain import Toolchain
 from aprgen.wcet import bounds, counts, page, schema
 from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.bounds import bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code
+from aprgen.wcet.cores import core_of
 from aprgen.wcet.decode import decode_slots
 from aprgen.wcet.instruction import Instruction, Undecoded
 from aprgen.wcet.ipet import Bound
 from aprgen.wcet.memory import Memory
+from aprgen.wcet.observed import median
 from aprgen.wcet.report import Count, Report, difference_to, document
 from aprgen.wcet.timing import COUNTED, Cycles, Unit, base_cycles, context_cycles, counting
 from tests.examples import PATHS, artifact, loaded
@@ -120,6 +124,31 @@ def test_one_path(target: str, tools: Callable[[str], None]) -> None:
     ]
 
 
+def test_median(tools: Callable[[str], None]) -> None:
+    """The median of what runs executed lies between their ends, and is the middle one of three."""
+    tools("cortex-m7")
+    for entry in report_of("rfc_digits", "cortex-m7").entries:
+        assert entry.observed is not None
+        assert entry.observed.high_minimum <= entry.observed.median <= entry.observed.high_maximum
+    assert [2, 2, 5] == [median(np.array(values)) for values in ([9, 1, 2], [9, 1, 2, 3], [5])]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cflags", "core"),
+    [
+        ((), ("-O2", "-mcpu=cortex-m7"), "cortex-m7"),
+        ((), ("-mcpu=cortex-m3", "-mcpu=cortex-m4+nofp"), "cortex-m4"),
+        (("-mcpu=cortex_m0plus",), ("-O2",), "cortex-m0plus"),
+        ((), ("-mcpu=baseline", "-mtune=cortex-m4", "-mavx2"), None),
+    ],
+)
+def test_core(arguments: tuple[str, ...], cflags: tuple[str, ...], core: str | None) -> None:
+    """The core is that of the compiler's last -mcpu, in the spelling of gcc; other flags name none."""
+    rule = replace(load_target("cortex-m4").builds[0], arguments=arguments, cflags=cflags)
+
+    assert core == core_of(Toolchain(rule, ("cc",), (), {}, ""))
+
+
 def test_two_worst_paths(tmp_path: Path, require_tool: Callable[[str], None]) -> None:
     """The path of most instructions and that of most loads need not be the same: each measure has its own."""
     require_tool("arm-none-eabi-as")
@@ -205,6 +234,12 @@ def test_counted_by_a_runner(tools: Callable[[str], None], monkeypatch: pytest.M
     assert broken is not None
     assert [f"a call of scores executed {low.cycles + 1} instructions, more than the bound of {low.cycles}"] == [
         *broken.violations
+    ]
+    high = replace(program, functions={name: replace(f, best=10_000) for name, f in program.functions.items()})
+    short = counts.counted_runs(one.image, "scores", rows, "three rows", high, "auto")
+    assert short is not None
+    assert [f"a call of scores executed {program.cycles} instructions, less than the 10000 of any path"] == [
+        *short.violations
     ]
     assert counts.counted_runs(one.image, "predict", rows, "", program, "auto") is None  # the harness calls it not
 
