@@ -33,7 +33,7 @@ from aprgen.wcet.assumptions import assumptions
 from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code, read_code
-from aprgen.wcet.cores import timing_of
+from aprgen.wcet.cores import require_no_lto, timing_of
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.counts import Counted, bound_counts, count_rows, counted_runs
 from aprgen.wcet.forests import WALK_SECONDS, Forest, Witnessed, forests, witnessed
@@ -140,6 +140,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
     Raises UnsupportedError when nothing can be said of this core or compiler at all, ToolchainError without a compiler.
     """
     toolchain = find_toolchain(artifact.target, question.tools)
+    require_no_lto(toolchain, artifact.target)
     stated = {"--deadline-us": question.deadline_us, "--clock-mhz": question.clock_mhz}
     stated["--wait-states"] = question.wait_states
     timing = timing_of(toolchain, artifact.target, question.core_options, stated, question.figures)
@@ -208,7 +209,7 @@ def _schedule(entries: Sequence[Entry], question: Question) -> Schedule | None:
     bounded = {
         one.function: one.cycles / clock
         for one in entries
-        if one.cycles is not None and one.status in ("bound", "bound-measured-table")
+        if one.cycles is not None and not (one.observed is not None and one.observed.violations)
     }
     return schedule(question.tasks, bounded) if question.tasks.functions <= set(bounded) else None
 

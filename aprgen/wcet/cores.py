@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from aprgen.errors import UsageError
+from aprgen.errors import UnsupportedError, UsageError
 from aprgen.target import Target
 from aprgen.toolchain import Toolchain
 from aprgen.wcet.timing import Figures, Timing, counting, load_timing, timing_cores, with_figures
@@ -21,6 +21,17 @@ def core_of(toolchain: Toolchain) -> str | None:
     found = [_CPU.match(flag) for flag in (*toolchain.rule.arguments, *toolchain.rule.cflags)]
     named = [one[1].replace("_", "-") for one in found if one is not None]
     return named[-1] if named else None
+
+
+def require_no_lto(toolchain: Toolchain, target: Target) -> None:
+    """Link-time optimisation makes the code anew after the assembly, in which marks and labels have their order."""
+    rule = toolchain.rule
+    for flag in (*rule.arguments, *rule.cflags, *rule.ldflags, *rule.image_flags):
+        if flag.startswith("-flto"):
+            raise UnsupportedError(
+                "wcet.lto", f"{flag} makes the code anew when linking, after the marks of its loops were read",
+                where=f"target {target.name}", hint=f"remove {flag} from the build rule {rule.name} of the target file",
+            )  # fmt: skip
 
 
 def timing_of(

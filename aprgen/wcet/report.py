@@ -400,7 +400,14 @@ def time_us(cycles: int, clock_mhz: float | None) -> float | None:
 
 
 def verdict_of(entries: tuple[Entry, ...], core: str, configuration: Configuration) -> Verdict:
-    """Of the function that takes longest. One refused function refuses the whole: the others do not stand for it."""
+    """Of the function that takes longest. One refused function refuses the whole, as the others do not stand for it,
+    and so does one run that contradicts the analysis."""
+    for entry in entries:
+        if entry.observed is not None and entry.observed.violations:
+            sentence = f"No bound: an observation contradicts the analysis: {entry.observed.violations[0]}."
+            return Verdict(
+                "refused", entry.function, None, None, configuration.deadline_us, None, None, None, sentence, EXCLUDED
+            )  # fmt: skip
     refused = [entry for entry in entries if entry.status == "refused"]
     bounded = [entry for entry in entries if entry.most is not None]
     stacks = [entry.stack.bytes for entry in entries if entry.stack is not None]
