@@ -2,8 +2,9 @@
 #ifndef APR_INT_H
 #define APR_INT_H
 
-#include "apr_rt.h"
 #include "apr_core.h"
+#include "apr_rt.h"
+#include "apr_vector.h"
 
 #if (-1 >> 1) != -1
 #error "a right shift of a negative integer must keep its sign"

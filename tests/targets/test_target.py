@@ -120,7 +120,7 @@ def test_a_circle_of_targets_ends(tmp_path: Path) -> None:
         ("[arithmetic]", "colour = 1\n[arithmetic]", "colour is no key"),
         ('origin = "system"', 'origin = "moon"', "origin is 'moon'"),
         ("code_bytes = 0x400000", "code_bytes = -1", "board.code_bytes must be a whole number"),
-        ('templates = ["armdsp", "c99"]', 'templates = "c99"', "templates must be a list of texts"),
+        ('templates = ["armdsp", "armvfp", "c99"]', 'templates = "c99"', "templates must be a list of texts"),
         ("[cost]", "[cost", "no valid TOML"),
         ("stack_usage = true", 'stack_usage = "yes"', "stack_usage must be true or false"),
         ('programs = ["arm-none-eabi-gcc"]', "", "give one of the two"),
