@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aprgen.errors import ToolchainError
-from aprgen.wcet import low_overhead
+from aprgen.wcet import helium, low_overhead
 from aprgen.wcet.code import Architecture, Function
 from aprgen.wcet.instruction import Flow, Instruction, Slot, Undecoded, unknown_instruction
 from aprgen.wcet.operands import Operands, halves, has_condition, instruction_name, operands_of
@@ -144,20 +144,28 @@ def _decode_run(
         for found in disassembler.disasm(raw, at):
             member = block > 0
             block = max(0, block - 1)
-            slots.append(_instruction(disassembler, found, member, function, architecture))
+            special = None if member else _by_hand(found.bytes, found.address, architecture)
+            slots.append(special or _instruction(disassembler, found, member, function, architecture))
             at = found.address + found.size
             if found.size == 2 and found.bytes[1] == 0xBF and found.bytes[0] & 0xF:
                 mask = found.bytes[0] & 0xF
                 block = 4 - ((mask & -mask).bit_length() - 1)
-        loop = low_overhead.decode(raw[at - begin :], at) if architecture == "v8.1-M" and at < stop else None
-        if loop is not None and block == 0:
-            slots.append(loop)
-            at = loop.end
+        special = _by_hand(raw[at - begin :], at, architecture) if at < stop and block == 0 else None
+        if special is not None:
+            slots.append(special)
+            at = special.end
         elif at < stop:
             size = min(_length(function.code, at - function.address), stop - at)
             slots.append(Undecoded(at, function.code[at - function.address :][:size].hex()))
             at += size
             block = 0
+
+
+def _by_hand(code: bytes, address: int, architecture: Architecture) -> Instruction | None:
+    """What capstone does not know, or takes for an instruction of a coprocessor."""
+    if architecture != "v8.1-M":
+        return None
+    return low_overhead.decode(bytes(code), address) or helium.decode(bytes(code), address)
 
 
 def _length(code: bytes, offset: int) -> int:
