@@ -367,7 +367,7 @@ def _witness(subject: _Subject, seen: Observation, worst: Witnessed) -> Witness:
         exact=worst.upper == worst.lower,
         upper=worst.upper,
         lower=worst.lower,
-        unit="cycles until the trees are done" if worst.followed else "steps through the trees",
+        unit=worst.unit,
         cost=int(seen.high[-1]),
         command=subject.replay,
     )

@@ -45,6 +45,7 @@ class Witnessed:
     upper: int
     lower: int
     followed: bool
+    unit: str
     solved: tuple[Solved, ...] = ()
 
 
@@ -85,13 +86,15 @@ def witnessed(
             pass
         else:
             row = found.row
-            return Witnessed(found.program, row.witness, row.upper, row.lower, True, (*before, found.solved))
+            unit = "cycles until the trees are done"
+            unit += ", with library routines at their bounds" if found.calls_others else ""
+            return Witnessed(found.program, row.witness, row.upper, row.lower, True, unit, (*before, found.solved))
     walked = trees()
     if not walked:
         return None
     last = walked[-1].walk
     again = bound_by_steps({one.loop: one.walk.upper for one in walked})
-    return Witnessed(again, last.witness, last.upper, last.lower, False, before)
+    return Witnessed(again, last.witness, last.upper, last.lower, False, "steps through the trees", before)
 
 
 def walk_marks(artifact: Artifact, marks: Sequence[Mark]) -> WalkMarks:

@@ -41,11 +41,13 @@ class WalkMarks:
 
 @dataclass(frozen=True, eq=False)
 class Tightened:
-    """solved: for the next function of the same model."""
+    """solved: for the next function of the same model. calls_others: the walked code calls functions that were not
+    followed, each of which counts with its own bound."""
 
     program: Program
     row: WorstRow
     solved: Solved
+    calls_others: bool
 
 
 def tightened(
@@ -88,7 +90,9 @@ def tightened(
     fixed = {spliced.edges[key]: taken.get(spliced.edges[key], 0) for key in unfolded.walked}
     callees = {name: one.bound.cycles for name, one in program.functions.items()}
     bound = solve(spliced.graph, spliced.costs, {}, facts, callees, _proposing(fixed))
-    return Tightened(_program(program, bound, parts, spliced), row, solved)
+    called = {graphs[owner].blocks[edge.source].call for owner, edge in unfolded.walked}
+    others = any(name is not None and name not in followed for name in called)
+    return Tightened(_program(program, bound, parts, spliced), row, solved, others)
 
 
 def _weights(program: Program, name: str, counted: frozenset[str]) -> Mapping[Edge, int]:

@@ -95,6 +95,19 @@ def test_witness() -> None:
     assert walk.count < trees.count * walk.bound
 
 
+@pytest.mark.parametrize("name", ["iforest", "rfc"])
+def test_witness_says_what_it_counts(name: str) -> None:
+    """Where the trees' sums call routines that are not followed, the witness takes its cycles with their bounds."""
+    (entry,) = (one for one in report_of(name, "cortex-m0plus").entries if one.function == f"{name}_scores")
+
+    assert entry.witness is not None
+    assert entry.cycles is not None
+    assert entry.witness.cost is not None
+    has_calls = any(row.name.startswith("__aeabi_f") for row in entry.functions)
+    assert has_calls == entry.witness.unit.endswith("with library routines at their bounds")
+    assert entry.witness.cost == entry.cycles or (has_calls and entry.witness.cost < entry.cycles)
+
+
 def test_measured_table() -> None:
     """On a core without published timing the status says so, and so does the sentence."""
     verdict = report_of("kmeans", "cortex-m33").verdict
