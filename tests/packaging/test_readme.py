@@ -13,10 +13,14 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_readme(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+def test_readme(
+    tmp_path: Path, require_target: Callable[[str], None], require_tool: Callable[[str], None]
+) -> None:
     """Every block of the README works, one after the other, in one folder: files are written, the rest is run."""
     require_target("host")
     require_target("cortex-m4")
+    for module in ("scipy", "capstone", "unicorn"):
+        require_tool(module)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -35,4 +39,4 @@ def test_readme(tmp_path: Path, require_target: Callable[[str], None]) -> None:
 
         assert (done.returncode, text) == (0, text), done.stdout + done.stderr
 
-    assert {language for language, _, _ in blocks} == {"sh", "c", "python"}
+    assert {language for language, _, _ in blocks} == {"sh", "c", "python", "toml"}
