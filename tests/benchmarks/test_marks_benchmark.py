@@ -28,11 +28,27 @@ def benchmark(require_target: Callable[[str], None]) -> ModuleType:
 
 
 def test_figures(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    """One function of one model: its ratio, which is that of 65 and 64 instructions."""
+    """One function of one model: the mean, the least and the largest ratio are its own."""
     assert benchmark.main(CHOSEN) == 0
     printed = capsys.readouterr().out
+    found = re.search(
+        r"^cortex-m4 +1 functions: instructions ([\d.]+) \(geometric mean\), ([\d.]+) to ([\d.]+); .*\n"
+        r" +([\d.]+) linreg_scores\n$",
+        printed,
+    )
 
-    assert re.search(r"cortex-m4 +1 functions: instructions 1\.016 .*\n +1\.016 linreg_scores\n", printed)
+    assert found is not None, printed
+    assert len(set(found.groups())) == 1
+    assert 0.9 < float(found[1]) < 1.1
+
+
+def test_ratios_are_of_the_marked_build(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numerator is the marked build: unmarked code that does not optimise takes more instructions."""
+    monkeypatch.setattr(benchmark, "OFF", "-O0")
+    figure = benchmark.figure_of(benchmark.artifacts("cortex-m4", ("linreg",))[0], 5)
+
+    assert figure.ratios["linreg_scores"] < 0.5
+    assert figure.same_code
 
 
 def test_other_code_is_a_failure(
