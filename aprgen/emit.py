@@ -80,11 +80,11 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
     return jinja
 
 
-def _branches(trees: Branches, root: int, near: int, leaf: str) -> str:
+def _branches(trees: Branches, root: int, near: int, kind: str, leaf: str) -> str:
     """spell.branches, for templates."""
     columns = (trees.feature, trees.code, trees.left, trees.right)
     splits = list(zip(*(column.tolist() for column in columns), strict=True))
-    return spell.branches(splits, int(root), near, leaf)
+    return spell.branches(splits, int(root), near, kind, leaf)
 
 
 @dataclass(frozen=True)

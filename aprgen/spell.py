@@ -103,11 +103,13 @@ def table(name: str, data: Array) -> str:
     return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
 
 
-def branches(splits: Sequence[tuple[int, int, int, int]], root: int, near: int, leaf: str) -> str:
+def branches(splits: Sequence[tuple[int, int, int, int]], root: int, near: int, kind: str, leaf: str) -> str:
     """A tree as nested ifs. splits: feature, constant, left and right, which are splits or, below 0, ~leaf.
 
-    Codes from `near` on are read from `far`; every %d of the text `leaf` is the leaf's number.
+    Codes are of the C type `kind`; from `near` on they are read from `far`. Every %d of the text `leaf` is the leaf's
+    number.
     """
+    suffix = "U" if kind.startswith("u") else ""
     lines: list[str] = []
     waiting: list[tuple[int, int, str]] = [(root, 1, "")]  # reference, depth, what stands before
     while waiting:
@@ -122,7 +124,7 @@ def branches(splits: Sequence[tuple[int, int, int, int]], root: int, near: int, 
             continue
         feature, constant, left, right = splits[reference]
         place = f"x[{feature}]" if feature < near else f"far[{feature - near}]"
-        lines.append(f"{indent}if ({place} <= {constant}U) {{")
+        lines.append(f"{indent}if ({place} <= {int_literal(constant)}{suffix}) {{")
         waiting += [(CLOSE, depth + 1, "}"), (right, depth + 1, "} else {"), (left, depth + 1, "")]
     return "\n".join(lines) + "\n"
 

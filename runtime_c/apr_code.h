@@ -14,6 +14,15 @@
 #define APR_COMPACT
 #endif
 
+/* The bits as an integer, INT32_MAX for a NaN with a sign: orders what is not negative like the floats, NaN last, and is
+ * below 0 for all else.
+ * Deviation: uint32 above INT32_MAX to int32; every compiler we list wraps. */
+static inline int32_t apr_bit_key(float value)
+{
+    const uint32_t bits = apr_bits(value);
+    return (bits > 0xFF800000U) ? INT32_MAX : (int32_t)bits;
+}
+
 /* ceil((key - base) / 2^shift), from 0 to top, for base >= 0 and even; NaN has code top.
  *   half_base   base / 2 - (2^half_shift - 1), in (-2^29, 2^30)
  *   half_shift  shift - 1, [0, 29]

@@ -1,4 +1,4 @@
-"""Codes of a row: for each feature that trees read, a small integer in the order of its values.
+"""Codes of a row: for each feature that trees read, an integer in the order of its values, mostly a small one.
 
 A split `x <= t` on floats is exactly a comparison of codes, since no threshold lies between values of one code. NaN has
 the largest code, both zeros the same. Know the arithmetic of making codes; know no trees, C or targets.
@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.ops.trees import float_keys
+from aprgen.ops.trees import NAN_KEY, float_keys
 from aprgen.program import Array, Table, ValueType
 
-CodeElement = Literal["u8", "u16"]
+CodeElement = Literal["u8", "u16", "i32"]
 
-CODE_TYPES: dict[CodeElement, type[np.unsignedinteger]] = {"u8": np.uint8, "u16": np.uint16}
+CODE_TYPES: dict[CodeElement, type[np.integer]] = {"u8": np.uint8, "u16": np.uint16, "i32": np.int32}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +114,44 @@ def shift_codes(values: Array, base: int, shift: int, top: int) -> NDArray[np.in
     """ceil((key - base) / 2^shift), from 0 to top."""
     keys = float_keys(values).astype(np.int64)
     return np.asarray(np.clip(-((base - keys) >> shift), 0, top), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class BitKeys(CodeOp):
+    """The bits of a value as int32, a NaN with a sign as the largest: the order of floats from 0 on, others below 0."""
+
+    order: tuple[int, ...]  # columns
+
+    @property
+    def kernel(self) -> str:
+        return "bit_keys_i32"
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        return np.array(self.order, np.int64)
+
+    def evaluate(self, x: Array) -> Array:
+        floats = np.asarray(x[:, self.read], np.float32)
+        signed_nan = np.isnan(floats) & np.signbit(floats)
+        return np.where(signed_nan, NAN_KEY, np.ascontiguousarray(floats).view(np.int32)).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatKeysInLine(CodeOp):
+    """float_keys of the columns, one statement for each."""
+
+    order: tuple[int, ...]  # columns
+
+    @property
+    def kernel(self) -> str:
+        return "float_keys_in_line_i32"
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        return np.array(self.order, np.int64)
+
+    def evaluate(self, x: Array) -> Array:
+        return float_keys(x[:, self.read])
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from aprgen.ops.codes import CodeOp, RankCodes, ShiftCodesInLine
+from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import TreeOp
-from aprgen.passes.tree_shapes import SHAPES, CodedTrees, FlatTrees, code_op, coded_trees, shaped
+from aprgen.passes.tree_shapes import SHAPES, CodedTrees, FlatTrees, Shape, code_op, coded_trees, key_op, shaped
 from aprgen.program import Op
 from aprgen.target import Cost
 
@@ -27,6 +27,7 @@ GOALS: tuple[Goal, ...] = get_args(Goal)
 class Way:
     """Codes and trees that read them, and what both take together."""
 
+    shape: Shape | None  # None: tables of nodes
     ops: tuple[Op, ...]
     flash_bytes: float
     mean: float  # instructions
@@ -44,7 +45,7 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
     coded = coded_trees(op)
     if coded is None:
         return None
-    tables = Way((op,), *_of_tables(op, coded, cost))
+    tables = Way(None, (op,), *_of_tables(op, coded, cost))
     found = min([tables, *ways(op, coded)], key=lambda way: way.serves(goal))
     return None if found is tables else found
 
@@ -55,16 +56,27 @@ def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
         trees = shaped(op, coded, shape)
         if trees is None:
             continue
-        for in_line in (False, True) if coded.shift is not None else (False,):
-            codes = code_op(coded, op.n_features, in_line=in_line)
+        for codes in makers(op, coded, shape):
             flash, work = _of_codes(codes, coded)
             more, mean, worst = _of_trees(trees, coded)
-            yield Way((codes, trees), flash + more, work + mean, work + worst)
+            yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
+
+
+def makers(op: TreeOp, coded: CodedTrees, shape: Shape) -> tuple[CodeOp, ...]:
+    """The ops that make what the shape compares."""
+    if shape == "keyed branches":
+        return (key_op(coded, op.n_features),)
+    in_lines = (False, True) if coded.shift is not None else (False,)
+    return tuple(code_op(coded, op.n_features, in_line=in_line) for in_line in in_lines)
 
 
 def _of_codes(codes: CodeOp, coded: CodedTrees) -> tuple[float, float]:
     """Flash bytes, and instructions that making the codes of a row takes."""
     n = len(coded.columns)
+    if isinstance(codes, BitKeys):
+        return 14 * n, 5.0 * n
+    if isinstance(codes, FloatKeysInLine):
+        return 36 * n, 12.0 * n
     if isinstance(codes, ShiftCodesInLine):
         return 28 * n, 8.5 * n
     if isinstance(codes, RankCodes):
@@ -78,6 +90,8 @@ def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, floa
     """Flash bytes, mean and worst instructions. A sum adds a float per tree in every shape, so it is left out."""
     n_trees, n_nodes = len(coded.trees.root), coded.trees.n_nodes
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
+    if isinstance(trees, BranchTrees) and trees.element == "i32":
+        return 13.0 * n_nodes + 8 * n_trees, 4.4 * mean + 5 * n_trees, 4.4 * worst + 6 * n_trees
     if isinstance(trees, BranchTrees):
         return 7.9 * n_nodes + 8 * n_trees, 3 * mean + 5 * n_trees, 3 * worst + 6 * n_trees
     assert isinstance(trees, PackedTrees)

@@ -7,20 +7,29 @@ not fit. Knows no costs and no C.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.ops.codes import CODE_TYPES, CodeElement, CodeOp, RankCodes, ShiftCodes, ShiftCodesInLine
+from aprgen.ops.codes import (
+    CODE_TYPES,
+    BitKeys,
+    CodeElement,
+    CodeOp,
+    FloatKeysInLine,
+    RankCodes,
+    ShiftCodes,
+    ShiftCodesInLine,
+)
 from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeVotes, threshold_keys
 from aprgen.program import Table
 
 Ints = NDArray[np.int64]
-Shape = Literal["branches", "packed"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed")
+Shape = Literal["branches", "packed", "keyed branches"]
+SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed branches")
 
 MAX_NODES = 200_000  # after subtrees are written out
 MAX_NESTING = 100  # C99 promises 127 levels of blocks
@@ -161,9 +170,19 @@ def code_op(coded: CodedTrees, n_features: int, *, in_line: bool) -> CodeOp:
     )
 
 
+def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
+    """The op that makes keys of the same columns, for trees that compare thresholds themselves."""
+    order = tuple(int(column) for column in coded.columns)
+    return (BitKeys if coded.trees.key.min() >= 0 else FloatKeysInLine)(n_features, "i32", order)
+
+
 def shaped(op: TreeOp, coded: CodedTrees, shape: Shape) -> ShapedTrees | None:
     """The op's trees in a shape, reading codes; None where it does not fit."""
-    return _branches(op, coded) if shape == "branches" else _packed(op, coded)
+    if shape == "packed":
+        return _packed(op, coded)
+    if shape == "keyed branches":
+        return _branches(op, replace(coded, code=coded.trees.key, element="i32"))
+    return _branches(op, coded)
 
 
 def _use(op: TreeOp) -> tuple[Use, int, float]:

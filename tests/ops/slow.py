@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aprgen import mathf
-from aprgen.ops.codes import RankCodes, ShiftCodes, ShiftCodesInLine
+from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -237,6 +237,16 @@ def shift_codes(op: ShiftCodes | ShiftCodesInLine, x: Row) -> list[int]:
     ]
 
 
+def bit_keys(op: BitKeys, x: Row) -> list[int]:
+    """Bits read as a signed number; a NaN with a sign is the largest."""
+    bits = [int(F(x[int(c)]).view(np.uint32)) for c in op.read]
+    return [2**31 - 1 if b > 0xFF800000 else b - 2**32 if b >= 2**31 else b for b in bits]
+
+
+def keys_in_line(op: FloatKeysInLine, x: Row) -> list[int]:
+    return [key(x[c]) for c in op.order]
+
+
 def rank_codes(op: RankCodes, x: Row) -> list[int]:
     codes = []
     for i, c in enumerate(op.columns.data):
@@ -312,6 +322,8 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     ShiftCodes: shift_codes,
     ShiftCodesInLine: shift_codes,
     RankCodes: rank_codes,
+    BitKeys: bit_keys,
+    FloatKeysInLine: keys_in_line,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,

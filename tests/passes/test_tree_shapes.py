@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
 from aprgen.core import Artifact, Loaded, Options, artifact_of
-from aprgen.ops.codes import CodeOp, RankCodes, ShiftCodes
+from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeVotes, float_keys
 from aprgen.passes.strategy import with_trees
@@ -32,16 +32,18 @@ from tests.random_models import FAMILIES, Payload, TensorFile
 SPLIT = tuple(name for name in TREES if name not in ("dtc_single_leaf", "gbm_single_class"))  # have splits
 SEEN = ("rfc_digits", "rfr", "gbm", "signed_dtc")  # votes, sums and single leaves; one with shifted codes
 MOST_WAYS = 4
+KEYED = 4  # the way that compares keys, behind all that compare codes
 SIGNED_NAN = np.array([0xFFC00001, 0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)
 Way = Callable[[TreeOp], tuple[Op, ...]]
 
 
 def way(number: int) -> Way:
-    """The number-th way of an op, or its last one; the op itself when it has none."""
+    """The number-th way of an op, or the last one that compares codes; KEYED; the op itself when it has none."""
 
     def chosen(op: TreeOp) -> tuple[Op, ...]:
         coded = coded_trees(op)
-        found = [] if coded is None else [one.ops for one in ways(op, coded)]
+        every = [] if coded is None else list(ways(op, coded))
+        found = [one.ops for one in every if (one.shape == "keyed branches") == (number == KEYED)]
         return found[min(number, len(found) - 1)] if found else (op,)
 
     return chosen
@@ -97,7 +99,7 @@ def special_rows(n: int, seed: int) -> Array:
     return np.where(chance.random(grid.shape) < 0.15, chance.choice(odd, size=grid.shape), grid).astype(np.float32)
 
 
-@pytest.mark.parametrize("number", range(MOST_WAYS))
+@pytest.mark.parametrize("number", range(MOST_WAYS + 1))
 @pytest.mark.parametrize("name", SPLIT)
 def test_every_way_computes_the_fixture(name: str, number: int) -> None:
     """Scores and labels of recorded rows, edge rows and random rows stay, whatever the shape."""
@@ -112,10 +114,10 @@ def test_every_way_computes_the_fixture(name: str, number: int) -> None:
     assert any(kernel.startswith(("branch_", "packed_")) for kernel in kernels(after))
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, KEYED])
 @pytest.mark.parametrize("family", OF_TREES)
 def test_c_of_random_models(family: str, number: int) -> None:
-    """C compiled with all warnings, Program and predict() agree for random trees, as branches and packed."""
+    """C compiled with all warnings, Program and predict() agree for random trees, in each shape."""
 
     @settings(max_examples=8)
     @given(payload=FAMILIES[family](), seed=st.integers(0, 2**32 - 1))
@@ -130,7 +132,7 @@ def test_c_of_random_models(family: str, number: int) -> None:
 
 
 @given(
-    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, MOST_WAYS - 1),
+    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, KEYED),
     st.sampled_from((0, 1, 100)), st.sampled_from(("leaf", "votes", "sum")),
 )  # fmt: skip
 def test_halves_become_shifted_codes(
@@ -151,9 +153,20 @@ def test_halves_become_shifted_codes(
     codes, trees = way(number)(ops[use])
     rows = special_rows(n_features, seed)
 
-    assert isinstance(codes, RankCodes) == (coded.shift is None)
+    if number == KEYED:
+        assert isinstance(codes, BitKeys)
+    else:
+        assert isinstance(codes, RankCodes) == (coded.shift is None)
     with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
         assert ops[use].evaluate(rows).tolist() == trees.evaluate(codes.evaluate(rows)).tolist()
+
+
+def test_negative_thresholds_need_whole_keys() -> None:
+    """Bits order numbers from 0 on only: with one threshold below, keys are made of every value."""
+    nodes = halves(2, 3, 4, 3, 1, lowest=-16)
+    codes = way(KEYED)(TreeVotes(nodes, 4, "f32", 3))[0]
+
+    assert isinstance(codes, FloatKeysInLine)
 
 
 def test_halves_from_a_half_on_are_eight_bits() -> None:
@@ -168,7 +181,7 @@ def test_halves_from_a_half_on_are_eight_bits() -> None:
     assert ("u8", 19, float_keys(np.array([0.5], np.float32))[0]) == (codes.element, codes.shift, codes.base)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, KEYED])
 def test_shifted_codes_in_c(number: int, tmp_path: Path) -> None:
     """A forest of half steps as C: every special value in every column gives the Program's votes."""
     model = loaded("rfc_digits")
@@ -176,7 +189,7 @@ def test_shifted_codes_in_c(number: int, tmp_path: Path) -> None:
     compiled = load("m", artifact.texts, artifact.program, tmp_path)
     rows = special_rows(artifact.program.n_features, 7)
 
-    assert codes_of(artifact.program).kernel.startswith("shift_codes")
+    assert codes_of(artifact.program).kernel.startswith("bit_keys" if number == KEYED else "shift_codes")
     agree(model.model, compiled, np.concatenate([rows, edge_rows(model.model.lower(), 500).values]))
 
 
@@ -262,7 +275,7 @@ def test_deep_trees_are_no_branches() -> None:
     assert coded is not None
 
     assert shaped(op, coded, "branches") is None
-    assert {"PackedTrees"} == {type(one.ops[1]).__name__ for one in ways(op, coded)}
+    assert {"packed"} == {one.shape for one in ways(op, coded)}
 
 
 @pytest.mark.parametrize("name", SPLIT)
@@ -289,7 +302,7 @@ def test_expected_splits_of_a_full_tree() -> None:
 
 
 @pytest.mark.parametrize("name", SEEN)
-@pytest.mark.parametrize("number", [0, MOST_WAYS - 1], ids=["branches", "packed"])
+@pytest.mark.parametrize("number", [0, MOST_WAYS - 1, KEYED], ids=["branches", "packed", "keyed"])
 @pytest.mark.parametrize("target", target_names())
 def test_ways_on_targets(
     target: str, number: int, name: str, tmp_path: Path, require_target: Callable[[str], None]
@@ -305,4 +318,4 @@ def test_ways_on_targets(
 
     assert verdict.details == ()
     assert verdict.passed
-    assert isinstance(trees_of(artifact.program), PackedTrees if number else BranchTrees)
+    assert isinstance(trees_of(artifact.program), PackedTrees if number == MOST_WAYS - 1 else BranchTrees)
