@@ -246,6 +246,22 @@ def test_an_unknown_instruction_is_refused(text: str, tmp_path: Path, require_to
     assert text.split()[0] in caught.value.what
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("0xee300b00", "vadd.f64"), ("0xee200b00", "vmul.f64"), ("0xee800b00", "vdiv.f64"), ("0xeeb10bc0", "vsqrt.f64")],
+)
+def test_double_precision_is_refused(
+    word: str, name: str, tmp_path: Path, require_tool: Callable[[str], None]
+) -> None:  # fmt: skip
+    """The cores compute with singles; what an FPU for doubles would take is in no table."""
+    require_tool("arm-none-eabi-as")
+    code = linked(f"function f\n.inst.w {word}\nbx lr", tmp_path)
+    first = decode_slots(code.function("f"), code.architecture)[0]
+
+    assert isinstance(first, Undecoded)
+    assert name in first.text
+
+
 def test_bytes_that_are_no_instruction(tmp_path: Path, require_tool: Callable[[str], None]) -> None:
     """Bytes that capstone does not know become one Undecoded of their length, and decoding goes on behind them."""
     require_tool("arm-none-eabi-as")
