@@ -232,6 +232,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
+        float_header=target.float_header,
     )
 
 

@@ -60,6 +60,7 @@ class Names:
     numeric: str
     flags: str
     version: str
+    float_header: str = ""  # of the target
 
 
 @functools.cache
@@ -181,7 +182,7 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
     needed = program.needed(program.scores, program.label)
     steps = [_render_step(jinja, names, program, types, index) for index in needed]
     context = _public_context(program, names)
-    headers = {header for step in program.steps for header in step.op.headers}
+    headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
     context |= {
         "headers": sorted(headers),
         "rt_version": RT_VERSION,

@@ -91,7 +91,7 @@ def _from_elf(elf: Elf, own: Elf, frames: Mapping[str, int]) -> Footprint:
     own_names = {symbol.name for symbol in own.symbols if symbol.is_function}
     functions, library = [], []
     for symbol, size in _sized_functions(elf.symbols, code):
-        if symbol.name in own_names:
+        if symbol.name in own_names and not symbol.name.startswith("__aeabi_"):  # apr_soft_float.h stands for a library
             functions.append(FunctionSize(symbol.name, size, frames.get(symbol.name)))
         else:
             library.append(FunctionSize(symbol.name, size, None))

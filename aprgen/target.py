@@ -111,9 +111,11 @@ class RunRule:
 class Target:
     """A target file, read. Folders stand special first.
 
-    templates and runtime are folders of those names. harness and support are folders of qemu/: the first makes an
-    image run, the second is what any application on the target has (memcpy and the like). weights: the order in which
-    its kernels read integer weights, "rows" or "unsigned-blocks"."""
+    templates and runtime are folders of those names. float_header: of runtime_c, with routines for the operators of
+    floats in place of the compiler's library; empty where the core has its own unit or the library is used. harness
+    and support are folders of qemu/: the first makes an image run, the second is what any application on the target
+    has (memcpy and the like). weights: the order in which its kernels read integer weights, "rows" or
+    "unsigned-blocks"."""
 
     name: str
     summary: str
@@ -124,6 +126,7 @@ class Target:
     support: tuple[str, ...]
     image: ImageForm
     float_unit: FloatUnit
+    float_header: str
     cost: Cost
     memory: Memory | None
     board: Board | None
@@ -291,6 +294,7 @@ class _Reader:
 def _target(reader: _Reader, digest: str) -> Target:
     arithmetic = reader.table("arithmetic")
     float_unit = arithmetic.one_of("float_unit", _FLOAT_UNITS)
+    float_header = arithmetic.text("float_header", "")
     arithmetic.end()
     image = reader.one_of("image", _IMAGES, "elf")
     cost = reader.table("cost")
@@ -304,6 +308,7 @@ def _target(reader: _Reader, digest: str) -> Target:
         support=reader.texts("support"),
         image=image,
         float_unit=float_unit,
+        float_header=float_header,
         cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
         memory=_memory(reader.optional_table("memory")),
         board=_board(reader.optional_table("board")),

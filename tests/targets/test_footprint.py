@@ -46,7 +46,7 @@ def test_unused_functions_take_nothing(name: str, tmp_path: Path, require_target
 
 
 def test_float_routines_are_named_where_there_is_no_fpu(tmp_path: Path, require_target: Callable[[str], None]) -> None:
-    """On a Cortex-M0+ a sum of floats pulls in libgcc's addition, and its size is part of the flash."""
+    """On a Cortex-M0+ code that includes no routines of ours pulls in libgcc's addition, and it counts as flash."""
     require_target("cortex-m0plus")
     footprint = measure(row_model(SUM, 2, 1).build_for("cortex-m0plus", tmp_path))
 

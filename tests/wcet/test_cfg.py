@@ -268,7 +268,7 @@ def steps_of(graphs: Mapping[str, Graph], root: str) -> set[tuple[int, int]]:
 def test_loops_of_libgcc(core: str, fixture: str, require_target: Callable[[str], None]) -> None:
     """Every loop of the float routines has its bound, known by the hash of the routine's bytes."""
     require_target(core)
-    code = programs.code(fixture, core)
+    code = programs.code_with_libgcc(fixture, core)
     graphs = build_graphs(code, programs.roots(fixture, core))
     loops = {
         code.label(loop.head): loop_bounds(code, graph).get(loop.head)
@@ -294,7 +294,7 @@ def test_loops_of_libgcc(core: str, fixture: str, require_target: Callable[[str]
 def test_a_changed_routine_is_not_known(require_target: Callable[[str], None]) -> None:
     """One changed bit anywhere in a routine, except in words that the linker fills in, and its facts are gone."""
     require_target("cortex-m0plus")
-    code = programs.code("gbm", "cortex-m0plus")
+    code = programs.code_with_libgcc("gbm", "cortex-m0plus")
     function = code.function("__aeabi_fdiv")
     routine = routine_of(function)
     assert routine is not None

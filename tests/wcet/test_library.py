@@ -68,7 +68,7 @@ def test_bounds_of_loops(
     """No operands repeat a loop more often than its bound, some exactly as often; jumps by tables follow the edges."""
     require_target(core)
     require_tool("unicorn")
-    code = programs.code(fixture, core)
+    code = programs.code_with_libgcc(fixture, core)
     address = code.function(routine).address
     graph = build_graph(code, address, routine)
     bounds = loop_bounds(code, graph)
