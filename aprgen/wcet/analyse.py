@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from aprgen import __version__
 from aprgen.core import Artifact, Loaded, public_functions
-from aprgen.elf import read_elf
 from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.footprint import check_budget, compiler_frames, measure
 from aprgen.image import Image, build_image
@@ -32,13 +31,14 @@ from aprgen.wcet import tables
 from aprgen.wcet.assumptions import assumptions
 from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
-from aprgen.wcet.code import Code, read_code
+from aprgen.wcet.code import Code
 from aprgen.wcet.cores import require_no_lto, timing_of
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.counts import Counted, bound_counts, count_rows, counted_runs
 from aprgen.wcet.forests import WALK_SECONDS, Forest, Witnessed, forests, witnessed
 from aprgen.wcet.graph import Graph
 from aprgen.wcet.host_time import timed_calls
+from aprgen.wcet.isa import read_program
 from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
 from aprgen.wcet.marks import Mark, read_marks
 from aprgen.wcet.memory import Memory
@@ -62,7 +62,7 @@ from aprgen.wcet.report import (
 from aprgen.wcet.selections import dear_rows, selection_totals
 from aprgen.wcet.shipped import shipped_code_is_analysed
 from aprgen.wcet.sources import Sources, listings, sources_of
-from aprgen.wcet.storage import memory_use, stack_use
+from aprgen.wcet.storage import memory_use, read_linked, stack_use
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Figures, Timing
 from aprgen.wcet.trace import Executed, Traces, executed_code, painted_bytes, traced_cpu
@@ -152,26 +152,30 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         if question.tasks is not None:
             require_functions(question.tasks, functions)
         load = _load(loaded, question)
+        has_marks = artifact.target.image == "elf"  # a module has no place for them; its counters are read instead
         image = build_image(
             artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "marked",
-            marks=True, keep=functions,
+            marks=has_marks, keep=functions,
         )  # fmt: skip
         footprint = measure(image)
         check_budget(footprint, artifact.target)
         same = shipped_code_is_analysed(image, toolchain, work)
-        with_lines = build_image(
-            artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "lines",
-            marks=True, keep=functions, lines=True,
-        )  # fmt: skip
-        sources = sources_of(image.program, with_lines.program, artifact.texts)
+        if has_marks:
+            with_lines = build_image(
+                artifact.target, toolchain, artifact.texts, model_facts(artifact), work / "lines",
+                marks=True, keep=functions, lines=True,
+            )  # fmt: skip
+            sources = sources_of(image.program, with_lines.program, artifact.texts)
+        else:
+            sources = Sources({}, {}, "lines are read of ELF programs, not of modules")
         subject = _subject(artifact, image, timing, memory, question, sources, compiler_frames(image))
         times = timed_calls(artifact, toolchain, subject.rows, work / "timed") if question.measure else ()
         entries = _entries(functions, subject)
         made = image.object.read_bytes()
         identity = _identity(loaded, artifact, image, core, timing, question)
         memory_used = memory_use(
-            footprint, artifact.table_bytes, artifact.texts[f"{artifact.name}.h"], read_elf(image.program),
-            read_elf(image.object), _reached(entries),
+            footprint, artifact.table_bytes, artifact.texts[f"{artifact.name}.h"], read_linked(image, image.program),
+            read_linked(image, image.object), _reached(entries),
         )  # fmt: skip
     configuration = Configuration(
         question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory),
@@ -223,7 +227,8 @@ def _subject(
     artifact: Artifact, image: Image, timing: Timing, memory: Memory, question: Question, sources: Sources,
     stated: Mapping[str, int],
 ) -> _Subject:  # fmt: skip
-    code = read_code(image.program)
+    code = read_program(image.program)
+    marks = read_marks(image.program) if image.target.image == "elf" else ()
     rows, described = None, ""
     if image.model.kind == "row":
         dear = dear_rows(artifact)
@@ -232,7 +237,7 @@ def _subject(
         described += ", one that keeps the selection of the nearest busy" if len(dear) else ""
     seconds = question.witness_seconds
     return _Subject(
-        image, code, executed_code(code), read_marks(image.program), timing, memory, rows,
+        image, code, executed_code(code), marks, timing, memory, rows,
         None if rows is None else codes_of(artifact.program, rows), described, artifact,
         cache(lambda: forests(artifact, seconds) if seconds > 0 else ()), seconds,
         {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz, question.tools,

@@ -34,8 +34,16 @@ def assumptions(
     else:
         lines += _memory_lines(memory, waits_given)
     lines += _shipped_lines(same, None if counted else max(4, memory.line_bytes))
-    if any(entry.loops for entry in entries):
+    origins = {loop.origin for entry in entries for loop in entry.loops}
+    if any(origin.startswith("generator") for origin in origins):
         lines.append(_loops_line([entry.observed for entry in entries if entry.observed is not None]))
+    if any(loop.cross_check == "proved" for entry in entries for loop in entry.loops):
+        lines.append(
+            Assumption(
+                "Every loop repeats at most as often as its counter allows.", "proved",
+                "the counter starts, moves and ends by constants in locals, which nothing else can change",
+            )
+        )  # fmt: skip
     if any(entry.witness is not None for entry in entries):
         lines.append(
             Assumption(

@@ -14,8 +14,7 @@ from aprgen.wcet.cost import Costs, edge_costs
 from aprgen.wcet.counters import Verdict, require_no_disagreement
 from aprgen.wcet.graph import Block, Edge, Graph, Loop
 from aprgen.wcet.ipet import Bound, shortest, solve
-from aprgen.wcet.isa import opinions
-from aprgen.wcet.library import loop_bounds
+from aprgen.wcet.isa import isa_of, loop_bounds, opinions
 from aprgen.wcet.marks import (
     Constraint,
     LoopFact,
@@ -38,7 +37,8 @@ class Bounded:
     facts: tuple[LoopFact, ...]
     verdicts: Mapping[str, Verdict]
     totals: Mapping[str, int]  # bodies in one call, by the id of the loop
-    listed: Mapping[int, int]  # bounds of loops in known library routines, by head
+    listed: Mapping[int, int]  # bounds of loops that need no mark, by head
+    listed_by: tuple[str, str]  # where these come from, and what confirms them
     costs: Costs
     bound: Bound
     best: int
@@ -90,7 +90,8 @@ def bound_program(
         bound = solve(graph, costs, listed, (*stated(facts, graph), *limits), worst)
         verdicts = {one.fact.id: one.verdict for one in seen}
         best = shortest(graph, costs, least, dict(pair for one in seen for pair in one.repeats))
-        done[name] = Bounded(graph, facts, verdicts, own, listed, costs, bound, best)
+        listed_by = isa_of(code.architecture).bounded_by
+        done[name] = Bounded(graph, facts, verdicts, own, listed, listed_by, costs, bound, best)
     return Program(root, done, calls_of(done, root))
 
 

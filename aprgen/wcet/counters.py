@@ -7,8 +7,9 @@ does not know; no bound from above rests on it. What instructions do is told by 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from aprgen.errors import ComparisonError
@@ -48,12 +49,14 @@ class Reader:
     """What instructions do. bits: of a register. written: what an instruction may change, in its callees too.
 
     results: registers of which is known what they hold behind an instruction, from what registers hold before it.
+    initial: what registers hold when the function begins, as far as it is known.
     """
 
     bits: int
     test: Callable[[Block], Test | None]
     written: Callable[[Instruction], Iterable[str]]
     results: Callable[[Instruction, Callable[[str], Value]], Mapping[str, Value]]
+    initial: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,11 @@ def opinions(facts: Sequence[LoopFact], graph: Graph, reader: Reader) -> tuple[O
     """One opinion per fact, from each innermost loop that holds bodies of it; the worst counts."""
     if graph.tangles:
         return tuple(Opinion(fact, "unknown", None, "the function has cycles that are no loops") for fact in facts)
-    view = _View(graph, reader)
+    view = View(graph, reader)
     return tuple(_opinion(fact, view) for fact in facts)
 
 
-def _opinion(fact: LoopFact, view: _View) -> Opinion:
+def _opinion(fact: LoopFact, view: View) -> Opinion:
     homes: dict[int | None, int] = {}
     for mark in fact.bodies:
         block = view.block_at(mark.address)
@@ -110,20 +113,13 @@ def _opinion(fact: LoopFact, view: _View) -> Opinion:
     return replace(worst, repeats=tuple(one for opinion in found for one in opinion.repeats))
 
 
-def _holds_scope(fact: LoopFact, view: _View, head: int) -> bool:
+def _holds_scope(fact: LoopFact, view: View, head: int) -> bool:
     """Whether the loop is one around the fact's loop, so that bodies directly in it are copies outside of theirs."""
     return any(view.block_at(mark.address) in view.loops[head].blocks for mark in fact.scopes)
 
 
-def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None, int]) -> Opinion:
-    exits = [edge for edge in view.graph.edges if edge.source in loop.blocks and edge.target not in loop.blocks]
-    by_runs: dict[int, set[int]] = {}
-    for edge in exits:
-        runs = view.runs(loop, edge)
-        if runs is not None:
-            by_runs.setdefault(runs, set()).add(edge.source)
-    # Exits of which each iteration passes one; a test for equality is of use only where it is not left out.
-    complete = {runs: tests for runs, tests in by_runs.items() if view.each_time(loop, tests)}
+def _of_loop(fact: LoopFact, view: View, loop: Loop, homes: Mapping[int | None, int]) -> Opinion:
+    complete = view.complete_tests(loop)
     if not complete:
         return Opinion(fact, "unknown", None, "no counter is seen")
     n_tests = min(complete)
@@ -137,7 +133,7 @@ def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None,
             times += n_tests if block in before_tests else n_tests - 1
             always = always and view.each_time(loop, {block})
     around = homes.get(view.parent(loop), 0)
-    alone = {edge.source for edge in exits} == tests
+    alone = {edge.source for edge in view.exits(loop)} == tests
     repeats = ((loop.head, n_tests - 1),) if alone else ()
     if fact.bound in (times, times + around):
         return Opinion(fact, "agrees", times, "", repeats)
@@ -147,8 +143,11 @@ def _of_loop(fact: LoopFact, view: _View, loop: Loop, homes: Mapping[int | None,
     return Opinion(fact, "unknown", times, reason, repeats)
 
 
-class _View:
-    """A graph with the values of registers before each block, as far as they are known."""
+class View:
+    """A graph with the values of registers before each block, as far as they are known.
+
+    What it says of a loop is a proof where the reader knows all that instructions do, and registers have its bits.
+    """
 
     def __init__(self, graph: Graph, reader: Reader) -> None:
         self.graph = graph
@@ -179,6 +178,21 @@ class _View:
             return False
         reached = self.reached(loop, blocks)
         return not any(edge.source in reached for edge in loop.back_edges)
+
+    def exits(self, loop: Loop) -> list[Edge]:
+        return [edge for edge in self.graph.edges if edge.source in loop.blocks and edge.target not in loop.blocks]
+
+    def complete_tests(self, loop: Loop) -> Mapping[int, set[int]]:
+        """Exits of which each iteration passes one, by the iteration in which they leave, counted from 1.
+
+        A test for equality is of use only where it is not left out.
+        """
+        by_runs: dict[int, set[int]] = {}
+        for edge in self.exits(loop):
+            runs = self.runs(loop, edge)
+            if runs is not None:
+                by_runs.setdefault(runs, set()).add(edge.source)
+        return {runs: tests for runs, tests in by_runs.items() if self.each_time(loop, tests)}
 
     def reached(self, loop: Loop, without: Set[int]) -> set[int]:
         """The blocks that an iteration can come to before it passes any of those."""
@@ -251,7 +265,7 @@ class _View:
     def _evaluate(self, start: int) -> None:
         before = [self._out[e.source] for e in self.graph.edges if e.target == start and e not in self._back]
         names = set().union(*before) if before and start != self.graph.entry else set()
-        state: dict[str, Value] = {}
+        state = dict(self.reader.initial) if start == self.graph.entry else {}
         for name in names:
             values = {self._value(name, one) for one in before}
             state[name] = values.pop() if len(values) == 1 else (f"{name}@{start:#x}", 0)
@@ -266,6 +280,13 @@ class _View:
         for instruction in self.graph.blocks[start].instructions:
             current = self._after(instruction, current)
         self._out[start] = current
+
+    def steps(self, start: int) -> Iterator[tuple[Instruction, Callable[[str], Value]]]:
+        """The instructions of a block, each with what registers hold before it."""
+        state = self._in[start]
+        for instruction in self.graph.blocks[start].instructions:
+            yield instruction, partial(self._value, state=state)
+            state = self._after(instruction, state)
 
     def _value(self, operand: str, state: State) -> Value:
         """What a register holds; -1 stands for the caller."""

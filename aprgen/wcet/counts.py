@@ -35,6 +35,8 @@ FEWEST_ROWS = 10
 COUNT_SECONDS = 120.0
 
 _ANYWHERE = Memory(0, 4)
+# Of a module's function the runner takes off what an empty one takes: its end, and the constant that it may return.
+_TAKEN_OFF = {"instructions": 0, "wasm operators": 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def counted_runs(
     violations = []
     if high > program.cycles:
         violations.append(f"a call of {function} executed {high} {found.unit}, more than the bound of {program.cycles}")
-    if low < program.best:
+    if low + _TAKEN_OFF[found.unit] < program.best:
         violations.append(f"a call of {function} executed {low} {found.unit}, less than the {program.best} of any path")
     return Observed(
         runs=len(values),
@@ -101,7 +103,7 @@ def counted_runs(
         low_maximum=high,
         low_minimum=low,
         median=median(values),
-        ratio=program.cycles / high,
+        ratio=program.cycles / max(1, high),  # a module's function can be as short as the empty one it is compared with
         distribution=bars(values),
         edges_run=0,
         edges=0,

@@ -11,6 +11,7 @@ from typing import Literal
 from aprgen.errors import UnsupportedError
 
 Flow = Literal["next", "jump", "conditional", "call", "return", "indirect"]
+STRUCTURE = "structure"  # the kind of what stands among instructions and counts as none, such as the end of a block
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet import (
@@ -17,10 +18,13 @@ from aprgen.wcet import (
     counters_x86,
     decode,
     frame,
+    library,
+    wasm_code,
+    wasm_counters,
     x86,
     x86_frame,
 )
-from aprgen.wcet.code import Architecture, Code, Function
+from aprgen.wcet.code import Architecture, Code, Function, read_code
 from aprgen.wcet.counters import Constant, Opinion
 from aprgen.wcet.graph import Frame, Graph
 from aprgen.wcet.instruction import Slot
@@ -32,17 +36,24 @@ class Isa:
     """decode: every instruction of a function by ascending address, with what its closed table lacks as Undecoded.
 
     frame: the stack of one function; what cannot be proved is refused. opinions: what counters in the code say of
-    loop bounds.
+    loop bounds. loop_bounds: by head, how often loops go back at most that need no mark.
+    bounded_by: where those bounds come from, and what confirms them.
     """
 
     decode: Callable[[Function, Architecture], tuple[Slot, ...]]
     frame: Callable[[Graph, Code], Frame]
     opinions: Callable[[Sequence[LoopFact], Graph, Constant], tuple[Opinion, ...]]
+    loop_bounds: Callable[[Code, Graph], Mapping[int, int]] = library.loop_bounds
+    bounded_by: tuple[str, str] = ("list of library routines", "by the routine's hash")
 
 
 _THUMB = Isa(decode.decode_slots, frame.frame_of, counters_thumb.opinions)
 _X86 = Isa(x86.decode_slots, x86_frame.frame_of, counters_x86.opinions)
 _AARCH64 = Isa(aarch64.decode_slots, aarch64_frame.frame_of, counters_aarch64.opinions)
+_WASM = Isa(
+    wasm_code.decode_slots, wasm_counters.frame_of, wasm_counters.opinions, wasm_counters.loop_bounds,
+    ("counter in the module's locals", "proved"),
+)  # fmt: skip
 
 _ISAS: Mapping[Architecture, Isa] = {
     "v6-M": _THUMB,
@@ -52,6 +63,7 @@ _ISAS: Mapping[Architecture, Isa] = {
     "v8.1-M": _THUMB,
     "x86-64": _X86,
     "AArch64": _AARCH64,
+    "wasm": _WASM,
 }
 
 
@@ -64,6 +76,13 @@ def isa_of(architecture: Architecture) -> Isa:
             hint=f"choose a target with one of these: {', '.join(_ISAS)}",
         )  # fmt: skip
     return found
+
+
+def read_program(path: Path) -> Code:
+    """The functions of a linked program or module, whatever its instruction set."""
+    with path.open("rb") as stream:
+        is_module = stream.read(4) == b"\0asm"
+    return wasm_code.read_wasm_code(path) if is_module else read_code(path)
 
 
 def decode_slots(function: Function, architecture: Architecture) -> tuple[Slot, ...]:
@@ -84,3 +103,8 @@ def opinions(facts: Sequence[LoopFact], graph: Graph, code: Code) -> tuple[Opini
         return None if found is None else int.from_bytes(found, "little")
 
     return isa_of(code.architecture).opinions(facts, graph, word)
+
+
+def loop_bounds(code: Code, graph: Graph) -> Mapping[int, int]:
+    """Ways back to the head of loops that need no mark, at most, per entry."""
+    return isa_of(code.architecture).loop_bounds(code, graph)

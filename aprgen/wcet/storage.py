@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from aprgen.elf import Elf
+from aprgen.elf import Elf, Symbol, read_elf
 from aprgen.errors import UnsupportedError
 from aprgen.footprint import Footprint
+from aprgen.image import Image
+from aprgen.wasm import imported_functions, read_wasm
 from aprgen.wcet.code import Code
 from aprgen.wcet.graph import Graph
 from aprgen.wcet.report import Agreement, Check, Frame, Memory, StackUse
@@ -69,6 +72,14 @@ def _frame(code: Code, graph: Graph, depth: int, stated: Mapping[str, int]) -> F
 
 def _calls(graph: Graph) -> bool:
     return any(block.call is not None for block in graph.blocks.values())
+
+
+def read_linked(image: Image, path: Path) -> Elf:
+    """The names in one of the image's files; of a module's as if it were an ELF file's."""
+    if image.target.image == "elf":
+        return read_elf(path)
+    symbols = tuple(Symbol(name, 0, size, True, 0) for name, size in read_wasm(path).functions)
+    return Elf("wasm", 0, symbols, (), (), imported_functions(path))
 
 
 def memory_use(

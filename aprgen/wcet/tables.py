@@ -71,8 +71,8 @@ def _loops_of(program: Program, name: str, one: Bounded) -> list[LoopRow]:
             count = sum(one.bound.counts.get(edge, 0) for edge in loop.back_edges)
             rows.append(
                 LoopRow(
-                    f"{name} at {loop.head:#x}", name, loop.head, one.listed[loop.head], "list of library routines",
-                    "by the routine's hash", calls * count, calls * loop_cycles(program, one, (loop,)),
+                    f"{name} at {loop.head:#x}", name, loop.head, one.listed[loop.head], *one.listed_by, calls * count,
+                    calls * loop_cycles(program, one, (loop,)),
                 )
             )  # fmt: skip
     return rows

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
 from aprgen.wcet.decode import KINDS
+from aprgen.wcet.instruction import STRUCTURE
 
 if TYPE_CHECKING:
     from aprgen.wcet.instruction import Instruction
@@ -190,7 +191,8 @@ def _amount(unit: Unit, instruction: Instruction, taken: bool) -> Cycles:
     """What an instruction counts as. One that its condition skips is an instruction, and moves nothing."""
     match unit:
         case "instructions":
-            return Cycles(1, 1)
+            most = int(instruction.kind != STRUCTURE)
+            return Cycles(most, most)
         case "loads":
             most = instruction.loads
         case "stores":
