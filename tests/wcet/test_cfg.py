@@ -187,6 +187,9 @@ def test_far_jump_of_v6m(tmp_path: Path) -> None:
         ("function f\n1: push {r4}\nsubs r0, #1\nbne 1b\nbx lr", "wcet.stack"),
         ("function f\ncmp r0, #0\nbeq 1f\nmov r3, lr\nb 2f\n1: movs r3, #0\n2: bx r3", "wcet.stack"),
         ("function f\ncmp r0, #0\nbeq 1f\nmovs r3, #0\nb 2f\n1: mov r3, lr\n2: bx r3", "wcet.stack"),
+        ("function f\ncmp r0, #0\nit eq\nsubeq sp, #8\nadd sp, #8\nbx lr", "wcet.stack"),
+        ("function f\nbl g\nbx lr\nfunction g\nbx lr", "wcet.stack"),
+        ("function f\npush {r4}\npop {r3}\nbx r3", "wcet.stack"),
         ("function f\nadd sp, #4\nsub sp, #4\nbx lr", "wcet.stack"),
     ],
 )
