@@ -78,6 +78,11 @@ class Map:
         return "map_f32"
 
     @property
+    def few(self) -> bool:
+        """Whether the elements are written out: gcc leaves marked loops of so few, which then take twice the time."""
+        return self.size <= 3 and not self.headers
+
+    @property
     def headers(self) -> tuple[str, ...]:
         return ("apr_math.h",) if any(stage.verb in USES_MATH for stage in self.stages) else ()
 

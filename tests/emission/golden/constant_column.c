@@ -25,9 +25,22 @@ static const float constant_column_0_stages1_each[3] = {
 /* constant_column_0_map: the same short arithmetic on each of 3 elements; every operation rounds once. */
 static void constant_column_0_map(const float x[3], float y[3])
 {
-    APR_LOOP(constant_column_0_map_each, 3U);
-    for (uint32_t i = 0U; i < 3U; ++i) {
-        APR_BODY(constant_column_0_map_each, 3U);
+    {
+        const uint32_t i = 0U;
+        float v = x[i];
+        v = v - constant_column_0_stages0_each[i];
+        v = v / constant_column_0_stages1_each[i];
+        y[i] = v;
+    }
+    {
+        const uint32_t i = 1U;
+        float v = x[i];
+        v = v - constant_column_0_stages0_each[i];
+        v = v / constant_column_0_stages1_each[i];
+        y[i] = v;
+    }
+    {
+        const uint32_t i = 2U;
         float v = x[i];
         v = v - constant_column_0_stages0_each[i];
         v = v / constant_column_0_stages1_each[i];
