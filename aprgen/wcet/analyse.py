@@ -271,19 +271,17 @@ def _bounded(
     """The bound, for the worst row of trees; where there is no time table, bounds of all counts."""
     bounded = partial(bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory)
     shifts = selection_totals(subject.artifact)
-    if subject.timing.unit != "cycles":
-        steps = {one.loop: one.walk.upper for one in subject.forests()}
-        counted = bound_counts(subject.timing.core, partial(bounded, totals={**shifts, **steps}))
-        return counted.instructions, counted, None
     program = bounded(subject.timing, totals=shifts)
-    if subject.witness_seconds <= 0:
-        return program, None, None
-    found = witnessed(
+    found = None if subject.witness_seconds <= 0 else witnessed(
         subject.artifact, subject.code, subject.marks, program, function.removeprefix(f"{subject.image.model.name}_"),
         lambda steps: bounded(subject.timing, totals={**shifts, **steps}), subject.forests,
         seconds=subject.witness_seconds, before=solved,
     )  # fmt: skip
-    return program if found is None else found.program, None, found
+    program = program if found is None else found.program
+    if subject.timing.unit == "cycles":
+        return program, None, found
+    steps = {one.loop: one.walk.upper for one in subject.forests()}
+    return program, bound_counts(program, partial(bounded, totals={**shifts, **steps}), subject.timing.core), found
 
 
 def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tuple[Entry, tuple[Solved, ...]]:
@@ -372,7 +370,7 @@ def _witness(subject: _Subject, seen: Observation, worst: Witnessed) -> Witness:
         exact=worst.upper == worst.lower,
         upper=worst.upper,
         lower=worst.lower,
-        unit=worst.unit,
+        unit=worst.unit.replace("cycles", subject.timing.unit),
         cost=int(seen.high[-1]),
         command=subject.replay,
     )

@@ -124,6 +124,15 @@ def test_one_path(target: str, tools: Callable[[str], None]) -> None:
     ]
 
 
+def test_worst_row(tools: Callable[[str], None]) -> None:
+    """On Cortex-M7 the most instructions of a forest are those of the witness, which was run."""
+    tools("cortex-m7")
+    entry = next(one for one in report_of("rfc", "cortex-m7").entries if one.function == "rfc_scores")
+
+    assert entry.witness is not None
+    assert (entry.most, "instructions until the trees are done") == (entry.witness.cost, entry.witness.unit)
+
+
 def test_median(tools: Callable[[str], None]) -> None:
     """The median of what runs executed lies between their ends, and is the middle one of three."""
     tools("cortex-m7")
@@ -169,7 +178,8 @@ def test_two_worst_paths(tmp_path: Path, require_tool: Callable[[str], None]) ->
 
 def bounds_of(code: Code) -> counts.Counted:
     graphs = build_graphs(code, ["f"])
-    return counts.bound_counts("cortex-m7", partial(bound_program, code, graphs, "f", (), memory=Memory(0, 4)))
+    bounded = partial(bound_program, code, graphs, "f", (), memory=Memory(0, 4))
+    return counts.bound_counts(bounded(counting("cortex-m7", "instructions")), bounded, "cortex-m7")
 
 
 @pytest.mark.parametrize(
