@@ -122,3 +122,26 @@ def test_decimals_tell_floats_apart() -> None:
 
     assert len(set(texts)) == len(values)
     assert values.tolist() == np.array([float(text) for text in texts], np.float32).tolist()
+
+
+def test_branches_are_nested_ifs() -> None:
+    """Left inside the if, right inside the else, codes from `near` on through `far`, numbers of leaves filled in."""
+    splits = [(0, 3, -1, 1), (5, 7, -2, -3)]
+
+    assert spell.branches(splits, 0, 4, "uint8_t", "y = %d;") == (
+        "    if (x[0] <= 3U) {\n"
+        "        y = 0;\n"
+        "    } else {\n"
+        "        if (far[1] <= 7U) {\n"
+        "            y = 1;\n"
+        "        } else {\n"
+        "            y = 2;\n"
+        "        }\n"
+        "    }\n"
+    )
+
+
+def test_branches_of_signed_keys() -> None:
+    """Signed constants have no suffix, and the smallest one is spelled as C can read it."""
+    assert "if (x[0] <= (-2147483647 - 1)) {\n" in spell.branches([(0, -(2**31), -1, -2)], 0, 4, "int32_t", "%d;")
+    assert spell.branches([], -3, 4, "int32_t", "y[%d] = %d;") == "    y[2] = 2;\n"
