@@ -26,7 +26,7 @@ from aprgen.wcet.analyse import Question, analyse
 
 SCHEMA = "aprgen.benchmarks.wcet_counts"
 SCHEMA_VERSION = 1
-TARGETS = ("cortex-m7", "cortex-m55", "host", "x86-avx2", "x86-avx512", "arm-neon")
+TARGETS = ("cortex-m7", "cortex-m55", "host", "x86-avx2", "x86-avx512", "arm-neon", "wasm")
 QUICK_MODELS = ("kmeans", "linreg", "rfc")
 FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "data" / "apr"
 FOLDERS = ("real", "extended", "v2")
