@@ -24,16 +24,16 @@ from aprgen.rows import edge_rows, random_rows
 from aprgen.target import load_target, target_names
 from aprgen.verify import Trial, verify
 from tests.differential.compiled import load
-from tests.differential.test_large_models import forest, regressor
+from tests.differential.test_large_models import forest, full_tree, regressor
 from tests.differential.test_random_models import OF_TREES, agree, rows_for
 from tests.examples import TREES, loaded, rows_of
-from tests.random_models import FAMILIES, Payload, TensorFile
+from tests.random_models import BY_NAME, FAMILIES, Payload, TensorFile
 
 SPLIT = tuple(name for name in TREES if name not in ("dtc_single_leaf", "gbm_single_class"))  # have splits
 SEEN = ("rfc_digits", "rfr", "gbm", "signed_dtc")  # votes, sums and single leaves; one with shifted codes
 MOST_WAYS = 4
 KEYED = 4  # the way that compares keys, behind all that compare codes
-SIGNED_NAN = np.array([0xFFC00001, 0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)
+SIGNED_NAN = np.array([0xFFC00001, 0x7F800001, 0xFFFFFFFF, 0xFF800001], np.uint32).view(np.float32)
 Way = Callable[[TreeOp], tuple[Op, ...]]
 
 
@@ -193,12 +193,26 @@ def test_shifted_codes_in_c(number: int, tmp_path: Path) -> None:
     agree(model.model, compiled, np.concatenate([rows, edge_rows(model.model.lower(), 500).values]))
 
 
+def forest_regressor(n_trees: int, depth: int, n_features: int) -> Payload:
+    """Every leaf has a value of its own."""
+    trees = [full_tree(depth, n_features, np.array([0]), seed) for seed in range(n_trees)]
+    members = tuple(
+        {"tree": tree, "max_depth": None, "min_samples_split": 2, "min_samples_leaf": 1} for tree in trees
+    )  # fmt: skip
+    fields: dict[str, object] = {
+        "trees": members, "n_estimators": n_trees, "max_depth": None, "random_state": None, "oob_indices": (),
+        "x_train": None, "y_train": None,
+    }  # fmt: skip
+    return Payload(BY_NAME["RandomForestRegressor"], fields)
+
+
 LARGE: dict[str, tuple[Payload, int, dict[str, object]]] = {
     "300 features, packed": (forest(5, 6, 300, [0, 1, 2]), 1, {"two_words": False, "feature_bits": 8}),
     "300 thresholds of a feature, branches": (forest(3, 9, 3, [0, 1]), 0, {"element": "u16"}),
     "300 thresholds of a feature, packed": (forest(3, 9, 3, [0, 1]), 1, {"element": "u16", "two_words": False}),
     "300 classes, packed": (forest(9, 7, 8, list(range(300))), 1, {"two_words": False, "base": None}),
     "8,192 leaves of a regressor, packed": (regressor(13, 8), 1, {"two_words": True, "element": "u16"}),
+    "5,120 leaves of 80 regressors, packed": (forest_regressor(80, 6, 8), 1, {"two_words": False, "leaf": None}),
     "300 trees, branches": (forest(300, 2, 8, [0, 1, 2]), 0, {"n_trees": 300}),
 }
 
@@ -213,6 +227,7 @@ def test_large_models_agree(what: str, tmp_path: Path) -> None:
     trees = trees_of(artifact.program)
 
     assert holds == {key: getattr(trees, key) for key in holds}
+    assert isinstance(trees, BranchTrees) or ("5,120" in what) == (trees.base is not None)  # type: ignore[attr-defined]
     rows = random_rows(model.model.lower(), 40).values
     rows[::7] = np.nan
     agree(model.model, compiled, rows)
