@@ -1,4 +1,4 @@
-"""The README's blocks of code, executed in order, as a reader would."""
+"""The blocks of code of the README and of docs/, executed in order, as a reader would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
 def test_readme(
     tmp_path: Path, require_target: Callable[[str], None], require_tool: Callable[[str], None]
 ) -> None:
-    """Every block of the README works, one after the other, in one folder: files are written, the rest is run."""
+    """Every block works, the README's first, one after the other in one folder: files are written, the rest is run."""
     require_target("host")
     require_target("cortex-m4")
     for module in ("scipy", "capstone", "unicorn"):
@@ -28,7 +28,8 @@ def test_readme(
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n')
         (programs / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    blocks = [block for page in pages for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
 
     for language, file, text in blocks:
         if file:
