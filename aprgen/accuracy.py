@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from aprgen.errors import UsageError
 from aprgen.ops.distance import Neighbours
-from aprgen.passes.quantise import METHODS, Method, Quantised
+from aprgen.passes.quantise import Quantised
+from aprgen.passes.ranges import METHODS, Method
 from aprgen.program import Program
 
 WORST = 5  # rows shown

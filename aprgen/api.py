@@ -22,7 +22,7 @@ from aprgen.errors import UnsupportedError, UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
 from aprgen.output_folder import write_folder
-from aprgen.passes.quantise import Method
+from aprgen.passes.ranges import Method
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution

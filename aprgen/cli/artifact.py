@@ -16,7 +16,7 @@ from aprgen.cli.rows import read_rows
 from aprgen.container import load_bytes
 from aprgen.core import Artifact, Loaded, Options, check_model, compile_model, load_model
 from aprgen.errors import AprgenError, UsageError
-from aprgen.passes.quantise import Method
+from aprgen.passes.ranges import Method
 from aprgen.target import Target
 
 

@@ -252,7 +252,7 @@ class IntegerSoftmax:
 
     d_i in Q16 is ((largest code - code_i) >> coarse) * step / 2^shift. 2^-f comes from a table of 33 values with
     straight lines between; powers below 2^-15 are 0. One division. Distances are cut at `reach`,
-    whose power is 0; reach * step < 2^32.
+    whose power is 0; reach * step < 2^32. Where no code is above `least`, every p_i is `even`.
     """
 
     element: Code  # of x: i16 or i32
@@ -262,11 +262,16 @@ class IntegerSoftmax:
     shift: int  # [0, 31]
     reach: int
     table: Table  # u16 [33], exp2_table()
+    least: int | None = None  # above -2^31
     headers = ()
 
     @property
     def kernel(self) -> str:
         return "integer_softmax"
+
+    @property
+    def even(self) -> int:
+        return min((1 << 15) // self.size, LARGEST["i16"])
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.element, self.size):
@@ -281,7 +286,10 @@ class IntegerSoftmax:
         at = (exponent & 0xFFFF) >> 11
         power = (table[at] - (((table[at] - table[at + 1]) * (exponent & 2047)) >> 11)) >> (exponent >> 16)
         reciprocal = (1 << 31) // power.sum(axis=1, keepdims=True)
-        return np.asarray(np.minimum((power * reciprocal) >> 16, LARGEST["i16"])).astype(np.int16)
+        share = np.minimum((power * reciprocal) >> 16, LARGEST["i16"])
+        if self.least is not None:
+            share = np.where(codes.max(axis=1, keepdims=True) <= self.least, self.even, share)
+        return np.asarray(share).astype(np.int16)
 
 
 SMALLEST_POWER = 17 << 16  # an exponent in Q16 whose power is 0 in Q15

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Threshold
 from aprgen.ops.dense import Dense
-from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
+from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import (
     LARGEST,
     LARGEST_ZERO,
@@ -33,21 +33,17 @@ from aprgen.ops.integer import (
     Quantise,
     exp2_table,
 )
-from aprgen.ops.normalise import Softmax
+from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
+from aprgen.ops.normalise import Normalise, Softmax
+from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, rounded_up, sums_of, wide_enough
+from aprgen.passes.gaussians import LogDensity, coded_density
+from aprgen.passes.ranges import Method, spans
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
-Method = Literal["minmax", "percentile", "mse"]
-METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
-
-_Doubles = NDArray[np.float64]
-
-PERCENTILE = 99.9  # of the values of an element; "percentile" lets the others saturate
-MSE_STEPS = 24  # ranges that "mse" tries, down to a quarter of the largest
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
-COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see _multipliers: 10 bits for codes of 8
-LARGEST_OFFSET = 1 << 29  # of what a sum carries so that its codes begin at the lowest
+COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see multipliers: 10 bits for codes of 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,33 +52,6 @@ class Quantised:
 
     program: Program
     in_floats: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Coded:
-    """A value in codes: element i is scale_i * code + offset_i, and |code| <= limit.
-
-    Sums are proved for every number that the type holds, so that a caller's own codes can be any.
-    """
-
-    value: int
-    element: Code
-    scale: _Doubles
-    offset: _Doubles
-    limit: int
-
-    @property
-    def size(self) -> int:
-        return len(self.scale)
-
-    @property
-    def furthest(self) -> int:
-        """The largest |code| that the type holds."""
-        return self.limit + 1
-
-    @property
-    def is_uniform(self) -> bool:
-        return bool(np.all(self.scale == self.scale[0]) and np.all(self.offset == self.offset[0]))
 
 
 @dataclass(eq=False)
@@ -94,7 +63,7 @@ class _Work:
     element: Code
     method: Method
     builder: Builder
-    coded: dict[int, _Coded]
+    coded: dict[int, Coded]
     floats: dict[int, int]
     done: set[int]  # steps that another step has taken in
     in_floats: list[str]
@@ -108,7 +77,8 @@ def has_integer_form(program: Program) -> bool:
     """Whether there is anything to quantise; trees are exact as they are."""
     steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
     return any(
-        isinstance(step.op, Dense | SquaredDistance)
+        isinstance(step.op, Dense | SquaredDistance | Gauss)
+        or (isinstance(step.op, Neighbours) and _counts_votes(step.op))
         or (isinstance(step.op, Map) and step.inputs == (0,) and _is_affine(step.op))
         for step in steps
     )
@@ -152,12 +122,19 @@ def _rewrite(work: _Work, index: int) -> None:
             work.coded[value] = _dense(work, op, step.inputs[0], value)
         case SquaredDistance() as op:
             work.coded[value] = _distance(work, op, step.inputs[0])
+        case Neighbours() as op if _counts_votes(op):
+            work.coded[value] = _neighbours(work, op, step.inputs[0])
+        case Normalise(floor=None) if _is_votes(work, step.inputs[0]):
+            votes = work.coded[step.inputs[0]]
+            work.coded[value] = replace(votes, scale=votes.scale / votes.limit)
+        case Gauss() as op if (density := _density(op)).is_finite:
+            _gauss(work, density, step.inputs[0], value)
         case Map() as op if step.inputs[0] in work.coded and _is_affine(op):
             work.coded[value] = _affine(work.coded[step.inputs[0]], op)
         case Map() as op if step.inputs[0] == 0 and _is_affine(op):
             work.coded[value] = _affine(_input(work), op)
-        case Softmax() as op if _can_be_compared(work, step.inputs[0]):
-            work.coded[value] = _softmax(work, op, work.coded[step.inputs[0]])
+        case Softmax() if _can_be_compared(work, step.inputs[0]):
+            work.coded[value] = _powers(work, work.coded[step.inputs[0]])
         case Argmax(element="f32") | Argmin(element="f32") | Threshold() if _can_be_compared(work, step.inputs[0]):
             work.floats[value] = _decision(work, step.op, step.inputs[0])
         case op:
@@ -185,53 +162,21 @@ def _as_floats(work: _Work, value: int) -> int:
     return work.floats[value]
 
 
-# Ranges, from what rows gave.
-
-
-def _spans(values: Array, method: Method, limit: int) -> tuple[_Doubles, _Doubles]:
-    """Lowest and highest value of each element that codes are made for."""
-    columns = values.astype(np.float64)
-    low, high = columns.min(axis=0), columns.max(axis=0)
-    if method == "percentile":
-        low, high = np.percentile(columns, [100 - PERCENTILE, PERCENTILE], axis=0)
-    elif method == "mse":
-        pairs = [_least_error(column, limit) for column in columns.T]
-        low, high = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
-    return low, high
-
-
-def _least_error(column: _Doubles, limit: int) -> tuple[float, float]:
-    """The range whose codes are closest to the values, of ranges shrunk towards their centre."""
-    low, high = float(column.min()), float(column.max())
-    centre, half = (low + high) / 2, (high - low) / 2
-    best, error = half, math.inf
-    for number in range(MSE_STEPS if half > 0 else 0):
-        tried = half * (1 - 0.75 * number / MSE_STEPS)
-        step = tried / limit
-        codes = np.clip(np.rint((column - centre) / step), -limit, limit)
-        found = math.fsum(((codes * step + centre - column) ** 2).tolist())
-        if found < error:
-            best, error = tried, found
-    return centre - best, centre + best
-
-
-def _rounded_up(values: _Doubles) -> _Doubles:
-    """No scale is 0 or too small for float32."""
-    return np.maximum(values, 1e-30)
-
-
-def _input(work: _Work, points: Array | None = None) -> _Coded:
-    """The input as codes, made once: one scale for all features when distances between them count, with room for the
-    points; else one for each."""
+def _input(work: _Work) -> Coded:
+    """The input as codes, made once, with room for all that it is compared with: one scale for all features when
+    distances between them count, else one for each."""
     if 0 in work.coded:
         return work.coded[0]
     limit = LARGEST[work.element]
-    low, high = _spans(work.observed[0], work.method, limit)
-    alike = any(isinstance(work.program.steps[i].op, SquaredDistance) for i in work.readers(0))
-    if points is not None:
-        low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+    low, high = spans(work.observed[0], work.method, limit)
+    readers = [work.program.steps[index].op for index in work.readers(0)]
+    alike = any(isinstance(op, SquaredDistance | Neighbours) for op in readers)
+    for op in readers:
+        if isinstance(op, SquaredDistance | Neighbours | Gauss):
+            points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
+            low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
     width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
-    scale = np.maximum(_rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
+    scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
     scale = np.full_like(scale, scale.max()) if alike else scale
     inverse = (1 / scale).astype(np.float32)
     scale = 1 / inverse.astype(np.float64)
@@ -239,24 +184,14 @@ def _input(work: _Work, points: Array | None = None) -> _Coded:
     one = bool(np.all(inverse == inverse[0]) and np.all(zero == zero[0]))
     tables = Table(inverse[:1] if one else inverse), Table(zero[:1] if one else zero)
     value = work.builder.add(Quantise(work.element, *tables, len(scale), limit), 0)
-    work.coded[0] = _Coded(value, work.element, scale, zero * scale, limit)
+    work.coded[0] = Coded(value, work.element, scale, zero * scale, limit)
     return work.coded[0]
 
 
 # Dense: weights by row, sums within 32 bits.
 
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Integer weights and bias; acc * scale_r is the real sum. largest: of |acc| of each row, for all x."""
-
-    weight: Array
-    bias: _Doubles
-    scale: _Doubles
-    largest: _Doubles
-
-
-def _dense(work: _Work, op: Dense, source: int, value: int) -> _Coded:
+def _dense(work: _Work, op: Dense, source: int, value: int) -> Coded:
     """Codes of a dense op, with the activation behind it where that is one of its only reader's."""
     x = _input(work) if source == 0 else _coded_from(work, source)
     reader = _only_reader(work, value)
@@ -275,18 +210,18 @@ def _dense(work: _Work, op: Dense, source: int, value: int) -> _Coded:
     return _hidden(work, op, x, value)
 
 
-def _coded_from(work: _Work, source: int) -> _Coded:
+def _coded_from(work: _Work, source: int) -> Coded:
     """A hidden value as codes: it is there, or it is made from floats."""
     if source not in work.coded:
         limit = LARGEST[work.element]
-        low, high = _spans(work.observed[source], work.method, limit)
-        scale = _rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
+        low, high = spans(work.observed[source], work.method, limit)
+        scale = rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
         inverse = (1 / scale).astype(np.float32)
         zero = Table(np.zeros(len(scale), np.int32))
         made = work.builder.add(
             Quantise(work.element, Table(inverse), zero, len(scale), limit), _as_floats(work, source)
         )
-        return _Coded(made, work.element, 1 / inverse.astype(np.float64), np.zeros(len(scale)), limit)
+        return Coded(made, work.element, 1 / inverse.astype(np.float64), np.zeros(len(scale)), limit)
     return work.coded[source]
 
 
@@ -302,90 +237,53 @@ def _is_result(work: _Work, value: int) -> bool:
     return value == work.program.scores or any(isinstance(reader, ends) for reader in readers)
 
 
-def _sums(op: Dense, x: _Coded, limit: int, least: _Doubles | float = 0.0) -> _Sums:
-    """Weights as large as fits: a row's largest within `limit`, and its sum within 32 bits for every x.
-
-    least: of the scales. Rounding adds at most half a code to each weight.
-    """
-    weight = op.weight.data.astype(np.float64) * x.scale
-    bias = np.zeros(op.rows) if op.bias is None else op.bias.data.astype(np.float64)
-    moved = [math.fsum((row * x.offset).tolist()) for row in op.weight.data.astype(np.float64)]
-    bias = bias + np.array(moved)
-    sizes = np.array([math.fsum(np.abs(row).tolist()) for row in weight])
-    room = LARGEST["i32"] - LARGEST_OFFSET - (op.cols * x.furthest) // 2 - (1 << 16)
-    scale = np.maximum(np.abs(weight).max(axis=1) / limit, (sizes * x.furthest + np.abs(bias)) / room)
-    scale = _rounded_up(np.maximum(scale, least))
-    codes = np.rint(weight / scale[:, None])
-    offsets = np.rint(bias / scale)
-    kind = np.int8 if limit == LARGEST["i8"] else np.int16
-    return _Sums(codes.astype(kind), offsets, scale, np.abs(codes).sum(axis=1) * x.furthest + np.abs(offsets))
-
-
-def _emitted(work: _Work, x: _Coded, sums: _Sums, element: Code, scale: _Doubles, offset: _Doubles) -> int:
+def _emitted(work: _Work, x: Coded, sums: Sums, element: Code, scale: Doubles, offset: Doubles) -> int:
     """The dense step whose codes are (acc * sums.scale - offset) / scale."""
     shifted = np.rint(offset / sums.scale)
     bias = sums.bias - shifted
     largest = int((sums.largest + np.abs(shifted)).max())
-    assert largest <= LARGEST["i32"]  # see _sums and LARGEST_OFFSET
-    multiplier, shift = _multipliers(sums.scale / scale, COARSEST[element])
+    assert largest <= LARGEST["i32"]  # see sums_of and LARGEST_OFFSET
+    multiplier, shift = multipliers(sums.scale / scale, COARSEST[element])
     op = IntegerDense(
         x.element, element, largest, Table(sums.weight), Table(bias.astype(np.int32)), Table(multiplier), Table(shift)
     )
     return work.builder.add(op, x.value)
 
 
-def _multipliers(ratio: _Doubles, coarsest: float) -> tuple[Array, Array]:
-    """ratio < 1/4 as multiplier / 2^(16 + shift), the multiplier below 2^15.
-
-    One shift for all rows where the smallest ratio is no more than `coarsest` times below the largest; else one for
-    each, with a multiplier of at least 2^14 unless the shift reaches 31.
-    """
-    alike = ratio.max() <= coarsest * ratio.min()
-    _, exponent = np.frexp(ratio.max(keepdims=True) if alike else ratio)  # ratio = m * 2^exponent, m in [0.5, 1)
-    shift = np.clip(-1 - exponent, 1, 31)
-    multiplier = np.minimum(np.rint(np.ldexp(ratio, 16 + shift)), LARGEST["i16"])
-    return multiplier.astype(np.int16), shift.astype(np.uint8)
-
-
-def _wide_enough(scale: _Doubles, sums: _Sums) -> _Doubles:
-    """Codes no finer than four units of their sum: every ratio is below 1/4, and nothing is lost that was there."""
-    return np.maximum(scale, 4.01 * sums.scale)
-
-
-def _hidden(work: _Work, op: Dense, x: _Coded, observed: int) -> _Coded:
+def _hidden(work: _Work, op: Dense, x: Coded, observed: int) -> Coded:
     """Codes for each channel's own range, of 16 bits where they are results; ranges without negative values use all
     codes, too."""
     element: Code = "i16" if _is_result(work, observed) else work.element
     limit = LARGEST[element]
-    low, high = _spans(work.observed[observed], work.method, limit)
+    low, high = spans(work.observed[observed], work.method, limit)
     positive = bool(np.all(low >= 0))
     reach = (high if positive else np.maximum(np.abs(low), np.abs(high))) / (2 * limit + 1 if positive else limit)
-    scale = _rounded_up(np.maximum(reach, reach.max() * CHANNEL_FLOOR))
+    scale = rounded_up(np.maximum(reach, reach.max() * CHANNEL_FLOOR))
     lowest = -limit - 1
-    sums = _sums(op, x, LARGEST[work.element], least=-lowest * scale / LARGEST_OFFSET if positive else 0.0)
-    scale = _wide_enough(scale, sums)
+    sums = sums_of(op, x, LARGEST[work.element], least=-lowest * scale / LARGEST_OFFSET if positive else 0.0)
+    scale = wide_enough(scale, sums)
     offset = -lowest * scale if positive else np.zeros(op.rows)
     value = _emitted(work, x, sums, element, scale, offset)
-    return _Coded(value, element, scale, offset, limit)
+    return Coded(value, element, scale, offset, limit)
 
 
-def _outcome(work: _Work, op: Dense, x: _Coded) -> _Coded:
+def _outcome(work: _Work, op: Dense, x: Coded) -> Coded:
     """Results in 32 bits with one scale, so that they can be compared; no code saturates."""
-    sums = _sums(op, x, LARGEST[work.element])
-    scale = np.full(op.rows, float(_wide_enough(np.zeros(op.rows), sums).max()))
+    sums = sums_of(op, x, LARGEST[work.element])
+    scale = np.full(op.rows, float(wide_enough(np.zeros(op.rows), sums).max()))
     value = _emitted(work, x, sums, "i32", scale, np.zeros(op.rows))
-    return _Coded(value, "i32", scale, np.zeros(op.rows), LARGEST["i32"])
+    return Coded(value, "i32", scale, np.zeros(op.rows), LARGEST["i32"])
 
 
-def _curve(work: _Work, op: Dense, x: _Coded, before: int, stage: Stage, after: int) -> _Coded:
+def _curve(work: _Work, op: Dense, x: Coded, before: int, stage: Stage, after: int) -> Coded:
     """A dense op and a function of each sum: from a table over codes with one scale for all channels."""
-    sums = _sums(op, x, LARGEST[work.element])
+    sums = sums_of(op, x, LARGEST[work.element])
     is_end = _is_result(work, after)
     element: Code = "i16" if is_end else work.element
     limit = LARGEST[element]
-    reach = float(np.abs(np.array(_spans(work.observed[before], work.method, limit))).max())
+    reach = float(np.abs(np.array(spans(work.observed[before], work.method, limit))).max())
     reach = SIGMOID_REACH if is_end and stage.verb == "sigmoid" else max(reach, 1e-30)
-    scale = np.full(op.rows, float(_wide_enough(np.full(op.rows, reach / limit), sums).max()))
+    scale = np.full(op.rows, float(wide_enough(np.full(op.rows, reach / limit), sums).max()))
     at = _emitted(work, x, sums, element, scale, np.zeros(op.rows))
     codes = np.arange(-128, 128) if element == "i8" else np.minimum(np.arange(-32768, 32769, 128), 32767)
     real = (codes * scale[0]).astype(np.float32)
@@ -398,7 +296,7 @@ def _curve(work: _Work, op: Dense, x: _Coded, before: int, stage: Stage, after: 
         made = IntegerLookup(op.rows, Table(table.astype(np.int8)))
     else:
         made = Interpolate(op.rows, Table(table.astype(np.int16)))
-    return _Coded(work.builder.add(made, at), element, np.full(op.rows, unit), np.zeros(op.rows), limit)
+    return Coded(work.builder.add(made, at), element, np.full(op.rows, unit), np.zeros(op.rows), limit)
 
 
 # What needs no instruction, or ends the Program.
@@ -408,7 +306,7 @@ def _is_affine(op: Map) -> bool:
     return all(stage.verb in ("add", "sub", "mul", "div") for stage in op.stages)
 
 
-def _affine(x: _Coded, op: Map) -> _Coded:
+def _affine(x: Coded, op: Map) -> Coded:
     """Other scales and offsets for the same codes: a scaler costs nothing."""
     scale, offset = x.scale, x.offset
     for stage in op.stages:
@@ -425,30 +323,105 @@ def _affine(x: _Coded, op: Map) -> _Coded:
     return replace(x, scale=scale, offset=offset)
 
 
-def _distance(work: _Work, op: SquaredDistance, source: int) -> _Coded:
-    points = op.points.data.astype(np.float64)
-    x = _input(work, points) if source == 0 else _coded_from(work, source)
-    codes = np.clip(np.rint((points - x.offset) / x.scale), -x.limit, x.limit)
-    widest = float(np.square(np.abs(codes) + x.furthest).sum(axis=1).max())
+# Distances to stored points, and Gaussians around them.
+
+
+def _distance(work: _Work, op: SquaredDistance, source: int) -> Coded:
+    x = _input(work) if source == 0 else _coded_from(work, source)
+    points, shift = _points(op.points, x, "euclidean")
+    value = work.builder.add(IntegerSquaredDistance(x.element, points, shift), x.value)
+    n_points = len(op.points.data)
+    scale = np.full(n_points, float(x.scale[0]) ** 2 * 2.0**shift)
+    return Coded(value, "i32", scale, np.zeros(n_points), LARGEST["i32"])
+
+
+def _points(table: Table, x: Coded, metric: IntegerMetric) -> tuple[Table, int]:
+    """Stored points in the codes of x, and the shift that keeps distances below 2^31 for any codes."""
+    codes = np.clip(np.rint((table.data.astype(np.float64) - x.offset) / x.scale), -x.limit, x.limit)
+    furthest = np.abs(codes) + x.furthest
+    widest = float((furthest if metric == "manhattan" else np.square(furthest)).sum(axis=1).max())
     shift = max(0, math.frexp(widest)[1] - 31)
-    kind = np.int8 if x.element == "i8" else np.int16
-    value = work.builder.add(IntegerSquaredDistance(x.element, Table(codes.astype(kind)), shift), x.value)
-    scale = np.full(len(points), float(x.scale[0]) ** 2 * 2.0**shift)
-    return _Coded(value, "i32", scale, np.zeros(len(points)), LARGEST["i32"])
+    return Table(codes.astype(np.int8 if x.element == "i8" else np.int16)), shift
 
 
-def _softmax(work: _Work, op: Softmax, x: _Coded) -> _Coded:
-    """Codes of x have one scale. A power's exponent in Q16 is (distance >> coarse) * step / 2^shift; steps of 8 of
-    them are fine enough, and keep the product within 32 bits."""
+def _counts_votes(op: Neighbours) -> bool:
+    """Votes that are counted are exact; powers and weights by distance stay in floats."""
+    return op.metric in ("euclidean", "manhattan") and not op.weighted
+
+
+def _neighbours(work: _Work, op: Neighbours, source: int) -> Coded:
+    """Votes; the limit of their codes is k, which they add up to."""
+    x = _input(work) if source == 0 else _coded_from(work, source)
+    metric = cast(IntegerMetric, op.metric)
+    points, shift = _points(op.points, x, metric)
+    made = IntegerNeighbours(x.element, metric, op.k, points, op.classes, op.n_classes, shift)
+    value = work.builder.add(made, x.value)
+    return Coded(value, "i16", np.ones(op.n_classes), np.zeros(op.n_classes), op.k)
+
+
+def _is_votes(work: _Work, source: int) -> bool:
+    return source in work.coded and isinstance(work.program.steps[source - 1].op, Neighbours)
+
+
+def _density(op: Gauss) -> LogDensity:
+    centre, divisor = op.centre.data.astype(np.float64), op.divisor.data.astype(np.float64)
+    constant = np.zeros(len(centre)) if op.start is None else op.start.data.astype(np.float64)
+    if op.offset is not None:
+        constant = constant + np.array([math.fsum(row.tolist()) for row in op.offset.data.astype(np.float64)])
+    return LogDensity(centre, divisor, constant)
+
+
+def _gauss(work: _Work, density: LogDensity, source: int, value: int) -> None:
+    """Log densities; with what makes shares of them (a mixture's exp, weights and sum) where only that reads them."""
+    shares = _shares(work, density, value)
+    density, end, floor = (density, value, None) if shares is None else shares
+    x = _input(work) if source == 0 else _coded_from(work, source)
+    made = coded_density(density, x.element, x.scale, x.offset, work.observed[source].astype(np.float64))
+    n = len(density.constant)
+    codes = work.builder.add(made.op, x.value)
+    coded = Coded(codes, "i32", np.full(n, made.scale), np.full(n, made.offset), LARGEST["i32"])
+    work.coded[end] = coded
+    if floor is not None:
+        least = math.floor((math.log(floor) - made.offset) / made.scale)
+        work.coded[end] = _powers(work, coded, max(least, 1 - LARGEST["i32"]))
+        work.done.update((value, end - 1))
+
+
+def _shares(work: _Work, density: LogDensity, value: int) -> tuple[LogDensity, int, float] | None:
+    """exp(L * factor) times constants, normalised, as one density; the value that holds it; the floor of its sum."""
+    reader = _only_reader(work, value)
+    op = None if reader is None else work.program.steps[reader].op
+    if reader is None or not isinstance(op, Map) or [stage.verb for stage in op.stages[:2]] != ["mul", "exp"]:
+        return None
+    end = _only_reader(work, reader + 1)
+    last = None if end is None else work.program.steps[end].op
+    factor = op.stages[0].constant
+    rest = op.stages[2:]
+    if end is None or not isinstance(last, Normalise) or not last.floor or factor is None or factor <= 0:
+        return None
+    if reader != value or end != reader + 1 or any(stage.verb not in ("mul", "div") for stage in rest):
+        return None
+    constant = density.constant * factor
+    with np.errstate(all="ignore"):
+        for stage in rest:
+            log = np.log(np.asarray(stage.constant if stage.each is None else stage.each.data, np.float64))
+            constant = constant + (log if stage.verb == "mul" else -log)
+    found = LogDensity(density.centre, density.divisor / factor, constant)
+    return (found, end + 1, last.floor) if found.is_finite else None
+
+
+def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+    """A softmax of codes of one scale. A power's exponent in Q16 is (distance >> coarse) * step / 2^shift; steps of 8
+    of them are fine enough, and keep the product within 32 bits."""
     factor = float(x.scale[0]) * math.log2(math.e) * 65536
     coarse = min(31, max(0, math.ceil(math.log2(8 / factor))))
     mantissa, exponent = math.frexp(math.ldexp(factor, coarse))
     shift = min(11, max(0, 15 - exponent))
     step = max(1, min(round(math.ldexp(mantissa, exponent + shift)), SMALLEST_POWER))
     reach = (SMALLEST_POWER << shift) // step + 1
-    made = IntegerSoftmax(x.element, x.size, coarse, step, shift, reach, exp2_table())
+    made = IntegerSoftmax(x.element, x.size, coarse, step, shift, reach, exp2_table(), least)
     value = work.builder.add(made, x.value)
-    return _Coded(value, "i16", np.full(x.size, 2.0**-15), np.zeros(x.size), LARGEST["i16"])
+    return Coded(value, "i16", np.full(x.size, 2.0**-15), np.zeros(x.size), LARGEST["i16"])
 
 
 def _decision(work: _Work, op: Op, source: int) -> int:

@@ -15,9 +15,13 @@ import pytest
 from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact
 from aprgen.core import INTEGER_MODES, Artifact, Loaded, Options, compile_model
+from aprgen.families.base import Model
+from aprgen.families.gaussian import NaiveBayes
+from aprgen.families.neighbours import KNearest
 from aprgen.families.network import from_tensors
 from aprgen.image import build_shared
 from aprgen.measured import model_facts
+from aprgen.ops.distance import Metric
 from aprgen.rows import edge_rows, random_rows
 from aprgen.target import load_target, target_names
 from aprgen.toolchain import find_toolchain
@@ -27,7 +31,10 @@ from tests.examples import loaded
 
 TARGETS = target_names()
 MODES = tuple(INTEGER_MODES)
-MODELS = ("kmeans", "linreg", "linear_svm", "logreg_bc", "moe", "pca", "standard_scaler", "v2_mlp_f32")
+MODELS = (
+    "gaussian_nb", "gmm", "kmeans", "knn_euclidean", "linreg", "linear_svm", "logreg_bc", "moe", "pca",
+    "standard_scaler", "v2_mlp_f32",
+)  # fmt: skip
 WITH_CODES = tuple(name for name in MODELS if name not in ("moe", "standard_scaler"))
 TYPES = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
 
@@ -68,6 +75,56 @@ def test_networks_of_any_shape(
     rows = random_rows(model.model.lower(), 40).values
     verdict = verify(model.model, build_artifact(artifact, work=tmp_path), Trial(rows, ("random",) * 40), count=False)
 
+    assert verdict.details == ()
+    assert verdict.passed
+
+
+def neighbours_of(metric: Metric, n_points: int, n_features: int, k: int) -> Model:
+    """Points of whole numbers, so that many distances are equal."""
+    random = np.random.RandomState(11)
+    points = random.randint(-6, 7, size=(n_points, n_features)).astype(np.float32)
+    return KNearest(k, metric, 2.0, False, points, random.randint(0, 4, size=n_points).astype(np.int32))
+
+
+def bayes_of(n_classes: int, n_features: int, spread: float) -> Model:
+    """Classes whose variances differ by a factor, so that they share a shift or have one each."""
+    random = np.random.RandomState(12)
+    shape = (n_classes, n_features)
+    variances = np.exp(random.normal(size=shape) * spread).astype(np.float32)
+    priors = np.full(n_classes, 1 / n_classes, np.float32)
+    means = random.normal(size=shape).astype(np.float32)
+    return NaiveBayes(priors, means, variances, np.arange(n_classes, dtype=np.int32) * 7, 1e-9)
+
+
+COMPARED: dict[str, Model] = {
+    "few_points": neighbours_of("euclidean", 3, 1, 3),
+    "nearest": neighbours_of("euclidean", 40, 4, 1),
+    "squares": neighbours_of("euclidean", 70, 9, 7),
+    "sizes": neighbours_of("manhattan", 70, 9, 7),
+    "few_sizes": neighbours_of("manhattan", 33, 3, 4),
+    "alike": bayes_of(3, 5, 0.1),
+    "unlike": bayes_of(4, 7, 4.0),
+    "wide": bayes_of(2, 150, 1.0),
+    "one": bayes_of(1, 1, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", ["host", "cortex-m0plus", "cortex-m4"])
+def test_points_and_gaussians_of_any_shape(
+    name: str, mode: str, target: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """Distances written out and in loops, with ties, shifts of one kind and of many, saturated: the Program's bits."""
+    require_target(target)
+    model = COMPARED[name]
+    rows = random_rows(model.lower(), 120).values
+    options = Options(name, mode, Calibration(rows, "random rows"))
+    artifact = compile_model(replace(loaded("knn_euclidean"), model=model), load_target(target), options)
+    trial = Trial(np.concatenate([rows, rows * 30]), ("random",) * 240)
+    verdict = verify(model, build_artifact(artifact, work=tmp_path), trial, count=False)
+
+    assert artifact.program.codes is not None
     assert verdict.details == ()
     assert verdict.passed
 

@@ -23,8 +23,10 @@ from aprgen.ops.integer import (
     requantised,
     unsigned,
 )
+from aprgen.ops.integer_distance import IntegerGauss, IntegerNeighbours
 from aprgen.ops.normalise import Softmax
-from aprgen.passes.quantise import METHODS, Quantised, has_integer_form, quantise
+from aprgen.passes.quantise import Quantised, has_integer_form, quantise
+from aprgen.passes.ranges import METHODS
 from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.rows import random_rows
 from tests.examples import ROWS, TREES, loaded
@@ -75,6 +77,30 @@ def test_no_sum_leaves_32_bits(name: str, element: Code) -> None:
         if isinstance(step.op, IntegerSquaredDistance):
             worst = np.abs(step.op.points.data.astype(np.int64)) + LARGEST[step.op.source] + 1
             assert int(((worst * worst) >> step.op.shift).sum(axis=1).max()) <= LARGEST["i32"]
+        if isinstance(step.op, IntegerNeighbours):
+            assert furthest_distance(step.op) <= LARGEST["i32"]
+        if isinstance(step.op, IntegerGauss):
+            assert_no_overflow(step.op)
+
+
+def furthest_distance(op: IntegerNeighbours) -> int:
+    """Over all x that the type holds: the largest distance to a point."""
+    size = np.abs(op.points.data.astype(np.int64)) + LARGEST[op.source] + 1
+    return int(((size if op.metric == "manhattan" else size * size) >> op.shift).sum(axis=1).max())
+
+
+def assert_no_overflow(op: IntegerGauss) -> None:
+    """Products stay below 2^32 and sums below 2^31, for all x that the type holds."""
+    shift = np.broadcast_to(op.shift.data.astype(np.int64), op.centre.data.shape)
+    size = ((LARGEST[op.source] + 1) << op.fraction) + np.abs(op.centre.data.astype(np.int64))
+    product = size * op.weight.data.astype(np.int64) + (np.int64(1) << (shift - 1))
+    z = np.minimum(product >> shift, op.cap)
+    furthest = int((z * z).sum(axis=1).max()) - int(op.bias.data.min())
+
+    assert int(op.weight.data.min()) >= 0
+    assert int(product.max()) < 1 << 32
+    assert furthest <= op.largest_sum <= LARGEST["i32"]
+    assert int(op.bias.data.max()) <= 0
 
 
 def furthest_sum(op: IntegerDense) -> int:
