@@ -1,0 +1,160 @@
+"""C that other generators make of a fitted estimator, behind the function that the harness calls.
+
+Knows the generators emlearn, m2cgen and micromlgen, which only the benchmark needs and imports when asked. Each gets
+its best: features in its own type, single precision where it writes double, and an exponential function that is
+aprgen's, so that no C library is linked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from estimators import Subject
+from numpy.typing import NDArray
+from trained import Trained, emlearn_source
+
+from aprgen.resources import folder
+
+EMLEARN_SCALES: Mapping[str, float] = {"rf_digits": 2.0, "rf_iris": 20.0}  # what makes the features integers
+TOO_LARGE: Mapping[str, str] = {  # does not assemble for Thumb: branches out of range in one function
+    "rf_digits": "m2cgen",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class PeerCode:
+    """A generator's code for a model. rows: what it reads, as float32 words; flags: beyond those of the target."""
+
+    tool: str
+    sources: Mapping[str, str]
+    rows: NDArray[np.float32]
+    flags: tuple[str, ...] = ()
+
+
+def peer_codes(subject: Subject) -> Iterator[PeerCode]:
+    """The code of every generator that is installed and takes the model."""
+    with np.errstate():  # importing one of them makes numpy raise on underflow, for good
+        saved = np.geterr()
+        made = list(_codes(subject))
+        np.seterr(**saved)  # type: ignore[arg-type]
+    yield from made
+
+
+def _codes(subject: Subject) -> Iterator[PeerCode]:
+    kind = type(subject.estimator).__name__
+    if kind == "RandomForestClassifier" and _installed("emlearn"):
+        yield from _emlearn_forests(subject)
+    if kind == "GaussianNB" and _installed("emlearn"):
+        yield _emlearn_bayes(subject)
+    if kind in _OF_M2CGEN and TOO_LARGE.get(subject.name) != "m2cgen" and _installed("m2cgen"):
+        yield _m2cgen(subject)
+    if kind == "PCA" and _installed("micromlgen"):
+        yield _micromlgen_projection(subject)
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _emlearn_forests(subject: Subject) -> Iterator[PeerCode]:
+    """Trained again on features that are integers, as emlearn's code takes them; votes are one a tree."""
+    scale = EMLEARN_SCALES[subject.name]
+    model = subject.estimator
+    integers = type(model)(**model.get_params()).fit(np.rint(subject.train_x * scale), subject.train_y)
+    n = model.n_features_in_
+    trained = Trained((), n, len(model.classes_), subject.rows, scale, integers)
+    packed = np.zeros((len(subject.rows), n * 2), np.int16)
+    packed[:, :n] = np.rint(subject.rows * scale).astype(np.int16)
+    for method in ("inline", "loadable"):
+        yield PeerCode(f"emlearn {method} int16", emlearn_source(trained, method), packed.view(np.float32))
+
+
+def _emlearn_bayes(subject: Subject) -> PeerCode:
+    emlearn = importlib.import_module("emlearn")
+    model = subject.estimator
+    code = emlearn.convert(model).save(name="peer")
+    headers = {path.name: path.read_text() for path in Path(emlearn.includedir).glob("eml_*.h")}
+    body = f"return peer_predict(x, {model.n_features_in_});"
+    return PeerCode("emlearn Q16", headers | _wrapped(code, labelled=True, body=body), subject.rows)
+
+
+_OF_M2CGEN = (
+    "RandomForestClassifier", "LGBMClassifier", "XGBClassifier", "LogisticRegression", "LinearSVC", "LinearRegression"
+)  # fmt: skip
+
+
+def _m2cgen(subject: Subject) -> PeerCode:
+    """Its double is float here: double takes 12 to 35 times the instructions on these cores."""
+    text = str(importlib.import_module("m2cgen").export_to_c(subject.estimator))
+    code = re.sub(r"\bdouble\b", "float", text)
+    outputs = re.findall(r"float\[\]\)\{.*\}, (\d+) \* sizeof", code)
+    if outputs:
+        n = int(outputs[-1])
+        body = f"float y[{n}];\n    score((float *)x, y);\n    return largest(y, {n});"
+    else:
+        body = "return score((float *)x) > 0.0F;" if subject.labelled else "out[0] = score((float *)x);"
+    helper = _LARGEST if outputs else ""
+    sources = _wrapped(code + helper, labelled=subject.labelled, body=body)
+    return PeerCode("m2cgen as float", sources, subject.rows, ("-fsingle-precision-constant",))
+
+
+_LARGEST = """
+static int32_t largest(const float *y, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; ++i) {
+        if (y[i] > y[best]) {
+            best = i;
+        }
+    }
+    return best;
+}
+"""
+
+
+def _micromlgen_projection(subject: Subject) -> PeerCode:
+    """Its two methods as C functions; the class around them is left out."""
+    text = str(importlib.import_module("micromlgen").port(subject.estimator))
+    transform = re.search(r"void transform\(.*?\n {20}\}", text, re.DOTALL)
+    dot = re.search(r"float dot\(float \*x, \.\.\.\) \{.*?\n {20}\}", text, re.DOTALL)
+    if transform is None or dot is None:
+        raise ValueError("micromlgen's PCA looks different; its version is to be the pinned one")
+    methods = f"static {dot.group()}\nstatic {transform.group()}\n".replace("float *dest = NULL", "float *dest")
+    code = f"#include <string.h>\n#include <stdarg.h>\n{methods}"
+    sources = _wrapped(code, labelled=False, body="transform((float *)x, out);")
+    return PeerCode("micromlgen", sources, subject.rows)
+
+
+def _wrapped(code: str, *, labelled: bool, body: str) -> dict[str, str]:
+    """The code and m_classify or m_scores, which has the body; headers in place of those of a C library."""
+    name = "int32_t m_classify(const float *x)" if labelled else "void m_scores(const float *x, float *out)"
+    includes = "#include <stddef.h>\n#include <stdint.h>\n#include <math.h>\n"
+    own = {
+        "m.c": f"{includes}{code}\n{name};\n{name}\n{{\n    {body}\n}}\n",
+        "m.h": "#include <stdint.h>\nint32_t m_classify(const float *x);\nvoid m_scores(const float *x, float *out);\n",
+        "math.h": _MATH,
+        "string.h": _STRING,
+        "stdio.h": "",
+        "assert.h": "#define assert(x)\n",
+        "stdlib.h": "",
+    }
+    return own | {path.name: path.read_text() for path in folder("runtime_c").glob("apr_*.h")}
+
+
+_MATH = """#include "apr_math.h"
+#define exp apr_expf
+#define roundf __builtin_roundf
+#define NAN (__builtin_nanf(""))
+"""
+
+
+_STRING = """#include <stddef.h>
+void *memset(void *to, int byte, size_t n);
+void *memcpy(void *to, const void *from, size_t n);
+"""
