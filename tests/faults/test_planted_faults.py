@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,7 +147,8 @@ def test_a_fault_in_the_keys_of_a_core_without_fpu_is_seen() -> None:
     sound = artifact("rfc", "cortex-m0plus")
     host = artifact("rfc")
     source = edit_table(sound.texts["rfc.c"], "rfc_1_nodes_threshold", at(4, lambda v: str(int(v) + 1)))
-    moved = Artifact("rfc", host.target, sound.program, sound.model, {**sound.texts, "rfc.c": source}, host.manifest)
+    texts = {**sound.texts, "rfc.c": source}
+    moved = replace(sound, target=host.target, texts=texts, manifest=host.manifest)
 
     assert verdict_on(moved).image_differences > 0
 
@@ -177,9 +179,7 @@ def test_the_command_exits_with_1(
     def build_faulty(sound: Artifact, *, tools: str = "auto") -> Built:
         source = f"{name}.c"
         texts = {**sound.texts, source: change(sound.texts[source])}
-        return build_artifact(
-            Artifact(sound.name, sound.target, sound.program, sound.model, texts, sound.manifest), tools=tools
-        )
+        return build_artifact(replace(sound, texts=texts), tools=tools)
 
     monkeypatch.setattr(test_verb, "build_artifact", build_faulty)
     status = main(["test", str(PATHS[name]), "--target", target])

@@ -245,7 +245,7 @@ period_us = 200
 def test_own_figures_bound_what_the_table_refuses(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
-    """Code with a division is refused on Cortex-M33, bounded with the figure of the documentation, and the command says so."""
+    """Code with a division is refused on Cortex-M33, bounded with the figure of docs/, and the command says so."""
     own, path = tmp_path / "timing.toml", tmp_path / "report.json"
     own.write_text(PAGE.read_text().split("```toml timing.toml\n")[1].split("```")[0])
     words = ["wcet", str(PATHS["standard_scaler"]), "-t", "cortex-m33", "--rows", "5", "--json", str(path)]

@@ -113,11 +113,11 @@ def test_lines_add_up(name: str, target: str) -> None:
 def test_counts_of_a_line() -> None:
     """The line that reads a node of the trees is executed once for each step of the worst path."""
     entry = next(one for one in report_of("rfc", "cortex-m4").entries if one.function == "rfc_scores")
-    assert entry.witness is not None
+    steps = max(one.count for one in entry.loops)
     line = max((line for listing in entry.listings for line in listing.lines), key=lambda line: line.cost)
 
     assert "_nodes_threshold[at]" in line.text
-    assert entry.witness.upper == line.count
+    assert steps == line.count > 3
 
 
 def test_instructions_cost_what_edges_do(tmp_path: Path) -> None:
