@@ -31,6 +31,7 @@ from aprgen.spell import identifier
 from aprgen.target import Target, load_target
 
 if TYPE_CHECKING:
+    from aprgen.exploration import Exploration
     from aprgen.wcet.report import Report
 
 
@@ -250,16 +251,46 @@ def compile_to_c(
     max_loss: float | None = None,
     struct: str | None = None,
     optimise: str | None = None,
+    budget: Mapping[str, int] | None = None,
+    tools: str = "auto",
 ) -> Artifact:
     """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
 
     numeric: "f32", or "s16" or "s8" with rows to calibrate with; max_loss: see accuracy.Accuracy.loss.
-    optimise: "size", "mean" or "wcet", for the shape of trees.
+    optimise: "size", "mean" or "wcet", for the shape of trees, or a shape: "branches", "packed", "keyed-branches".
+    budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of
+    other shapes, too, and with numeric "auto" of all modes; BudgetError when none fits. tools: what builds it for that.
     """
     model = source if isinstance(source, Model) else load(source, struct=struct)
     chosen = target if isinstance(target, Target) else load_target(target)
     calibration = None
     if calibrate is not None:
         calibration = Calibration(model.inputs(calibrate), "calibrate", calibration_method, max_loss)
+    if budget is not None:
+        from aprgen.exploration import Subject
+        from aprgen.search import require_limits, search
+
+        subject = Subject(model.loaded, chosen, name or model.name, calibration, tools)
+        return Artifact(search(subject, require_limits(budget), numeric, optimise).fitting(), model)
     options = core.Options(name or model.name, numeric, calibration, optimise=optimise)
     return Artifact(core.compile_model(model.loaded, chosen, options), model)
+
+
+def explore(
+    source: str | Path | Model,
+    target: str | Target = "host",
+    *,
+    name: str | None = None,
+    calibrate: ArrayLike | None = None,
+    calibration_method: Method = "minmax",
+    struct: str | None = None,
+    tools: str = "auto",
+) -> Exploration:
+    """Every numeric mode and shape, built and measured, as `aprgen explore` does. It needs the target's runner."""
+    from aprgen.exploration import Subject
+    from aprgen.exploration import explore as explored
+
+    model = source if isinstance(source, Model) else load(source, struct=struct)
+    chosen = target if isinstance(target, Target) else load_target(target)
+    rows = None if calibrate is None else Calibration(model.inputs(calibrate), "calibrate", calibration_method)
+    return explored(Subject(model.loaded, chosen, name or model.name, rows, tools))

@@ -27,6 +27,7 @@ from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_costs import GOALS, Goal
+from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Array, Program, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
@@ -49,7 +50,7 @@ class Options:
     numeric: str = "f32"
     calibration: Calibration | None = None  # integer modes need one, unless the model holds rows itself
     command: str = ""  # how to reproduce, for the banner; without paths
-    optimise: str | None = None  # a goal of tree_costs, for the shape of trees
+    optimise: str | None = None  # a goal of tree_costs, or a shape of tree_shapes
 
 
 @dataclass(frozen=True)
@@ -204,17 +205,20 @@ def _accuracy_facts(accuracy: Accuracy | None) -> dict[str, object]:
     return {} if accuracy is None else {"accuracy": asdict(accuracy)}
 
 
-def _goal(word: str | None) -> Goal | None:
+def _goal(word: str | None) -> Goal | Shape | None:
     for goal in GOALS:
         if word == goal:
             return goal
+    for shape in SHAPES:
+        if word == shape:
+            return shape
     if word is None:
         return None
     raise UsageError(
         "usage.optimise",
         f"{word!r} is nothing that code can be optimised for",
         where="--optimise",
-        hint=f"use one of {', '.join(GOALS)}",
+        hint=f"use one of {', '.join(GOALS)}, or a shape: {', '.join(SHAPES)}",
     )
 
 
@@ -224,7 +228,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         name=options.name,
         summary=spell.comment(f"{model.family} ({model.struct})"),
         outputs=model.outputs,
-        command=spell.comment(options.command or f"aprgen compile {options.name}.apr --target {target.name}"),
+        command=spell.comment(options.command or _plain_command(target, options)),
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
@@ -234,6 +238,14 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         version=__version__,
         float_header=target.float_header,
     )
+
+
+def _plain_command(target: Target, options: Options) -> str:
+    """For callers that read no file."""
+    words = ["aprgen", "compile", f"{options.name}.apr", "--target", target.name]
+    words += ["--numeric", options.numeric] if options.numeric != "f32" else []
+    words += ["--optimise", options.optimise] if options.optimise is not None else []
+    return " ".join(words)
 
 
 def _table_bytes(part: object) -> int:

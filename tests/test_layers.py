@@ -24,6 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measured",),
     ("build", "wcet"),
     ("verify", "budgets"),
+    ("exploration",),
+    ("exploration_page", "search"),
     ("api", "cli", "scons"),
     ("__main__",),
 )
@@ -33,10 +35,14 @@ PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "cli")
 LAZY = {
     "__init__": ("aprgen.api",),  # `import aprgen` must not load numpy
     "api": (  # the extra `wcet` may not be installed
-        "aprgen.wcet.analyse", "aprgen.wcet.load", "aprgen.wcet.page", "aprgen.wcet.report", "aprgen.wcet.taskset",
+        "aprgen.exploration", "aprgen.search", "aprgen.wcet.analyse", "aprgen.wcet.load", "aprgen.wcet.page",
+        "aprgen.wcet.report", "aprgen.wcet.taskset",
     ),
-    "cli": tuple(f"aprgen.cli.{verb}" for verb in ("compile", "inspect", "run", "targets", "test", "validate", "wcet")),
-    "cli.compile": ("aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
+    "cli": tuple(
+        f"aprgen.cli.{verb}"
+        for verb in ("compile", "explore", "inspect", "run", "targets", "test", "validate", "wcet")
+    ),
+    "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
     "cli.inspect": ("aprgen.cli.inspect_boxes",),  # --format json draws no boxes
     "cli.progress": ("rich.console", "rich.progress"),  # only drawn after a second
     "measured": ("aprgen.footprint",),  # loaded while the compiler runs

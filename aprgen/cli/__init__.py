@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aprgen.cli.arguments import Compile, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
+from aprgen.cli.arguments import Compile, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
 from aprgen.cli.printable import visible
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 
@@ -60,6 +60,10 @@ def execute(request: Request) -> int:
             from aprgen.cli.wcet import wcet_command
 
             return wcet_command(request)
+        case Explore():
+            from aprgen.cli.explore import explore_command
+
+            return explore_command(request)
         case Inspect():
             from aprgen.cli.inspect import inspect_command
 

@@ -21,8 +21,10 @@ Format = Literal["text", "json"]
 DEFAULT_TARGET = "host"
 WCET_ROWS = 200
 WITNESS_SECONDS = 60.0
+SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
-VERBS = ("compile", "run", "test", "wcet", "inspect", "validate", "targets")
+SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
+VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "targets")
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,21 @@ class Numerics:
 
 
 @dataclass(frozen=True)
+class Board:
+    """What a bound of time is told. wait_states None: not stated, which is no wait states as an assumption."""
+
+    wait_states: int | None
+    line_bytes: int
+    core_options: tuple[tuple[str, int], ...]
+    witness_seconds: float
+
+
+@dataclass(frozen=True)
 class Compile:
-    """struct: the payload's struct (--as); out and name: None stands for what the model's file name gives."""
+    """struct: the payload's struct (--as); out and name: None stands for what the model's file name gives.
+
+    limits: budgets of flash, ram, stack and cycles, as far as they are given.
+    """
 
     model: Path
     target: str
@@ -48,6 +63,25 @@ class Compile:
     struct: str | None
     tools: str
     measure: bool
+    limits: tuple[tuple[str, int], ...]
+    board: Board
+    format: Format
+
+
+@dataclass(frozen=True)
+class Explore:
+    """calibrate: rows for the integer modes and for means."""
+
+    model: Path
+    target: str
+    name: str | None
+    calibrate: Path | None
+    method: str
+    board: Board
+    json: Path | None
+    html: Path | None
+    struct: str | None
+    tools: str
     format: Format
 
 
@@ -131,7 +165,7 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Wcet | Inspect | Validate | Targets
+Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Targets
 
 
 class _Parser(argparse.ArgumentParser):
@@ -153,6 +187,11 @@ def parse(words: Sequence[str]) -> Request:
             return _test(given)
         case "wcet":
             return _wcet(given)
+        case "explore":
+            return Explore(
+                given.model, given.target, given.name, given.calibrate, given.calibration_method, _board_of(given),
+                given.json, given.html, given.struct, given.tools, given.format,
+            )  # fmt: skip
         case "inspect":
             return Inspect(given.model, given.struct, given.format)
         case "validate":
@@ -174,10 +213,22 @@ def _numerics(n: argparse.Namespace) -> Numerics:
     return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss, n.optimise)
 
 
+def _board_of(n: argparse.Namespace) -> Board:
+    return Board(n.wait_states, n.line_bytes, tuple(n.core_options or ()), n.witness_seconds)
+
+
 def _compile(n: argparse.Namespace) -> Compile:
+    given = (("flash", n.flash), ("ram", n.ram), ("stack", n.stack), ("cycles", n.cycles))
+    limits = tuple((limit, value) for limit, value in given if value is not None)
+    if n.numeric == "auto" and not limits:
+        hint = "add --flash, --ram, --stack or --cycles, or see aprgen explore"
+        raise UsageError("usage.arguments", "nothing to choose by", where="--numeric auto", hint=hint)
+    if limits and not n.measure:
+        hint = "leave one of them out"
+        raise UsageError("usage.arguments", "a budget needs measuring", where="--no-measure", hint=hint)
     return Compile(
-        n.model, n.target, n.out, n.name, _numerics(n), n.struct, n.tools, n.measure, n.format
-    )  # fmt: skip
+        n.model, n.target, n.out, n.name, _numerics(n), n.struct, n.tools, n.measure, limits, _board_of(n), n.format
+    )
 
 
 def _run(n: argparse.Namespace) -> Run:
@@ -282,6 +333,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
     one.add_argument("--no-measure", dest="measure", action="store_false", help="do not build and measure")
 
+    for limit, what in (
+        ("flash", "bytes of flash"), ("ram", "bytes of variables and stack"), ("stack", "bytes of stack"),
+        ("cycles", "cycles of any call, by the bound of aprgen wcet"),
+    ):  # fmt: skip
+        one.add_argument(
+            f"--{limit}", metavar="N", type=_count, help=f"at most N {what}: other shapes are tried until it fits"
+        )
+    _board(one, SEARCH_SECONDS)
+
     one = verb("run", "Compile, build and execute a model on rows, on the target's runner.")
     _model(one)
     _generated(one)
@@ -308,20 +368,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
     one.add_argument("--clock-mhz", metavar="F", type=_positive, help="the core's clock, for times beside cycles")
     one.add_argument("--deadline-us", metavar="D", type=_positive, help="exit with 6 when the bound is later")
-    one.add_argument("--wait-states", metavar="N", type=_count, help="of the memory with code and constants (0)")
-    one.add_argument("--line-bytes", metavar="N", type=_count, default=4, help="fetched at once from it (4)")
-    one.add_argument(
-        "--core-option", metavar="NAME=N", dest="core_options", action="append", type=_core_option,
-        help="what the maker of the chip chose, such as multiplier=1 on cortex-m0plus (the worst)",
-    )  # fmt: skip
+    _board(one, WITNESS_SECONDS)
     one.add_argument(
         "--timing", metavar="FILE", type=Path, help="cycles that you measured (TOML), for the core's table"
     )
     one.add_argument("--rows", metavar="N", type=_count, default=WCET_ROWS, help=f"random rows to trace ({WCET_ROWS})")
-    one.add_argument(
-        "--witness-seconds", metavar="S", type=_from_zero, default=WITNESS_SECONDS,
-        help=f"search so long for the row that trees take longest for; 0: without ({WITNESS_SECONDS:g})",
-    )  # fmt: skip
     one.add_argument("--json", metavar="FILE", type=Path, help="write the report for programs")
     one.add_argument("--html", metavar="FILE", type=Path, help="write the report for people, one page")
     one.add_argument("--header", metavar="FILE", type=Path, help="write the constants as a C header")
@@ -333,6 +384,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--load", metavar="PLATFORM", help="estimate the load time there: a name or a TOML file")
     one.add_argument("--load-budget-us", metavar="B", type=_positive, help="exit with 6 when loading takes longer")
     one.add_argument("--measure", action="store_true", help="measure time on this machine, too, where it is the target")
+
+    one = verb("explore", "Build every numeric mode and shape, measure them, and show which are worth having.")
+    _model(one)
+    one.add_argument("--target", "-t", metavar="T", default=DEFAULT_TARGET, help="a target's name or TOML file (host)")
+    one.add_argument("--name", metavar="N", help="the prefix of files and functions (the model's file name)")
+    _calibration(one)
+    _board(one, SEARCH_SECONDS)
+    one.add_argument("--json", metavar="FILE", type=Path, help="write all figures for programs")
+    one.add_argument("--html", metavar="FILE", type=Path, help="write table and charts for people, one page")
+    _tools(one)
 
     one = verb("inspect", "Show what a file holds.")
     _model(one)
@@ -346,6 +407,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _board(parser: argparse.ArgumentParser, seconds: float) -> None:
+    parser.add_argument("--wait-states", metavar="N", type=_count, help="of the memory with code and constants (0)")
+    parser.add_argument("--line-bytes", metavar="N", type=_count, default=4, help="fetched at once from it (4)")
+    parser.add_argument(
+        "--core-option", metavar="NAME=N", dest="core_options", action="append", type=_core_option,
+        help="what the maker of the chip chose, such as multiplier=1 on cortex-m0plus (the worst)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--witness-seconds", metavar="S", type=_from_zero, default=seconds,
+        help=f"search so long for the row that trees take longest for; 0: without ({seconds:g})",
+    )  # fmt: skip
+
+
 def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="an .apr file")
     _struct(parser)
@@ -357,16 +431,27 @@ def _struct(parser: argparse.ArgumentParser) -> None:
 
 
 def _generated(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--numeric", metavar="MODE", default="f32", help="f32 (the default), s16 or s8: integers")
-    parser.add_argument("--calibrate", metavar="ROWS", type=Path, help="rows that s16 and s8 take their scales from")
     parser.add_argument(
-        "--calibration-method", metavar="M", default="minmax", help="minmax (the default), percentile or mse"
+        "--numeric", metavar="MODE", default="f32", help="f32 (the default), s16 or s8: integers; auto: any that fits"
     )
+    _calibration(parser)
     parser.add_argument(
         "--max-loss", metavar="L", type=_share, help="refuse to lose more: share of labels, or of the scores' spread"
     )
     parser.add_argument(
-        "--optimise", metavar="GOAL", choices=GOALS,
-        help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet)",
+        "--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES),
+        help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet); or "
+        f"the shape itself: {', '.join(SHAPES)}",
     )  # fmt: skip
+    _tools(parser)
+
+
+def _calibration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--calibrate", metavar="ROWS", type=Path, help="rows that s16 and s8 take their scales from")
+    parser.add_argument(
+        "--calibration-method", metavar="M", default="minmax", help="minmax (the default), percentile or mse"
+    )
+
+
+def _tools(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tools", metavar="FROM", default="auto", help="auto, system or pypi, or a toolchain's name")

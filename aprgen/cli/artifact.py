@@ -42,11 +42,11 @@ def artifact_for(
     """The model as C for the target, with the command that makes it again."""
     chosen = name_for(path, name)
     command = reproduce(path, target, chosen, numeric, struct)
-    options = Options(chosen, numeric.mode, _calibration(loaded, numeric), command, numeric.optimise)
+    options = Options(chosen, numeric.mode, calibration_of(loaded, numeric), command, numeric.optimise)
     return compile_model(loaded, target, options)
 
 
-def _calibration(loaded: Loaded, numeric: Numerics) -> Calibration | None:
+def calibration_of(loaded: Loaded, numeric: Numerics) -> Calibration | None:
     if numeric.calibrate is None:
         return None
     check_model(loaded.model)

@@ -20,6 +20,7 @@ from aprgen.target import load_target
 
 if TYPE_CHECKING:
     from aprgen.footprint import Footprint
+    from aprgen.search import Search
 
 LABEL = 10  # columns
 ANY_TOOLS = "auto"
@@ -27,13 +28,22 @@ ANY_TOOLS = "auto"
 
 def compile_command(request: Compile) -> int:
     """Files are written last: a model that does not fit, or does not build, leaves nothing behind."""
+    found: Search | None = None
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
         loaded = loaded_from(request.model, request.struct)
-        artifact = artifact_for(
-            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
-        )
+        if request.limits:
+            from aprgen.cli.budgeted import print_search, search_facts, searched
+
+            found = searched(request, loaded, target, work)
+            if found.artifact is None and request.format == "text":
+                print_search(found)
+            artifact = found.fitting()
+        else:
+            artifact = artifact_for(
+                loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
+            )
         footprint: Footprint | None = None
         compiler = ""
         unmeasured = "not asked for (--no-measure)"
@@ -46,9 +56,12 @@ def compile_command(request: Compile) -> int:
     if request.format == "json":
         from aprgen.cli.report import print_json
 
-        print_json(_report(artifact, folder, footprint, compiler, unmeasured))
+        report = _report(artifact, folder, footprint, compiler, unmeasured)
+        print_json(report if found is None else report | {"tried": search_facts(found)})
     else:
-        _print(artifact, folder, request.numeric.mode, footprint, compiler, unmeasured)
+        if found is not None:
+            print_search(found)
+        _print(artifact, folder, footprint, compiler, unmeasured)
     return 0
 
 
@@ -78,15 +91,16 @@ def _report(
     }
 
 
-def _print(
-    artifact: Artifact, folder: Path, numeric: str, footprint: Footprint | None, compiler: str, unmeasured: str
-) -> None:
+def _print(artifact: Artifact, folder: Path, footprint: Footprint | None, compiler: str, unmeasured: str) -> None:
     model, program = artifact.model, artifact.program
     source = {"text": "a text", "prefix": "a prefix"}.get(program.source.element)
-    shape = f"{source or count_of(program.n_features, 'feature')} in, {count_of(program.n_outputs, 'output')}"
+    in_and_out = f"{source or count_of(program.n_features, 'feature')} in, {count_of(program.n_outputs, 'output')}"
     classes = f", {count_of(program.n_classes, 'class', 'classes')}" if program.n_classes else ""
-    _line(artifact.name, f"{model.family} ({model.struct}), {shape}{classes}")
-    _line("target", f"{artifact.target.name}, {numeric}")
+    _line(artifact.name, f"{model.family} ({model.struct}), {in_and_out}{classes}")
+    options = artifact.manifest["options"]
+    assert isinstance(options, dict)
+    shape = "" if options["optimise"] is None else f", --optimise {options['optimise']}"
+    _line("target", f"{artifact.target.name}, {options['numeric']}{shape}")
     if artifact.accuracy is not None:
         for label, value in _accuracy_lines(artifact.accuracy):
             _line(label, value)

@@ -35,6 +35,14 @@ class Steps:
                 progress, task = self._shown
                 progress.update(task, description=what, completed=self._begun - 1)
 
+    def say(self, what: str) -> None:
+        """Name a part of the step that goes on."""
+        with self._lock:
+            self._what = what
+            if self._shown is not None:
+                progress, task = self._shown
+                progress.update(task, description=what)
+
     def show(self) -> None:
         """Draw the bar from now on."""
         from rich.console import Console

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from aprgen.errors import UnsupportedError
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
-from aprgen.passes.tree_costs import Goal, best_way
+from aprgen.passes.tree_costs import GOALS, Goal, Way, best_way, way_of_shape
+from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Op, Program, Step, Table
 from aprgen.target import Cost
 
@@ -35,14 +37,30 @@ def cheapest_compare(op: TreeOp, cost: Cost) -> Compare:
     return min(costs, key=lambda compare: costs[compare])
 
 
-def choose_strategies(program: Program, cost: Cost, optimise: Goal | None = None) -> Program:
-    """Trees compare integer keys where that is cheaper; with a goal, they take the shape that serves it best."""
+def choose_strategies(program: Program, cost: Cost, optimise: Goal | Shape | None = None) -> Program:
+    """Trees compare integer keys where that is cheaper. With a goal they take the shape that serves it best.
+
+    UnsupportedError where they do not fit the shape that is named.
+    """
 
     def chosen(op: TreeOp) -> tuple[Op, ...]:
-        way = None if optimise is None else best_way(op, cost, optimise)
+        way = None if optimise is None else _way(op, cost, optimise)
         return _in_tables(op, cost) if way is None else way.ops
 
     return with_trees(program, chosen)
+
+
+def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape) -> Way | None:
+    for goal in GOALS:
+        if optimise == goal:
+            return best_way(op, cost, goal)
+    way = next((way_of_shape(op, shape) for shape in SHAPES if optimise == shape), None)
+    if way is None:
+        raise UnsupportedError(
+            "strategy.shape", f"these trees cannot be {optimise}: too deep, too large, or nothing to decide",
+            where="--optimise", hint="use size, mean or wcet, which take a shape that fits",
+        )  # fmt: skip
+    return way
 
 
 def with_trees(program: Program, chosen: Callable[[TreeOp], tuple[Op, ...]]) -> Program:

@@ -50,6 +50,14 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
     return None if found is tables else found
 
 
+def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
+    """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit."""
+    coded = coded_trees(op)
+    goal: Goal = "size" if shape == "packed" else "mean"
+    fitting = () if coded is None else tuple(way for way in ways(op, coded) if way.shape == shape)
+    return min(fitting, key=lambda way: way.serves(goal), default=None)
+
+
 def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
     """Every shape that fits, with each maker of codes."""
     for shape in SHAPES:
@@ -64,7 +72,7 @@ def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
 
 def makers(op: TreeOp, coded: CodedTrees, shape: Shape) -> tuple[CodeOp, ...]:
     """The ops that make what the shape compares."""
-    if shape == "keyed branches":
+    if shape == "keyed-branches":
         return (key_op(coded, op.n_features),)
     in_lines = (False, True) if coded.shift is not None else (False,)
     return tuple(code_op(coded, op.n_features, in_line=in_line) for in_line in in_lines)

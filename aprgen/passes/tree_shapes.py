@@ -28,8 +28,8 @@ from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeVotes, threshold_keys
 from aprgen.program import Table
 
 Ints = NDArray[np.int64]
-Shape = Literal["branches", "packed", "keyed branches"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed branches")
+Shape = Literal["branches", "packed", "keyed-branches"]
+SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches")
 
 MAX_NODES = 200_000  # after subtrees are written out
 MAX_NESTING = 100  # C99 promises 127 levels of blocks
@@ -180,7 +180,7 @@ def shaped(op: TreeOp, coded: CodedTrees, shape: Shape) -> ShapedTrees | None:
     """The op's trees in a shape, reading codes; None where it does not fit."""
     if shape == "packed":
         return _packed(op, coded)
-    if shape == "keyed branches":
+    if shape == "keyed-branches":
         return _branches(op, replace(coded, code=coded.trees.key, element="i32"))
     return _branches(op, coded)
 

@@ -88,7 +88,7 @@ def html(document: Mapping[str, object]) -> str:
         for entry in entries
         if entry["observed"] is not None and entry["status"] != "refused"
     }
-    template = _environment(True).get_template("wcet.html.j2")
+    template = environment(True).get_template("wcet.html.j2")
     return template.render(report=document, pictures=pictures)
 
 
@@ -96,12 +96,13 @@ def header(document: Mapping[str, object]) -> str:
     """NAME_wcet.h. Only for a document whose verdict is no refusal."""
     identity = document["identity"]
     assert isinstance(identity, dict)
-    template = _environment(False).get_template("wcet.h.j2")
+    template = environment(False).get_template("wcet.h.j2")
     return template.render(report=document, macro=identity["name"].upper(), comment=spell.comment)
 
 
 @functools.cache
-def _environment(escape: bool) -> jinja2.Environment:
+def environment(escape: bool) -> jinja2.Environment:
+    """For all templates of reports; escape: for HTML."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([str(folder("templates") / "report")]),
         undefined=jinja2.StrictUndefined,

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
 from aprgen.core import Artifact, Loaded, Options, artifact_of
+from aprgen.errors import UnsupportedError
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeVotes, float_keys
-from aprgen.passes.strategy import with_trees
+from aprgen.passes.strategy import choose_strategies, with_trees
 from aprgen.passes.tree_costs import GOALS, best_way, expected_splits, ways
-from aprgen.passes.tree_shapes import MAX_NESTING, coded_trees, flat_trees, shaped
-from aprgen.program import Array, Op, Program, Table
+from aprgen.passes.tree_shapes import MAX_NESTING, SHAPES, Shape, coded_trees, flat_trees, shaped
+from aprgen.program import Array, Op, Program, Step, Table, ValueType
 from aprgen.rows import edge_rows, random_rows
 from aprgen.target import load_target, target_names
 from aprgen.verify import Trial, verify
@@ -43,7 +44,7 @@ def way(number: int) -> Way:
     def chosen(op: TreeOp) -> tuple[Op, ...]:
         coded = coded_trees(op)
         every = [] if coded is None else list(ways(op, coded))
-        found = [one.ops for one in every if (one.shape == "keyed branches") == (number == KEYED)]
+        found = [one.ops for one in every if (one.shape == "keyed-branches") == (number == KEYED)]
         return found[min(number, len(found) - 1)] if found else (op,)
 
     return chosen
@@ -291,6 +292,34 @@ def test_deep_trees_are_no_branches() -> None:
 
     assert shaped(op, coded, "branches") is None
     assert {"packed"} == {one.shape for one in ways(op, coded)}
+
+
+def test_a_shape_that_does_not_fit_is_refused() -> None:
+    """A shape that is asked for by name is taken or refused, never replaced by another one."""
+    n = MAX_NESTING + 1
+    nodes = Nodes(
+        Table(np.zeros(n), np.uint8), Table(np.arange(n), np.float32), Table(np.full(n, -1), np.int16),
+        Table(np.append(np.arange(1, n), -2), np.int16), Table([0], np.int16), n,
+    )  # fmt: skip
+    total = Step(TreeSum(nodes, 1, "f32", Table([0, 1], np.float32), 0.0), (0,))
+    program = Program(ValueType("f32", 1), (total,), 1, None, 0)
+    cost = load_target("cortex-m4").cost
+
+    assert isinstance(trees_of(choose_strategies(program, cost, "packed")), PackedTrees)
+    with pytest.raises(UnsupportedError) as caught:
+        choose_strategies(program, cost, "branches")
+    assert caught.value.code == "strategy.shape"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", SPLIT)
+def test_a_shape_by_name_is_taken(name: str, shape: Shape) -> None:
+    """Each shape that fits can be asked for, and is the one that comes."""
+    before = loaded(name).model.lower()
+    trees = trees_of(choose_strategies(before, load_target("cortex-m4").cost, shape))
+
+    assert (shape == "packed") == isinstance(trees, PackedTrees)
+    assert (shape == "keyed-branches") == (trees.element == "i32")
 
 
 @pytest.mark.parametrize("name", SPLIT)
