@@ -31,7 +31,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = Path(__file__).with_suffix(".toml")
 TIMING = "targets/timing"
-PARTS = ("aprgen", "targets", "templates", "runtime_c", "qemu", "tests", "benchmarks", "pyproject.toml")
+PARTS = ("aprgen", "targets", "templates", "runtime_c", "qemu", "tests", "benchmarks", "docs", "pyproject.toml")
 WANTED = 0.95
 SECONDS = 120  # a fault may make a search endless: that is noticed, too
 SLOW_TO_LOAD = ("numpy", "scipy.optimize", "scipy.sparse", "capstone", "elftools.elf.elffile", "hypothesis")
