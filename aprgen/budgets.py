@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from aprgen.errors import BudgetError, UsageError
@@ -21,6 +22,7 @@ Value = int | float | Mapping[str, int]
 _BYTES = ("flash", "ram", "stack")
 _TIMES = ("cycles", "deadline_us")  # what needs the analysis of worst-case times
 _BOARD = ("clock_mhz", "wait_states", "line_bytes", "core_options")  # what that analysis is told
+FIT = "fit"  # as optimise: the first shape that fits the budget
 KEYS = (*_BYTES, *_TIMES, *_BOARD)
 
 
@@ -62,6 +64,20 @@ def read_budget(budget: Mapping[str, Value]) -> Budget:
     limited = (*_BYTES, "cycles")
     limits = {key: value for key, value in sorted(budget.items()) if key in limited and isinstance(value, int)}
     return Budget(limits, _words(budget), has_times)
+
+
+def search_words(budget: Mapping[str, Value]) -> tuple[str, ...]:
+    """What `aprgen compile` is told to search for code that fits, of a budget that `read_budget` took."""
+    limits = dict(read_budget(budget).limits)
+    deadline, clock = budget.get("deadline_us"), budget.get("clock_mhz")
+    if isinstance(deadline, int | float) and isinstance(clock, int | float):
+        cycles = math.floor(Fraction(repr(deadline)) * Fraction(repr(clock)))
+        limits["cycles"] = min(cycles, limits.get("cycles", cycles))
+    if not limits:
+        raise _wrong("optimise", f"optimise = {FIT!r} needs a budget to fit: flash, ram, stack, cycles or deadline_us")
+    words = [word for key, value in sorted(limits.items()) for word in (f"--{key}", str(value))]
+    board = {key: value for key, value in budget.items() if key in _BOARD and key != "clock_mhz"}
+    return (*words, *_words(board))
 
 
 def _check_value(key: str, value: Value) -> None:

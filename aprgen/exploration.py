@@ -175,6 +175,8 @@ def has_modes(loaded: Loaded) -> bool:
 def modes_of(loaded: Loaded, calibration: Calibration | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Numeric modes that give different code, and notes on those left out."""
     check_model(loaded.model)
+    if loaded.model.lower().source.element != "f32":
+        return ("f32",), ("a model that reads text has no integer modes",)
     if not has_modes(loaded):
         return ("f32",), ("the integer modes give the same code: this model computes no sums that they would change",)
     if calibration is None and stored_rows(loaded.model.lower()) is None:
@@ -244,7 +246,7 @@ def explore(subject: Subject, begin: Callable[[str], None] = lambda _: None) -> 
         rows=rows_of(subject)[1],
         taken=tuple(sorted(taken, key=lambda one: one.figures)),
         refused=(*[one for one in refused if one.choice.optimise not in SHAPES], *late),
-        notes=(*notes, *(f"no bound for some: {why}" for why in no_bounds)),
+        notes=(*notes, *(why if why.startswith("No bound") else f"no bound: {why}" for why in no_bounds)),
     )
 
 

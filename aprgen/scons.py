@@ -16,7 +16,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -72,12 +72,22 @@ class _Step:
     tools: str
     name: str
     where: str
+    search: tuple[str, ...] = ()  # the limits that `aprgen compile` has to fit, when it chooses the shape
+    manifest: str = ""  # a path, with a search: it says what was chosen
 
     @property
     def fingerprint(self) -> str:
         """Changes when the target file, the compiler or an option does."""
         compiler = "" if self.toolchain is None else self.toolchain.identity
-        return " ".join((self.target.sha256, compiler, self.tools, *self.words))
+        return " ".join((self.target.sha256, compiler, self.tools, *self.words, *self.search))
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The shape that a search has found, as words."""
+        if not self.manifest:
+            return ()
+        shape = json.loads(Path(self.manifest).read_text(encoding="utf-8"))["options"]["optimise"]
+        return () if shape is None else ("--optimise", shape)
 
 
 def generate(env: Environment) -> None:
@@ -106,12 +116,16 @@ def _apr_model(
     """Generate C, compile it for the target, measure it, and let it pass when it fits the budget.
 
     budget: bytes of "flash", "ram" and "stack"; "cycles" that no function of the interface may exceed, or "deadline_us"
-    with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. The object file
+    with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. optimise "fit"
+    takes the first shape of trees that keeps the budget. The object file
     stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
-    step = _step(env, name, target, tools, options)
+    fits = options.get("optimise") == budgets.FIT
+    step = _step(env, name, target, tools, {key: word for key, word in options.items() if word != budgets.FIT})
     allowed = _allowed(step, budget or {})
     include = env.Dir(f"{step.where}/{name}")
+    if fits:
+        step = replace(step, search=_search(step, budget or {}), manifest=include.File("manifest.json").abspath)
     headers = _headers(step.target)
     files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *headers]
     generated = env.Command(
@@ -135,13 +149,13 @@ def _apr_model(
     )
     measured = [*built, include.File("manifest.json")]
     if "stack" in allowed.limits:
-        measured += _test(env, model, step, BUDGET_ROWS, "budget")
+        measured += _test(env, [model, generated[3]], step, BUDGET_ROWS, "budget")
     made = [f"{step.where}/{name}.o", f"{step.where}/{name}.footprint.json"]
     timing: list[File] = []
     if allowed.has_times:
         timing = env.Command(
             f"{step.where}/{name}.wcet.json",
-            [model, built[0]],
+            [model, built[0], *([generated[3]] if fits else ())],
             Action(_bound_time, _say("bounding", step), varlist=["APR_FINGERPRINT"]),
             APR_STEP=step,
             APR_WORDS=allowed.words,
@@ -171,7 +185,7 @@ def _apr_test(
     **options: str,
 ) -> list[File]:
     """Run `aprgen test` on the target's runner; the report, JSON, is $APR_BUILD_DIR/TARGET/NAME.test.json."""
-    return _test(env, model, _step(env, name, target, tools, options), rows, "test")
+    return _test(env, [model], _step(env, name, target, tools, options), rows, "test")
 
 
 def _apr_runnable(env: Environment, target: str, tools: str = "auto") -> str:
@@ -205,10 +219,11 @@ def _run_test(
     return nodes
 
 
-def _test(env: Environment, model: str | File, step: _Step, rows: int, suffix: str) -> list[File]:
+def _test(env: Environment, sources: Sequence[str | File], step: _Step, rows: int, suffix: str) -> list[File]:
+    """sources: the model first."""
     nodes: list[File] = env.Command(
         f"{step.where}/{step.name}.{suffix}.json",
-        model,
+        sources if step.manifest else sources[:1],
         Action(_verify, _say("testing", step), varlist=["APR_FINGERPRINT", "APR_ROWS"]),
         APR_STEP=step,
         APR_ROWS=str(rows),
@@ -224,6 +239,8 @@ def _step(env: Environment, name: str, target: str, tools: str, options: Mapping
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {', '.join(_OPTIONS)}")
+    if options.get("optimise") == budgets.FIT:
+        raise _wrong(f"AprTest {name}: only AprModel has a budget to fit; name the shape that it chose")
     spelled = {"numeric": "--numeric", "optimise": "--optimise", "struct": "--as"}
     words = [word for key in _OPTIONS if key in options for word in (spelled[key], options[key])]
     found = _target(env, target)
@@ -266,6 +283,13 @@ def _allowed(step: _Step, budget: Mapping[str, Value]) -> Budget:
     except AprgenError as error:
         raise _wrong(f"AprModel {step.name}: {error.what}") from error
     return allowed
+
+
+def _search(step: _Step, budget: Mapping[str, Value]) -> tuple[str, ...]:
+    try:
+        return (*budgets.search_words(budget), "--tools", step.tools)
+    except AprgenError as error:
+        raise _wrong(f"AprModel {step.name}: {error.what}") from error
 
 
 def _headers(target: Target) -> dict[str, Path]:
@@ -317,13 +341,15 @@ def _short(words: Sequence[str]) -> list[str]:
 
 
 def _aprgen(verb: str, model: File, step: _Step, *more: str) -> list[str]:
-    return [sys.executable, "-m", "aprgen", verb, str(model.rfile()), *step.words, *more]
+    chosen = () if verb == "compile" else step.chosen
+    return [sys.executable, "-m", "aprgen", verb, str(model.rfile()), *step.words, *chosen, *more]
 
 
 def _generate(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
     step: _Step = env["APR_STEP"]
     out = Path(str(target[0])).parent
-    _execute(_aprgen("compile", source[0], step, "--name", step.name, "-o", str(out), "--no-measure"), target[0])
+    how = step.search or ("--no-measure",)
+    _execute(_aprgen("compile", source[0], step, "--name", step.name, "-o", str(out), *how), target[0])
     # The model decides which headers it includes; all are declared, so all must be there.
     for name, path in _headers(step.target).items():
         if not (out / name).exists():

@@ -45,11 +45,12 @@ def explore_command(request: Explore) -> int:
 
 
 def _print(request: Explore, found: Exploration) -> None:
-    unit = next((one.bound.unit for one in found.taken if one.bound is not None), "cycles")
+    units = [one.bound.unit for one in found.taken if one.bound is not None]
+    at_most = f"{units[0]} at most" if units else "at most"
     has_codes = any(one.bound is not None and one.bound.codes is not None for one in found.taken)
     of_codes = ("of codes",) if has_codes else ()
     columns = (
-        "", "numeric", "optimise", "flash", "variables", "stack", "mean", "most seen", f"{unit} at most", *of_codes,
+        "", "numeric", "optimise", "flash", "variables", "stack", "mean", "most seen", at_most, *of_codes,
         "loss",
     )  # fmt: skip
     rows: list[tuple[Cell | str, ...]] = []
@@ -75,6 +76,8 @@ def _print(request: Explore, found: Exploration) -> None:
     print_table(out, visible(f"{found.name} on {found.target}"), columns, rows, right=columns[3:])
     print("* nothing else is as good in every column and better in one")
     print(visible(f"bytes; {found.taken[0].unit} of the function of scores, the mean over {found.rows}"))
+    if not all(one.stack_is_bound for one in found.taken):
+        print("~ stack that rows used, where no bound of it is known")
     for one in found.taken:
         if one.same:
             print(visible(f"{one.choice.words}: the same code as {', '.join(same.words for same in one.same)}"))
