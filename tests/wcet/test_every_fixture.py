@@ -12,7 +12,7 @@ from aprgen.wcet.report import document
 from tests.examples import COMPILE, PREFIXES, TEXTS, artifact, loaded
 
 # The bound allows for points that come nearer one by one; these models' points lie so for no row that was found.
-LOOSE = {"knn_euclidean": 1.75, "knn_manhattan_weighted": 1.7, "knn_minkowski": 1.15}
+LOOSE = {"knn_euclidean": 1.9, "knn_manhattan_weighted": 1.7, "knn_minkowski": 1.15}
 
 
 @pytest.mark.parametrize("name", COMPILE)

@@ -24,10 +24,10 @@ static void two_centroids_0_squared_distance(const float x[2], float y[2])
     APR_LOOP(two_centroids_0_squared_distance_points, 2U);
     for (uint32_t p = 0U; p < 2U; ++p) {
         APR_BODY(two_centroids_0_squared_distance_points, 2U);
-        float acc = 0.0F;
         float d;
+        float acc;
         d = x[0] - two_centroids_0_points[(p * 2U) + 0U];
-        acc += d * d;
+        acc = d * d;
         d = x[1] - two_centroids_0_points[(p * 2U) + 1U];
         acc += d * d;
         y[p] = acc;
