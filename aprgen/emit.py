@@ -78,14 +78,37 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         auto_reload=False,
     )
     jinja.filters["branches"] = _branches
+    jinja.filters["constant_branches"] = _constant_branches
+    jinja.filters["mixed_branches"] = _mixed_branches
     return jinja
 
 
 def _branches(trees: Branches, root: int, near: int, kind: str, leaf: str) -> str:
     """spell.branches, for templates."""
+    return spell.branches(_splits(trees), int(root), near, kind, leaf)
+
+
+def _constant_branches(
+    trees: Branches, root: int, near: int, kind: str, leaf: str, constants: Sequence[object]
+) -> str:
+    """The same with the constant of each leaf in place of its number."""
+    return spell.branches(_splits(trees), int(root), near, kind, lambda number: leaf % constants[number])
+
+
+def _mixed_branches(
+    trees: Branches, root: int, near: int, kind: str, leaf: str, pure: int, other: str, width: int
+) -> str:
+    """The same with another text for leaves from `pure` on, whose %d is where their row of `width` values begins."""
+
+    def statement(number: int) -> str:
+        return leaf % number if number < pure else other % ((number - pure) * width)
+
+    return spell.branches(_splits(trees), int(root), near, kind, statement)
+
+
+def _splits(trees: Branches) -> list[tuple[int, int, int, int]]:
     columns = (trees.feature, trees.code, trees.left, trees.right)
-    splits = list(zip(*(column.tolist() for column in columns), strict=True))
-    return spell.branches(splits, int(root), near, kind, leaf)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -103,11 +103,13 @@ def table(name: str, data: Array) -> str:
     return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
 
 
-def branches(splits: Sequence[tuple[int, int, int, int]], root: int, near: int, kind: str, leaf: str) -> str:
+def branches(
+    splits: Sequence[tuple[int, int, int, int]], root: int, near: int, kind: str, leaf: str | Callable[[int], str]
+) -> str:
     """A tree as nested ifs. splits: feature, constant, left and right, which are splits or, below 0, ~leaf.
 
-    Codes are of the C type `kind`; from `near` on they are read from `far`. Every %d of the text `leaf` is the leaf's
-    number.
+    Codes are of the C type `kind`; from `near` on they are read from `far`. `leaf` is the statement of a leaf by its
+    number, or a text of which every %d is the number.
     """
     suffix = "U" if kind.startswith("u") else ""
     lines: list[str] = []
@@ -120,7 +122,8 @@ def branches(splits: Sequence[tuple[int, int, int, int]], root: int, near: int, 
         if reference == CLOSE:
             continue
         if reference < 0:
-            lines.append(indent + leaf.replace("%d", str(~reference)))
+            number = ~reference
+            lines.append(indent + (leaf.replace("%d", str(number)) if isinstance(leaf, str) else leaf(number)))
             continue
         feature, constant, left, right = splits[reference]
         place = f"x[{feature}]" if feature < near else f"far[{feature - near}]"

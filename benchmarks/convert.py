@@ -9,22 +9,25 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.families.ensemble import leaf_positions, merge_trees, value_positions
-from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
+from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.gauss import Gauss
-from aprgen.ops.trees import TreeSum, TreeVotes
+from aprgen.ops.integer import Dequantise
+from aprgen.ops.trees import TreeSum, TreeTotals, TreeVotes
 from aprgen.program import Builder, Op, Program, Table, row_type
 from aprgen.trees import LEAF, Tree
 
 ABOVE_ZERO = float(np.finfo(np.float32).smallest_subnormal)  # x > 0 exactly when x >= this
+UNIT = 1 << 15  # what a whole vote is in totals; shares of one fit 16 bits with a sign
 
 
 def program_of(estimator: Any) -> Program:
@@ -33,6 +36,18 @@ def program_of(estimator: Any) -> Program:
     if name not in _MAKERS:
         raise TypeError(f"no conversion for {name}; there are {', '.join(_MAKERS)}")
     return _MAKERS[name](estimator)
+
+
+def totals_of(estimator: Any) -> Program | None:
+    """The decision of a forest or of boosted trees by totals of integers; None of other estimators.
+
+    Probabilities and steps are rounded to 16 bits, so a total is off by half a unit for each tree at most: labels can
+    differ from the library's only where classes are closer than that. A forest averages probabilities, as its library.
+    """
+    kind = type(estimator).__name__
+    if kind == "RandomForestClassifier":
+        return _soft_votes(estimator)
+    return _added(_BOOSTED[kind](estimator)) if kind in _BOOSTED else None
 
 
 def below(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -58,6 +73,29 @@ def _counts(n_classes: int, n_trees: int) -> Op:
     return Lookup("u16", n_classes, n_classes, share)
 
 
+def _soft_votes(forest: Any) -> Program:
+    """Leaves of one class add the unit to it, all others a row of shares."""
+    n = len(forest.classes_)
+    trees = tuple(_sklearn_tree(one.tree_) for one in forest.estimators_)
+    numbers: dict[tuple[int, ...], int] = {}
+    positions: list[NDArray[np.int64]] = []
+    for one, tree in zip(forest.estimators_, trees, strict=True):
+        shares = np.rint(one.tree_.value[:, 0] / one.tree_.value[:, 0].sum(axis=1, keepdims=True) * UNIT)
+        place = np.zeros(tree.n_nodes, np.int64)
+        for leaf in np.flatnonzero(tree.is_leaf):
+            row = tuple(int(share) for share in shares[leaf])
+            mixed = UNIT not in row
+            place[leaf] = n + numbers.setdefault(row, len(numbers)) if mixed else row.index(UNIT)
+        positions.append(place)
+    values = Table(np.array(list(numbers), np.int16).reshape(-1, n))
+    builder = Builder(row_type(forest.n_features_in_))
+    op = TreeTotals(merge_trees(trees, positions), forest.n_features_in_, "f32", values, 0, n, UNIT)
+    total = builder.add(op, 0)
+    share = Table(np.array([1 / (UNIT * len(trees))], np.float32))
+    scores = builder.add(Dequantise("i32", n, share, None), total)
+    return builder.build(scores, builder.add(Argmax("i32", n, None), total), n_classes=n)
+
+
 def _sklearn_tree(tree: Any) -> Tree:
     """The label of a leaf is the class of most training samples there, its value the first output."""
     inner = tree.children_left >= 0
@@ -69,19 +107,31 @@ def _sklearn_tree(tree: Any) -> Tree:
     )  # fmt: skip
 
 
-def _gradient_boosting(model: Any) -> Program:
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """Boosted trees: class 1 when start and the values of the leaves add up to 0 or more (above 0, when strict)."""
+
+    trees: tuple[Tree, ...]
+    values: tuple[NDArray[np.float64], ...]  # by node
+    start: float
+    n_features: int
+    above: bool  # a sum of 0 is class 0
+    less: bool = False  # a value equal to the threshold goes right
+
+
+def _gradient_boosting(model: Any) -> _Steps:
     """scikit-learn: class 1 when the log-odds of the prior and the trees' steps are at least 0."""
     trees = tuple(_sklearn_tree(one.tree_) for one in model.estimators_[:, 0])
-    steps = [model.learning_rate * one.tree_.value[:, 0, 0] for one in model.estimators_[:, 0]]
+    steps = tuple(model.learning_rate * one.tree_.value[:, 0, 0] for one in model.estimators_[:, 0])
     prior = float(model.init_.class_prior_[1])
-    return _summed(trees, steps, math.log(prior / (1 - prior)), model.n_features_in_, 0.0)
+    return _Steps(trees, steps, math.log(prior / (1 - prior)), model.n_features_in_, above=False)
 
 
-def _lightgbm(model: Any) -> Program:
+def _lightgbm(model: Any) -> _Steps:
     """LightGBM, binary: class 1 when the sum is above 0."""
     infos = model.booster_.dump_model()["tree_info"]
     read = [_nested(info["tree_structure"], _lightgbm_node) for info in infos]
-    return _summed([tree for tree, _ in read], [values for _, values in read], 0.0, model.n_features_in_, ABOVE_ZERO)
+    return _Steps(*_columns(read), 0.0, model.n_features_in_, above=True)
 
 
 def _lightgbm_node(node: Mapping[str, Any]) -> _Node:
@@ -92,15 +142,13 @@ def _lightgbm_node(node: Mapping[str, Any]) -> _Node:
     return (int(node["split_feature"]), float(node["threshold"]), node["left_child"], node["right_child"]), 0.0
 
 
-def _xgboost(model: Any) -> Program:
+def _xgboost(model: Any) -> _Steps:
     """XGBoost, binary: left when x < condition, class 1 when the margin is above 0."""
     booster = model.get_booster()
     read = [_nested(json.loads(text), _xgboost_node) for text in booster.get_dump(dump_format="json")]
     stated = json.loads(booster.save_config())["learner"]["learner_model_param"]["base_score"]
     base = float(str(stated).strip("[]"))
-    start = math.log(base / (1 - base))
-    trees, values = [tree for tree, _ in read], [values for _, values in read]
-    return _summed(trees, values, start, model.n_features_in_, ABOVE_ZERO, strict=True)
+    return _Steps(*_columns(read), math.log(base / (1 - base)), model.n_features_in_, above=True, less=True)
 
 
 def _xgboost_node(node: Mapping[str, Any]) -> _Node:
@@ -144,16 +192,35 @@ def _nested(root: Any, read: Callable[[Any], _Node]) -> tuple[Tree, NDArray[np.f
     return tree, numbers
 
 
-def _summed(
-    trees: Sequence[Tree], values: Sequence[NDArray[np.float64]], start: float, n_features: int, limit: float,
-    *, strict: bool = False,
-) -> Program:  # fmt: skip
-    """Class 1 when start and the values of the leaves add up to at least the limit."""
-    table, positions = value_positions(tuple(trees), tuple(one.astype(np.float32) for one in values))
-    builder = Builder(row_type(n_features))
-    nodes = merge_trees(trees, positions, strict=strict)
-    total = builder.add(TreeSum(nodes, n_features, "f32", table, float(np.float32(start))), 0)
+def _columns(
+    read: Sequence[tuple[Tree, NDArray[np.float64]]],
+) -> tuple[tuple[Tree, ...], tuple[NDArray[np.float64], ...]]:
+    return tuple(tree for tree, _ in read), tuple(values for _, values in read)
+
+
+def _summed(steps: _Steps) -> Program:
+    """Floats, added in the order of the trees."""
+    table, positions = value_positions(steps.trees, tuple(one.astype(np.float32) for one in steps.values))
+    builder = Builder(row_type(steps.n_features))
+    nodes = merge_trees(steps.trees, positions, strict=steps.less)
+    total = builder.add(TreeSum(nodes, steps.n_features, "f32", table, float(np.float32(steps.start))), 0)
+    limit = ABOVE_ZERO if steps.above else 0.0
     return builder.build(total, builder.add(Threshold("ge", limit, 1, 0), total), n_classes=2)
+
+
+def _added(steps: _Steps) -> Program:
+    """Integers: values in units of the power of two with which the largest takes 16 bits."""
+    largest = max(float(np.abs(one).max()) for one in steps.values)
+    unit = 2.0 ** (math.ceil(math.log2(max(largest, 1e-30))) - 15)
+    values = tuple(np.clip(np.rint(one / unit), -UNIT, UNIT - 1).astype(np.int64) for one in steps.values)
+    distinct, positions = leaf_positions(steps.trees, values)
+    builder = Builder(row_type(steps.n_features))
+    nodes = merge_trees(steps.trees, positions, strict=steps.less)
+    start = round(steps.start / unit)
+    total = builder.add(TreeTotals(nodes, steps.n_features, "f32", Table(distinct.astype(np.int16)), start, 1), 0)
+    scores = builder.add(Dequantise("i32", 1, Table(np.array([unit], np.float32)), None), total)
+    decision = IntegerThreshold("i32", 1 if steps.above else 0, 1, 0)
+    return builder.build(scores, builder.add(decision, total), n_classes=2)
 
 
 def _dense(builder: Builder, weight: Any, bias: Any, source: int) -> int:
@@ -222,11 +289,20 @@ def _neighbours(model: Any) -> Program:
     return builder.build(votes, builder.add(Argmax("f32", n, None), votes), n_classes=n)
 
 
-_MAKERS: Mapping[str, Callable[[Any], Program]] = {
-    "RandomForestClassifier": _forest,
+_BOOSTED: Mapping[str, Callable[[Any], _Steps]] = {
     "GradientBoostingClassifier": _gradient_boosting,
     "LGBMClassifier": _lightgbm,
     "XGBClassifier": _xgboost,
+}
+
+
+def _in_floats(read: Callable[[Any], _Steps]) -> Callable[[Any], Program]:
+    return lambda model: _summed(read(model))
+
+
+_MAKERS: Mapping[str, Callable[[Any], Program]] = {
+    "RandomForestClassifier": _forest,
+    **{name: _in_floats(read) for name, read in _BOOSTED.items()},
     "MLPClassifier": _network,
     "LogisticRegression": _linear_classifier,
     "LinearSVC": _linear_classifier,

@@ -7,9 +7,11 @@ aprgen's, so that no C library is linked.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +41,9 @@ class PeerCode:
 
 def peer_codes(subject: Subject) -> Iterator[PeerCode]:
     """The code of every generator that is installed and takes the model."""
-    with np.errstate():  # importing one of them makes numpy raise on underflow, for good
-        saved = np.geterr()
+    # Importing one of them makes numpy raise on underflow, and another writes files into the folder it is called in.
+    with np.errstate(), tempfile.TemporaryDirectory() as made_in, contextlib.chdir(made_in):
         made = list(_codes(subject))
-        np.seterr(**saved)  # type: ignore[arg-type]
     yield from made
 
 

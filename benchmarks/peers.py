@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from convert import program_of
+from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
 from numpy.typing import NDArray
 from peer_figures import Figures
@@ -100,10 +100,12 @@ def run_code(
 
 
 def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[str, Program]]:
-    """aprgen's forms of the model: floats, integers, and every goal of trees."""
+    """aprgen's forms of the model: floats, integers, totals of integers, and every goal of trees."""
     found = [("f32", lowered)]
     if has_integer_form(lowered):
         found += [(name, quantise(lowered, subject.train_x, code).program) for name, code in INTEGER_MODES.items()]
+    added = totals_of(subject.estimator)
+    found += [] if added is None else [("totals", added)]
     has_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
     for name, program in found:
         for goal in (None, *GOALS) if has_trees else (None,):

@@ -1,7 +1,7 @@
 """Trees in other shapes than tables of four columns: as branches of code, or packed into words. Rows are codes.
 
 At a node a row goes left when its code is at most the node's. Both shapes combine the leaves reached like the plain
-tree ops: one leaf, votes, or a sum in the order of the trees. Know no C, files or targets.
+tree ops: one leaf, votes, a sum in the order of the trees, or totals of integers. Know no C, files or targets.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.codes import CodeElement
+from aprgen.ops.trees import totals
 from aprgen.program import Array, Table, ValueType
 
-Use = Literal["leaf", "votes", "sum"]
+Use = Literal["leaf", "votes", "sum", "totals"]
 
 NEAR = 32  # codes that the short loads of Thumb reach from a pointer
 
@@ -52,9 +53,10 @@ class ShapedTrees:
     use: Use
     n_features: int
     element: CodeElement
-    n_classes: int  # of votes; else 1
-    values: Table | None  # f32 [leaves] of a sum
-    start: float  # of a sum
+    n_classes: int  # of votes, or outputs of totals; else 1
+    values: Table | None  # f32 [leaves] of a sum, integers [leaves, n_classes] of totals
+    start: float  # of a sum, or a whole number
+    unit: int  # of totals, what the pure leaves add; 0: there are none
 
     headers = ("apr_code.h",)
 
@@ -66,15 +68,37 @@ class ShapedTrees:
         if x != ValueType(self.element, self.n_features):
             raise ValueError(f"trees take {self.element}[{self.n_features}], not {x}")
         kinds: dict[Use, ValueType] = {
-            "leaf": ValueType("i32", 1), "votes": ValueType("u16", self.n_classes), "sum": ValueType("f32", 1)
+            "leaf": ValueType("i32", 1), "votes": ValueType("u16", self.n_classes), "sum": ValueType("f32", 1),
+            "totals": ValueType("i32", self.n_classes),
         }  # fmt: skip
         return kinds[self.use]
+
+    @property
+    def added(self) -> Array:
+        """What leaves add to totals, those behind the pure ones."""
+        return np.zeros(0, np.int32) if self.values is None else self.values.data
+
+    @property
+    def pure(self) -> int:
+        """Leaves that only add the unit to the total of their number."""
+        return self.n_classes if self.unit else 0
+
+    @property
+    def single(self) -> bool:
+        return self.n_classes == 1
+
+    @property
+    def first(self) -> int:
+        """Where totals start."""
+        return int(self.start) if self.use == "totals" else 0
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         """For each tree, the leaf of every row."""
         raise NotImplementedError
 
     def evaluate(self, x: Array) -> Array:
+        if self.use == "totals":
+            return totals(self.leaves(x), self.added, self.first, self.n_classes, self.unit, len(x))
         if self.use == "leaf":
             (leaf,) = self.leaves(x)
             return leaf.astype(np.int32).reshape(-1, 1)
@@ -105,6 +129,7 @@ class BranchTrees(ShapedTrees):
 
     parts: tuple[TreePart, ...]
     depth: int
+    constants: tuple[int, ...] = ()  # what leaves add to a single total, in place of values
 
     @property
     def kernel(self) -> str:
@@ -117,6 +142,10 @@ class BranchTrees(ShapedTrees):
     @property
     def near(self) -> int:
         return NEAR
+
+    @property
+    def added(self) -> Array:
+        return np.array(self.constants, np.int32) if self.constants else super().added
 
     @property
     def n_trees(self) -> int:

@@ -110,7 +110,7 @@ class Nodes:
 
 @dataclass(frozen=True, eq=False)
 class TreeOp:
-    """What the three tree ops share: the nodes, and what they compare."""
+    """What the four tree ops share: the nodes, and what they compare."""
 
     nodes: Nodes
     n_features: int
@@ -210,3 +210,58 @@ class TreeSum(TreeOp):
         for leaf in self.leaves(x):
             total += self.values.data[leaf]
         return total.reshape(-1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class TreeTotals(TreeOp):
+    """y_c = start + what the leaf of each tree adds to output c, in integers, so the order of trees does not matter.
+
+    With a unit, the leaves 0 to n_outputs - 1 add it to the output of their number; the rows of values are the leaves
+    that follow. Totals stay within 32 bits whatever the leaves are.
+    """
+
+    values: Table  # i16 or i32 [leaves, n_outputs]
+    start: int
+    n_outputs: int
+    unit: int = 0
+
+    @property
+    def kernel(self) -> str:
+        return "tree_totals"
+
+    @property
+    def single(self) -> bool:
+        return self.n_outputs == 1
+
+    @property
+    def first(self) -> int:
+        """Where totals start, by the name that templates of all shapes use."""
+        return self.start
+
+    @property
+    def pure(self) -> int:
+        """Leaves that only add the unit."""
+        return self.n_outputs if self.unit else 0
+
+    def result(self, x: ValueType) -> ValueType:
+        self.takes(x)
+        rows = self.values.data.reshape(-1, self.n_outputs).astype(np.int64)
+        furthest = self.n_trees * max(abs(self.unit), int(np.abs(rows).max(initial=0))) + abs(self.start)
+        if furthest > np.iinfo(np.int32).max or (self.single and self.unit):
+            raise ValueError(f"totals reach {furthest}, beyond 32 bits, or the unit has one output only")
+        return ValueType("i32", self.n_outputs)
+
+    def evaluate(self, x: Array) -> Array:
+        return totals(self.leaves(x), self.values.data, self.start, self.n_outputs, self.unit, len(x))
+
+
+def totals(
+    leaves: Iterator[NDArray[np.int64]], values: Array, start: int, n_outputs: int, unit: int, n_rows: int
+) -> Array:
+    """What TreeTotals adds up, from the leaf of every row in each tree."""
+    ones = np.eye(n_outputs, dtype=np.int64) * unit if unit else np.zeros((0, n_outputs), np.int64)
+    every = np.concatenate([ones, values.reshape(-1, n_outputs).astype(np.int64)])
+    total = np.full((n_rows, n_outputs), start, np.int64)
+    for leaf in leaves:
+        total += every[leaf]
+    return total.astype(np.int32)

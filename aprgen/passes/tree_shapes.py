@@ -24,7 +24,7 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
 )
 from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
-from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeVotes, threshold_keys
+from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.program import Table
 
 Ints = NDArray[np.int64]
@@ -191,6 +191,8 @@ def _use(op: TreeOp) -> tuple[Use, int, float]:
         return "votes", op.n_classes, 0.0
     if isinstance(op, TreeSum):
         return "sum", 1, op.start
+    if isinstance(op, TreeTotals):
+        return "totals", op.n_outputs, float(op.start)
     return "leaf", 1, 0.0
 
 
@@ -207,9 +209,13 @@ def _branches(op: TreeOp, coded: CodedTrees) -> BranchTrees | None:
         if tree == len(sizes) or sizes[first : tree + 1].sum() > PART_SPLITS:
             parts.append(TreePart(_part(coded, first, tree), first, tree - 1))
             first = tree
-    values = op.values if isinstance(op, TreeSum) else None
+    values, unit, constants = (op.values if isinstance(op, TreeSum) else None), 0, ()
+    if isinstance(op, TreeTotals):
+        values, unit = (None if op.single else op.values), op.unit
+        constants = tuple(op.values.data.reshape(-1).tolist()) if op.single else ()
     return BranchTrees(
-        use, len(coded.columns), coded.element, n_classes, values, start, tuple(parts), int(trees.depth.max())
+        use, len(coded.columns), coded.element, n_classes, values, start, unit, tuple(parts), int(trees.depth.max()),
+        constants,
     )  # fmt: skip
 
 
@@ -250,7 +256,8 @@ def _packed(op: TreeOp, coded: CodedTrees) -> PackedTrees | None:
     use, n_classes, start = _use(op)
     trees = coded.trees
     everywhere = _Leaves(trees, per_tree=False)
-    by_tree = _Leaves(trees, per_tree=True) if use == "sum" else everywhere
+    by_position = use == "sum" or (use == "totals" and n_classes == 1)  # values stand where leaves do
+    by_tree = _Leaves(trees, per_tree=True) if use in ("sum", "totals") else everywhere
     jump_bits = _bits(int(everywhere.jump.max()))
     feature_bits, code_bits = _bits(int(everywhere.feature(coded.feature).max())), _bits(int(coded.code.max()))
     for leaves, two_words in ((everywhere, False), (by_tree, False), (everywhere, True), (by_tree, True)):
@@ -267,14 +274,17 @@ def _packed(op: TreeOp, coded: CodedTrees) -> PackedTrees | None:
         words = _words(leaves, coded, two_words, feature_bits, *widths)
         numbers = np.array(leaves.table, np.int64)
         base = Table(leaves.base.astype(np.min_scalar_type(int(leaves.base.max())))) if leaves.base.any() else None
-        values = Table(op.values.data[numbers]) if isinstance(op, TreeSum) else None
+        values = op.values if isinstance(op, TreeSum | TreeTotals) else None
+        if values is not None and by_position:
+            values = Table(values.data.reshape(-1)[numbers])
+        unit = op.unit if isinstance(op, TreeTotals) else 0
         root = leaves.root
         return PackedTrees(
-            use, len(coded.columns), coded.element, n_classes, values, start,
+            use, len(coded.columns), coded.element, n_classes, values, start, unit,
             words=Table(words.astype(np.uint32)),
             root=Table(root.astype(np.min_scalar_type(int(root.max())))),
             base=base,
-            leaf=None if use == "sum" else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
+            leaf=None if by_position else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
             two_words=two_words, feature_bits=feature_bits, leaf_bits=widths[0], jump_bits=widths[1],
             depth=max(1, int(trees.depth.max())),
         )  # fmt: skip

@@ -118,6 +118,31 @@ def test_xgboost_is_strict(load: Callable[[str], ModuleType]) -> None:
     assert [3.0, -1.0] == pytest.approx(program.run(rows)[:, 0].tolist(), abs=1e-6)
 
 
+def test_forest_totals_are_soft_votes(load: Callable[[str], ModuleType]) -> None:
+    """Shares of classes are averaged: a sure tree outvotes an unsure one."""
+    program = load("convert").totals_of(RandomForestClassifier())
+    rows = np.array([[0, 0], [0, 1], [0, 3]], np.float32)
+
+    assert [[0.95, 0.05], [0.45, 0.55], [0.1, 0.9]] == pytest.approx(program.run(rows), abs=1e-4)
+    assert [0, 1, 1] == program.classify(rows).tolist()
+
+
+@pytest.mark.parametrize("kind", [LGBMClassifier, XGBClassifier])
+def test_boosted_totals_are_the_sums(load: Callable[[str], ModuleType], kind: type) -> None:
+    """Totals of integers are the sums of floats, to half a unit for each tree, and decide alike."""
+    convert = load("convert")
+    totals, sums = convert.totals_of(kind()), convert.program_of(kind())
+    rows = np.array([[0], [LIMIT], [0.2], [1]], np.float32)
+
+    assert totals.run(rows) == pytest.approx(sums.run(rows), abs=2**-14)
+    assert sums.classify(rows).tolist() == totals.classify(rows).tolist()
+
+
+def test_no_totals_without_trees(load: Callable[[str], ModuleType]) -> None:
+    """Other estimators have no totals."""
+    assert load("convert").totals_of(SimpleNamespace()) is None
+
+
 def test_unknown_estimator(load: Callable[[str], ModuleType]) -> None:
     """What cannot be converted is named, with what can be."""
     with pytest.raises(TypeError, match="no conversion for dict; there are RandomForestClassifier"):
@@ -177,8 +202,8 @@ def test_a_run(
     status = peers.main([*words, "--json", str(tmp_path / "o.json"), "--html", str(tmp_path / "o.html")])
     document = json.loads((tmp_path / "o.json").read_text())
     assert 0 == status
-    assert [True] * 4 + [None] * 2 == [one["exact"] for one in document["figures"]]
-    assert [1.0] * 6 == [one["agree"] for one in document["figures"]]
+    assert [True] * 8 + [None] * 2 == [one["exact"] for one in document["figures"]]
+    assert [1.0] * 10 == [one["agree"] for one in document["figures"]]
     assert ["instructions", "flash"] == [one["what"] for one in document["comparisons"]]
     drawn = (tmp_path / "o.html").read_text()
     assert 2 == drawn.count("<svg")

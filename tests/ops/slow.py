@@ -20,7 +20,7 @@ from aprgen.ops.gauss import Gauss
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
-from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeSum, TreeVotes
+from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 
 F = np.float32
 Row = Sequence[np.float32]
@@ -210,7 +210,7 @@ def walk(nodes: Nodes, root: int, x: Sequence[np.float32] | Sequence[int]) -> in
     return ~at
 
 
-def compared(op: TreeLeaf | TreeVotes | TreeSum, x: Row) -> Sequence[np.float32] | Sequence[int]:
+def compared(op: TreeOp, x: Row) -> Sequence[np.float32] | Sequence[int]:
     return [key(value) for value in x] if op.compare == "late_key" else x
 
 
@@ -228,6 +228,18 @@ def tree_sum(op: TreeSum, x: Row) -> list[np.float32]:
     for root in op.nodes.root.data:
         acc = F(acc + op.values.data[walk(op.nodes, int(root), compared(op, x))])
     return [acc]
+
+
+def tree_totals(op: TreeTotals, x: Row) -> list[int]:
+    total = [op.start] * op.n_outputs
+    for root in op.nodes.root.data:
+        leaf = walk(op.nodes, int(root), compared(op, x))
+        for c in range(op.n_outputs):
+            if op.unit and leaf < op.n_outputs:
+                total[c] += op.unit if c == leaf else 0
+            else:
+                total[c] += int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_outputs + c])
+    return total
 
 
 def shift_codes(op: ShiftCodes | ShiftCodesInLine, x: Row) -> list[int]:
@@ -291,12 +303,23 @@ def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
     return leaves
 
 
+def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
+    """What a leaf adds to total c: the unit to that of its number, or a row behind those leaves, or a constant."""
+    if op.unit and leaf < op.n_classes:
+        return op.unit if leaf == c else 0
+    if isinstance(op, BranchTrees) and op.constants:
+        return op.constants[leaf]
+    return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
+
+
 def shaped_trees(op: ShapedTrees, x: Sequence[int]) -> Sequence[int | np.float32]:
     leaves = branch_leaves(op, x) if isinstance(op, BranchTrees) else packed_leaves(op, x)  # type: ignore[arg-type]
     if op.use == "leaf":
         return leaves
     if op.use == "votes":
         return [leaves.count(c) for c in range(op.n_classes)]
+    if op.use == "totals":
+        return [sum((totalled(op, leaf, c) for leaf in leaves), int(op.start)) for c in range(op.n_classes)]
     acc = F(op.start)
     for leaf in leaves:
         acc = F(acc + op.values.data[leaf])  # type: ignore[union-attr]
@@ -329,4 +352,5 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     TreeLeaf: tree_leaf,
     TreeVotes: tree_votes,
     TreeSum: tree_sum,
+    TreeTotals: tree_totals,
 }

@@ -20,7 +20,18 @@ from aprgen.ops.gauss import Gauss
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
 from aprgen.ops.shaped_trees import ShapedTrees
-from aprgen.ops.trees import Compare, FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeVotes, float_keys, threshold_keys
+from aprgen.ops.trees import (
+    Compare,
+    FloatKeys,
+    Nodes,
+    TreeLeaf,
+    TreeOp,
+    TreeSum,
+    TreeTotals,
+    TreeVotes,
+    float_keys,
+    threshold_keys,
+)
 from aprgen.passes.tree_costs import ways
 from aprgen.passes.tree_shapes import coded_trees
 from aprgen.program import Array, Op, Table, ValueType
@@ -127,7 +138,7 @@ def trees(draw: Draw, compares: tuple[Compare, ...] = get_args(Compare)) -> Op:
 
     left = [draw(reference(node + 1)) for node in range(inner)]
     right = [draw(reference(node + 1)) for node in range(inner)]
-    kind = draw(st.sampled_from(("leaf", "votes", "sum")))
+    kind = draw(st.sampled_from(("leaf", "votes", "sum", "totals")))
     roots = [draw(reference(0)) for _ in range(1 if kind == "leaf" else draw(st.integers(1, 4)))]
     compare = draw(st.sampled_from(compares))
     threshold = table(draw, weights, inner)
@@ -140,7 +151,14 @@ def trees(draw: Draw, compares: tuple[Compare, ...] = get_args(Compare)) -> Op:
         return TreeLeaf(nodes, n_features, compare)
     if kind == "votes":
         return TreeVotes(nodes, n_features, compare, n_leaves)
-    return TreeSum(nodes, n_features, compare, table(draw, weights, n_leaves), draw(weights))
+    if kind == "sum":
+        return TreeSum(nodes, n_features, compare, table(draw, weights, n_leaves), draw(weights))
+    n_outputs = draw(st.integers(1, 3))
+    unit = draw(st.integers(1, 99)) if n_outputs > 1 and draw(st.booleans()) else 0
+    size = (n_leaves - (n_outputs if unit else 0)) * n_outputs
+    rows = draw(st.lists(st.integers(-999, 999), min_size=max(size, 0), max_size=max(size, 0)))
+    added, start = Table(np.array(rows, np.int16)), draw(st.integers(-9, 9))
+    return TreeTotals(nodes, n_features, compare, added, start, n_outputs, unit)
 
 
 @st.composite
@@ -240,6 +258,7 @@ def test_every_op_has_a_slow_twin() -> None:
     assert {t.__name__ for t in SLOW} == {
         "Dense", "SquaredDistance", "Neighbours", "Gauss", "Map", "Softmax", "Normalise", "Complement", "Argmax",
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
+        "TreeTotals",
         "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine",
         "BranchTrees", "PackedTrees",
     }  # fmt: skip
@@ -334,6 +353,7 @@ TYPED: list[tuple[Op, ValueType, ValueType]] = [
     (TreeLeaf(NODES, 3, "key"), ValueType("i32", 3), ValueType("i32", 1)),
     (TreeVotes(NODES, 3, "late_key", 4), ValueType("f32", 3), ValueType("u16", 4)),
     (TreeSum(NODES, 3, "f32", Table(np.zeros(2, np.float32)), 0.0), ValueType("f32", 3), ValueType("f32", 1)),
+    (TreeTotals(NODES, 3, "f32", Table(np.zeros(4, np.int16)), 0, 2), ValueType("f32", 3), ValueType("i32", 2)),
 ]
 
 
@@ -386,3 +406,13 @@ def test_ties_in_argmax(last_wins: bool, expected: int) -> None:
     op = Argmax("f32", 4, Table(np.array([10, 20, 30, 40], np.int32)), last_wins=last_wins)
 
     assert op.evaluate(np.array([[2, 1, 2, 0]], np.float32)).tolist() == [[expected]]
+
+
+@pytest.mark.parametrize(("value", "start", "unit"), [(2**30, 0, 0), (1, 2**31 - 2, 0), (0, 0, 2**30)])
+def test_totals_beyond_32_bits_are_refused(value: int, start: int, unit: int) -> None:
+    """Two trees could add more than an int32 holds: no Program is made of them."""
+    nodes = replace(NODES, root=Table(np.array([0, 0], np.int16)))
+    op = TreeTotals(nodes, 3, "f32", Table(np.full(4, value, np.int32)), start, 2, unit)
+
+    with pytest.raises(ValueError, match="beyond 32 bits"):
+        op.result(ValueType("f32", 3))

@@ -12,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
-from aprgen.core import Artifact, Loaded, Options, artifact_of
+from aprgen.core import Artifact, Loaded, Options, artifact_of, runtime_headers
+from aprgen.emit import Names, emit_model
 from aprgen.errors import UnsupportedError
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
+from aprgen.ops.integer import Dequantise
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
-from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeVotes, float_keys
+from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
 from aprgen.passes.strategy import choose_strategies, with_trees
 from aprgen.passes.tree_costs import GOALS, best_way, expected_splits, ways
 from aprgen.passes.tree_shapes import MAX_NESTING, SHAPES, Shape, coded_trees, flat_trees, shaped
-from aprgen.program import Array, Op, Program, Step, Table, ValueType
+from aprgen.program import Array, Builder, Op, Program, Step, Table, ValueType, row_type
 from aprgen.rows import edge_rows, random_rows
 from aprgen.target import load_target, target_names
 from aprgen.verify import Trial, verify
@@ -132,9 +134,41 @@ def test_c_of_random_models(family: str, number: int) -> None:
     check()
 
 
+TOTALS = {  # of three leaves: outputs, values, what the first leaves add
+    "total": (1, [-70_000, 3, 1_000_000], 0),
+    "totals": (2, [-70_000, 3, 0, 5, 7, 8], 0),
+    "units": (2, [300, 600], 900),
+}
+
+
+def op_of_totals(name: str, nodes: Nodes, n_features: int) -> TreeTotals:
+    n_outputs, values, unit = TOTALS[name]
+    return TreeTotals(nodes, n_features, "f32", Table(np.array(values, np.int32)), -40, n_outputs, unit)
+
+
+@pytest.mark.parametrize("number", [None, *range(MOST_WAYS + 1)])
+@pytest.mark.parametrize("name", TOTALS)
+def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
+    """Totals of integers as C, in tables of nodes and in every shape: the Program's scores, bit for bit."""
+    nodes = halves(7, 5, 6, 3, 11)
+    n_outputs = TOTALS[name][0]
+    builder = Builder(row_type(6))
+    total = builder.add(op_of_totals(name, nodes, 6), 0)
+    program = builder.build(builder.add(Dequantise("i32", n_outputs, Table([0.5], np.float32), None), total))
+    program = program if number is None else with_trees(program, way(number))
+    target = load_target("host")
+    names = Names("m", name, "totals", "none", "", "host", "", "none", "f32", "", "0")
+    texts = emit_model(program, names, target.templates)
+    compiled = load("m", texts | runtime_headers(texts["m.c"], target), program, tmp_path)
+    rows = special_rows(6, 3)
+
+    assert kernels(program)[-2].endswith("totals")
+    assert program.run(rows).view(np.uint32).tolist() == compiled.batch(rows)[0].view(np.uint32).tolist()
+
+
 @given(
     st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, KEYED),
-    st.sampled_from((0, 1, 100)), st.sampled_from(("leaf", "votes", "sum")),
+    st.sampled_from((0, 1, 100)), st.sampled_from(("leaf", "votes", "sum", "total", "totals", "units")),
 )  # fmt: skip
 def test_halves_become_shifted_codes(
     n_trees: int, depth: int, n_features: int, seed: int, number: int, lowest: int, use: str
@@ -146,6 +180,7 @@ def test_halves_become_shifted_codes(
         "leaf": TreeLeaf(nodes, n_features, "f32"),
         "votes": TreeVotes(nodes, n_features, "f32", 3),
         "sum": TreeSum(nodes, n_features, "f32", values, -0.5),
+        **{name: op_of_totals(name, nodes, n_features) for name in TOTALS},
     }
     coded = coded_trees(ops[use])
     if coded is None:
