@@ -23,4 +23,10 @@ static inline int32_t apr_saturated16(int32_t value)
     return (low > 32767) ? 32767 : low;
 }
 
+/* floor(2^31 / total), total not 0. */
+static inline uint32_t apr_reciprocal(uint32_t total)
+{
+    return 0x80000000U / total;
+}
+
 #endif

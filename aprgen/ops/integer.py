@@ -263,7 +263,7 @@ class IntegerSoftmax:
     reach: int
     table: Table  # u16 [33], exp2_table()
     least: int | None = None  # above -2^31
-    headers = ()
+    headers = ("apr_int.h",)
 
     @property
     def kernel(self) -> str:

@@ -87,4 +87,10 @@ static inline int32_t apr_saturated16(int32_t value)
     return cut;
 }
 
+/* floor(2^31 / total), total not 0. */
+static inline uint32_t apr_reciprocal(uint32_t total)
+{
+    return 0x80000000U / total;
+}
+
 #endif

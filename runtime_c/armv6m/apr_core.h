@@ -2,6 +2,8 @@
 #ifndef APR_CORE_H
 #define APR_CORE_H
 
+#include "apr_mark.h"
+
 #include <stdint.h>
 
 /* The upper 32 of the 48 bits of a product, floor(a * b / 2^16), for b in [0, 2^15): by the halves of a. The lower
@@ -47,6 +49,25 @@ static inline void apr_three_products(const int8_t *x, const uint8_t *weights, u
             : [a0] "+l"(sums[0]), [a1] "+l"(sums[1]), [a2] "+l"(sums[2]), [factor] "=&l"(factor), [product] "=&l"(product)
             : [x] "m"(*x), [w0] "m"(weights[0]), [w1] "m"(weights[1]), [w2] "m"(weights[2])
             : "cc");
+}
+
+/* floor(2^31 / total) for total in [2^14 + 1, 2^31]: 17 bits of it, one in each step, since there is no division and
+ * that of the library is a loop that nothing bounds. The rest is below total, so its double fits. */
+static inline uint32_t apr_reciprocal(uint32_t total)
+{
+    uint32_t rest = 0x4000U;
+    uint32_t quotient = 0U;
+    APR_LOOP(apr_reciprocal_bits, 17U);
+    for (uint32_t i = 0U; i < 17U; ++i) {
+        APR_BODY(apr_reciprocal_bits, 17U);
+        rest <<= 1;
+        quotient <<= 1;
+        if (rest >= total) {
+            rest -= total;
+            ++quotient;
+        }
+    }
+    return quotient;
 }
 
 #endif

@@ -73,3 +73,22 @@ def test_shares_are_even_up_to_the_least_code(size: int, tmp_path: Path) -> None
 
     assert expected.tolist() == found.tolist()
     assert [[even] * size] * 2 + [[32767] + [0] * (size - 1)] * 2 == found.tolist()
+
+
+def test_the_reciprocal_without_a_division(tmp_path: Path) -> None:
+    """Armv6-M's loop gives the quotient, for every total up to 2^18, around powers of two and at random."""
+    random = np.random.RandomState(1)
+    near = [(1 << power) + step for power in range(15, 32) for step in (-1, 0, 1) if (1 << power) + step <= 1 << 31]
+    totals = np.concatenate([np.arange((1 << 14) + 1, 1 << 18), near, random.randint(1 << 15, 1 << 31, size=100_000)])
+    totals = totals.astype(np.uint32)
+    out = np.zeros_like(totals)
+    text = '#include "armv6m/apr_core.h"\nvoid all(const uint32_t *x, uint32_t *y, uint32_t n);\n'
+    text += "void all(const uint32_t *x, uint32_t *y, uint32_t n)\n{\n    for (uint32_t i = 0U; i < n; ++i) {\n"
+    text += "        y[i] = apr_reciprocal(x[i]);\n    }\n}\n"
+    (tmp_path / "all.c").write_text(text, encoding="utf-8")
+    runtime = Path(__file__).parents[2] / "runtime_c"
+    compile_c("gcc", (*OPTIONS, f"-I{runtime}", "-shared", "-fPIC", "all.c", "-o", "all.so"), tmp_path)
+    library = ctypes.CDLL(str(tmp_path / "all.so"))
+    library.all(ctypes.c_void_p(totals.ctypes.data), ctypes.c_void_p(out.ctypes.data), ctypes.c_uint32(len(totals)))
+
+    assert ((1 << 31) // totals.astype(np.int64)).tolist() == out.tolist()
