@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy
 from aprgen.families.gaussian import Mixture, NaiveBayes
@@ -12,7 +14,11 @@ from aprgen.ops.distance import Metric
 from aprgen.ops.integer import LARGEST, TYPES, Code
 from aprgen.ops.integer_distance import IntegerGauss, IntegerMetric, IntegerNeighbours
 from aprgen.passes.quantise import quantise
+from aprgen.passes.ranges import METHODS, Method
 from aprgen.program import Array, Program, Table
+from aprgen.rows import random_rows
+from tests.passes.test_quantise import assert_no_overflow, furthest_distance
+from tests.random_models import FAMILIES, Payload
 
 CODES: tuple[Code, ...] = ("i8", "i16")
 
@@ -181,3 +187,24 @@ def test_gaussians_against_a_slow_twin(element: Code) -> None:
 
     assert op.largest_sum <= LARGEST["i32"]
     assert expected == op.evaluate(x.astype(info.dtype)).tolist()
+
+
+@pytest.mark.parametrize("family", ["k-nearest neighbours", "naive Bayes", "Gaussian mixture"])
+def test_any_parameters_keep_sums_within_32_bits(family: str) -> None:
+    """Models with the smallest and largest variances, weights and points are quantised without a warning."""
+
+    @settings(max_examples=40)
+    @given(FAMILIES[family](), st.integers(0, 1000), st.sampled_from(CODES), st.sampled_from(METHODS))
+    def check(payload: Payload, seed: int, element: Code, method: Method) -> None:
+        program = payload.load().model.lower()
+        rows = random_rows(program, 30, seed).values
+        rows = rows[(np.abs(rows) <= 1e18).all(axis=1)]
+        with np.errstate(all="raise", under="ignore"):
+            steps = quantise(program, rows, element, method).program.steps if len(rows) else ()
+        for step in steps:
+            if isinstance(step.op, IntegerGauss):
+                assert_no_overflow(step.op)
+            if isinstance(step.op, IntegerNeighbours):
+                assert furthest_distance(step.op) <= LARGEST["i32"]
+
+    check()
