@@ -20,7 +20,8 @@ static inline int32_t apr_shifted(int32_t value, uint32_t shift)
  * multiplier in [0, 2^15), so that nothing overflows for any acc. */
 static inline int32_t apr_requantised(int32_t acc, int16_t multiplier, uint8_t shift)
 {
-    const int32_t half = (int32_t)(1UL << (shift - 1U));
+    const uint32_t last = (uint32_t)shift - 1U;
+    const int32_t half = (int32_t)(UINT32_C(1) << last);
     return apr_shifted(apr_product_upper(acc, multiplier) + half, shift);
 }
 

@@ -63,7 +63,7 @@ static inline double apr_log_f64(uint32_t n)
     };
     apr_log64_word w;
     if (n <= 1U) {
-        w.u = (n == 0U) ? UINT64_C(0xFFF0000000000000) : 0U;
+        w.u = (n == 0U) ? 0xFFF0000000000000U : UINT64_C(0);
         return w.f;
     }
     const uint32_t zeros = apr_clz_u32(n);
@@ -82,7 +82,8 @@ static inline double apr_log_f64(uint32_t n)
     const uint64_t sum = k_ln2 + minus_ln_c[j] + (apr_mulhi_u64(z, p) >> 4) + 1U;
     const uint32_t shift = apr_clz_u64(sum); /* 0 to 5 */
     const uint64_t g = sum << shift;
-    w.u = ((uint64_t)(1026U - shift) << 52) + (((g >> 10) + 1U) >> 1);
+    const uint32_t exponent = 1026U - shift;
+    w.u = ((uint64_t)exponent << 52) + (((g >> 10) + 1U) >> 1);
     return w.f;
 }
 

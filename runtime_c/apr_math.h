@@ -100,7 +100,8 @@ static inline uint32_t apr_exp2_slope(uint32_t f)
 static inline uint32_t apr_exp2_bits(uint64_t p, int32_t e, uint32_t negative)
 {
     const int32_t e1 = (e > 8) ? 8 : ((e < -33) ? -33 : e);
-    const uint64_t t = p >> (uint32_t)(30 - e1); /* |t| in Q32, below 512 */
+    const int32_t drop = 30 - e1;
+    const uint64_t t = p >> (uint32_t)drop; /* |t| in Q32, below 512 */
     const uint64_t limit = (negative != 0U) ? (UINT64_C(150) << 32) : (UINT64_C(128) << 32);
     if (t >= limit) {
         return (negative != 0U) ? 0U : 0x7F800000U;
@@ -122,7 +123,8 @@ static inline uint32_t apr_math_mantissa(uint32_t bits)
 
 static inline int32_t apr_math_exponent(uint32_t bits)
 {
-    const int32_t e = (int32_t)((bits >> 23) & 0xFFU);
+    const uint32_t field = (bits >> 23) & 0xFFU;
+    const int32_t e = (int32_t)field;
     return (e != 0) ? e : 1;
 }
 
@@ -183,7 +185,8 @@ static inline apr_math_log apr_log2_of(uint32_t bits)
     m <<= shift;
     const uint32_t j = (m - 0x800000U + 0x80000U) >> 20;
     /* v * c is in [15/16, 17/16] in Q31: subtracting in two steps keeps both conversions inside int32. */
-    const int32_t z = (int32_t)((m * c[j]) - 0x70000000U) - 0x10000000; /* Q31, |z| <= 2^27 */
+    const uint32_t vc = (m * c[j]) - 0x70000000U;
+    const int32_t z = (int32_t)vc - 0x10000000;                         /* Q31, |z| <= 2^27 */
     const int32_t y = z * 16;                                           /* Q35: each step below loses 3 bits of scale */
     int32_t q = -0x33C3;                                                /* Q16 */
     q = 0x1EE32 + (int32_t)apr_mulshift_s64(y, q, 32U);                 /* Q19 */
@@ -195,7 +198,7 @@ static inline apr_math_log apr_log2_of(uint32_t bits)
     const int64_t bracket = (k * INT64_C(0x80000000000000)) + minus_log2_c[j];              /* Q55 */
     const int64_t w = bracket + apr_mulshift_s64(z, a, (bracket != 0) ? 11U : 0U);          /* Q55, or Q66 */
     apr_math_log log2;
-    log2.negative = (w < 0) ? 1U : 0U;
+    log2.negative = (w < 0) ? (uint32_t)1U : (uint32_t)0U;
     const uint64_t magnitude = (w < 0) ? (UINT64_C(0) - (uint64_t)w) : (uint64_t)w;
     const uint32_t zeros = apr_clz_u64(magnitude);
     log2.magnitude = magnitude << zeros;
@@ -206,7 +209,8 @@ static inline apr_math_log apr_log2_of(uint32_t bits)
 /* Bits of (g / 2^31) * 2^k, rounded to nearest; g in [2^31, 2^32), result normal. */
 static inline uint32_t apr_math_pack(uint32_t g, int32_t k)
 {
-    return ((uint32_t)(k + 126) << 23) + (((g >> 7) + 1U) >> 1);
+    const int32_t biased = k + 126;
+    return ((uint32_t)biased << 23) + (((g >> 7) + 1U) >> 1);
 }
 
 /* ln x; -infinity at either zero, NaN below.
@@ -229,7 +233,8 @@ static inline float apr_logf(float x)
     const apr_math_log log2 = apr_log2_of(bits);
     uint64_t p = (log2.magnitude >> 32) * 0xB17217F8U; /* times ln 2 in Q32; p in [2^62, 2^64) */
     const uint32_t carry = (uint32_t)(p >> 63);
-    p <<= (1U - carry);
+    const uint32_t room = 1U - carry;
+    p <<= room;
     const uint32_t r = apr_math_pack((uint32_t)(p >> 32), log2.exponent - 1 + (int32_t)carry);
     return apr_from_bits(r | (log2.negative << 31));
 }
@@ -270,7 +275,7 @@ static inline uint32_t apr_pow_special(uint32_t x, uint32_t y, uint32_t sign)
         return ((ay == 0x7F800000U) || (apr_math_parity(ay) != 0U)) ? (0x3F800000U | sign) : 0x7FC00000U;
     }
     if ((ay == 0x7F800000U) || (ax == 0U) || (ax == 0x7F800000U)) {
-        const uint32_t grows = (ax > 0x3F800000U) ? 1U : 0U;
+        const uint32_t grows = (ax > 0x3F800000U) ? (uint32_t)1U : (uint32_t)0U;
         return ((grows ^ (y >> 31)) != 0U) ? (0x7F800000U | sign) : sign;
     }
     return 0x7FC00000U; /* x < 0, y no integer */
@@ -286,7 +291,7 @@ static inline float apr_powf(float x, float y)
     const uint32_t by = apr_bits(y);
     const uint32_t ax = bx & 0x7FFFFFFFU;
     const uint32_t ay = by & 0x7FFFFFFFU;
-    const uint32_t y_finite = ((ay != 0U) && (ay < 0x7F800000U)) ? 1U : 0U;
+    const uint32_t y_finite = ((ay != 0U) && (ay < 0x7F800000U)) ? (uint32_t)1U : (uint32_t)0U;
     const uint32_t parity = (y_finite != 0U) ? apr_math_parity(ay) : 2U;
     const uint32_t sign = (parity == 1U) ? (bx & 0x80000000U) : 0U;
     if ((y_finite == 0U) || ((ax - 1U) >= 0x7F7FFFFFU) || (ax == 0x3F800000U) || ((bx != ax) && (parity == 0U))) {
@@ -304,9 +309,12 @@ static inline float apr_powf(float x, float y)
 static inline uint32_t apr_reciprocal_q31(uint32_t d)
 {
     uint32_t r = 0xB4B4B4B5U - apr_mulhi_u32(d, 0x78787878U); /* 24/17 - 8/17 d */
-    r = (uint32_t)(((uint64_t)r * (0U - (uint32_t)(((uint64_t)d * r) >> 31))) >> 31);
-    r = (uint32_t)(((uint64_t)r * (0U - (uint32_t)(((uint64_t)d * r) >> 31))) >> 31);
-    r = (uint32_t)(((uint64_t)r * (0U - (uint32_t)(((uint64_t)d * r) >> 31))) >> 31);
+    uint32_t step = 0U - (uint32_t)(((uint64_t)d * r) >> 31); /* 2 - d r */
+    r = (uint32_t)(((uint64_t)r * step) >> 31);
+    step = 0U - (uint32_t)(((uint64_t)d * r) >> 31);
+    r = (uint32_t)(((uint64_t)r * step) >> 31);
+    step = 0U - (uint32_t)(((uint64_t)d * r) >> 31);
+    r = (uint32_t)(((uint64_t)r * step) >> 31);
     return r;
 }
 
@@ -336,9 +344,12 @@ static inline float apr_tanhf(float x)
     const uint32_t halved = (uint32_t)(denominator >> 49);
     const uint32_t zeros = apr_clz_u64(numerator);
     const uint32_t n = (uint32_t)((numerator << zeros) >> 32);
-    const uint64_t p = (uint64_t)n * apr_reciprocal_q31((uint32_t)(denominator >> (17U + halved))); /* [2^61, 2^63) */
+    const uint32_t divisor_shift = 17U + halved;
+    const uint32_t reciprocal = apr_reciprocal_q31((uint32_t)(denominator >> divisor_shift));
+    const uint64_t p = (uint64_t)n * reciprocal; /* [2^61, 2^63) */
     const uint32_t high = (uint32_t)(p >> 62);
-    const uint32_t g = (uint32_t)(p >> (30U + high));
+    const uint32_t result_shift = 30U + high;
+    const uint32_t g = (uint32_t)(p >> result_shift);
     const int32_t k = 14 + (int32_t)high - (int32_t)zeros - (int32_t)halved;
     return apr_from_bits(apr_math_pack(g, k) | sign);
 }

@@ -307,7 +307,7 @@ static inline uint32_t apr_fold_in_word(const apr_folding *folding, uint32_t cp,
                                         size_t n, size_t at, uint8_t out[4])
 {
     if ((cp == 0x3A3U) && (folding->n_kinds > 0U)) {
-        uint32_t next = (cased != 0U) ? 1U : 2U; /* as if a cased letter followed: not final */
+        uint32_t next = (cased != 0U) ? (uint32_t)1U : (uint32_t)2U; /* as if a cased letter followed: not final */
         APR_LOOP(apr_fold_in_word, APR_BY_TEXT);
         while ((next == 1U) && (at < n)) {
             APR_BODY(apr_fold_in_word, APR_BY_TEXT);

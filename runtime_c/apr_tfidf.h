@@ -28,7 +28,8 @@ static inline apr_weight apr_tf(float count)
 {
     const uint32_t bits = apr_bits(count);
     apr_weight tf;
-    tf.mantissa = (uint64_t)((bits & 0x7FFFFFU) | 0x800000U) << 40;
+    const uint32_t mantissa = (bits & 0x7FFFFFU) | 0x800000U;
+    tf.mantissa = (uint64_t)mantissa << 40;
     tf.exponent = (int32_t)(bits >> 23) - 127;
     return tf;
 }
@@ -45,7 +46,8 @@ static inline apr_weight apr_tf_sublinear(float count)
         /* ln count = m * 2^(e - 52) with e from -1 (ln 2) to 4; one is 2^(52 - e) of that unit, and the sum < 2^54. */
         const int32_t e = (int32_t)(ln.u >> 52) - 1023;
         const uint64_t m = (ln.u & UINT64_C(0xFFFFFFFFFFFFF)) | UINT64_C(0x10000000000000);
-        uint64_t sum = m + (UINT64_C(1) << (uint32_t)(52 - e));
+        const int32_t ones = 52 - e;
+        uint64_t sum = m + (UINT64_C(1) << (uint32_t)ones);
         tf.exponent = e;
         if ((sum >> 53) != 0U) {
             sum = apr_round_even(sum, 1U);
@@ -79,7 +81,8 @@ static inline float apr_weigh(apr_weight tf, double idf)
      * 2^24, and the sum then carries into the exponent. */
     const uint64_t m53 = apr_round_even(high | (uint64_t)(low != 0U), 11U);
     const uint32_t m24 = (uint32_t)apr_round_even(m53, 29U);
-    return apr_from_bits(((uint32_t)(exponent + 127) << 23) + (m24 - 0x800000U));
+    const int32_t biased = exponent + 127;
+    return apr_from_bits(((uint32_t)biased << 23) + (m24 - 0x800000U));
 }
 
 #endif

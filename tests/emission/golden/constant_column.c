@@ -58,16 +58,16 @@ void constant_column_predict_batch(const float *x, size_t n_rows, float *out)
     APR_LOOP(constant_column_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(constant_column_predict_batch, APR_BY_ARGUMENT);
-        constant_column_scores(&x[row * CONSTANT_COLUMN_N_FEATURES], &out[row * CONSTANT_COLUMN_N_OUTPUTS]);
+        constant_column_scores(&x[row * (size_t)CONSTANT_COLUMN_N_FEATURES], &out[row * (size_t)CONSTANT_COLUMN_N_OUTPUTS]);
     }
 }
 
 apr_status constant_column_predict(const float *x, size_t n_x, float *out, size_t n_out)
 {
     apr_status status = APR_OK;
-    if ((x == NULL) || (n_x != CONSTANT_COLUMN_N_FEATURES)) {
+    if ((x == NULL) || (n_x != (size_t)CONSTANT_COLUMN_N_FEATURES)) {
         status = APR_E_DIMENSION;
-    } else if ((out == NULL) || (n_out < CONSTANT_COLUMN_N_OUTPUTS)) {
+    } else if ((out == NULL) || (n_out < (size_t)CONSTANT_COLUMN_N_OUTPUTS)) {
         status = APR_E_BUFFER;
     } else if (apr_all_finite(x, CONSTANT_COLUMN_N_FEATURES) == 0) {
         status = APR_E_NOT_FINITE;

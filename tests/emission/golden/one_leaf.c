@@ -81,7 +81,7 @@ void one_leaf_classify_batch(const float *x, size_t n_rows, int32_t *labels)
     APR_LOOP(one_leaf_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(one_leaf_classify_batch, APR_BY_ARGUMENT);
-        labels[row] = one_leaf_classify(&x[row * ONE_LEAF_N_FEATURES]);
+        labels[row] = one_leaf_classify(&x[row * (size_t)ONE_LEAF_N_FEATURES]);
     }
 }
 
@@ -90,16 +90,16 @@ void one_leaf_predict_batch(const float *x, size_t n_rows, float *out)
     APR_LOOP(one_leaf_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(one_leaf_predict_batch, APR_BY_ARGUMENT);
-        one_leaf_scores(&x[row * ONE_LEAF_N_FEATURES], &out[row * ONE_LEAF_N_OUTPUTS]);
+        one_leaf_scores(&x[row * (size_t)ONE_LEAF_N_FEATURES], &out[row * (size_t)ONE_LEAF_N_OUTPUTS]);
     }
 }
 
 apr_status one_leaf_predict(const float *x, size_t n_x, float *out, size_t n_out)
 {
     apr_status status = APR_OK;
-    if ((x == NULL) || (n_x != ONE_LEAF_N_FEATURES)) {
+    if ((x == NULL) || (n_x != (size_t)ONE_LEAF_N_FEATURES)) {
         status = APR_E_DIMENSION;
-    } else if ((out == NULL) || (n_out < ONE_LEAF_N_OUTPUTS)) {
+    } else if ((out == NULL) || (n_out < (size_t)ONE_LEAF_N_OUTPUTS)) {
         status = APR_E_BUFFER;
     } else if (apr_all_finite(x, ONE_LEAF_N_FEATURES) == 0) {
         status = APR_E_NOT_FINITE;

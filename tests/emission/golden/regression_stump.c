@@ -78,16 +78,16 @@ void regression_stump_predict_batch(const float *x, size_t n_rows, float *out)
     APR_LOOP(regression_stump_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(regression_stump_predict_batch, APR_BY_ARGUMENT);
-        regression_stump_scores(&x[row * REGRESSION_STUMP_N_FEATURES], &out[row * REGRESSION_STUMP_N_OUTPUTS]);
+        regression_stump_scores(&x[row * (size_t)REGRESSION_STUMP_N_FEATURES], &out[row * (size_t)REGRESSION_STUMP_N_OUTPUTS]);
     }
 }
 
 apr_status regression_stump_predict(const float *x, size_t n_x, float *out, size_t n_out)
 {
     apr_status status = APR_OK;
-    if ((x == NULL) || (n_x != REGRESSION_STUMP_N_FEATURES)) {
+    if ((x == NULL) || (n_x != (size_t)REGRESSION_STUMP_N_FEATURES)) {
         status = APR_E_DIMENSION;
-    } else if ((out == NULL) || (n_out < REGRESSION_STUMP_N_OUTPUTS)) {
+    } else if ((out == NULL) || (n_out < (size_t)REGRESSION_STUMP_N_OUTPUTS)) {
         status = APR_E_BUFFER;
     } else if (apr_all_finite(x, REGRESSION_STUMP_N_FEATURES) == 0) {
         status = APR_E_NOT_FINITE;

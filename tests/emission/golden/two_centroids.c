@@ -69,7 +69,7 @@ void two_centroids_classify_batch(const float *x, size_t n_rows, int32_t *labels
     APR_LOOP(two_centroids_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(two_centroids_classify_batch, APR_BY_ARGUMENT);
-        labels[row] = two_centroids_classify(&x[row * TWO_CENTROIDS_N_FEATURES]);
+        labels[row] = two_centroids_classify(&x[row * (size_t)TWO_CENTROIDS_N_FEATURES]);
     }
 }
 
@@ -78,16 +78,16 @@ void two_centroids_predict_batch(const float *x, size_t n_rows, float *out)
     APR_LOOP(two_centroids_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(two_centroids_predict_batch, APR_BY_ARGUMENT);
-        two_centroids_scores(&x[row * TWO_CENTROIDS_N_FEATURES], &out[row * TWO_CENTROIDS_N_OUTPUTS]);
+        two_centroids_scores(&x[row * (size_t)TWO_CENTROIDS_N_FEATURES], &out[row * (size_t)TWO_CENTROIDS_N_OUTPUTS]);
     }
 }
 
 apr_status two_centroids_predict(const float *x, size_t n_x, float *out, size_t n_out)
 {
     apr_status status = APR_OK;
-    if ((x == NULL) || (n_x != TWO_CENTROIDS_N_FEATURES)) {
+    if ((x == NULL) || (n_x != (size_t)TWO_CENTROIDS_N_FEATURES)) {
         status = APR_E_DIMENSION;
-    } else if ((out == NULL) || (n_out < TWO_CENTROIDS_N_OUTPUTS)) {
+    } else if ((out == NULL) || (n_out < (size_t)TWO_CENTROIDS_N_OUTPUTS)) {
         status = APR_E_BUFFER;
     } else if (apr_all_finite(x, TWO_CENTROIDS_N_FEATURES) == 0) {
         status = APR_E_NOT_FINITE;

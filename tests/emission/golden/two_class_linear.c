@@ -38,7 +38,7 @@ static void two_class_linear_0_dense_bias_first(const float x[2], float y[1])
 /* two_class_linear_1_threshold_ge: 1 when the value is >= 0, else 0; a NaN is not. */
 static void two_class_linear_1_threshold_ge(const float x[1], int32_t y[1])
 {
-    y[0] = (x[0] >= 0x0p+0F) ? 1 : 0;
+    y[0] = (x[0] >= 0x0p+0F) ? (int32_t)1 : (int32_t)0;
 }
 
 void two_class_linear_scores(const float x[TWO_CLASS_LINEAR_N_FEATURES], float out[TWO_CLASS_LINEAR_N_OUTPUTS])
@@ -60,7 +60,7 @@ void two_class_linear_classify_batch(const float *x, size_t n_rows, int32_t *lab
     APR_LOOP(two_class_linear_classify_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(two_class_linear_classify_batch, APR_BY_ARGUMENT);
-        labels[row] = two_class_linear_classify(&x[row * TWO_CLASS_LINEAR_N_FEATURES]);
+        labels[row] = two_class_linear_classify(&x[row * (size_t)TWO_CLASS_LINEAR_N_FEATURES]);
     }
 }
 
@@ -69,16 +69,16 @@ void two_class_linear_predict_batch(const float *x, size_t n_rows, float *out)
     APR_LOOP(two_class_linear_predict_batch, APR_BY_ARGUMENT);
     for (size_t row = 0U; row < n_rows; ++row) {
         APR_BODY(two_class_linear_predict_batch, APR_BY_ARGUMENT);
-        two_class_linear_scores(&x[row * TWO_CLASS_LINEAR_N_FEATURES], &out[row * TWO_CLASS_LINEAR_N_OUTPUTS]);
+        two_class_linear_scores(&x[row * (size_t)TWO_CLASS_LINEAR_N_FEATURES], &out[row * (size_t)TWO_CLASS_LINEAR_N_OUTPUTS]);
     }
 }
 
 apr_status two_class_linear_predict(const float *x, size_t n_x, float *out, size_t n_out)
 {
     apr_status status = APR_OK;
-    if ((x == NULL) || (n_x != TWO_CLASS_LINEAR_N_FEATURES)) {
+    if ((x == NULL) || (n_x != (size_t)TWO_CLASS_LINEAR_N_FEATURES)) {
         status = APR_E_DIMENSION;
-    } else if ((out == NULL) || (n_out < TWO_CLASS_LINEAR_N_OUTPUTS)) {
+    } else if ((out == NULL) || (n_out < (size_t)TWO_CLASS_LINEAR_N_OUTPUTS)) {
         status = APR_E_BUFFER;
     } else if (apr_all_finite(x, TWO_CLASS_LINEAR_N_FEATURES) == 0) {
         status = APR_E_NOT_FINITE;
