@@ -42,14 +42,17 @@ EVA = (
 MORE_EXACT = ("-eva-precision", "3", "-eva-auto-loop-unroll", "1024")  # when the first analysis raises an alarm
 # Alarms that Eva cannot avoid, by function and by what they are about, and why they do not happen.
 RELATED = "shift is the number of zeros above the mantissa, so m < 2^24 and j < 9; Eva does not relate the two"
+WITHIN = "low + left never passes first[i + 1], where the feature's thresholds end; Eva does not relate the two"
 BELOW_K = "found grows by 1 until it is k - 1, and at starts there; Eva takes no bound from `!=`"
 EXPLAINED = (
     ("neighbours", "out of bounds index. assert at < ", BELOW_K),
     ("neighbours", "out of bounds index. assert (uint32_t)(at - 1U) < ", BELOW_K),
     ("apr_log2_of", "", RELATED),
     ("apr_mulshift_s64", "signed overflow", RELATED + ". measure.c runs all floats through the function"),
+    ("_rank_codes", "valid_read(low + ", WITHIN),
+    ("_rank_codes", "assert low - begin", WITHIN),
     (
-        "_integer",
+        "apr_reciprocal",
         "division by zero. assert total",
         "of softmax: the largest score has gap 0, whose power is 2^15: total is never 0",
     ),

@@ -83,6 +83,19 @@ class Nodes:
     def n_nodes(self) -> int:
         return len(self.feature.data)
 
+    def check(self, n_features: int) -> None:
+        """Raise ValueError unless every walk stays inside the tables and ends. A failure is our own mistake."""
+        if self.n_nodes and int(self.feature.data.max()) >= n_features:
+            raise ValueError(f"a node reads feature {int(self.feature.data.max())} of {n_features}")
+        if len(self.root.data) and int(self.root.data.max()) >= max(self.n_nodes, 1):
+            raise ValueError(f"a tree starts at node {int(self.root.data.max())} of {self.n_nodes}")
+        here = np.arange(self.n_nodes)
+        for children in (self.left.data.astype(np.int64), self.right.data.astype(np.int64)):
+            wrong = (children >= 0) & ((children <= here) | (children >= self.n_nodes))
+            if wrong.any():
+                at = int(np.argmax(wrong))
+                raise ValueError(f"node {at} of {self.n_nodes} has child {int(children[at])}")
+
     def walk(self, x: Array) -> Iterator[NDArray[np.int64]]:
         """For each tree, the leaf of every row."""
         rows = np.arange(len(x))
@@ -132,6 +145,7 @@ class TreeOp:
         wanted = ValueType("i32" if self.compare == "key" else "f32", self.n_features)
         if x != wanted:
             raise ValueError(f"trees take {wanted}, not {x}")
+        self.nodes.check(self.n_features)
 
     def reading(self, n_features: int) -> Self:
         """The same trees on wider rows, of which they read the first columns."""
