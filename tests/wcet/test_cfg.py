@@ -319,3 +319,13 @@ def test_constants_cannot_be_changed(require_target: Callable[[str], None]) -> N
     assert all(code.constant(memory.address, 1) is None for memory in code.memory if memory.writable)
     assert code.constant(code.function("dtr_scores").address, 4) is not None
     assert code.constant(0xFFFF_0000, 4) is None
+
+
+def test_what_can_be_written_is_no_constant(tmp_path: Path) -> None:
+    """Bytes of a segment that is writable are unknown, those of all others are what they are."""
+    code = linked("function f\n    bx lr\n.data\n.word 0x01020304\n.text", tmp_path)
+    data = next(memory for memory in code.memory if memory.writable)
+
+    assert b"\x04\x03\x02\x01" == data.data[:4]
+    assert code.constant(data.address, 4) is None
+    assert code.constant(code.function("f").address, 2) == b"\x70\x47"
