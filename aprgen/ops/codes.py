@@ -6,6 +6,7 @@ the largest code, both zeros the same. Know the arithmetic of making codes; know
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,7 @@ CODE_TYPES: dict[CodeElement, type[np.integer]] = {"u8": np.uint8, "u16": np.uin
 
 
 @dataclass(frozen=True, eq=False)
-class CodeOp:
+class CodeOp(ABC):
     """What the makers of codes share: y_i is the code of x[columns_i]."""
 
     n_in: int
@@ -30,21 +31,23 @@ class CodeOp:
     headers = ("apr_code.h",)
 
     @property
+    @abstractmethod
     def kernel(self) -> str:
-        raise NotImplementedError
+        ...
 
     @property
+    @abstractmethod
     def read(self) -> NDArray[np.int64]:
         """The columns of the row, in the order of the codes."""
-        raise NotImplementedError
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType("f32", self.n_in):
             raise ValueError(f"codes are made of f32[{self.n_in}], not {x}")
         return ValueType(self.element, len(self.read))
 
+    @abstractmethod
     def evaluate(self, x: Array) -> Array:
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, eq=False)

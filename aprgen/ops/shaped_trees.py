@@ -6,6 +6,7 @@ tree ops: one leaf, votes, a sum in the order of the trees, or totals of integer
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -47,7 +48,7 @@ class Branches:
 
 
 @dataclass(frozen=True, eq=False)
-class ShapedTrees:
+class ShapedTrees(ABC):
     """What both shapes share: the rows they take, and what they make of leaves."""
 
     use: Use
@@ -61,8 +62,9 @@ class ShapedTrees:
     headers = ("apr_code.h",)
 
     @property
+    @abstractmethod
     def kernel(self) -> str:
-        raise NotImplementedError
+        ...
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.element, self.n_features):
@@ -92,9 +94,9 @@ class ShapedTrees:
         """Where totals start."""
         return int(self.start) if self.use == "totals" else 0
 
+    @abstractmethod
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         """For each tree, the leaf of every row."""
-        raise NotImplementedError
 
     def evaluate(self, x: Array) -> Array:
         if self.use == "totals":

@@ -7,6 +7,7 @@ or late, of the values that a walk meets. Know no C, files or targets.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Self
@@ -122,7 +123,7 @@ class Nodes:
 
 
 @dataclass(frozen=True, eq=False)
-class TreeOp:
+class TreeOp(ABC):
     """What the four tree ops share: the nodes, and what they compare."""
 
     nodes: Nodes
@@ -132,14 +133,17 @@ class TreeOp:
     headers = ()
 
     @property
+    @abstractmethod
     def kernel(self) -> str:
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def result(self, x: ValueType) -> ValueType:
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def evaluate(self, x: Array) -> Array:
-        raise NotImplementedError
+        ...
 
     def takes(self, x: ValueType) -> None:
         wanted = ValueType("i32" if self.compare == "key" else "f32", self.n_features)
