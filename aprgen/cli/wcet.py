@@ -22,11 +22,12 @@ from aprgen.target import Target, load_target
 from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.load import load_platform
 from aprgen.wcet.page import header, html
-from aprgen.wcet.report import ACCESSES, Former, Report, document, meets_deadline
+from aprgen.wcet.report import ACCESSES, Former, Report, document
 from aprgen.wcet.schema import former_report
 from aprgen.wcet.settings import read_toml
 from aprgen.wcet.taskset import read_tasks
 from aprgen.wcet.timing import Figures
+from aprgen.wcet.verdict import meets_deadline
 
 MOST_FORMER_BYTES = 64 << 20
 

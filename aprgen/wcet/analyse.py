@@ -55,9 +55,6 @@ from aprgen.wcet.report import (
     Report,
     Uncertainty,
     Witness,
-    difference_to,
-    time_us,
-    verdict_of,
 )
 from aprgen.wcet.selections import dear_rows, selection_totals
 from aprgen.wcet.shipped import shipped_code_is_analysed
@@ -66,6 +63,7 @@ from aprgen.wcet.storage import memory_use, read_linked, stack_use
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Figures, Timing
 from aprgen.wcet.trace import Executed, Traces, executed_code, painted_bytes, traced_cpu
+from aprgen.wcet.verdict import difference_to, time_us, verdict_of
 from aprgen.wcet.worst_row import Solved
 
 PAINTED_ROWS = 100

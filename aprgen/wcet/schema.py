@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from aprgen.errors import UsageError
 from aprgen.resources import folder
-from aprgen.wcet.report import Former, unit_of
+from aprgen.wcet.report import Former
+from aprgen.wcet.verdict import unit_of
 
 SCHEMA = "wcet.schema.json"
 _KNOWN = {

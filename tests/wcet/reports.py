@@ -30,10 +30,9 @@ from aprgen.wcet.report import (
     Uncertainty,
     Witness,
     document,
-    time_us,
-    verdict_of,
 )
 from aprgen.wcet.taskset import parse_tasks, schedule
+from aprgen.wcet.verdict import time_us, verdict_of
 
 CONFIGURATION = Configuration(clock_mhz=100.0, wait_states=0, deadline_us=25.0, options={})
 IDENTITY = Identity(

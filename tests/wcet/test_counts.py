@@ -30,8 +30,9 @@ from aprgen.wcet.instruction import Instruction, Undecoded
 from aprgen.wcet.ipet import Bound
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observed import median
-from aprgen.wcet.report import Count, Report, difference_to, document
+from aprgen.wcet.report import Count, Report, document
 from aprgen.wcet.timing import COUNTED, Cycles, Unit, base_cycles, context_cycles, counting
+from aprgen.wcet.verdict import difference_to
 from tests.examples import PATHS, artifact, loaded
 from tests.wcet import marked
 from tests.wcet.assembled import linked

@@ -15,7 +15,8 @@ import pytest
 
 from aprgen.errors import UsageError
 from aprgen.wcet import page, schema
-from aprgen.wcet.report import Former, difference_to, meets_deadline
+from aprgen.wcet.report import Former
+from aprgen.wcet.verdict import difference_to, meets_deadline
 from tests.wcet.reports import CONFIGURATION, IDENTITY, REFUSED, SCORES, report, violated, written
 
 VOID_TAGS = ("meta", "br", "rect", "line")
