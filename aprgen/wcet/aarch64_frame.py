@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
+from aprgen.wcet.frame_state import State, Value, merge, refusal
 from aprgen.wcet.graph import EXIT, Frame, Graph
 from aprgen.wcet.instruction import Instruction
 
@@ -21,29 +20,9 @@ _IN_FRAME = re.compile(r"(ldr|ldp|str|stp) (\w+)(?:, (\w+))?, \[sp(?:, #(-?\w+))
 _PLAIN = re.compile(r"(mov|movk|add|sub) (\w+), (\w+|#-?\w+)(?:, (\w+|#-?\w+))?(?:, lsl #(\d+))?")
 
 
-@dataclass(frozen=True)
-class _Value:
-    """What a register holds: a constant, or an address as its distance from the caller's sp."""
-
-    number: int
-    is_address: bool = False
-
-
-@dataclass(frozen=True)
-class _State:
-    """depth: bytes below the caller's sp. holders: where the return address is: registers, and words by their depth.
-
-    values: the registers of which more is known, with what they hold.
-    """
-
-    depth: int
-    holders: frozenset[str | int]
-    values: frozenset[tuple[str, _Value]] = frozenset()
-
-
 def frame_of(graph: Graph, code: Code) -> Frame:
     """The frame; UnsupportedError where sp is no constant, or where a return cannot be shown to be one."""
-    states = {graph.entry: _State(0, frozenset({"x30"}))}
+    states = {graph.entry: State(0, frozenset({"x30"}), frozenset())}
     pending = [graph.entry]
     deepest = 0
     at_calls = {}
@@ -55,35 +34,22 @@ def frame_of(graph: Graph, code: Code) -> Frame:
         state = states[start]
         for instruction in graph.blocks[start].instructions:
             if instruction.flow == "return" and (state.depth != 0 or not instruction.reads <= state.holders):
-                raise _refusal(graph, instruction, "no return to the caller can be proved at")
+                raise refusal(graph, instruction, "no return to the caller can be proved at")
             before = state.depth
             state = _after(graph, instruction, state)
             deepest = max(deepest, before, state.depth)
         if graph.blocks[start].call is not None:
             at_calls[start] = state.depth
-        pending += [one for one in following[start] if one != EXIT and _merge(graph, states, one, state)]
+        pending += [one for one in following[start] if one != EXIT and merge(graph, states, one, state)]
     return Frame(deepest, at_calls)
 
 
-def _merge(graph: Graph, states: dict[int, _State], target: int, state: _State) -> bool:
-    """Add a way into a block; true when its state changed."""
-    known = states.get(target)
-    if known is None:
-        states[target] = state
-        return True
-    if known.depth != state.depth:
-        raise _refusal(graph, graph.blocks[target].instructions[0], "the stack pointer differs between the ways to")
-    common = _State(known.depth, known.holders & state.holders, known.values & state.values)
-    states[target] = common
-    return common != known
-
-
-def _after(graph: Graph, instruction: Instruction, state: _State) -> _State:
+def _after(graph: Graph, instruction: Instruction, state: State) -> State:
     if instruction.flow == "call":
         kept = frozenset(one for one in state.values if one[0] in _KEPT_BY_CALLS)
-        return _State(state.depth, state.holders - _lost(state.holders), kept)
+        return State(state.depth, state.holders - _lost(state.holders), kept)
     values = dict(state.values)
-    made = _value(instruction, {**values, "sp": _Value(-state.depth, is_address=True)})
+    made = _value(instruction, {**values, "sp": Value(-state.depth, is_address=True)})
     depth = state.depth
     if "sp" in instruction.writes:
         if instruction.stack is not None:
@@ -91,9 +57,9 @@ def _after(graph: Graph, instruction: Instruction, state: _State) -> _State:
         elif made is not None and made.is_address:
             depth = -made.number
         else:
-            raise _refusal(graph, instruction, "the stack pointer is not a constant after")
+            raise refusal(graph, instruction, "the stack pointer is not a constant after")
         if depth < 0:
-            raise _refusal(graph, instruction, "the stack pointer rises above the caller's at")
+            raise refusal(graph, instruction, "the stack pointer rises above the caller's at")
     words = _words(instruction, state.depth)
     holders = set(state.holders)
     gained: set[str | int] = set()
@@ -112,7 +78,7 @@ def _after(graph: Graph, instruction: Instruction, state: _State) -> _State:
     results = instruction.writes - {"sp", "flags"}
     if made is not None and len(results) == 1:
         values[next(iter(results))] = made
-    return _State(depth, frozenset((holders - instruction.writes) | gained), frozenset(values.items()))
+    return State(depth, frozenset((holders - instruction.writes) | gained), frozenset(values.items()))
 
 
 def _lost(holders: frozenset[str | int]) -> frozenset[str | int]:
@@ -132,7 +98,7 @@ def _words(instruction: Instruction, depth: int) -> Mapping[str, int]:
     return {first: lowest, **({second: lowest - 8} if second else {})}
 
 
-def _value(instruction: Instruction, values: Mapping[str, _Value]) -> _Value | None:
+def _value(instruction: Instruction, values: Mapping[str, Value]) -> Value | None:
     """What the result is, where it is made of constants, or of sp and constants."""
     found = _PLAIN.fullmatch(instruction.text)
     if found is None:
@@ -146,26 +112,19 @@ def _value(instruction: Instruction, values: Mapping[str, _Value]) -> _Value | N
     by = int(shift or "0")
     match name, others:
         case "mov", []:
-            return _Value(first.number << by, first.is_address)
+            return Value(first.number << by, first.is_address)
         case "movk", []:
             old = values.get(result)
             if old is None or old.is_address:
                 return None
-            return _Value(old.number & ~(0xFFFF << by) | first.number << by)
+            return Value(old.number & ~(0xFFFF << by) | first.number << by)
         case (("add" | "sub"), [other]) if not other.is_address:
             step = other.number << by
-            return _Value(first.number + (step if name == "add" else -step), first.is_address)
+            return Value(first.number + (step if name == "add" else -step), first.is_address)
     return None
 
 
-def _operand(text: str, values: Mapping[str, _Value]) -> _Value | None:
+def _operand(text: str, values: Mapping[str, Value]) -> Value | None:
     if text.startswith("#"):
-        return _Value(int(text[1:], 0))
+        return Value(int(text[1:], 0))
     return values.get(text)
-
-
-def _refusal(graph: Graph, instruction: Instruction, what: str) -> UnsupportedError:
-    return UnsupportedError(
-        "wcet.stack", f"{what} {instruction.text}", where=f"{graph.name} at {instruction.address:#x}",
-        hint="use no variable length arrays, alloca or hand-written assembly in what is analysed",
-    )  # fmt: skip

@@ -7,10 +7,9 @@ code in two things: stores into the frame do not hit a saved register, and a cal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
+from aprgen.wcet.frame_state import State, Value, merge, refusal
 from aprgen.wcet.graph import EXIT, Frame, Graph
 from aprgen.wcet.instruction import Instruction
 
@@ -19,29 +18,9 @@ _LOST_BY_CALLS = frozenset({"r0", "r1", "r2", "r3", "r12", "lr"})
 _WORD = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True)
-class _Value:
-    """What a register holds: a constant, or an address as its distance from the caller's sp."""
-
-    number: int
-    is_address: bool = False
-
-
-@dataclass(frozen=True)
-class _State:
-    """depth: bytes below the caller's sp. holders: where the return address is: registers, and words by their depth.
-
-    values: the registers of which more is known, with what they hold.
-    """
-
-    depth: int
-    holders: frozenset[str | int]
-    values: frozenset[tuple[str, _Value]]
-
-
 def frame_of(graph: Graph, code: Code) -> Frame:
     """The frame; UnsupportedError where sp is no constant, or where a return cannot be shown to be one."""
-    states: dict[int, _State] = {graph.entry: _State(0, frozenset({"lr"}), frozenset())}
+    states: dict[int, State] = {graph.entry: State(0, frozenset({"lr"}), frozenset())}
     pending = [graph.entry]
     deepest = 0
     at_calls = {}
@@ -61,24 +40,11 @@ def frame_of(graph: Graph, code: Code) -> Frame:
             deepest = max(deepest, before, state.depth)
         if graph.blocks[start].call is not None:
             at_calls[start] = state.depth
-        pending += [one for one in following[start] if one != EXIT and _merge(graph, states, one, state)]
+        pending += [one for one in following[start] if one != EXIT and merge(graph, states, one, state)]
     return Frame(deepest, at_calls)
 
 
-def _merge(graph: Graph, states: dict[int, _State], target: int, state: _State) -> bool:
-    """Add a way into a block; true when its state changed."""
-    known = states.get(target)
-    if known is None:
-        states[target] = state
-        return True
-    if known.depth != state.depth:
-        raise _refusal(graph, graph.blocks[target].instructions[0], "the stack pointer differs between the ways to")
-    common = _State(known.depth, known.holders & state.holders, known.values & state.values)
-    states[target] = common
-    return common != known
-
-
-def _check_return(graph: Graph, instruction: Instruction, state: _State) -> None:
+def _check_return(graph: Graph, instruction: Instruction, state: State) -> None:
     """The address must be that of the caller, and sp where it was."""
     depth = state.depth + (instruction.stack or 0)
     if instruction.kind == "pop":
@@ -86,7 +52,7 @@ def _check_return(graph: Graph, instruction: Instruction, state: _State) -> None
     else:
         source = next(iter(instruction.reads - {"flags"}), None)
     if source not in state.holders or depth != 0 or instruction.stack is None:
-        raise _refusal(graph, instruction, "no return to the caller can be proved at")
+        raise refusal(graph, instruction, "no return to the caller can be proved at")
 
 
 def _words(instruction: Instruction, top: int) -> Mapping[str, int]:
@@ -97,20 +63,20 @@ def _words(instruction: Instruction, top: int) -> Mapping[str, int]:
     return {name: top - 4 * number for number, name in enumerate(named)}
 
 
-def _after(graph: Graph, code: Code, instruction: Instruction, state: _State) -> _State:
+def _after(graph: Graph, code: Code, instruction: Instruction, state: State) -> State:
     values = dict(state.values)
     stack = instruction.stack
     if stack is None:
         stack = _moved(instruction, state.depth, values)
     if stack is None or (stack != 0 and instruction.predicated and instruction.flow != "return"):
-        raise _refusal(graph, instruction, "the stack pointer is not a constant after")
+        raise refusal(graph, instruction, "the stack pointer is not a constant after")
     depth = state.depth + stack
     if depth < 0:
-        raise _refusal(graph, instruction, "the stack pointer rises above the caller's at")
+        raise refusal(graph, instruction, "the stack pointer rises above the caller's at")
     holders = state.holders
     if instruction.flow == "call":
         kept_values = frozenset(one for one in state.values if one[0] not in _LOST_BY_CALLS)
-        return _State(depth, holders - _LOST_BY_CALLS, kept_values)
+        return State(depth, holders - _LOST_BY_CALLS, kept_values)
     gained: set[str | int] = set()
     if instruction.kind in ("pop", "load", "load_multiple") and stack < 0:
         gained = {register for register, word in _words(instruction, state.depth).items() if word in holders}
@@ -125,7 +91,7 @@ def _after(graph: Graph, code: Code, instruction: Instruction, state: _State) ->
     results = instruction.writes - {"flags", "sp"}
     if value is not None and len(results) == 1:
         values[next(iter(results))] = value
-    return _State(depth, frozenset((kept - instruction.writes) | gained), frozenset(values.items()))
+    return State(depth, frozenset((kept - instruction.writes) | gained), frozenset(values.items()))
 
 
 def _name(instruction: Instruction) -> str:
@@ -134,7 +100,7 @@ def _name(instruction: Instruction) -> str:
     return name[:-1] if name.endswith("s") and "flags" in instruction.writes else name
 
 
-def _moved(instruction: Instruction, depth: int, values: Mapping[str, _Value]) -> int | None:
+def _moved(instruction: Instruction, depth: int, values: Mapping[str, Value]) -> int | None:
     """By how much sp moves down where a register says it: add sp, r4 and mov sp, r7."""
     sources = instruction.reads - {"sp", "flags"}
     value = values.get(next(iter(sources))) if len(sources) == 1 else None
@@ -150,20 +116,20 @@ def _moved(instruction: Instruction, depth: int, values: Mapping[str, _Value]) -
     return None
 
 
-def _value(code: Code, instruction: Instruction, depth: int, values: Mapping[str, _Value]) -> _Value | None:
+def _value(code: Code, instruction: Instruction, depth: int, values: Mapping[str, Value]) -> Value | None:
     """What the result is, where it is made of constants, or of sp and constants."""
     name, immediate = _name(instruction), instruction.immediate
     if instruction.literal is not None and name == "ldr" and instruction.kind == "load":
         word = code.constant(instruction.literal, 4)
-        return None if word is None else _Value(int.from_bytes(word, "little"))
+        return None if word is None else Value(int.from_bytes(word, "little"))
     if instruction.kind != "alu" or len(instruction.reads - {"flags"}) > 1:
         return None
     source = next(iter(instruction.reads - {"flags"}), None)
-    known = _Value(-depth, is_address=True) if source == "sp" else values.get(source or "")
+    known = Value(-depth, is_address=True) if source == "sp" else values.get(source or "")
     if source is None:
         match name:
             case "mov" | "movw" if immediate is not None:
-                return _Value(immediate & _WORD)
+                return Value(immediate & _WORD)
             case _:
                 return None
     if known is None:
@@ -173,23 +139,16 @@ def _value(code: Code, instruction: Instruction, depth: int, values: Mapping[str
             return known
         case "add" | "addw" | "sub" | "subw" if immediate is not None:
             number = known.number + (immediate if name.startswith("add") else -immediate)
-            return _Value(number if known.is_address else number & _WORD, known.is_address)
+            return Value(number if known.is_address else number & _WORD, known.is_address)
         case "lsl" if immediate is not None and not known.is_address:
-            return _Value((known.number << immediate) & _WORD)
+            return Value((known.number << immediate) & _WORD)
         case "rsb" if immediate == 0 and not known.is_address:
-            return _Value(-known.number & _WORD)
+            return Value(-known.number & _WORD)
         case "movt" if immediate is not None and not known.is_address:
-            return _Value((known.number & 0xFFFF) | (immediate << 16))
+            return Value((known.number & 0xFFFF) | (immediate << 16))
         case _:
             return None
 
 
 def _signed(word: int) -> int:
     return word - 2**32 if word & 0x8000_0000 else word
-
-
-def _refusal(graph: Graph, instruction: Instruction, what: str) -> UnsupportedError:
-    return UnsupportedError(
-        "wcet.stack", f"{what} {instruction.text}", where=f"{graph.name} at {instruction.address:#x}",
-        hint="use no variable length arrays, alloca or hand-written assembly in what is analysed",
-    )  # fmt: skip

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
+from aprgen.wcet.frame_state import refusal
 from aprgen.wcet.graph import EXIT, Frame, Graph
 from aprgen.wcet.instruction import Instruction
 
@@ -67,7 +67,7 @@ def frame_of(graph: Graph, code: Code) -> Frame:
         owner = graph.entry if found is None else found.address
         for instruction in graph.blocks[start].instructions:
             if instruction.flow == "return" and (state.depth != 0 or not state.exact):
-                raise _refusal(graph, instruction, "no return to the caller can be proved at")
+                raise refusal(graph, instruction, "no return to the caller can be proved at")
             if instruction.flow == "call":
                 owners.calling.add(owner)
             touched, escapes = _touched(instruction, state)
@@ -90,7 +90,7 @@ def _merge(graph: Graph, states: dict[int, _State], target: int, state: _State, 
         states[target] = state
         return True
     if (known.depth, known.exact) != (state.depth, state.exact):
-        raise _refusal(graph, graph.blocks[target].instructions[0], "the stack pointer differs between the ways to")
+        raise refusal(graph, graph.blocks[target].instructions[0], "the stack pointer differs between the ways to")
     common = _State(known.depth, known.exact, known.pointers & state.pointers)
     if common.pointers != known.pointers or common.pointers != state.pointers:
         owners.escaping.add(owner)
@@ -117,9 +117,9 @@ def _after(graph: Graph, instruction: Instruction, state: _State) -> tuple[_Stat
         elif rounding is not None:
             depth, exact = depth + rounding, False
         else:
-            raise _refusal(graph, instruction, "the stack pointer is not a constant after")
+            raise refusal(graph, instruction, "the stack pointer is not a constant after")
         if depth < 0:
-            raise _refusal(graph, instruction, "the stack pointer rises above the caller's at")
+            raise refusal(graph, instruction, "the stack pointer rises above the caller's at")
     results = instruction.writes - {"rsp", "flags"}
     sources = (instruction.reads - instruction.addresses) | (
         instruction.addresses if _name(instruction) == "lea" else frozenset()
@@ -194,10 +194,3 @@ def _place(instruction: Instruction) -> tuple[str, str, int]:
 
 def _name(instruction: Instruction) -> str:
     return instruction.text.split(maxsplit=1)[0]
-
-
-def _refusal(graph: Graph, instruction: Instruction, what: str) -> UnsupportedError:
-    return UnsupportedError(
-        "wcet.stack", f"{what} {instruction.text}", where=f"{graph.name} at {instruction.address:#x}",
-        hint="use no variable length arrays, alloca or hand-written assembly in what is analysed",
-    )  # fmt: skip
