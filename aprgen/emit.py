@@ -6,7 +6,7 @@ The only module that knows Jinja. Knows nothing of families, files or processes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
 
@@ -111,22 +111,45 @@ def _splits(trees: Branches) -> list[tuple[int, int, int, int]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A step, rendered: its tables and its function."""
+class Definitions:
+    """The constant arrays and the functions of one C file, in order, under the names that they have there.
 
-    tables: str
-    function: str
-    table_bytes: int
+    Collects while a file is rendered. Here every name is the wanted one; a bundle, whose models share, has its own way.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Array] = {}
+        self.functions: dict[str, str] = {}
+
+    def table(self, name: str, data: Array) -> str:
+        """The name of an array that its model wants to call `name`."""
+        self.tables[name] = data
+        return name
+
+    def function(self, name: str, render: Callable[[str], str]) -> str:
+        """The name of a function that its model wants to call `name`; render gives its C under any name."""
+        self.functions[name] = render(name)
+        return name
+
+    @property
+    def table_bytes(self) -> int:
+        return sum(data.nbytes for data in self.tables.values())
+
+    @property
+    def table_text(self) -> str:
+        return "\n".join(spell.table(name, data) for name, data in self.tables.items())
+
+    @property
+    def function_text(self) -> str:
+        return "\n".join(self.functions.values())
 
 
-def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
-    """An op's field as a template sees it; tables are collected on the way, under the name of their field."""
+def _spelled(value: object, name: str, definitions: Definitions) -> object:
+    """An op's field as a template sees it; tables are defined on the way, by the name of their field."""
     if isinstance(value, Table):
         if value.data.size == 0:
             return None
-        tables[name] = value.data
-        return Symbol(name, value.data)
+        return Symbol(definitions.table(name, value.data), value.data)
     if isinstance(value, bool | str | None | Branches):
         return value
     if isinstance(value, int):
@@ -134,24 +157,24 @@ def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
     if isinstance(value, float):
         return Number(value)
     if isinstance(value, tuple):
-        return [_spelled(item, f"{name}{index}", tables) for index, item in enumerate(value)]
+        return [_spelled(item, f"{name}{index}", definitions) for index, item in enumerate(value)]
     if is_dataclass(value):
-        return SimpleNamespace(**_context(value, name, tables))
+        return SimpleNamespace(**_context(value, name, definitions))
     raise TypeError(f"a template cannot use {type(value).__name__}")
 
 
-def _context(op: object, prefix: str, tables: dict[str, Array]) -> dict[str, object]:
+def _context(op: object, prefix: str, definitions: Definitions) -> dict[str, object]:
     """Fields of a dataclass by name, and those of its properties that are plain values."""
     kind: type = type(op)
     assert is_dataclass(op)
     context: dict[str, object] = {}
     for field in fields(op):
         value = getattr(op, field.name)
-        context[field.name] = _spelled(value, f"{prefix}_{field.name}", tables)
+        context[field.name] = _spelled(value, f"{prefix}_{field.name}", definitions)
     for name in _properties(kind):
         value = getattr(op, name)
         if isinstance(value, bool | int | float | str):
-            context[name] = _spelled(value, "", tables)
+            context[name] = _spelled(value, "", definitions)
     return context
 
 
@@ -165,67 +188,96 @@ def function_name(names: Names, program: Program, index: int) -> str:
     return f"{names.name}_{index}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
 
 
-def _render_step(
-    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int
-) -> _Step:
+def _define_step(
+    jinja: jinja2.Environment,
+    names: Names,
+    program: Program,
+    types: Sequence[ValueType],
+    index: int,
+    definitions: Definitions,
+) -> str:
+    """Add the tables and the function of a step, and give the function's name."""
     step = program.steps[index]
-    tables: dict[str, Array] = {}
-    context = _context(step.op, f"{names.name}_{index}", tables)
     source = types[step.inputs[0]]
     result = types[index + 1]
-    context |= {
-        "fn": function_name(names, program, index),
+    context = _context(step.op, f"{names.name}_{index}", definitions) | {
         "n_in": source.size,
         "n_out": result.size,
         "x_type": spell.ELEMENT_TYPES.get(source.element, "char"),
         "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
     }
-    function = jinja.get_template(f"{step.op.kernel}.c.j2").render(context)
-    text = "\n".join(spell.table(name, data) for name, data in tables.items())
-    return _Step(text, function, sum(data.nbytes for data in tables.values()))
+    template = jinja.get_template(f"{step.op.kernel}.c.j2")
+    wanted = function_name(names, program, index)
+    return definitions.function(wanted, lambda name: template.render(context | {"fn": name}))
 
 
-def _body(names: Names, program: Program, entry: Entry) -> str:
+def _body(functions: Mapping[int, str], entry: Entry) -> str:
     """Local buffers and calls of an entry function."""
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        lines.append(f"    {function_name(names, program, call.step)}({arguments});")
+        lines.append(f"    {functions[call.step]}({arguments});")
     return "\n".join(lines) + "\n"
 
 
 PARAMETERS = {"text": "utf8, n", "prefix": "utf8, n"}
 
 
+def input_kind(program: Program) -> str:
+    """Of "row", "text" and "prefix": which templates of the package show the model's functions."""
+    return program.source.element if program.source.element in PARAMETERS else "row"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What the functions of a model are in C; `definitions` hold what they call."""
+
+    context: Mapping[str, object]  # for the templates of the package
+    headers: tuple[str, ...]  # of runtime_c
+
+
+def define_model(
+    program: Program, names: Names, template_folders: Sequence[str], definitions: Definitions
+) -> Interface:
+    """Add the tables and the functions of all steps, and plan the functions of the interface."""
+    jinja = environment(tuple(template_folders))
+    types = program.types()
+    functions = {
+        index: _define_step(jinja, names, program, types, index, definitions)
+        for index in program.needed(program.scores, program.label)
+    }
+    context = _public_context(program, names)
+    parameter = PARAMETERS.get(program.source.element, "x")
+    if input_kind(program) == "prefix":
+        context["step"] = functions[program.scores - 1]
+    else:
+        context["scores_body"] = _body(functions, plan_entry(program, program.scores, parameter, "out"))
+    if program.label is not None:
+        context["label_body"] = _body(functions, plan_entry(program, program.label, parameter, "label"))
+    if program.codes is not None:
+        codes = program.codes
+        context["codes_body"] = _body(functions, plan_entry(program, codes.scores, "x", "out", codes.x))
+        if program.label is not None:
+            entry = plan_entry(program, program.label, "x", "label", codes.x)
+            context["code_label_body"] = _body(functions, entry)
+    headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
+    return Interface(context, tuple(sorted(headers)))
+
+
 def emit_model(program: Program, names: Names, template_folders: Sequence[str]) -> dict[str, str]:
     """The header and the source of a model, by file name."""
     jinja = environment(tuple(template_folders))
-    kind = program.source.element if program.source.element in PARAMETERS else "row"
-    types = program.types()
-    needed = program.needed(program.scores, program.label)
-    steps = [_render_step(jinja, names, program, types, index) for index in needed]
-    context = _public_context(program, names)
-    headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
-    context |= {
-        "headers": sorted(headers),
+    definitions = Definitions()
+    interface = define_model(program, names, template_folders, definitions)
+    kind = input_kind(program)
+    context = {
+        **interface.context,
+        "headers": interface.headers,
         "rt_version": RT_VERSION,
-        "table_bytes": sum(step.table_bytes for step in steps),
-        "tables": "\n".join(step.tables for step in steps if step.tables),
-        "functions": "\n".join(step.function for step in steps),
+        "table_bytes": definitions.table_bytes,
+        "tables": definitions.table_text,
+        "functions": definitions.function_text,
     }
-    parameter = PARAMETERS.get(program.source.element, "x")
-    if kind == "prefix":
-        context["step"] = function_name(names, program, program.scores - 1)
-    else:
-        context["scores_body"] = _body(names, program, plan_entry(program, program.scores, parameter, "out"))
-    if program.label is not None:
-        context["label_body"] = _body(names, program, plan_entry(program, program.label, parameter, "label"))
-    if program.codes is not None:
-        codes = program.codes
-        context["codes_body"] = _body(names, program, plan_entry(program, codes.scores, "x", "out", codes.x))
-        if program.label is not None:
-            entry = plan_entry(program, program.label, "x", "label", codes.x)
-            context["code_label_body"] = _body(names, program, entry)
     return {
         f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
         f"{names.name}.c": _file(jinja, f"source_{kind}.c.j2", context),
@@ -235,11 +287,10 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
 def emit_selftest(program: Program, names: Names, arrays: Mapping[str, Array], n_rows: int, text_bytes: int) -> str:
     """The self-test: rows and answers as tables, by the names that the template expects."""
     jinja = environment(())
-    kind = program.source.element if program.source.element in PARAMETERS else "row"
     tables = [spell.table(f"{names.name}_selftest_{part}", data) for part, data in arrays.items()]
     context = _public_context(program, names)
     context |= {"tables": "\n".join(tables), "n_rows": n_rows, "text_bytes": text_bytes}
-    return _file(jinja, f"selftest_{kind}.c.j2", context)
+    return _file(jinja, f"selftest_{input_kind(program)}.c.j2", context)
 
 
 def _public_context(program: Program, names: Names) -> dict[str, object]:
