@@ -24,7 +24,8 @@ WITNESS_SECONDS = 60.0
 SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
-VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "targets")
+EMBEDS = ("code", "bytes", "both")  # as in bundle/members.py
+VERBS = ("compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate", "targets")
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,29 @@ class Wcet:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """models: [NAME=]FILE[:code|bytes|both], or one bundle.toml; None stands for what that says.
+
+    out: a folder, or an .apbundle file, which has created (Unix seconds) and description. rows: random ones to test.
+    """
+
+    models: tuple[str, ...]
+    target: str | None
+    out: Path | None
+    name: str | None
+    embed: Literal["code", "bytes", "both"]
+    optimise: str | None
+    limit: int | None
+    test: bool
+    rows: int | None
+    created: int
+    description: str
+    measure: bool
+    tools: str
+    format: Format
+
+
+@dataclass(frozen=True)
 class Inspect:
     model: Path
     struct: str | None
@@ -165,7 +189,7 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Targets
+Request = Compile | Run | Test | Wcet | Explore | Bundle | Inspect | Validate | Targets
 
 
 class _Parser(argparse.ArgumentParser):
@@ -191,6 +215,11 @@ def parse(words: Sequence[str]) -> Request:
             return Explore(
                 given.model, given.target, given.name, given.calibrate, given.calibration_method, _board_of(given),
                 given.json, given.html, given.struct, given.tools, given.format,
+            )  # fmt: skip
+        case "bundle":
+            return Bundle(
+                tuple(given.models), given.target, given.out, given.name, given.embed, given.optimise, given.max_bytes,
+                given.test, given.rows, given.created, given.description, given.measure, given.tools, given.format,
             )  # fmt: skip
         case "inspect":
             return Inspect(given.model, given.struct, given.format)
@@ -309,6 +338,16 @@ def _count(text: str) -> int:
     return value
 
 
+def _seconds(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{value} is no time in 64 bits")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="aprgen",
@@ -393,6 +432,24 @@ def _parser() -> argparse.ArgumentParser:
     _board(one, SEARCH_SECONDS)
     one.add_argument("--json", metavar="FILE", type=Path, help="write all figures for programs")
     one.add_argument("--html", metavar="FILE", type=Path, help="write table and charts for people, one page")
+    _tools(one)
+
+    one = verb("bundle", "Write several models as one C file with a registry, or pack them into an .apbundle.")
+    one.add_argument(
+        "models", metavar="MODEL", nargs="+",
+        help="[NAME=]FILE[:code|bytes|both] of an .apr file or .apbundle; or one bundle.toml",
+    )  # fmt: skip
+    one.add_argument("--target", "-t", metavar="T", help="a target's name or TOML file (host)")
+    one.add_argument("-o", "--out", metavar="DIR", type=Path, help="the folder to write to (./NAME), or X.apbundle")
+    one.add_argument("--name", metavar="N", help="the prefix of files and functions (bundle)")
+    one.add_argument("--embed", choices=EMBEDS, default="code", help="where a MODEL does not say it (code)")
+    one.add_argument("--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES), help="the shape of trees, as of compile")
+    one.add_argument("--max-bytes", metavar="N", type=_count, help="exit with 6 when it takes more bytes of flash")
+    one.add_argument("--test", action="store_true", help="run self-test, edge rows and random rows on the runner")
+    one.add_argument("--rows", metavar="N", type=_count, help="with --test: random rows of each model (200)")
+    one.add_argument("--created", metavar="S", type=_seconds, default=0, help="of an .apbundle: Unix seconds (0)")
+    one.add_argument("--description", metavar="TEXT", default="", help="of an .apbundle")
+    one.add_argument("--no-measure", dest="measure", action="store_false", help="do not build and measure")
     _tools(one)
 
     one = verb("inspect", "Show what a file holds.")
