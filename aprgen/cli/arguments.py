@@ -217,10 +217,7 @@ def parse(words: Sequence[str]) -> Request:
                 given.json, given.html, given.struct, given.tools, given.format,
             )  # fmt: skip
         case "bundle":
-            return Bundle(
-                tuple(given.models), given.target, given.out, given.name, given.embed, given.optimise, given.max_bytes,
-                given.test, given.rows, given.created, given.description, given.measure, given.tools, given.format,
-            )  # fmt: skip
+            return _bundle(given)
         case "inspect":
             return Inspect(given.model, given.struct, given.format)
         case "validate":
@@ -273,6 +270,18 @@ def _test(n: argparse.Namespace) -> Test:
         raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
     targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
     return Test(model, targets, n.rows, n.seed, n.struct, _numerics(n), n.tools, n.format)
+
+
+def _bundle(n: argparse.Namespace) -> Bundle:
+    hint = "leave one of them out"
+    if n.max_bytes is not None and not n.measure:
+        raise UsageError("usage.arguments", "a limit needs measuring", where="--no-measure", hint=hint)
+    if n.rows is not None and not n.test:
+        raise UsageError("usage.arguments", "rows are for tests", where="--rows", hint="add --test")
+    return Bundle(
+        tuple(n.models), n.target, n.out, n.name, n.embed, n.optimise, n.max_bytes, n.test, n.rows, n.created,
+        n.description, n.measure, n.tools, n.format,
+    )  # fmt: skip
 
 
 def _wcet(n: argparse.Namespace) -> Wcet:
