@@ -1,4 +1,4 @@
-"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprTest, ...
+"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprTest, AprRunnable, RunTest.
 
 Knows SCons and the order of the steps; each step is a command of aprgen, or the target's compiler, in a process of its
 own, so that `-j` helps. Knows no families and no targets.
@@ -51,7 +51,7 @@ _KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 
 
 class ModelNodes(list[File]):
-    """What AprModel returns: as a list it is the object file to link; the attributes are the files beside it."""
+    """What AprModel and AprBundle return: as a list, the object file to link; the attributes are files beside it."""
 
     def __init__(
         self, linked: File, include: Dir, generated: Sequence[File], footprint: File, timing: Sequence[File] = ()
@@ -59,6 +59,7 @@ class ModelNodes(list[File]):
         super().__init__([linked])
         self.include = include  # the folder of the headers, for CPPPATH
         self.generated = list(generated)
+        self.selftest = next(file for file in generated if str(file).endswith("_selftest.c"))
         self.footprint = footprint  # JSON
         self.timing = list(timing)  # with a budget of time: the report of `aprgen wcet`, JSON, and NAME_wcet.h
 
