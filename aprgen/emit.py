@@ -127,9 +127,12 @@ class Definitions:
         return name
 
     def function(self, name: str, render: Callable[[str], str]) -> str:
-        """The name of a function that its model wants to call `name`; render gives its C under any name."""
+        """How a call of a function begins that its model wants to call `name`; render gives its C under any name.
+
+        The function uses the tables that were asked for since the one before it.
+        """
         self.functions[name] = render(name)
-        return name
+        return f"{name}("
 
     @property
     def table_bytes(self) -> int:
@@ -196,7 +199,7 @@ def _define_step(
     index: int,
     definitions: Definitions,
 ) -> str:
-    """Add the tables and the function of a step, and give the function's name."""
+    """Add the tables and the function of a step, and give how a call of it begins."""
     step = program.steps[index]
     source = types[step.inputs[0]]
     result = types[index + 1]
@@ -211,12 +214,12 @@ def _define_step(
     return definitions.function(wanted, lambda name: template.render(context | {"fn": name}))
 
 
-def _body(functions: Mapping[int, str], entry: Entry) -> str:
+def _body(calls: Mapping[int, str], entry: Entry) -> str:
     """Local buffers and calls of an entry function."""
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        lines.append(f"    {functions[call.step]}({arguments});")
+        lines.append(f"    {calls[call.step]}{arguments});")
     return "\n".join(lines) + "\n"
 
 
@@ -242,24 +245,24 @@ def define_model(
     """Add the tables and the functions of all steps, and plan the functions of the interface."""
     jinja = environment(tuple(template_folders))
     types = program.types()
-    functions = {
+    calls = {
         index: _define_step(jinja, names, program, types, index, definitions)
         for index in program.needed(program.scores, program.label)
     }
     context = _public_context(program, names)
     parameter = PARAMETERS.get(program.source.element, "x")
     if input_kind(program) == "prefix":
-        context["step"] = functions[program.scores - 1]
+        context["step_call"] = calls[program.scores - 1]
     else:
-        context["scores_body"] = _body(functions, plan_entry(program, program.scores, parameter, "out"))
+        context["scores_body"] = _body(calls, plan_entry(program, program.scores, parameter, "out"))
     if program.label is not None:
-        context["label_body"] = _body(functions, plan_entry(program, program.label, parameter, "label"))
+        context["label_body"] = _body(calls, plan_entry(program, program.label, parameter, "label"))
     if program.codes is not None:
         codes = program.codes
-        context["codes_body"] = _body(functions, plan_entry(program, codes.scores, "x", "out", codes.x))
+        context["codes_body"] = _body(calls, plan_entry(program, codes.scores, "x", "out", codes.x))
         if program.label is not None:
             entry = plan_entry(program, program.label, "x", "label", codes.x)
-            context["code_label_body"] = _body(functions, entry)
+            context["code_label_body"] = _body(calls, entry)
     headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
     return Interface(context, tuple(sorted(headers)))
 

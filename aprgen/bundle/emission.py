@@ -15,7 +15,7 @@ import numpy as np
 from aprgen import __version__, spell
 from aprgen.bundle.lookup import FNV_PRIME, SPREAD, Lookup
 from aprgen.bundle.members import Member
-from aprgen.bundle.sharing import Shared, SharedDefinitions
+from aprgen.bundle.sharing import Shared, SharedDefinitions, Survey
 from aprgen.core import Options, names_of
 from aprgen.emit import RT_VERSION, define_model, environment, input_kind
 from aprgen.errors import UsageError
@@ -51,7 +51,7 @@ class Emitted:
 
 def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target: Target) -> Emitted:
     """All C of a bundle but the runtime's headers."""
-    definitions = SharedDefinitions()
+    definitions = SharedDefinitions(_surveyed(members, target))
     jinja = environment((*target.templates, "bundle"))
     data, offsets, alignment = _data(members)
     selftest = _SelftestTables()
@@ -62,9 +62,8 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
         model = _registry_facts(member, position, names, offsets[position]) | places
         if member.plan is not None:
             assert member.loaded is not None
-            options = Options(member.c_name, member.wish.numeric, command=names.command)
             interface = define_model(
-                member.plan.program, names_of(member.loaded, target, options), target.templates, definitions
+                member.plan.program, names_of(member.loaded, target, _options(member)), target.templates, definitions
             )
             headers |= set(interface.headers)
             kind = input_kind(member.plan.program)
@@ -108,6 +107,21 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
     context["tables"] = selftest.text(names)
     texts[f"{names.name}_selftest.c"] = _rendered(jinja.get_template("bundle_selftest.c.j2").render(context))
     return Emitted(texts, shared, definitions.table_bytes, offsets, len(data))
+
+
+def _surveyed(members: Sequence[Member], target: Target) -> Survey:
+    survey = Survey()
+    for member in members:
+        if member.plan is not None:
+            assert member.loaded is not None
+            names = names_of(member.loaded, target, _options(member))
+            define_model(member.plan.program, names, target.templates, survey)
+    return survey
+
+
+def _options(member: Member) -> Options:
+    """For names and headers; the banner is the bundle's."""
+    return Options(member.c_name, member.wish.numeric)
 
 
 _CALLED = {"rows": HAS_ROWS, "labels": HAS_LABELS, "texts": HAS_TEXTS, "suggestions": HAS_SUGGESTIONS}

@@ -10,7 +10,6 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.bundle.compile import Bundle, BundleOptions, compile_bundle
-from aprgen.bundle.measured import measure_bundle
 from aprgen.bundle.proof import prove
 from aprgen.errors import ComparisonError
 from aprgen.rows import random_rows
@@ -99,18 +98,3 @@ def test_rows_of_the_user_are_in_the_selftest() -> None:
     assert {"rows": 3, "from": f"the first 3 rows of drive.npy, sha256 {'ab' * 32}"} == models[0]["selftest"]
     assert f"linreg: the first 3 rows of drive.npy, sha256 {'ab' * 32}" in made.texts["fleet_selftest.c"]
     assert "0x1.dp+4F,\n};" in made.texts["fleet_selftest.c"]  # 29, the last number of the third row
-
-
-def test_models_that_are_alike_share(require_target: Callable[[str], None]) -> None:
-    """Of the same model twice nothing but names and the registry is there twice; a compiler says what that saves."""
-    require_target("cortex-m4")
-    wishes = [wish("rfc_digits", name="left"), wish("rfc_digits", name="right"), wish("logreg_bc"), wish("gbm")]
-    made = compile_bundle(wishes, load_target("cortex-m4"), BundleOptions("fleet"))
-    saved = {one.name: one.saved_bytes for one in made.emitted.shared}
-    measured = measure_bundle(made, "auto")
-
-    assert set(saved) >= {"fleet_left_0_tree"}
-    assert sum(saved.values()) > 1_000
-    assert measured.saved_bytes > sum(saved.values())
-    assert measured.alone["left"] == measured.alone["right"]
-    assert measured.registry_bytes < 1_000

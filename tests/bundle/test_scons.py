@@ -104,7 +104,7 @@ def test_what_is_wrong_in_the_sconstruct_names_its_line(call: str, said: str, tm
 def test_the_example_answers_with_the_bits_of_its_models(
     tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:
-    """`scons run` asks three models on one Cortex-M4 by name: labels and scores are Program's, a stranger is refused."""
+    """`scons run` asks three models on one Cortex-M4 by name: labels and scores are those of Program."""
     require_target("cortex-m4")
     folder = tmp_path / "pump"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("build", ".s*"))
