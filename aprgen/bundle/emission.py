@@ -16,7 +16,7 @@ from aprgen import __version__, spell
 from aprgen.bundle.lookup import FNV_PRIME, SPREAD, Lookup
 from aprgen.bundle.members import Member
 from aprgen.bundle.sharing import Shared, SharedDefinitions, Survey
-from aprgen.core import Options, names_of
+from aprgen.core import Options, names_of, runtime_headers
 from aprgen.emit import RT_VERSION, define_model, environment, input_kind
 from aprgen.errors import UsageError
 from aprgen.program import Array
@@ -57,6 +57,7 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
     selftest = _SelftestTables()
     models: list[dict[str, object]] = []
     headers: set[str] = set()
+    large: Counter[str] = Counter()  # headers with large functions, by how many models include them
     for position, member in enumerate(members):
         places = selftest.add(member)
         model = _registry_facts(member, position, names, offsets[position]) | places
@@ -66,6 +67,7 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
                 member.plan.program, names_of(member.loaded, target, _options(member)), target.templates, definitions
             )
             headers |= set(interface.headers)
+            large.update(_large(interface.headers, target))
             kind = input_kind(member.plan.program)
             for part in ("sizes", "interface", "functions"):
                 model[part] = jinja.get_template(f"{part}_{kind}.j2").render(interface.context).strip("\n")
@@ -83,7 +85,7 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
         "name_bytes": max(len(member.name) for member in members),
         "most_features": max(_facts(member, "n_features") for member in members),
         "most_outputs": max(_facts(member, "n_outputs") for member in members),
-        "several": sum(member.plan is not None for member in members) > 1,
+        "one_copy": max(large.values(), default=0) > 1,
         "headers": sorted(headers),
         "rt_version": RT_VERSION,
         "table_bytes": definitions.table_bytes,
@@ -117,6 +119,12 @@ def _surveyed(members: Sequence[Member], target: Target) -> Survey:
             names = names_of(member.loaded, target, _options(member))
             define_model(member.plan.program, names, target.templates, survey)
     return survey
+
+
+def _large(headers: Sequence[str], target: Target) -> list[str]:
+    """Of these headers of the runtime and those that they include, the ones that leave their storage to APR_LARGE."""
+    texts = runtime_headers("".join(f'#include "{header}"\n' for header in headers), target)
+    return [name for name, text in texts.items() if "\nAPR_LARGE " in text]
 
 
 def _options(member: Member) -> Options:

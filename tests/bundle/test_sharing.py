@@ -118,7 +118,7 @@ def test_every_shared_definition_is_listed() -> None:
 def test_compilers_and_misra_accept_given_arrays(tmp_path: Path, require_tool: Callable[[str], None]) -> None:
     """gcc, clang and cppcheck have nothing to say, and the self-test passes."""
     require_tool("cppcheck")
-    texts = made(logistic("left", 1), logistic("right", 2), means("a", 1), means("b", 2)).texts
+    texts = made(logistic("left", 1), logistic("right", 2)).texts
     (tmp_path / "c").mkdir()
     write_texts(texts, tmp_path / "c")
     for compiler in ("gcc", "clang-14"):
@@ -140,6 +140,16 @@ def test_sharing_saves_flash(target: str, require_target: Callable[[str], None])
     assert measured.saved_bytes > 300  # apr_expf alone takes that much
     assert facts["models_separate_bytes"] == measured.saved_bytes + facts["models_together_bytes"]  # type: ignore[operator]
     assert prove(three, n_rows=20).passed
+
+
+def test_large_functions_of_the_runtime_are_one_copy() -> None:
+    """Where two models need them; a model that needs them alone has them inline, as without a bundle."""
+    attribute = "#define APR_LARGE static __attribute__((noinline, unused))"
+
+    assert attribute in made(logistic("a", 1), means("b", 2)).texts["fleet.c"]
+    assert attribute in made(wish("tfidf"), wish("count_vectorizer")).texts["fleet.c"]
+    assert attribute not in made(logistic("a", 1), wish("linreg"), wish("kmeans")).texts["fleet.c"]
+    assert attribute not in made(logistic("a", 1), wish("count_vectorizer")).texts["fleet.c"]
 
 
 def test_tables_of_another_type_are_not_the_same() -> None:
