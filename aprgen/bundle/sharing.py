@@ -95,8 +95,9 @@ class SharedDefinitions(Survey):
     def _is_given(self, kernel: _Kernel) -> bool:
         """Whether the function is to be given its arrays, since others are the same but for them."""
         others = self._survey.forms[kernel.form]
-        alone = len(_DEFINITION.findall(kernel.text)) == 1
-        return len(others) > 1 and alone and 0 < len(kernel.tables) <= MOST_GIVEN
+        before, *bodies = _DEFINITION.split(kernel.text)
+        inside = len(bodies) == 1 and not set(kernel.tables) & set(re.findall(r"\w+", before))
+        return len(others) > 1 and inside and 0 < len(kernel.tables) <= MOST_GIVEN
 
     @property
     def shared(self) -> tuple[Shared, ...]:

@@ -55,7 +55,7 @@ def test_no_required_rule_of_misra_is_broken(tmp_path: Path, require_tool: Calla
 def test_the_registry_needs_no_relocation(tmp_path: Path) -> None:
     """As position independent code it asks the loader for nothing, and holds nothing that can be written.
 
-    Of models that read text the compiler keeps the addresses of string tables, so these are left out.
+    Kernels of models that read text hold addresses of string tables, so these are left out.
     """
     words = tuple(word for word in ALL_KINDS if word not in ("ngram_shell", "tfidf"))
     write_texts(bundle(*words).texts, tmp_path)

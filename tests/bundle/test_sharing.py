@@ -176,12 +176,18 @@ def shared_pair(body: str, tables: tuple[Array, Array]) -> SharedDefinitions:
 
 
 def test_functions_with_a_helper_keep_their_arrays() -> None:
-    """What consists of two functions is there for each model: its helper would need the arrays, too."""
+    """What consists of two functions is there for each model: its helper would need the arrays, too.
+
+    So is what uses them outside: constants can be made of arrays, not of parameters.
+    """
     pair = (np.zeros(2, np.float32), np.ones(2, np.float32))
     simple = "static void FN(const float x[1], float y[1])\n{\n    y[0] = T[0] * x[0];\n}\n"
     helped = f"static float FN_get(void)\n{{\n    return T[0];\n}}\n\n{simple}"
 
     assert ["m_0_f"] == list(shared_pair(simple, pair).functions)
     assert "static void m_0_f(const float *given_t, const float x[1]" in shared_pair(simple, pair).functions["m_0_f"]
+    outside = f"static const float *const FN_first = &T[0];\n\n{simple}"
+
     assert ["m_0_f", "n_0_f"] == list(shared_pair(helped, pair).functions)
+    assert ["m_0_f", "n_0_f"] == list(shared_pair(outside, pair).functions)
     assert ["m_0_f"] == list(shared_pair(helped, (pair[0], pair[0].copy())).functions)
