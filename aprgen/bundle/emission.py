@@ -159,7 +159,7 @@ def _registry_facts(member: Member, position: int, names: Names, offset: int) ->
     bits = has_bits(member)
     macro = names.name.upper()
     loaded = member.loaded
-    summary = "encrypted" if loaded is None else f"{loaded.model.family} ({loaded.model.struct})"
+    summary = member.closed if loaded is None else f"{loaded.model.family} ({loaded.model.struct})"
     return {
         "name": member.name,
         "c_name": member.c_name,

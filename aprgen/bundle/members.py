@@ -27,7 +27,7 @@ from aprgen.core import (
     row_trial,
     text_trial,
 )
-from aprgen.errors import AprgenError, UsageError
+from aprgen.errors import AprgenError, PayloadError, UnsupportedError, UsageError
 from aprgen.program import Array, Program
 from aprgen.rows import SEED
 from aprgen.target import Target
@@ -70,7 +70,7 @@ class Wish:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A model of a bundle. Without a plan there is no code; loaded is None where the file cannot be opened.
+    """A model of a bundle. Without a plan there is no code; loaded is None where `closed` says why.
 
     known: what its code computes, or would; None where nobody can say. trial: rows with the answers of that.
     """
@@ -79,6 +79,7 @@ class Member:
     c_name: str  # of its functions: BUNDLE_NAME
     found: Inspection | V2Inspection
     loaded: Loaded | None
+    closed: str  # why nobody can look into the payload here
     plan: Plan | None
     known: Program | None
     trial: Trial | None
@@ -123,8 +124,7 @@ def make_member(wish: Wish, bundle: str, target: Target) -> Member:
     problems = [problem for problem in found.problems if wish.embed != "bytes" or problem.code != ENCRYPTED]
     if problems:
         raise problems[0]
-    encrypted = bool(found.problems)
-    loaded = None if encrypted else load_model(wish.data, struct=wish.struct)
+    loaded, closed = _opened(wish, encrypted=bool(found.problems))
     c_name = f"{bundle}_{spell.identifier(wish.name)}"
     plan: Plan | None = None
     if wish.embed != "bytes":
@@ -133,15 +133,16 @@ def make_member(wish: Wish, bundle: str, target: Target) -> Member:
     known = _known(loaded, plan)
     trial, provenance = _trial(wish, known, coded=plan is not None)
     stored = None if wish.embed == "code" else store(wish.data, found, wish.compression, wish.name)
-    return Member(wish, c_name, found, loaded, plan, known, trial, provenance, stored)
+    return Member(wish, c_name, found, loaded, closed, plan, known, trial, provenance, stored)
 
 
 def check_names(wishes: Sequence[Wish], bundle: str) -> None:
     """Every name must be spelled so that C and firmware can use it, and differ from the others'."""
-    if not spell.is_identifier(bundle):
+    if not spell.is_identifier(bundle) or bundle.lower() == "apr":  # the runtime's own prefix
+        better = spell.identifier(bundle if bundle.lower() != "apr" else "models")
         raise UsageError(
             "bundle.name", f"{bundle!r} is no name for C functions", where="--name",
-            hint=f"letters, digits and underscores; {spell.identifier(bundle)!r} would do",
+            hint=f"letters, digits and underscores; {better!r} would do",
         )  # fmt: skip
     if not 1 <= len(wishes) <= MAX_MODELS:
         raise UsageError(
@@ -152,7 +153,7 @@ def check_names(wishes: Sequence[Wish], bundle: str) -> None:
         if len(wish.name) > MAX_NAME_BYTES or not NAME_FORM.fullmatch(wish.name):
             raise UsageError(
                 "bundle.name", f"{wish.name!r} is no name for a model", where=f"the model from {wish.origin}",
-                hint=f"up to {MAX_NAME_BYTES} letters, digits and _.+/:@- with single spaces; write NAME=FILE",
+                hint=f"up to {MAX_NAME_BYTES} letters, digits and _.+/:@- with single spaces, as in NAME=FILE",
             )  # fmt: skip
         # Macros are in capitals, so names must differ in more than their case.
         key = spell.identifier(wish.name).upper()
@@ -181,6 +182,18 @@ def _check(wish: Wish) -> None:
             "bundle.rows", f"{wish.n_rows} rows for the self-test", where=where,
             hint=f"give 1 to {MAX_SELFTEST_ROWS}",
         )  # fmt: skip
+
+
+def _opened(wish: Wish, *, encrypted: bool) -> tuple[Loaded | None, str]:
+    """The model, or why there is none: bytes can be embedded of sound files that only others understand."""
+    if encrypted:
+        return None, "encrypted"
+    try:
+        return load_model(wish.data, struct=wish.struct), ""
+    except (PayloadError, UnsupportedError) as error:
+        if wish.embed != "bytes":
+            raise
+        return None, f"not decoded ({error.code})"
 
 
 def _known(loaded: Loaded | None, plan: Plan | None) -> Program | None:

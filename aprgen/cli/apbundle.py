@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from aprgen.cli.arguments import Inspect
-from aprgen.cli.examination import Examination, examine_bytes
+from aprgen.cli.examination import ENCRYPTED, Examination, examine_bytes
 from aprgen.cli.printable import byte_count, shortened, visible
 from aprgen.cli.report import of_file, print_json
 from aprgen.container import Inspection, V2Inspection, inspect_container, load_bytes
-from aprgen.container.apbundle import MAGIC, BundledFile, read_apbundle
+from aprgen.container.apbundle import MAGIC, ApBundle, BundledFile, read_apbundle
 from aprgen.errors import AprgenError
 
 
@@ -35,7 +35,7 @@ def examined(path: Path, struct: str | None) -> tuple[Examination, ...]:
 
 
 def inspect_packed(request: Inspect) -> int:
-    """What the manifest says, and what each file's header says of itself."""
+    """What the manifest says, and what each file's header says of itself. A damaged file is raised afterwards."""
     data = load_bytes(request.model)
     try:
         found = read_apbundle(data)
@@ -49,14 +49,22 @@ def inspect_packed(request: Inspect) -> int:
             "description": found.description,
             "models": [_facts(file) for file in found.files],
         })  # fmt: skip
-        return 0
-    print(visible(f"{request.model.name}: {len(found.files)} models, {byte_count(len(data))}"))
+    else:
+        _print(request.model, len(data), found)
+    for file in found.files:
+        for problem in inspect_container(file.data).problems:
+            if problem.code != ENCRYPTED:
+                raise of_file(problem, request.model / file.name.replace("/", "_"))
+    return 0
+
+
+def _print(path: Path, size: int, found: ApBundle) -> None:
+    print(visible(f"{path.name}: {len(found.files)} models, {byte_count(size)}"))
     print(f"created     {found.created}, Unix seconds")
     if found.description:
         print(f"description {shortened(found.description)}")
     for file in found.files:
         print(visible(f"model       {file.name}: {byte_count(len(file.data))} at byte {file.offset}; {_kind(file)}"))
-    return 0
 
 
 def _kind(file: BundledFile) -> str:
@@ -70,7 +78,7 @@ def _kind(file: BundledFile) -> str:
 
 def _failing(found: Inspection | V2Inspection) -> int:
     """Checks that fail; encryption is no failure here."""
-    return sum(problem.code != "security.encrypted" for problem in found.problems)
+    return sum(problem.code != ENCRYPTED for problem in found.problems)
 
 
 def _facts(file: BundledFile) -> dict[str, object]:

@@ -22,6 +22,7 @@ from aprgen.bundle.proof import DEFAULT_ROWS, Proof, prove
 from aprgen.cli.arguments import DEFAULT_TARGET
 from aprgen.cli.arguments import Bundle as Request
 from aprgen.cli.artifact import is_missing_tool
+from aprgen.cli.examination import ENCRYPTED
 from aprgen.cli.footprint_facts import footprint_facts
 from aprgen.cli.printable import byte_count, count_of, visible
 from aprgen.cli.progress import Steps, steps
@@ -41,7 +42,6 @@ LABEL = 10  # columns
 PACKED = ".apbundle"
 DEFAULT_NAME = "bundle"
 ANY_TOOLS = "auto"
-ENCRYPTED = "security.encrypted"
 
 
 def bundle_command(request: Request) -> int:
@@ -271,7 +271,7 @@ def _print(bundle: Bundle, measured: Measured | None, unmeasured: str, proof: Pr
     members = bundle.members
     _line(bundle.name, f"{count_of(len(members), 'model')} for {bundle.target.name}")
     for member, (name, table_bytes, data_bytes) in zip(members, sizes(bundle), strict=True):
-        parts = ["encrypted" if member.loaded is None else member.loaded.model.family]
+        parts = [member.closed if member.loaded is None else member.loaded.model.family]
         if member.plan is not None:
             alone = "" if measured is None else f"{count_of(measured.alone[name], 'byte')} alone, "
             parts.append(f"code ({alone}tables {table_bytes})")

@@ -180,6 +180,7 @@ def test_commands_refuse_damage(aprgen: Command, tmp_path: Path) -> None:
         (("inspect", cut), "apbundle.manifest"),
         (("validate", cut), "apbundle.manifest"),
         (("bundle", cut, "-o", tmp_path / "c"), "apbundle.manifest"),
+        (("inspect", inside), "container.crc"),
         (("validate", inside), "container.crc"),
         (("bundle", inside, "-o", tmp_path / "c"), "container.crc"),
         (("bundle", model, "-o", tmp_path / "x.apbundle"), "container.crc"),

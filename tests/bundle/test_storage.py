@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aprgen.bundle.compile import BundleOptions, compile_bundle
 from aprgen.bundle.storage import Compression, store
 from aprgen.container import Inspection, compression, inspect_container, read_v1
 from aprgen.container.header import TRUENO_NATIVE
-from aprgen.errors import UsageError
-from tests.bundle.examples import bundle
+from aprgen.errors import AprgenError, UsageError
+from aprgen.target import load_target
+from tests.bundle.examples import bundle, wish
 from tests.examples import PATHS, plain_file
 from tests.hostile.bytesmith import patched
 
 
-def stored(data: bytes, wish: Compression = "auto"):  # type: ignore[no-untyped-def]
-    return store(data, inspect_container(data), wish, "model")
+def stored(data: bytes, form: Compression = "auto"):  # type: ignore[no-untyped-def]
+    return store(data, inspect_container(data), form, "model")
 
 
 def noise(n: int) -> bytes:
@@ -55,13 +57,13 @@ def test_the_rule_is_exact_at_a_tenth() -> None:
         assert saves == (stored(data).data == packed)
 
 
-@pytest.mark.parametrize("wish", ["none", "zstd", "lz4"])
+@pytest.mark.parametrize("form", ["none", "zstd", "lz4"])
 @pytest.mark.parametrize("name", ["rfc_digits", "kmeans", "meta_large_kmeans"])
-def test_packing_changes_the_payload_only(name: str, wish: Compression) -> None:
+def test_packing_changes_the_payload_only(name: str, form: Compression) -> None:
     """The same metadata bytes and payload, other header fields as they were, a valid checksum; and back again."""
     data = PATHS[name].read_bytes()
-    before, after = read_v1(data), read_v1(stored(data, wish).data)
-    packed = stored(data, wish).data
+    before, after = read_v1(data), read_v1(stored(data, form).data)
+    packed = stored(data, form).data
 
     assert (before.payload, before.metadata) == (after.payload, after.metadata)
     assert data[32 : before.header.payload_start] == packed[32 : after.header.payload_start]
@@ -112,3 +114,28 @@ def test_the_registry_tells_where_the_bytes_are() -> None:
             assert isinstance(found, Inspection)
             assert (f"{found.crc_actual:08x}", True) == (facts["crc32"], found.crc_valid)
     assert models[0]["data"] is None
+
+
+def test_payloads_used_in_place_are_aligned() -> None:
+    """Behind a file of odd size, one with the flag TRUENO_NATIVE begins at a multiple of 64, and so does the whole."""
+    native = patched(PATHS["kmeans"].read_bytes(), 21, bytes([TRUENO_NATIVE]))
+    wishes = [wish("linreg:bytes"), wish("kmeans:bytes", data=native), wish("rfc:bytes")]
+    made = compile_bundle(wishes, load_target("host"), BundleOptions("fleet"))
+
+    assert (0, 192) == made.emitted.offsets[:2]
+    assert made.emitted.offsets[2] % 8 == 0
+    assert "__attribute__((aligned(64)))" in made.texts["fleet.c"]
+
+
+def test_files_that_nobody_here_understands_can_be_bytes() -> None:
+    """A sound file with a payload of its author's own has no rows and no code, and is in the registry."""
+    strange = plain_file(0xFF, b"what only its author can read" * 30)
+    made = compile_bundle([wish("linreg"), wish("linreg:bytes", name="own", data=strange)], load_target("host"),
+                          BundleOptions("fleet"))  # fmt: skip
+    models = made.manifest["models"]
+    assert isinstance(models, list)
+
+    assert (["bytes"], 255, 0) == (models[1]["has"], models[1]["model_type"], models[1]["selftest"]["rows"])
+    assert "own: not decoded (payload." in made.texts["fleet.h"]
+    with pytest.raises(AprgenError):
+        compile_bundle([wish("linreg", data=strange)], load_target("host"), BundleOptions("fleet"))
