@@ -91,6 +91,11 @@ def bundle_command(request: Request) -> int:
 def _definition(request: Request) -> Definition:
     """From a .toml alone, or from words; options of the command line go before what the file says."""
     if len(request.models) == 1 and request.models[0].endswith(".toml"):
+        if request.embed != "code" or request.optimise is not None:
+            raise UsageError(
+                "usage.arguments", "a bundle.toml says of each model how it is embedded and shaped",
+                where="--embed or --optimise", hint="write embed or optimise beside the model",
+            )  # fmt: skip
         return read_definition(Path(request.models[0]))
     for word in request.models:
         if word.endswith(".toml"):

@@ -164,6 +164,7 @@ def test_a_limit_that_is_kept_is_said(aprgen: Command, tmp_path: Path, require_t
         (("linreg", "--target", "nothing"), 5, "target.unknown"),
         (("linreg", "-o", "x.apbundle", "--target", "host"), 2, "usage.arguments"),
         (("linreg", "bundle.toml"), 2, "bundle.models"),
+        (("bundle.toml", "--embed", "both"), 2, "usage.arguments"),
         (("linreg", "--no-measure", "--max-bytes", "9"), 2, "usage.arguments"),
         (("linreg", "--rows", "9"), 2, "usage.arguments"),
     ],
