@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from aprgen.ops.trees import NAN_KEY, float_keys
 from aprgen.program import Array, Table, ValueType
 
-CodeElement = Literal["u8", "u16", "i32"]
+CodeElement = Literal["u8", "u16", "i32", "i8", "i16"]  # the last two are a caller's: no op makes them of floats
 
-CODE_TYPES: dict[CodeElement, type[np.integer]] = {"u8": np.uint8, "u16": np.uint16, "i32": np.int32}
+CODE_TYPES: dict[CodeElement, type[np.integer]] = {
+    "u8": np.uint8, "u16": np.uint16, "i32": np.int32, "i8": np.int8, "i16": np.int16
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,8 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
 
 def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
     """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit."""
+    if op.compare == "code" and shape == "keyed-branches":
+        shape = "branches"  # codes are the keys
     coded = coded_trees(op)
     goal: Goal = "size" if shape == "packed" else "mean"
     fitting = () if coded is None else tuple(way for way in ways(op, coded) if way.shape == shape)
@@ -61,12 +63,17 @@ def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
 def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
     """Every shape that fits, with each maker of codes."""
     for shape in SHAPES:
+        if op.compare == "code" and shape == "keyed-branches":
+            continue
         trees = shaped(op, coded, shape)
         if trees is None:
             continue
+        more, mean, worst = _of_trees(trees, coded)
+        if op.compare == "code":
+            yield Way(shape, (trees,), more, mean, worst)
+            continue
         for codes in makers(op, coded, shape):
             flash, work = _of_codes(codes, coded)
-            more, mean, worst = _of_trees(trees, coded)
             yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
 
 
@@ -112,6 +119,7 @@ def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float,
     nodes = op.nodes
     flash = 90 + sum(table.n_bytes for table in (nodes.feature, nodes.threshold, nodes.left, nodes.right, nodes.root))
     step = 10 + min(cost.float_compare, cost.integer_compare + cost.float_to_key)
+    step = 10 + cost.integer_compare if op.compare == "code" else step
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     return flash, step * mean + 14 * nodes.n_trees, step * worst + 14 * nodes.n_trees
 

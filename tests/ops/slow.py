@@ -294,7 +294,7 @@ def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
             leaf, jump = rest % 2**op.leaf_bits, rest // 2**op.leaf_bits % 2**op.jump_bits
             if not op.two_words:
                 code = rest // 2 ** (op.leaf_bits + op.jump_bits)
-            right = x[low] > code
+            right = x[low] > code + op.least
             if right_ends if right else left_ends:
                 place = leaf + (left_ends if right else 0) + (0 if op.base is None else int(op.base.data[tree]))
                 leaves.append(place if op.leaf is None else int(op.leaf.data[place]))
