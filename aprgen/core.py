@@ -328,7 +328,20 @@ def _selftest(program: Program, names: Names) -> str:
     arrays: dict[str, Array] = {"x": rows, "out": values[program.scores]}
     if program.label is not None:
         arrays["label"] = values[program.label].reshape(len(rows))
-    return emit_selftest(program, names, arrays, len(rows), 0)
+    return emit_selftest(program, names, arrays | _selftest_codes(program, rows), len(rows), 0)
+
+
+def _selftest_codes(program: Program, rows: Array) -> dict[str, Array]:
+    """The same rows for the functions of codes, the last one with the lowest codes."""
+    codes = program.codes
+    if codes is None:
+        return {}
+    x = program.evaluate(rows, [codes.x])[codes.x].copy()
+    x[-1] = np.iinfo(x.dtype).min
+    wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
+    found = program.evaluate(x, wanted, given=codes.x)
+    arrays = {"x_q": x, "out_q": found[codes.scores]}
+    return arrays if codes.label is None else arrays | {"label_q": found[codes.label].reshape(len(rows))}
 
 
 def _text_selftest(program: Program, names: Names) -> str:

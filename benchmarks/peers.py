@@ -30,7 +30,7 @@ from peer_figures import Figures
 from peer_page import compared, html_page
 from peer_sources import PeerCode, peer_codes
 
-from aprgen import __version__
+from aprgen import __version__, spell
 from aprgen.core import INTEGER_MODES, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import AprgenError
@@ -42,7 +42,7 @@ from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_costs import GOALS
 from aprgen.program import Program
-from aprgen.rows import edge_rows
+from aprgen.rows import edge_codes, edge_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import Board, Target, load_target
 from aprgen.toolchain import compiler_version, find_toolchain
@@ -150,17 +150,24 @@ def _names(model: str, form: str, target: Target) -> Names:
 def _of_codes(
     subject: Subject, target: Target, form: str, program: Program, texts: dict[str, str], rows: _Floats
 ) -> Figures:
-    """The function that takes codes, which a sensor gives as they are: rows are made into codes beforehand."""
+    """The function that takes codes, which a sensor gives as they are: rows are made into codes beforehand.
+
+    Of trees, codes on both sides of splits are run too, and the library is asked about the floats they stand for.
+    """
     codes = program.codes
     assert codes is not None
-    found = program.evaluate(rows, [codes.x, codes.scores])
-    x = found[codes.x]
+    x, n_kept = program.evaluate(rows, [codes.x])[codes.x], len(rows)
+    if codes.exact is not None:
+        edges = edge_codes(program, EDGES)
+        x, rows = np.concatenate([x, edges]), np.concatenate([rows, codes.exact.floats(edges)])
+    wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
+    found = program.evaluate(x, wanted, given=codes.x)
     words = -(-x.shape[1] * x.itemsize // 4)
     packed = np.zeros((len(rows), words * 4 // x.itemsize), x.dtype)
     packed[:, : x.shape[1]] = x
-    labelled = program.label is not None
+    labelled = codes.label is not None
     kind = "int8_t" if x.itemsize == 1 else "int16_t"
-    result = {"i8": "int8_t", "i16": "int16_t", "i32": "int32_t"}[program.types()[codes.scores].element]
+    result = spell.ELEMENT_TYPES[program.types()[codes.scores].element]
     declared = "int32_t p_classify(const float *x)" if labelled else "void p_scores(const float *x, float *out)"
     x_codes, out_codes = f"(const {kind} *)(const void *)x", f"({result} *)(void *)out"
     call = f"return m_classify_q({x_codes});" if labelled else f"m_scores_q({x_codes}, {out_codes});"
@@ -171,14 +178,14 @@ def _of_codes(
     facts = OneFunction("p", "row", words, program.n_outputs, labelled)
     run = run_code(target, sources, facts, packed.reshape(len(rows), -1).view(np.float32), ("-fno-strict-aliasing",))
     if labelled:
-        wanted = program.classify(rows)
-        exact = bool(np.array_equal(run.labels, wanted))
-        return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, len(rows), exact)
+        assert codes.label is not None
+        exact = bool(np.array_equal(run.labels, found[codes.label].reshape(-1)))
+        return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, n_kept, exact)
     raw = found[codes.scores]
     got = np.stack([np.frombuffer(row.tobytes(), raw.dtype)[: raw.shape[1]] for row in run.scores])
     scale, offset = np.array(codes.scores_scale), np.array(codes.scores_offset)
     run = replace(run, scores=(got * scale + offset).astype(np.float32))
-    return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, len(rows), bool(np.array_equal(got, raw)))
+    return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, n_kept, bool(np.array_equal(got, raw)))
 
 
 def of_peer(subject: Subject, target: Target, code: PeerCode, n_rows: int, n_outputs: int) -> Iterator[Figures]:
