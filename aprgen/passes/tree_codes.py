@@ -35,7 +35,11 @@ def takes_codes(program: Program) -> bool:
 
 def with_codes(program: Program, rows: Array, element: Code, method: Method = "minmax") -> Program:
     """The Program with a second way to its scores and labels, from codes. rows: float32, finite, as the model's."""
-    exact = codes_for(rows, element, method)
+    return over_codes(program, codes_for(rows, element, method), element)
+
+
+def over_codes(program: Program, exact: Exact, element: Code) -> Program:
+    """The same with codes that are known."""
     builder = Builder(program.source)
     for step in program.steps:
         builder.add(step.op, *step.inputs)
@@ -47,7 +51,7 @@ def with_codes(program: Program, rows: Array, element: Code, method: Method = "m
         step = program.steps[index]
         if 0 in step.inputs:
             assert isinstance(step.op, TreeOp)
-            moved[index + 1] = builder.add(_over_codes(step.op, exact, element), x)
+            moved[index + 1] = builder.add(_trees_of(step.op, exact, element), x)
         else:
             moved[index + 1] = builder.add(step.op, *(moved[value] for value in step.inputs))
     made = builder.build(program.scores, program.label, program.n_classes)
@@ -98,11 +102,13 @@ def codes_for(rows: Array, element: Code, method: Method) -> Exact:
 
 
 def grid_of(values: NDArray[np.float32], limit: int) -> tuple[float, int] | None:
-    """Codes per unit and zero of the coarsest grid on which the values lie, where codes within the limit hold them all.
+    """Codes per unit and zero of a grid on which the values lie, where codes within the limit hold them all.
 
-    Grids have steps of 1, 2 or 5 times a power of ten, or a power of two; steps above 1 only where 1 is too fine. The
-    zero is 0 where it can be, so that the codes of integers are these integers; else no code is negative.
+    Grids have steps of 1, 2 or 5 times a power of ten, or a power of two: the largest step up to 1, else the smallest
+    that is not too fine. The zero is 0 where it can be, so that integers are their own codes; else no code is negative
+    where that can be.
     """
+    found: list[tuple[float, int]] = []
     wide = values.astype(np.float64)
     spacing = np.spacing(np.abs(values)).astype(np.float64)
     for per_unit in _grids(float(wide.max() - wide.min()), 2 * limit):
@@ -111,12 +117,14 @@ def grid_of(values: NDArray[np.float32], limit: int) -> tuple[float, int] | None
             continue
         exact = steps.astype(np.float32) / np.float32(per_unit)
         if (np.abs(exact.astype(np.float64) - wide) <= ULPS * spacing).all():
-            return float(np.float32(per_unit)), _zero(int(steps.min()), int(steps.max()), limit)
-    return None
+            found.append((float(np.float32(per_unit)), _zero(int(steps.min()), int(steps.max()), limit)))
+            if found[-1][1] == 0:
+                return found[-1]
+    return found[0] if found else None
 
 
 def _grids(width: float, most: int) -> Iterator[float]:
-    """Codes per unit, the coarsest grid first, of those that take no more than `most` steps for the width."""
+    """Codes per unit, the one nearest to 1 first, of those that take no more than `most` steps for the width."""
     powers = sorted(
         {float(n * 10**e) for e in range(FINEST + 1) for n in (1, 2, 5)} | {2.0**e for e in range(3 * FINEST + 1)}
     )
@@ -136,7 +144,7 @@ def _zero(low: int, high: int, limit: int) -> int:
 # Trees over codes.
 
 
-def _over_codes(op: TreeOp, exact: Exact, element: Code) -> TreeOp:
+def _trees_of(op: TreeOp, exact: Exact, element: Code) -> TreeOp:
     return replace(op, nodes=_coded_nodes(op.nodes, exact, element), compare="code")
 
 
