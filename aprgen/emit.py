@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TypeVar
 
 import jinja2
+import numpy as np
 
 from aprgen import spell
 from aprgen.ops.shaped_trees import Branches
@@ -286,7 +287,7 @@ def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
     types = program.types()
 
     def spelled(numbers: Sequence[float]) -> list[Number]:
-        return [Number(number) for number in _alike(numbers)]
+        return [Number(float(np.float32(number))) for number in _alike(numbers)]
 
     return {
         "x_type": spell.ELEMENT_TYPES[types[codes.x].element],

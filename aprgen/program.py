@@ -101,7 +101,8 @@ class Codes:
     """What a Program computes from a row of integers: a way of its own, or a part of the way from floats.
 
     x, scores and label are the ids of values; the step of x says which codes a row of floats has. The real value of a
-    code is scale * code + offset, element by element. exact: the float that a code of x stands for; None: not stated.
+    code is scale * code + offset, element by element, rounded to float32; scores that are floats are what they are.
+    exact: which float a code of x stands for; None: not stated.
     """
 
     x: int
@@ -227,7 +228,9 @@ class Program:
         assert codes is not None
         wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
         found = self.evaluate(rows, wanted, given)
-        real = found[codes.scores] * np.array(codes.scores_scale) + np.array(codes.scores_offset)
+        real = found[codes.scores]
+        if real.dtype != np.float32:
+            real = real * np.array(codes.scores_scale) + np.array(codes.scores_offset)
         label = None if codes.label is None else np.asarray(found[codes.label], np.int32).reshape(len(rows))
         return np.asarray(real, np.float32), label
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import LARGEST, LARGEST_ZERO, TYPES, Code, Dequantise, Quantise
-from aprgen.ops.trees import Nodes, TreeOp, TreeVotes
+from aprgen.ops.trees import Nodes, TreeOp
 from aprgen.passes.ranges import Method, covering, spans
 from aprgen.program import Array, Builder, Codes, Exact, Program, Table
 
@@ -57,16 +57,12 @@ def over_codes(program: Program, exact: Exact, element: Code) -> Program:
     made = builder.build(program.scores, program.label, program.n_classes)
     label = None if program.label is None else moved[program.label]
     per_unit = np.array(exact.per_unit, np.float32).astype(np.float64)
-    x_scale, x_offset = (_singles(one) for one in (1 / per_unit, np.array(exact.zero) / per_unit))
+    x_scale, x_offset = tuple((1 / per_unit).tolist()), tuple((np.array(exact.zero) / per_unit).tolist())
     nothing = (0.0,) * program.n_outputs
     codes = Codes(x, moved[wanted], label, x_scale, x_offset, scale, nothing, exact)
     coded = replace(made, codes=codes)
     coded.check()
     return coded
-
-
-def _singles(numbers: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(float(np.float32(number)) for number in numbers)
 
 
 def _integer_scores(program: Program) -> tuple[int, tuple[float, ...]]:
@@ -75,15 +71,16 @@ def _integer_scores(program: Program) -> tuple[int, tuple[float, ...]]:
     n = program.n_outputs
     match step.op:
         case Dequantise(offset=None) as op:
-            return step.inputs[0], _singles(np.broadcast_to(op.scale.data.astype(np.float64), n))
-        case Lookup(element="u16") as op if op.size == op.n_in and _counts(program, step.inputs[0]):
-            return step.inputs[0], _singles(np.full(n, float(op.table.data[1])))
+            return step.inputs[0], tuple(np.broadcast_to(op.scale.data.astype(np.float64), n).tolist())
+        case Lookup(element="u16") as op if op.size == op.n_in and _makes_shares(op):
+            return step.inputs[0], (1 / (len(op.table.data) - 1),) * n
     return program.scores, (1.0,) * n
 
 
-def _counts(program: Program, value: int) -> bool:
-    """Whether the value are votes, of which a Lookup makes shares."""
-    return isinstance(program.steps[value - 1].op, TreeVotes)
+def _makes_shares(op: Lookup) -> bool:
+    """Whether each count becomes its share of the largest."""
+    largest = len(op.table.data) - 1
+    return largest > 0 and np.array_equal(op.table.data, (np.arange(largest + 1) / largest).astype(np.float32))
 
 
 # Codes of a feature.

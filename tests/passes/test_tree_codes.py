@@ -22,6 +22,7 @@ from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Builder, Codes, Exact, Program, Table, row_type
 from aprgen.rows import edge_codes, random_rows
 from aprgen.target import load_target
+from aprgen.verify import same_bits
 from tests import random_models
 from tests.examples import loaded
 
@@ -116,17 +117,14 @@ def test_a_code_is_that_of_its_float(element: Code, one: float, other: float, be
 
 
 def agree(program: Program, codes: np.ndarray) -> None:
-    """Scores and labels of codes are those of the floats they stand for, bit for bit where scores are floats."""
+    """Scores and labels of codes are those of the floats they stand for, bit for bit, integers times their scale."""
     made = program.codes
     assert made is not None
     assert made.exact is not None
     rows = made.exact.floats(codes)
     scores, label = program.run_codes(codes, made.x)
     expected = program.run(rows)
-    if program.types()[made.scores].element == "f32":
-        assert scores.view(np.uint32).tolist() == expected.view(np.uint32).tolist()
-    else:
-        assert np.abs(scores - expected).max() <= 1e-6
+    assert same_bits(scores, expected).all()
     if label is not None:
         assert label.tolist() == program.classify(rows).tolist()
 
