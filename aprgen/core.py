@@ -190,7 +190,7 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
             "numeric.calibrate", f"the mode {options.numeric} needs rows of inputs to find scales", where="--calibrate",
             hint="give a .npy or .csv file with rows that the model will see, some hundred or more",
         )  # fmt: skip
-    require_calibration(calibration, program.n_features)
+    require_calibration(calibration, program)
     quantised = quantise(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
     accuracy = measure_accuracy(program, quantised, calibration)
     if calibration.max_loss is not None and accuracy.loss > calibration.max_loss:

@@ -29,10 +29,12 @@ VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "ta
 
 @dataclass(frozen=True)
 class Numerics:
-    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows."""
+    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows;
+    labels: a file of what is right for them."""
 
     mode: str
     calibrate: Path | None
+    labels: Path | None
     method: str
     max_loss: float | None
     optimise: str | None
@@ -210,7 +212,10 @@ def _refuse_unknown_verb(words: Sequence[str]) -> None:
 
 
 def _numerics(n: argparse.Namespace) -> Numerics:
-    return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss, n.optimise)
+    if n.labels is not None and n.calibrate is None:
+        hint = "add --calibrate ROWS, or leave the labels out"
+        raise UsageError("usage.arguments", "labels belong to rows", where="--labels", hint=hint)
+    return Numerics(n.numeric, n.calibrate, n.labels, n.calibration_method, n.max_loss, n.optimise)
 
 
 def _board_of(n: argparse.Namespace) -> Board:
@@ -436,8 +441,14 @@ def _generated(parser: argparse.ArgumentParser) -> None:
     )
     _calibration(parser)
     parser.add_argument(
-        "--max-loss", metavar="L", type=_share, help="refuse to lose more: share of labels, or of the scores' spread"
-    )
+        "--labels", metavar="FILE", type=Path,
+        help="what is right for each row of --calibrate, labels or values: accuracy before and after is printed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-loss", metavar="L", type=_share,
+        help="refuse to lose more: share of right labels (without --labels: of labels that change), or of the spread "
+        "of scores",
+    )  # fmt: skip
     parser.add_argument(
         "--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES),
         help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet); or "

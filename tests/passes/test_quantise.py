@@ -141,6 +141,30 @@ def test_networks_of_every_activation(activation: str, element: Code, method: st
     assert accuracy.labels_changed <= (24 if element == "i8" else 4)
 
 
+def two_features() -> Program:
+    """y = x0 + x1."""
+    builder = Builder(row_type(2))
+    return builder.build(builder.add(Dense(Table([[1, 1]], np.float32), Table([0], np.float32), "last"), 0))
+
+
+def test_values_that_are_known_give_errors_before_and_after() -> None:
+    """Of a regression: the root mean square error of both Programs; the loss stays that of the scores."""
+    rows = np.random.RandomState(8).normal(size=(300, 2)).astype(np.float32)
+    program = two_features()
+    wanted = program.run(rows) + np.float32(0.5)
+    known = Calibration(rows, "rows", truth=wanted)
+    require_calibration(known, program)
+    found = measure_accuracy(program, quantise(program, rows, "i8"), known)
+
+    assert found.truth is not None
+    assert not found.truth.labels
+    assert found.truth.before == pytest.approx(0.5, rel=1e-5)
+    assert 0 < abs(found.truth.after - 0.5) < found.largest_difference
+    assert found.loss == found.relative_difference
+    with pytest.raises(UsageError, match=r"the labels have shape \[300, 2\]"):
+        require_calibration(Calibration(rows, "rows", truth=np.zeros((300, 2), np.float32)), program)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e6, 1e15])
 @pytest.mark.parametrize("element", CODES)
 def test_scales_of_any_size(scale: float, element: Code) -> None:
@@ -263,6 +287,6 @@ def test_distances_share_one_scale() -> None:
 def test_rows_that_calibrate_nothing_are_refused(rows: Array) -> None:
     """No rows, rows of another width, values that are not finite or too large for any scale."""
     with pytest.raises(UsageError, match=r"rows|row 0") as refused:
-        require_calibration(Calibration(rows.astype(np.float32), "rows.npy"), 2)
+        require_calibration(Calibration(rows.astype(np.float32), "rows.npy"), two_features())
 
     assert refused.value.code == "numeric.calibrate"
