@@ -28,7 +28,7 @@ from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
-from aprgen.program import Array, Program, Table
+from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
@@ -340,6 +340,12 @@ def _manifest(
         "target": target.name,
         "cflags": list(target.exact_flags),
         "steps": [step.op.kernel for step in program.steps],
+        "proofs": [
+            {"step": index, "kernel": step.op.kernel} | asdict(proof)
+            for index, step in enumerate(program.steps)
+            if isinstance(step.op, Proved)
+            for proof in step.op.proofs
+        ],
         "table_bytes": table_bytes,
         "signer": loaded.signer,
         "findings": list(loaded.findings),

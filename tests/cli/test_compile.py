@@ -322,6 +322,22 @@ def test_too_large_a_loss_is_refused(aprgen: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_manifest_and_c_state_the_same_proofs(aprgen: Command, tmp_path: Path) -> None:
+    """What is proved of each step stands in manifest.json with the limit of its type, and in a comment of the C."""
+    np.save(tmp_path / "rows.npy", np.random.RandomState(1).normal(size=(50, 30)).astype(np.float32))
+    words = ("--numeric", "s16", "--calibrate", tmp_path / "rows.npy", "--no-measure", "-o", tmp_path / "out")
+    assert aprgen("compile", LOGREG, *words).status == 0
+
+    proofs = json.loads((tmp_path / "out" / "manifest.json").read_text())["proofs"]
+    dense = next(proof for proof in proofs if proof["kernel"] == "integer_dense_i16")
+    curve = next(proof for proof in proofs if proof["kernel"] == "interpolate_i16")
+    text = " ".join((tmp_path / "out" / "logreg_bc.c").read_text().replace("\n *", "").split())
+    assert (dense["quantity"], dense["limit"]) == ("sum", 2**31 - 1)
+    assert f"largest is {dense['largest']}." in text
+    assert curve["largest"] < 1e-4
+    assert f"No result is more than {curve['largest']:.3g} from the function." in text
+
+
 def test_labels_tell_accuracy_before_and_after(aprgen: Command, tmp_path: Path) -> None:
     """With --labels the share of right labels is printed before and after, and --max-loss counts what is lost of it."""
     random = np.random.RandomState(1)
