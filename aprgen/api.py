@@ -126,6 +126,7 @@ class Artifact:
         tasks: str | Path | None = None,
         load: str | None = None,
         load_budget_us: float | None = None,
+        load_jitter_us: float | None = None,
         tools: str = "auto",
     ) -> Timing:
         """Bound time and stack of the built code, as `aprgen wcet` does; the arguments are its options.
@@ -145,6 +146,7 @@ class Artifact:
             "clock-mhz": clock_mhz, "deadline-us": deadline_us, "wait-states": wait_states, "line-bytes": line_bytes,
             "rows": rows, "tasks": None if tasks is None else Path(tasks).name,
             "load": None if load is None else Path(load).name, "load-budget-us": load_budget_us,
+            "load-jitter-us": load_jitter_us,
         }  # fmt: skip
         stated |= {f"core-option {name}": value for name, value in (core_options or {}).items()}
         question = Question(
@@ -160,6 +162,7 @@ class Artifact:
             tasks=None if tasks is None else read_tasks(Path(tasks)),
             platform=None if load is None else load_platform(load),
             load_budget_us=load_budget_us,
+            load_jitter_us=load_jitter_us,
         )
         analysed = analyse(self.model.loaded, self.code, question)
         return Timing(analysed.report, analysed.object)
