@@ -29,7 +29,7 @@ from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
-from aprgen.program import Array, Program, Table
+from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
@@ -191,7 +191,7 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
             "numeric.calibrate", f"the mode {options.numeric} needs rows of inputs to find scales", where="--calibrate",
             hint="give a .npy or .csv file with rows that the model will see, some hundred or more",
         )  # fmt: skip
-    require_calibration(calibration, program.n_features)
+    require_calibration(calibration, program)
     quantised = quantise(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
     return quantised.program, _accepted(program, quantised, calibration, options)
 
@@ -201,7 +201,7 @@ def _with_codes(program: Program, options: Options) -> tuple[Program, Accuracy |
     calibration = options.calibration
     if calibration is None or not takes_codes(program):
         return program, None
-    require_calibration(calibration, program.n_features)
+    require_calibration(calibration, program)
     made = with_codes(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
     return made, _accepted(program, Quantised(made, ()), calibration, options)
 
@@ -376,6 +376,12 @@ def _manifest(
         "target": target.name,
         "cflags": list(target.exact_flags),
         "steps": [program.steps[index].op.kernel for index in program.in_code()],
+        "proofs": [
+            {"step": index, "kernel": step.op.kernel} | asdict(proof)
+            for index, step in ((index, program.steps[index]) for index in program.in_code())
+            if isinstance(step.op, Proved)
+            for proof in step.op.proofs
+        ],
         "table_bytes": table_bytes,
         "signer": loaded.signer,
         "findings": [*loaded.findings, *_left_out(program, options)],

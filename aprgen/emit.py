@@ -38,13 +38,15 @@ class Symbol(str):
 
 
 class Number(str):
-    """A float constant in C, with its decimal spelling for comments."""
+    """A float constant in C, with its decimal spelling for comments, and a short one of three digits."""
 
     decimal: str
+    short: str
 
     def __new__(cls, value: float) -> Number:
         number = super().__new__(cls, spell.float_literal(value))
         number.decimal = spell.decimal(value)
+        number.short = f"{value:.3g}"
         return number
 
 

@@ -195,7 +195,7 @@ def _modes_of_trees(loaded: Loaded, calibration: Calibration | None) -> tuple[tu
     if calibration is None:
         return ("f32",), ("s16 and s8 add functions of codes: they need rows (--calibrate)",)
     try:
-        require_calibration(calibration, loaded.model.n_features)
+        require_calibration(calibration, loaded.model.lower())
     except UsageError as error:  # the rows still serve for means
         return ("f32",), (f"s16 and s8 were not tried: {error.what}",)
     return NUMERIC_MODES, ("s16 and s8 add functions of codes; the functions of floats stay as they are",)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,24 @@ class Table:
 
     def __repr__(self) -> str:
         return f"Table({self.data.dtype}{list(self.data.shape)})"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What holds for every input: the quantity's size is at most `largest`; `limit` is what its type holds."""
+
+    quantity: str
+    largest: float
+    limit: float | None = None
+
+
+@runtime_checkable
+class Proved(Protocol):
+    """An op that says what is proved of it, for the manifest; the C says the same in a comment."""
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        ...
 
 
 class Op(Protocol):

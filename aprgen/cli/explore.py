@@ -24,7 +24,7 @@ def explore_command(request: Explore) -> int:
     """Files are written when all is measured."""
     target = load_target(request.target)
     loaded = loaded_from(request.model, request.struct)
-    numeric = Numerics("f32", request.calibrate, request.method, None, None)
+    numeric = Numerics("f32", request.calibrate, None, request.method, None, None)
     subject = subject_for(
         loaded, request.model, target, request.board, numeric, name=request.name, struct=request.struct,
         tools=request.tools,

@@ -6,17 +6,19 @@ needs them, but where floats become codes and codes floats. Knows no C, files or
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from aprgen import mathf
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import Array, Proof, Table, ValueType
 
 Code = Literal["i8", "i16", "i32"]
 TYPES: dict[Code, type[np.signedinteger]] = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
 LARGEST: dict[Code, int] = {"i8": 127, "i16": 32767, "i32": (1 << 31) - 1}
+LARGEST_UNSIGNED = (1 << 32) - 1
 
 MAGIC = np.float32(12582912.0)  # 1.5 * 2^23: adding it rounds to an integer, half to even, for |x| <= 2^22
 MAGIC_BITS = 0x4B400000
@@ -131,6 +133,10 @@ class IntegerDense:
             raise ValueError(f"integer dense takes {self.source}[{self.cols}], not {x}")
         return ValueType(self.element, self.rows)
 
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
     def evaluate(self, x: Array) -> Array:
         """Sums in float64 are exact: no partial sum needs more than 53 bits."""
         acc = np.rint(x.astype(np.float64) @ self.weight.data.T.astype(np.float64)).astype(np.int64)
@@ -172,6 +178,10 @@ class UnsignedDense:
             raise ValueError(f"unsigned dense takes {self.source}[{self.cols}], not {x}")
         return ValueType(self.element, self.rows)
 
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return self.plain().proofs
+
     def evaluate(self, x: Array) -> Array:
         return self.plain().evaluate(x)
 
@@ -204,6 +214,7 @@ class IntegerLookup:
 
     size: int
     table: Table  # i8 [256]
+    error: float  # between the function and what the code of the result stands for, of all codes the largest
     headers = ()
 
     @property
@@ -214,6 +225,10 @@ class IntegerLookup:
         if x != ValueType("i8", self.size):
             raise ValueError(f"integer lookup takes i8[{self.size}], not {x}")
         return x
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("difference from the function", self.error),)
 
     def evaluate(self, x: Array) -> Array:
         return np.asarray(self.table.data[x.astype(np.int64) + 128])
@@ -228,6 +243,7 @@ class Interpolate:
 
     size: int
     table: Table  # i16 [513]
+    error: float  # between the function and what the code of the result stands for, of all codes the largest
     headers = ("apr_int.h",)
 
     @property
@@ -238,6 +254,10 @@ class Interpolate:
         if x != ValueType("i16", self.size):
             raise ValueError(f"interpolate takes i16[{self.size}], not {x}")
         return x
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("difference from the function", self.error),)
 
     def evaluate(self, x: Array) -> Array:
         place = x.astype(np.int64) + 32768
@@ -253,6 +273,10 @@ class IntegerSoftmax:
     d_i in Q16 is ((largest code - code_i) >> coarse) * step / 2^shift. 2^-f comes from a table of 33 values with
     straight lines between; powers below 2^-15 are 0. One division. Distances are cut at `reach`,
     whose power is 0; reach * step < 2^32. Where no code is above `least`, every p_i is `even`.
+
+    error is how far a share can be from 2^(-gap_i * per_code) / sum of 2^(-gap_j * per_code), gaps in codes: exponents
+    lose what `coarse`, `step` and `shift` round; powers what the table bends (h^2 / 8 times the second derivative) and
+    1.5 units of Q15, all but the largest; the quotient 1.5 units.
     """
 
     element: Code  # of x: i16 or i32
@@ -262,6 +286,7 @@ class IntegerSoftmax:
     shift: int  # [0, 31]
     reach: int
     table: Table  # u16 [33], exp2_table()
+    per_code: float  # what a code is in the exponent
     least: int | None = None  # above -2^31
     headers = ("apr_int.h",)
 
@@ -278,6 +303,25 @@ class IntegerSoftmax:
             raise ValueError(f"integer softmax takes {self.element}[{self.size}], not {x}")
         return ValueType("i16", self.size)
 
+    @property
+    def error(self) -> float:
+        """Of one share, for every input whose largest code is above `least`."""
+        made = self.step / 2.0 ** (16 + self.shift + self.coarse)  # of a code in the exponent, as it is computed
+        furthest = EXPONENT_BITS / self.per_code  # beyond that gap a share is below 2^-17
+        exponent = furthest * abs(made - self.per_code) + (2.0**self.coarse - 1) * made + 2.0**-16
+        bend = (math.log(2) / 32) ** 2 / 8
+        relative = 2.0**exponent * (1 + bend) - 1
+        if relative >= 1:
+            return 1.0
+        moved = math.tanh(math.log((1 + relative) / (1 - relative)) / 4)  # of a share, when all powers are so far off
+        units = 1.5 * max(1, self.size - 1) / LARGEST["i16"]  # the largest power is exact, and the sum at least that
+        return three_digits(min(1.0, moved + units + 1.5 * 2.0**-15))
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        product = Proof("product", self.reach * self.step, LARGEST_UNSIGNED)
+        return product, Proof("difference of a share from softmax", self.error)
+
     def evaluate(self, x: Array) -> Array:
         codes = x.astype(np.int64)
         distance = np.minimum((codes.max(axis=1, keepdims=True) - codes) >> self.coarse, self.reach)
@@ -292,7 +336,8 @@ class IntegerSoftmax:
         return np.asarray(share).astype(np.int16)
 
 
-SMALLEST_POWER = 17 << 16  # an exponent in Q16 whose power is 0 in Q15
+EXPONENT_BITS = 17
+SMALLEST_POWER = EXPONENT_BITS << 16  # an exponent in Q16 whose power is 0 in Q15
 
 
 def exp2_table() -> Table:
@@ -314,6 +359,14 @@ class IntegerSquaredDistance:
     def kernel(self) -> str:
         return "integer_squared_distance"
 
+    @property
+    def largest_sum(self) -> int:
+        return furthest_sum(self.points, self.source, self.shift, squares=True)
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
     def result(self, x: ValueType) -> ValueType:
         n_points, n_features = self.points.data.shape
         if x != ValueType(self.source, n_features):
@@ -328,3 +381,16 @@ class IntegerSquaredDistance:
             acc += (difference * difference) >> self.shift
         return acc.astype(np.int32)
 
+
+def furthest_sum(points: Table, source: Code, shift: int, *, squares: bool) -> int:
+    """The largest distance of any codes to a stored point: terms are |x - point| or its square, each >> shift."""
+    size = np.abs(points.data.astype(np.int64)) + LARGEST[source] + 1
+    return int(((size * size if squares else size) >> shift).sum(axis=1).max())
+
+
+def three_digits(error: float) -> float:
+    """Rounded up to three digits, as an error is stated."""
+    if error == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(error)) - 2)
+    return float(f"{math.ceil(error / unit) * unit:.2e}")

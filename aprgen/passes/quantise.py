@@ -22,6 +22,7 @@ from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import (
     LARGEST,
     SMALLEST_POWER,
+    TYPES,
     Code,
     Dequantise,
     IntegerDense,
@@ -31,6 +32,7 @@ from aprgen.ops.integer import (
     Interpolate,
     Quantise,
     exp2_table,
+    three_digits,
 )
 from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Normalise, Softmax
@@ -288,12 +290,21 @@ def _curve(work: _Work, op: Dense, x: Coded, before: int, stage: Stage, after: i
         curve = np.asarray(stage.apply(real), np.float64)
     unit = 2.0**-15 if is_end and stage.verb == "sigmoid" else max(float(np.abs(curve).max()), 1e-30) / limit
     table = np.clip(np.rint(curve / unit), -limit, limit)
-    made: Op
+    made: IntegerLookup | Interpolate
     if element == "i8":
-        made = IntegerLookup(op.rows, Table(table.astype(np.int8)))
+        made = IntegerLookup(op.rows, Table(table.astype(np.int8)), 0.0)
     else:
-        made = Interpolate(op.rows, Table(table.astype(np.int16)))
+        made = Interpolate(op.rows, Table(table.astype(np.int16)), 0.0)
+    made = replace(made, error=_curve_error(replace(made, size=1), stage, element, float(scale[0]), unit))
     return Coded(work.builder.add(made, at), element, np.full(op.rows, unit), np.zeros(op.rows), limit)
+
+
+def _curve_error(made: IntegerLookup | Interpolate, stage: Stage, element: Code, scale: float, unit: float) -> float:
+    """The largest difference between the function and what the table gives, found by trying every code."""
+    codes = np.arange(-LARGEST[element] - 1, LARGEST[element] + 1).astype(TYPES[element]).reshape(-1, 1)
+    with np.errstate(all="ignore"):
+        wanted = np.asarray(stage.apply((codes * scale).astype(np.float32)), np.float64)
+    return three_digits(float(np.abs(made.evaluate(codes) * unit - wanted).max()))
 
 
 # What needs no instruction, or ends the Program.
@@ -407,17 +418,20 @@ def _shares(work: _Work, density: LogDensity, value: int) -> tuple[LogDensity, i
     return (found, end + 1, last.floor) if found.is_finite else None
 
 
-def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+def softmax_of_codes(element: Code, size: int, scale: float, least: int | None = None) -> IntegerSoftmax:
     """A softmax of codes of one scale. A power's exponent in Q16 is (distance >> coarse) * step / 2^shift; steps of 8
     of them are fine enough, and keep the product within 32 bits."""
-    factor = float(x.scale[0]) * math.log2(math.e) * 65536
+    factor = scale * math.log2(math.e) * 65536
     coarse = min(31, max(0, math.ceil(math.log2(8 / factor))))
     mantissa, exponent = math.frexp(math.ldexp(factor, coarse))
     shift = min(11, max(0, 15 - exponent))
     step = max(1, min(round(math.ldexp(mantissa, exponent + shift)), SMALLEST_POWER))
     reach = (SMALLEST_POWER << shift) // step + 1
-    made = IntegerSoftmax(x.element, x.size, coarse, step, shift, reach, exp2_table(), least)
-    value = work.builder.add(made, x.value)
+    return IntegerSoftmax(element, size, coarse, step, shift, reach, exp2_table(), factor / 65536, least)
+
+
+def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+    value = work.builder.add(softmax_of_codes(x.element, x.size, float(x.scale[0]), least), x.value)
     return Coded(value, "i16", np.full(x.size, 2.0**-15), np.zeros(x.size), LARGEST["i16"])
 
 

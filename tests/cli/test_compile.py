@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aprgen.api import load
 from tests.cli.commands import DATA, Answer, Command, is_three_lines, process
 from tests.recorded import fixtures
 
 RFC = DATA / "real" / "rfc.apr"
+LOGREG = DATA / "real" / "logreg_bc.apr"
 FILES = ["apr_mark.h", "apr_rt.h", "manifest.json", "rfc.c", "rfc.h", "rfc_selftest.c"]
 
 
@@ -318,6 +320,53 @@ def test_too_large_a_loss_is_refused(aprgen: Command, tmp_path: Path) -> None:
     assert answer.status == 1
     assert answer.error_lines[0].startswith("error[numeric.loss")
     assert not (tmp_path / "out").exists()
+
+
+def test_manifest_and_c_state_the_same_proofs(aprgen: Command, tmp_path: Path) -> None:
+    """What is proved of each step stands in manifest.json with the limit of its type, and in a comment of the C."""
+    np.save(tmp_path / "rows.npy", np.random.RandomState(1).normal(size=(50, 30)).astype(np.float32))
+    words = ("--numeric", "s16", "--calibrate", tmp_path / "rows.npy", "--no-measure", "-o", tmp_path / "out")
+    assert aprgen("compile", LOGREG, *words).status == 0
+
+    proofs = json.loads((tmp_path / "out" / "manifest.json").read_text())["proofs"]
+    dense = next(proof for proof in proofs if proof["kernel"] == "integer_dense_i16")
+    curve = next(proof for proof in proofs if proof["kernel"] == "interpolate_i16")
+    text = " ".join((tmp_path / "out" / "logreg_bc.c").read_text().replace("\n *", "").split())
+    assert (dense["quantity"], dense["limit"]) == ("sum", 2**31 - 1)
+    assert f"largest is {dense['largest']}." in text
+    assert curve["largest"] < 1e-4
+    assert f"No result is more than {curve['largest']:.3g} from the function." in text
+
+
+def test_labels_tell_accuracy_before_and_after(aprgen: Command, tmp_path: Path) -> None:
+    """With --labels the share of right labels is printed before and after, and --max-loss counts what is lost of it."""
+    random = np.random.RandomState(1)
+    rows = random.normal(size=(50, 30)).astype(np.float32)
+    right = load(LOGREG).classify(rows)
+    assert right is not None
+    right[:5] = 1 - right[:5]  # five that the model gets wrong
+    np.save(tmp_path / "rows.npy", rows)
+    (tmp_path / "labels.csv").write_text("label\n" + "\n".join(str(label) for label in right) + "\n")
+    words = ("--calibrate", tmp_path / "rows.npy", "--labels", tmp_path / "labels.csv", "--no-measure")
+    answer = aprgen("compile", LOGREG, "--numeric", "s16", *words, "-o", tmp_path / "out")
+
+    assert answer.status == 0
+    assert "right      90.00% of labels are right before, 90.00% after" in answer.out
+    truth = json.loads((tmp_path / "out" / "manifest.json").read_text())["accuracy"]["truth"]
+    assert truth == {"labels": True, "before": 0.9, "after": 0.9}
+
+
+def test_labels_of_other_rows_are_refused(aprgen: Command, tmp_path: Path) -> None:
+    """As many labels as rows, and none without rows."""
+    np.save(tmp_path / "rows.npy", np.zeros((5, 30), np.float32))
+    np.save(tmp_path / "labels.npy", np.zeros(4, np.float32))
+    words = ("--numeric", "s16", "--labels", tmp_path / "labels.npy", "--no-measure", "-o", tmp_path / "out")
+    other = aprgen("compile", LOGREG, *words, "--calibrate", tmp_path / "rows.npy")
+    alone = aprgen("compile", LOGREG, *words)
+
+    assert (other.status, alone.status) == (2, 2)
+    assert "the labels have shape [4], 5 rows need [5, 1]" in other.error_lines[0]
+    assert "labels belong to rows" in alone.error_lines[0]
 
 
 def test_a_forest_needs_no_rows_for_integers(aprgen: Command, tmp_path: Path) -> None:

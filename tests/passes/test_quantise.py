@@ -13,6 +13,7 @@ from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.integer import (
     LARGEST,
+    TYPES,
     Code,
     IntegerDense,
     IntegerSoftmax,
@@ -25,9 +26,9 @@ from aprgen.ops.integer import (
 )
 from aprgen.ops.integer_distance import IntegerGauss, IntegerNeighbours
 from aprgen.ops.normalise import Softmax
-from aprgen.passes.quantise import Quantised, has_integer_form, quantise
+from aprgen.passes.quantise import Quantised, has_integer_form, quantise, softmax_of_codes
 from aprgen.passes.ranges import METHODS
-from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.program import Array, Builder, Program, Proved, Table, row_type
 from aprgen.rows import random_rows
 from tests.examples import ROWS, TREES, loaded
 
@@ -141,6 +142,30 @@ def test_networks_of_every_activation(activation: str, element: Code, method: st
     assert accuracy.labels_changed <= (24 if element == "i8" else 4)
 
 
+def two_features() -> Program:
+    """y = x0 + x1."""
+    builder = Builder(row_type(2))
+    return builder.build(builder.add(Dense(Table([[1, 1]], np.float32), Table([0], np.float32), "last"), 0))
+
+
+def test_values_that_are_known_give_errors_before_and_after() -> None:
+    """Of a regression: the root mean square error of both Programs; the loss stays that of the scores."""
+    rows = np.random.RandomState(8).normal(size=(300, 2)).astype(np.float32)
+    program = two_features()
+    wanted = program.run(rows) + np.float32(0.5)
+    known = Calibration(rows, "rows", truth=wanted)
+    require_calibration(known, program)
+    found = measure_accuracy(program, quantise(program, rows, "i8"), known)
+
+    assert found.truth is not None
+    assert not found.truth.labels
+    assert found.truth.before == pytest.approx(0.5, rel=1e-5)
+    assert 0 < abs(found.truth.after - 0.5) < found.largest_difference
+    assert found.loss == found.relative_difference
+    with pytest.raises(UsageError, match=r"the labels have shape \[300, 2\]"):
+        require_calibration(Calibration(rows, "rows", truth=np.zeros((300, 2), np.float32)), program)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e6, 1e15])
 @pytest.mark.parametrize("element", CODES)
 def test_scales_of_any_size(scale: float, element: Code) -> None:
@@ -226,10 +251,44 @@ def test_softmax_in_integers_is_close() -> None:
 
 def test_softmax_takes_any_codes() -> None:
     """Codes at both ends of 32 bits: the gap needs all of them, and one share is everything."""
-    op = IntegerSoftmax("i32", 3, 4, 20000, 3, 500_000, exp2_table())
+    op = IntegerSoftmax("i32", 3, 4, 20000, 3, 500_000, exp2_table(), 20000 / 2**23)
     ends = np.array([[-(2**31), 2**31 - 1, 0], [5, 5, 5]], np.int32)
 
     assert [[0, 32767, 0], [10922, 10922, 10922]] == op.evaluate(ends).tolist()
+
+
+@pytest.mark.parametrize("name", ["kmeans", "knn_euclidean", "gaussian_nb", "logreg_bc", "gmm"])
+@pytest.mark.parametrize("element", CODES)
+def test_proofs_hold_for_codes_at_both_ends(name: str, element: Code) -> None:
+    """Every op with a proof keeps its limit; distances at the ends of the codes come near the largest sum stated."""
+    for step in quantised(name, element)[1].program.steps:
+        if not isinstance(step.op, Proved):
+            continue
+        for proof in step.op.proofs:
+            assert 0 < proof.largest <= (proof.limit or 1)
+        if isinstance(step.op, IntegerSquaredDistance | IntegerNeighbours):
+            low = -LARGEST[element] - 1
+            ends = np.where(step.op.points.data > 0, low, -low - 1).astype(TYPES[element])
+            op = step.op
+            seen = op.distances(ends) if isinstance(op, IntegerNeighbours) else op.evaluate(ends)
+            assert 0.98 * op.largest_sum <= seen.max() <= op.largest_sum
+
+
+@pytest.mark.parametrize("scale", [1e-9, 3e-5, 0.004, 0.3])
+@pytest.mark.parametrize("size", [1, 2, 10, 100])
+def test_shares_stay_within_their_proved_error(scale: float, size: int) -> None:
+    """Of codes of any scale; the proof is less than 5 times what the worst of many rows shows, for few classes."""
+    random = np.random.RandomState(9)
+    op = softmax_of_codes("i32", size, scale)
+    rows = [random.normal(size=(4000, size)) * spread / scale for spread in (0.3, 2.0, 6.0, 30.0)]
+    codes = np.clip(np.concatenate(rows), -(2**31), 2**31 - 1).astype(np.int32)
+    real = codes.astype(np.float64) * scale
+    exact = np.exp(real - real.max(axis=1, keepdims=True))
+    exact /= exact.sum(axis=1, keepdims=True)
+    worst = float(np.abs(op.evaluate(codes) / 32768 - exact).max())
+
+    assert worst <= op.error
+    assert op.error < 5 * worst or size in (1, 100)
 
 
 def test_a_sigmoid_between_table_entries_is_close() -> None:
@@ -263,6 +322,6 @@ def test_distances_share_one_scale() -> None:
 def test_rows_that_calibrate_nothing_are_refused(rows: Array) -> None:
     """No rows, rows of another width, values that are not finite or too large for any scale."""
     with pytest.raises(UsageError, match=r"rows|row 0") as refused:
-        require_calibration(Calibration(rows.astype(np.float32), "rows.npy"), 2)
+        require_calibration(Calibration(rows.astype(np.float32), "rows.npy"), two_features())
 
     assert refused.value.code == "numeric.calibrate"
