@@ -6,8 +6,9 @@
 
 Labels are compared with those of the library that trained the model, on rows kept from training and on rows at
 thresholds and other edges. A generator may use -O2 or -Os and any of its forms, and so may aprgen; of each the one with
-fewest instructions and the one with least flash count. An instruction is no cycle. The command ends with status 1 when
-aprgen's code differs from its own Program by a bit.
+fewest instructions and the one with least flash count. Trees of a generator that takes integers are compared with the
+functions of codes, trees of one that takes floats with the functions of floats; all forms are listed. An instruction is
+no cycle. The command ends with status 1 when aprgen's code differs from its own Program by a bit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
 from numpy.typing import NDArray
 from peer_figures import Figures
+from peer_inputs import fair
 from peer_page import compared, html_page
 from peer_sources import PeerCode, peer_codes
 
@@ -40,6 +42,7 @@ from aprgen.ops.trees import TreeOp
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_costs import GOALS
 from aprgen.program import Program
 from aprgen.rows import edge_codes, edge_rows
@@ -106,11 +109,25 @@ def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[
         found += [(name, quantise(lowered, subject.train_x, code).program) for name, code in INTEGER_MODES.items()]
     added = totals_of(subject.estimator)
     found += [] if added is None else [("totals", added)]
+    found += [coded for form, program in found for coded in _coded(form, program, subject.train_x)]
     has_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
     for name, program in found:
         for goal in (None, *GOALS) if has_trees else (None,):
             form = name if goal is None else f"{name} {goal}"
             yield form, pack_weights(choose_strategies(program, target.cost, goal), target.weights)
+
+
+def _coded(form: str, program: Program, rows: _Floats) -> Iterator[tuple[str, Program]]:
+    """Trees over codes of 16 bits, and of 8 where these lose nothing of the rows."""
+    if not takes_codes(program):
+        return
+    for name, code in INTEGER_MODES.items():
+        made = with_codes(program, rows, code)
+        assert made.codes is not None
+        assert made.codes.exact is not None
+        codes = made.evaluate(rows, [made.codes.x])[made.codes.x]
+        if name == "s16" or np.array_equal(made.codes.exact.floats(codes), rows):
+            yield f"{form} {name}", made
 
 
 def edges_of(lowered: Program) -> _Floats:
@@ -129,6 +146,9 @@ def of_aprgen(subject: Subject, target: Target, rows: _Floats) -> Iterator[Figur
         names = _names(subject.name, form, target)
         texts = emit_model(program, names, target.templates)
         texts |= runtime_headers(texts["m.c"], target)
+        if program.codes is not None and not program.floats_are_coded:  # its functions of floats are another form's
+            yield _of_codes(subject, target, form, program, texts, rows)
+            continue
         facts = OneFunction("m", "row", program.n_features, program.n_outputs, program.label is not None)
         run = run_code(target, texts, facts, every)
         if run.labels is None:
@@ -272,7 +292,7 @@ def main(words: Sequence[str] | None = None) -> int:
             for one in (*mine, *others):
                 found.append(one)
                 print(line(one), flush=True)
-    comparisons = compared(found)
+    comparisons = compared(fair(found))
     print("", *(one.line for one in comparisons), sep="\n")
     facts = stated_facts(given.core)
     if given.json is not None:
