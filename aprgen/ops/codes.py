@@ -160,6 +160,29 @@ class FloatKeysInLine(CodeOp):
 
 
 @dataclass(frozen=True, eq=False)
+class WithoutSign:
+    """y_i = max(x[order_i], 0), for thresholds that are not negative: cores load integers without a sign in less."""
+
+    n_in: int
+    source: Literal["i8", "i16"]
+    order: tuple[int, ...]  # columns
+    headers = ()
+    kernel = "without_sign"
+
+    @property
+    def element(self) -> CodeElement:
+        return "u8" if self.source == "i8" else "u16"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.n_in):
+            raise ValueError(f"codes with a sign are {self.source}[{self.n_in}], not {x}")
+        return ValueType(self.element, len(self.order))
+
+    def evaluate(self, x: Array) -> Array:
+        return np.maximum(x[:, list(self.order)], 0).astype(CODE_TYPES[self.element])
+
+
+@dataclass(frozen=True, eq=False)
 class RankCodes(CodeOp):
     """How many of the feature's thresholds lie below the value, found by halving."""
 

@@ -22,6 +22,7 @@ from aprgen.ops.codes import (
     RankCodes,
     ShiftCodes,
     ShiftCodesInLine,
+    WithoutSign,
 )
 from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
@@ -139,6 +140,23 @@ def coded_trees(op: TreeOp) -> CodedTrees | None:
         here = feature == index
         code[here] = np.searchsorted(keys, trees.key[here])
     return CodedTrees(trees, columns, feature, code, thresholds, None, _element(most - 1))
+
+
+def without_sign(op: TreeOp, coded: CodedTrees) -> tuple[WithoutSign, CodedTrees] | None:
+    """The codes of a caller that the trees read, without a sign and the most read first; None with thresholds below 0.
+
+    And the trees that read those.
+    """
+    if op.compare != "code" or coded.code.min() < 0:
+        return None
+    read, counts = np.unique(coded.feature, return_counts=True)
+    columns = read[np.argsort(-counts, kind="stable")]
+    position = np.zeros(op.n_features, np.int64)
+    position[columns] = np.arange(len(columns))
+    made = WithoutSign(op.n_features, "i8" if op.element == "i8" else "i16", tuple(columns.tolist()))
+    thresholds = tuple(coded.thresholds[column] for column in columns)
+    feature = position[coded.feature]
+    return made, CodedTrees(coded.trees, columns, feature, coded.code, thresholds, None, made.element)
 
 
 def _element(largest_threshold: int) -> CodeElement:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aprgen.ops.codes import CODE_TYPES
+from aprgen.ops.codes import CODE_TYPES, WithoutSign
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -183,7 +183,15 @@ def coded(draw: Draw, part: int) -> Op:
     found = coded_trees(op)
     if found is None:  # no split decides anything
         return op
-    return draw(st.sampled_from([way.ops[part if op.compare == "f32" else 0] for way in ways(op, found)]))
+    return draw(st.sampled_from([way.ops[part if op.compare == "f32" else -1] for way in ways(op, found)]))
+
+
+@st.composite
+def signless(draw: Draw) -> Op:
+    """Any of a caller's codes, each at most once."""
+    n = draw(sizes)
+    order = draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True))
+    return WithoutSign(n, draw(st.sampled_from(("i8", "i16"))), tuple(order))
 
 
 STRATEGIES = {
@@ -200,6 +208,7 @@ STRATEGIES = {
     "keys": key_makers,
     "codes": lambda: coded(0),
     "coded trees": lambda: coded(1),
+    "codes without a sign": signless,
 }
 
 
@@ -243,6 +252,9 @@ def test_evaluate_is_the_slow_loop(kind: str) -> None:
         inputs = [float_keys(x) if getattr(op, "compare", "f32") == "key" else x for x in drawn]
         if isinstance(op, ShapedTrees) and op.element == "i32":
             inputs = [float_keys(x) for x in drawn]
+        elif isinstance(op, WithoutSign):
+            inputs = [np.array([[2 * v - 100 for v in range(size)][::-1]] * count).astype(CODE_TYPES[op.source])]
+            inputs = [np.where(np.isnan(drawn[0]) | (drawn[0] < 0), -inputs[0], inputs[0]).astype(inputs[0].dtype)]
         elif isinstance(op, ShapedTrees) or getattr(op, "compare", "f32") == "code":
             high = {"u8": 12, "i8": 127}.get(op.element, 5000)
             low = -high if op.element in ("i8", "i16") else 0
@@ -264,7 +276,7 @@ def test_every_op_has_a_slow_twin() -> None:
         "Dense", "SquaredDistance", "Neighbours", "Gauss", "Map", "Softmax", "Normalise", "Complement", "Argmax",
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
         "TreeTotals",
-        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine",
+        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign",
         "BranchTrees", "PackedTrees",
     }  # fmt: skip
 

@@ -15,11 +15,11 @@ from aprgen.families.ensemble import merge_trees
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import LARGEST, TYPES, Code, Quantise
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeVotes
-from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.strategy import choose_strategies, with_trees
 from aprgen.passes.tree_codes import codes_for, grid_of, over_codes, takes_codes, with_codes
-from aprgen.passes.tree_costs import GOALS, Goal
-from aprgen.passes.tree_shapes import SHAPES, Shape
-from aprgen.program import Builder, Codes, Exact, Program, Table, row_type
+from aprgen.passes.tree_costs import GOALS, Goal, ways
+from aprgen.passes.tree_shapes import SHAPES, Shape, coded_trees, without_sign
+from aprgen.program import Builder, Codes, Exact, Op, Program, Table, row_type
 from aprgen.rows import edge_codes, random_rows
 from aprgen.target import load_target
 from aprgen.verify import same_bits
@@ -222,6 +222,34 @@ def test_shapes_of_codes(way: Goal | Shape | None, element: Code) -> None:
 
     assert sum(codes.x in step.inputs for step in steps) == 1
     agree(shaped, np.concatenate([edge_codes(program, 200), random_codes(element, 300, program.n_features)]))
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_codes_without_a_sign(element: Code) -> None:
+    """Where no threshold is negative, trees may read copies without a sign: codes below 0 are 0, and answered alike."""
+    lowered = loaded("rfc").model.lower()
+    program = over_codes(lowered, Exact((20.0,) * lowered.n_features, (-40,) * lowered.n_features), element)
+    tried: list[tuple[str, ...]] = []
+    for number in range(4):
+
+        def chosen(op: TreeOp, number: int = number) -> tuple[Op, ...]:
+            coded = coded_trees(op) if op.compare == "code" else None
+            if coded is None:
+                return (op,)
+            found = list(ways(op, coded))
+            made = found[number % len(found)].ops
+            tried.append(tuple(one.kernel for one in made))
+            return made
+
+        agree(with_trees(program, chosen), random_codes(element, 400, program.n_features))
+    negative = over_codes(lowered, Exact((20.0,) * lowered.n_features, (90,) * lowered.n_features), element)
+    (op,) = (s.op for s in negative.steps if isinstance(s.op, TreeOp) and s.op.compare == "code")
+    coded = coded_trees(op)
+    assert coded is not None
+
+    assert ("without_sign", "branch_votes") in tried
+    assert {("branch_votes",), ("packed_votes",)} <= set(tried)
+    assert without_sign(op, coded) is None
 
 
 def test_edge_codes_see_a_threshold_that_is_off_by_one() -> None:
