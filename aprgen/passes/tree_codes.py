@@ -21,6 +21,7 @@ from aprgen.passes.ranges import Method, covering, spans
 from aprgen.program import Array, Builder, Codes, Exact, Program, Table
 
 FINEST = 12  # decimals, and binary places by three times that
+FEWEST = 8  # values that show a step of any size
 ULPS = 1.0  # that a value may lie off its grid: values computed with one more rounding still count
 
 
@@ -102,15 +103,15 @@ def grid_of(values: NDArray[np.float32], limit: int) -> tuple[float, int] | None
     """Codes per unit and zero of a grid on which the values lie, where codes within the limit hold them all.
 
     Grids have steps of 1, 2 or 5 times a power of ten, or a power of two: the largest step up to 1, else the smallest
-    that is not too fine. The zero is 0 where it can be, so that integers are their own codes; else no code is negative
-    where that can be.
+    that is not too fine; or, shown by enough values, any step, as of volts that were counts. The first with a zero of 0
+    is taken, so that integers are their own codes; else the first, without negative codes where that can be.
     """
     found: list[tuple[float, int]] = []
     wide = values.astype(np.float64)
     spacing = np.spacing(np.abs(values)).astype(np.float64)
-    for per_unit in _grids(float(wide.max() - wide.min()), 2 * limit):
+    for per_unit in (*_grids(float(wide.max() - wide.min()), 2 * limit), *_own_step(wide)):
         steps = np.rint(wide * per_unit)
-        if np.abs(steps).max() > LARGEST_ZERO:
+        if np.abs(steps).max() > LARGEST_ZERO or steps.max() - steps.min() > 2 * limit:
             continue
         exact = steps.astype(np.float32) / np.float32(per_unit)
         if (np.abs(exact.astype(np.float64) - wide) <= ULPS * spacing).all():
@@ -129,6 +130,20 @@ def _grids(width: float, most: int) -> Iterator[float]:
         yield from (1 / step for step in powers if width / step <= most)
     else:
         yield from (per_unit for per_unit in powers if width * per_unit <= most)
+
+
+def _own_step(ascending: NDArray[np.float64]) -> Iterator[float]:
+    """Steps per unit, if all values are multiples of one step and neighbours are among them: each value sharpens what
+    the values below it said."""
+    above = ascending[1:] - ascending[0]
+    if len(ascending) < FEWEST:
+        return
+    step = float(np.diff(ascending).min())
+    for distance in above.tolist():
+        step = distance / max(1.0, round(distance / step))
+    whole = round(float(ascending[-1]) / step)
+    if whole != 0:
+        yield whole / float(ascending[-1])  # multiples of the step itself, not of distances
 
 
 def _zero(low: int, high: int, limit: int) -> int:

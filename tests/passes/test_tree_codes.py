@@ -43,8 +43,8 @@ GRIDS = {
     "halves around zero": (np.arange(-40, 41) / 2, "i8", (2.0, 0)),
     "sixteenths of a thermometer": (np.arange(-640, 2000, 3) / 16, "i16", (16.0, 0)),
     "integers far from zero": (np.arange(101_300, 101_427), "i8", (1.0, 101_300)),
-    "a wide range far from zero": (np.arange(100_000, 160_000, 5), "i16", (1.0, 129_997)),
-    "a converter whose values stand at the left": (np.arange(0, 65_536, 16), "i16", (1.0, 32_760)),
+    "a wide range far from zero": (np.arange(100_000, 160_000, 7) + 1, "i16", (1.0, 129_999)),
+    "a converter whose values stand at the left": (np.arange(0, 65_536, 16), "i16", (1 / 16, 0)),
     "left, of twelve bits in eight": (np.arange(0, 4096, 32), "i8", (1 / 32, 0)),
     "one value": (np.array([7.25]), "i8", (4.0, 0)),
 }
@@ -81,6 +81,19 @@ def test_values_without_a_grid_have_a_range() -> None:
     assert grid_of(fine, 127) is None
     assert codes.min(axis=0).tolist() == [-127, -127]
     assert codes.max(axis=0).tolist() == [127, 127]
+
+
+def test_counts_in_volts_are_found() -> None:
+    """3.3 V in 4096 steps: the codes are the counts again, and nothing is lost but a step of float32."""
+    counts = np.random.RandomState(2).choice(4096, 700, replace=False)
+    volts = np.sort((counts * (3.3 / 4096)).astype(np.float32)).reshape(-1, 1)
+    exact = codes_for(volts, "i16", "minmax")
+    codes = quantise(exact, "i16").evaluate(volts)
+
+    assert exact.zero == (0,)
+    assert codes[:, 0].tolist() == np.sort(counts).tolist()
+    assert np.abs(exact.floats(codes) - volts).max() <= np.spacing(np.float32(3.3))
+    assert grid_of(volts[:, 0], 127) is None
 
 
 def test_a_grid_of_one_rounding_more_counts() -> None:
