@@ -17,7 +17,7 @@ ROOT = Path(aprgen.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
-    ("trees", "passes", "toolchain", "rows"),
+    ("trees", "passes", "toolchain", "rows", "key_files"),
     ("accuracy",),
     ("families", "emit", "image", "text_rows"),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
@@ -35,15 +35,16 @@ PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "cli")
 LAZY = {
     "__init__": ("aprgen.api",),  # `import aprgen` must not load numpy
     "api": (  # the extra `wcet` may not be installed
-        "aprgen.exploration", "aprgen.search", "aprgen.wcet.analyse", "aprgen.wcet.load",
+        "aprgen.exploration", "aprgen.key_files", "aprgen.search", "aprgen.wcet.analyse", "aprgen.wcet.load",
         "aprgen.wcet.page", "aprgen.wcet.report", "aprgen.wcet.taskset",
     ),
     "container.v1": (  # cryptography is only needed by protected files
         "aprgen.container.encryption", "aprgen.container.signature",
     ),
+    "cli.access": ("aprgen.key_files",),  # for the same reason
     "cli": tuple(
         f"aprgen.cli.{verb}"
-        for verb in ("compile", "explore", "inspect", "run", "targets", "test", "validate", "wcet")
+        for verb in ("compile", "explore", "inspect", "protect", "run", "targets", "test", "validate", "wcet")
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
     "cli.inspect": ("aprgen.cli.inspect_boxes",),  # --format json draws no boxes
