@@ -15,7 +15,8 @@ from pathlib import Path
 from aprgen.container.key_text import (
     MOST_BYTES,
     Encoding,
-    is_public_for,
+    holds_key,
+    may_be_public,
     read_public,
     read_secret,
     write_public,
@@ -49,9 +50,9 @@ def recipient_key(path: Path) -> PublicKey:
 
 
 def trusted_keys(places: Sequence[Path]) -> tuple[TrustedKey, ...]:
-    """The signers' public keys in files, and in all files of folders but those of secret keys (.key).
+    """The signers' public keys in files, and in all files of folders that look like one. Each is named for its file.
 
-    Each is named for its file. A folder may also hold public keys for encryption, which are passed over.
+    Of a folder, secret keys, keys for encryption and other files are passed over; a damaged .pub or PEM file is not.
     """
     found: list[TrustedKey] = []
     for place in places:
@@ -59,7 +60,7 @@ def trusted_keys(places: Sequence[Path]) -> tuple[TrustedKey, ...]:
             found.append(_trusted(place))
             continue
         files = _files_of(place)
-        keys = [_trusted(path) for path in files if is_public_for(_contents(path)[0], "sign")]
+        keys = [_trusted(path) for path in files if _is_signers(path)]
         if not keys:
             raise SecurityError(
                 "security.key_file", "the folder holds no signer's public key", where=str(place),
@@ -85,6 +86,12 @@ def _files_of(folder: Path) -> list[Path]:
     return files
 
 
+def _is_signers(path: Path) -> bool:
+    """A .pub file that holds no key is a damaged one, and reading it will say so."""
+    text, _ = _beginning(path)
+    return may_be_public(text, "sign") or (path.suffix == PUBLIC_SUFFIX and not holds_key(text))
+
+
 def _trusted(path: Path) -> TrustedKey:
     return TrustedKey(path.stem, read_public(_contents(path)[0], "sign", str(path)))
 
@@ -108,18 +115,23 @@ def password_file(path: Path) -> PasswordFile:
 
 
 def _contents(path: Path) -> tuple[bytes, int]:
-    """The bytes, and the permissions if it is a file that stays; a pipe belongs to who made it."""
+    """All bytes, and the permissions if it is a file that stays; a pipe belongs to who made it."""
+    text, permissions = _beginning(path)
+    if len(text) > MOST_BYTES:
+        raise SecurityError(
+            "security.key_file", f"the file has more than {MOST_BYTES} bytes", where=str(path),
+            hint="give the file of a key or password",
+        )  # fmt: skip
+    return text, permissions
+
+
+def _beginning(path: Path) -> tuple[bytes, int]:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None
-    if len(text) > MOST_BYTES:
-        raise SecurityError(
-            "security.key_file", f"the file has more than {MOST_BYTES} bytes", where=str(path),
-            hint="give the file of a key or password",
-        )  # fmt: skip
     return text, stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else 0
 
 

@@ -46,15 +46,22 @@ def read_secret(text: bytes, use: Use, where: str) -> SecretKey:
     return key
 
 
-def is_public_for(text: bytes, use: Use) -> bool:
-    """Whether a sound PEM file is a public key of this use; raw bytes and hex may be anything."""
+def holds_key(text: bytes) -> bool:
+    """Whether the text has one of the forms of keys, damaged or not."""
+    return PEM_MARK in text or len(text) == RAW_BYTES or HEX.fullmatch(text) is not None
+
+
+def may_be_public(text: bytes, use: Use) -> bool:
+    """Whether reading the text as a public key of this use makes sense: it has a form of keys, and is no other one."""
     if PEM_MARK not in text:
-        return True
+        return holds_key(text)
     try:
         blocks = read_blocks(text)
     except ValueError:
+        blocks = ()
+    if not blocks:
         return True  # reading it will say what is wrong
-    return _suite_of(blocks, use) is not None
+    return not any(block.secret for block in blocks) and _suite_of(blocks, use) is not None
 
 
 def write_public(key: PublicKey, encoding: Encoding) -> bytes:
