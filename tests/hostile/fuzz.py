@@ -65,7 +65,7 @@ def overwrite(rng: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
 
 def cut_out(rng: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
     at = rng.randrange(len(data))
-    return data[:at] + data[at + rng.choice((1, 4, 12, 96, rng.randrange(1, len(data)))) :]
+    return data[:at] + data[at + rng.choice((1, 4, 12, 96, rng.randrange(1, len(data) + 1))) :]
 
 
 def repeat(rng: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
