@@ -122,7 +122,8 @@ def _apr_model(
     budget: bytes of "flash", "ram" and "stack"; "cycles" that no function of the interface may exceed, or "deadline_us"
     with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. optimise "fit"
     takes the first shape of trees that keeps the budget. trust (a file or folder of signers' public keys) refuses
-    models that none of them signed; key, password_file or password_env opens an encrypted one. The object file stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
+    models that none of them signed; key, password_file or password_env opens an encrypted one. The object file
+    stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
     fits = options.get("optimise") == budgets.FIT
     step = _step(env, name, target, tools, {key: word for key, word in options.items() if word != budgets.FIT})

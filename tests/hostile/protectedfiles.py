@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from aprgen.container import Access, Secrets, Trust, TrustedKey
 from aprgen.container.algorithms import members, public_of
 from aprgen.container.keys import SecretKey, Use
+from aprgen.container.limits import DEFAULT_LIMITS
 from aprgen.container.protected import Password, encrypt_v1, sign_v1
-from aprgen.container.suites import SUITES, Suite
-from tests.hostile.bytesmith import fixture
+from aprgen.container.suites import HYBRID, SUITES, Suite
+from tests.hostile.bytesmith import fixture, framed
 
 PLAIN = ("real/linreg", "real/kmeans_tie", "real/dtc_bc_depth")
 PASSWORD = b"correct horse"
@@ -59,3 +60,14 @@ def protected() -> tuple[Protected, ...]:
                 Protected(f"{suite.word}_password", data, suite, Access(secrets=Secrets(PASSWORD)), False, True)
             )
     return tuple(found)
+
+
+def largest() -> bytes:
+    """A payload as large as the limits allow, that no compression makes smaller, signed and encrypted."""
+    plain = framed(hashlib.shake_128(b"payload").digest(DEFAULT_LIMITS.payload_bytes))
+    return encrypt_v1(plain, public_of(key_of(HYBRID, "encrypt")), signer=key_of(HYBRID, "sign"))
+
+
+def access_to_largest() -> Access:
+    trust = Trust((TrustedKey("author", public_of(key_of(HYBRID, "sign"))),))
+    return Access(trust, Secrets(key=key_of(HYBRID, "encrypt")))
