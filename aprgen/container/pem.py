@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 PUBLIC, SECRET, ENCRYPTED = b"PUBLIC KEY", (b"PRIVATE KEY", b"EC PRIVATE KEY"), b"ENCRYPTED PRIVATE KEY"
+PASSED_OVER = b"EC PARAMETERS"  # of `openssl ecparam`: the key after it says the same
 
 # The names of `suites`; P-384 signs and agrees with the same kind of key.
 P384 = "P-384"
@@ -52,7 +53,7 @@ class Block:
 
 def read_blocks(text: bytes) -> tuple[Block, ...]:
     """Every key in the text, in order. Raises ValueError, in words for people, for what is no key of aprgen's."""
-    return tuple(_read(match[1], match[0] + b"\n") for match in BLOCK.finditer(text))
+    return tuple(_read(match[1], match[0] + b"\n") for match in BLOCK.finditer(text) if match[1] != PASSED_OVER)
 
 
 def _read(label: bytes, block: bytes) -> Block:
@@ -65,7 +66,7 @@ def _read(label: bytes, block: bytes) -> Block:
             return _read_public(block)
         return _read_secret(block)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ValueError("the PEM block is damaged, or its algorithm is none that aprgen uses") from None
+        raise ValueError("the PEM block is damaged, without its seed, or of an algorithm of no suite") from None
 
 
 def _read_public(block: bytes) -> Block:

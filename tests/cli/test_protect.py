@@ -123,6 +123,24 @@ def test_keys_of_openssl(aprgen: Command, tmp_path: Path, suite: str) -> None:
         assert load_pem_private_key(secret, None).public_key() == load_pem_public_key(one)
 
 
+def test_key_of_openssl_ecparam(aprgen: Command, tmp_path: Path) -> None:
+    """`openssl ecparam -genkey` writes the curve before a key in a form of its own."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    def written(curve: ec.EllipticCurve) -> Path:
+        key = ec.generate_private_key(curve).private_bytes(
+            Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+        )
+        curve_block = b"-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n"
+        return secret_file(tmp_path / curve.name, curve_block + key)
+
+    signed = tmp_path / "s.apr"
+    answer = aprgen("sign", MODEL, "--key", written(ec.SECP384R1()), "-o", signed, "--format", "json")
+    assert answer.json["cipher_suite_name"] == "GovHighAssurance"
+    assert refused(aprgen("sign", MODEL, "--key", written(ec.SECP256R1()), "-o", signed), "security.key_file")
+
+
 # -- the whole way --
 
 
