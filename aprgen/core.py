@@ -16,7 +16,7 @@ import numpy as np
 
 from aprgen import __version__, spell
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
-from aprgen.container import DEFAULT_LIMITS, AprFile, AprV2File, Limits, open_container
+from aprgen.container import DEFAULT_LIMITS, NO_ACCESS, Access, AprFile, AprV2File, Limits, Verification, open_container
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.families import decode_model, network
@@ -63,11 +63,13 @@ class Loaded:
     sha256: str  # of the file
 
     @property
-    def signer(self) -> str:
-        """For the banner and the manifest."""
-        if isinstance(self.container, AprFile) and self.container.signature is not None:
-            return f"key {self.container.signature.fingerprint[:16]}, signature not verified"
-        return "none"
+    def verification(self) -> Verification:
+        """Who signed the file, as far as that is known."""
+        return self.container.verification if isinstance(self.container, AprFile) else Verification()
+
+    @property
+    def was_encrypted(self) -> bool:
+        return isinstance(self.container, AprFile) and self.container.encryption is not None
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -98,12 +100,15 @@ class Artifact:
         return value
 
 
-def load_model(data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Loaded:
+def load_model(
+    data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS
+) -> Loaded:
     """The model in the bytes of an .apr file; `struct` names the payload's struct where the file cannot.
 
+    `access` says whom to trust and what may open an encrypted payload; a signature is verified in any case.
     Raises ContainerError, SecurityError, PayloadError or UnsupportedError. The model may still be unfitted: check().
     """
-    container = open_container(data, limits)
+    container = open_container(data, limits, access)
     digest = hashlib.sha256(data).hexdigest()
     if isinstance(container, AprV2File):
         tensors = {tensor.name: tensor.values for tensor in container.tensors}
@@ -232,7 +237,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
-        signer=spell.comment(loaded.signer),
+        signer=spell.comment(loaded.verification.signer),
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
@@ -347,13 +352,24 @@ def _manifest(
             for proof in step.op.proofs
         ],
         "table_bytes": table_bytes,
-        "signer": loaded.signer,
+        "signer": loaded.verification.signer,
+        "signature": _signature_facts(loaded.verification),
+        "was_encrypted": loaded.was_encrypted,
         "findings": list(loaded.findings),
         "sha256": {
             "model": loaded.sha256,
             "target": target.sha256,
             "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items())},
         },
+    }
+
+
+def _signature_facts(found: Verification) -> dict[str, object]:
+    return {
+        "state": found.state,
+        "suite": found.suite or None,
+        "fingerprint": found.fingerprint or None,
+        "trusted_as": found.name or None,
     }
 
 
