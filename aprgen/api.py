@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from aprgen import core
 from aprgen.accuracy import Calibration
 from aprgen.build import Built, build_artifact, load_into_process
-from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
+from aprgen.container import DEFAULT_LIMITS, Access, Limits, SecretKey, Secrets, Trust, Verification, load_bytes
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
@@ -46,6 +46,11 @@ class Model:
     def info(self) -> tuple[Fact, ...]:
         """Structure: features, parameters, trees, classes."""
         return self.loaded.model.facts()
+
+    @property
+    def signature(self) -> Verification:
+        """Who signed the file: state "trusted" with the name of a trusted key, "unverified", or "unsigned"."""
+        return self.loaded.verification
 
     @property
     def n_features(self) -> int:
@@ -243,10 +248,46 @@ def _columns(labels: ArrayLike | None) -> NDArray[np.float32] | None:
     return given.reshape(-1, 1) if given is not None and given.ndim == 1 else given
 
 
-def load(path: str | Path, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:
-    """The model in an .apr file. `struct` names the payload's struct where the file cannot."""
+def load(
+    path: str | Path,
+    *,
+    struct: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    trust: str | Path | Sequence[str | Path] | Trust | None = None,
+    require_signature: bool = False,
+    key: str | Path | SecretKey | None = None,
+    password: str | bytes | None = None,
+) -> Model:
+    """The model in an .apr file. `struct` names the payload's struct where the file cannot.
+
+    trust: public keys of signers, as files or folders of them; unsigned files and those of others are then refused, and
+    with require_signature unsigned ones in any case. key (a file) or password opens an encrypted model. What does not
+    hold is a SecurityError.
+    """
+    access = _access(trust, require_signature, key, password)
     data = load_bytes(Path(path), limits)
-    return Model(core.load_model(data, struct=struct, limits=limits), identifier(Path(path).stem))
+    return Model(core.load_model(data, struct=struct, limits=limits, access=access), identifier(Path(path).stem))
+
+
+def _access(
+    trust: str | Path | Sequence[str | Path] | Trust | None,
+    require_signature: bool,
+    key: str | Path | SecretKey | None,
+    password: str | bytes | None,
+) -> Access:
+    if trust is None and key is None and password is None:
+        return Access(Trust(require_signature=require_signature))
+    from aprgen.key_files import secret_key, trusted_keys
+
+    if isinstance(trust, Trust):
+        trusted = replace(trust, require_signature=trust.require_signature or require_signature)
+    else:
+        places = () if trust is None else (trust,) if isinstance(trust, str | Path) else tuple(trust)
+        keys = None if trust is None else trusted_keys([Path(place) for place in places])
+        trusted = Trust(keys, require_signature)
+    opened = secret_key(Path(key), "encrypt") if isinstance(key, str | Path) else key
+    secret = password.encode() if isinstance(password, str) else password
+    return Access(trusted, Secrets(secret, opened))
 
 
 def compile_to_c(
@@ -263,6 +304,10 @@ def compile_to_c(
     optimise: str | None = None,
     budget: Mapping[str, int] | None = None,
     tools: str = "auto",
+    trust: str | Path | Sequence[str | Path] | Trust | None = None,
+    require_signature: bool = False,
+    key: str | Path | SecretKey | None = None,
+    password: str | bytes | None = None,
 ) -> Artifact:
     """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
 
@@ -271,8 +316,18 @@ def compile_to_c(
     optimise: "size", "mean" or "wcet", for the shape of trees, or a shape: "branches", "packed", "keyed-branches".
     budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of
     other shapes, too, and with numeric "auto" of all modes; BudgetError when none fits. tools: what builds it for that.
+    trust, require_signature, key and password: as of `load`, when the source is a file.
     """
-    model = source if isinstance(source, Model) else load(source, struct=struct)
+    model = source
+    if not isinstance(model, Model):
+        model = load(
+            model, struct=struct, trust=trust, require_signature=require_signature, key=key, password=password
+        )
+    elif trust is not None or require_signature or key is not None or password is not None:
+        raise UsageError(
+            "usage.arguments", "the model is loaded already", where="trust, require_signature, key or password",
+            hint="give these to aprgen.load",
+        )  # fmt: skip
     chosen = target if isinstance(target, Target) else load_target(target)
     calibration = None
     if calibrate is not None:

@@ -9,14 +9,14 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 
 import numpy as np
 
 from aprgen import __version__, spell
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
-from aprgen.container import DEFAULT_LIMITS, AprFile, AprV2File, Limits, open_container
+from aprgen.container import DEFAULT_LIMITS, NO_ACCESS, Access, AprFile, AprV2File, Limits, Verification, open_container
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.families import decode_model, network
@@ -64,11 +64,13 @@ class Loaded:
     sha256: str  # of the file
 
     @property
-    def signer(self) -> str:
-        """For the banner and the manifest."""
-        if isinstance(self.container, AprFile) and self.container.signature is not None:
-            return f"key {self.container.signature.fingerprint[:16]}, signature not verified"
-        return "none"
+    def verification(self) -> Verification:
+        """Who signed the file, as far as that is known."""
+        return self.container.verification if isinstance(self.container, AprFile) else Verification()
+
+    @property
+    def was_encrypted(self) -> bool:
+        return isinstance(self.container, AprFile) and self.container.encryption is not None
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -99,12 +101,15 @@ class Artifact:
         return value
 
 
-def load_model(data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Loaded:
+def load_model(
+    data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS
+) -> Loaded:
     """The model in the bytes of an .apr file; `struct` names the payload's struct where the file cannot.
 
+    `access` says whom to trust and what may open an encrypted payload; a signature is verified in any case.
     Raises ContainerError, SecurityError, PayloadError or UnsupportedError. The model may still be unfitted: check().
     """
-    container = open_container(data, limits)
+    container = open_container(data, limits, access)
     digest = hashlib.sha256(data).hexdigest()
     if isinstance(container, AprV2File):
         tensors = {tensor.name: tensor.values for tensor in container.tensors}
@@ -165,7 +170,8 @@ def artifact_of(
     texts = emit_model(program, names, target.templates)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
-    manifest = _manifest(loaded, program, target, options, texts, table_bytes) | _accuracy_facts(accuracy)
+    left_out = _left_out(lowered, options)
+    manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
 
@@ -248,7 +254,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
-        signer=spell.comment(loaded.signer),
+        signer=spell.comment(loaded.verification.signer),
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
@@ -358,7 +364,13 @@ def _text_selftest(program: Program, names: Names) -> str:
 
 
 def _manifest(
-    loaded: Loaded, program: Program, target: Target, options: Options, texts: Mapping[str, str], table_bytes: int
+    loaded: Loaded,
+    program: Program,
+    target: Target,
+    options: Options,
+    texts: Mapping[str, str],
+    table_bytes: int,
+    left_out: Sequence[str],
 ) -> dict[str, object]:
     return {
         "tool": "aprgen",
@@ -383,8 +395,10 @@ def _manifest(
             for proof in step.op.proofs
         ],
         "table_bytes": table_bytes,
-        "signer": loaded.signer,
-        "findings": [*loaded.findings, *_left_out(program, options)],
+        "signer": loaded.verification.signer,
+        "signature": _signature_facts(loaded.verification),
+        "was_encrypted": loaded.was_encrypted,
+        "findings": [*loaded.findings, *left_out],
         "sha256": {
             "model": loaded.sha256,
             "target": target.sha256,
@@ -393,11 +407,20 @@ def _manifest(
     }
 
 
-def _left_out(program: Program, options: Options) -> tuple[str, ...]:
+def _left_out(lowered: Program, options: Options) -> tuple[str, ...]:
     """What the options could have given, and what they need for it."""
-    if options.numeric in INTEGER_MODES and program.codes is None and options.calibration is None:
+    if options.numeric in INTEGER_MODES and lowered.codes is None and takes_codes(lowered):
         return ("no functions of codes: rows (--calibrate) tell which codes the features have",)
     return ()
+
+
+def _signature_facts(found: Verification) -> dict[str, object]:
+    return {
+        "state": found.state,
+        "suite": found.suite or None,
+        "fingerprint": found.fingerprint or None,
+        "trusted_as": found.name or None,
+    }
 
 
 def public_functions(program: Program, name: str) -> tuple[str, ...]:

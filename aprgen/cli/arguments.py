@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from aprgen import __version__
+from aprgen.cli import protection
+from aprgen.cli.protection import Decrypt, Encrypt, Format, Keygen, Opening, Sign, add_opening, opening_of
 from aprgen.errors import UsageError
-
-Format = Literal["text", "json"]
 
 DEFAULT_TARGET = "host"
 WCET_ROWS = 200
@@ -24,7 +24,7 @@ WITNESS_SECONDS = 60.0
 SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
-VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "targets")
+VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", *protection.VERBS, "targets")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Compile:
     name: str | None
     numeric: Numerics
     struct: str | None
+    opening: Opening
     tools: str
     measure: bool
     limits: tuple[tuple[str, int], ...]
@@ -83,6 +84,7 @@ class Explore:
     json: Path | None
     html: Path | None
     struct: str | None
+    opening: Opening
     tools: str
     format: Format
 
@@ -96,6 +98,7 @@ class Run:
     name: str | None
     numeric: Numerics
     struct: str | None
+    opening: Opening
     tools: str
     format: Format
 
@@ -109,6 +112,7 @@ class Test:
     rows: int | None
     seed: int | None
     struct: str | None
+    opening: Opening
     numeric: Numerics
     tools: str
     format: Format
@@ -141,6 +145,7 @@ class Wcet:
     load_jitter_us: float | None
     measure: bool
     struct: str | None
+    opening: Opening
     numeric: Numerics
     tools: str
     format: Format
@@ -150,6 +155,7 @@ class Wcet:
 class Inspect:
     model: Path
     struct: str | None
+    opening: Opening
     format: Format
 
 
@@ -157,6 +163,7 @@ class Inspect:
 class Validate:
     models: tuple[Path, ...]
     struct: str | None
+    opening: Opening
     format: Format
 
 
@@ -168,7 +175,7 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Targets
+Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Keygen | Sign | Encrypt | Decrypt | Targets
 
 
 class _Parser(argparse.ArgumentParser):
@@ -193,12 +200,14 @@ def parse(words: Sequence[str]) -> Request:
         case "explore":
             return Explore(
                 given.model, given.target, given.name, given.calibrate, given.calibration_method, _board_of(given),
-                given.json, given.html, given.struct, given.tools, given.format,
+                given.json, given.html, given.struct, opening_of(given), given.tools, given.format,
             )  # fmt: skip
         case "inspect":
-            return Inspect(given.model, given.struct, given.format)
+            return Inspect(given.model, given.struct, opening_of(given), given.format)
         case "validate":
-            return Validate(tuple(given.models), given.struct, given.format)
+            return Validate(tuple(given.models), given.struct, opening_of(given), given.format)
+        case verb if verb in protection.VERBS:
+            return protection.request_of(given)
         case _:
             return Targets(given.name, given.format)
 
@@ -233,12 +242,13 @@ def _compile(n: argparse.Namespace) -> Compile:
         hint = "leave one of them out"
         raise UsageError("usage.arguments", "a budget needs measuring", where="--no-measure", hint=hint)
     return Compile(
-        n.model, n.target, n.out, n.name, _numerics(n), n.struct, n.tools, n.measure, limits, _board_of(n), n.format
-    )
+        n.model, n.target, n.out, n.name, _numerics(n), n.struct, opening_of(n), n.tools, n.measure, limits,
+        _board_of(n), n.format,
+    )  # fmt: skip
 
 
 def _run(n: argparse.Namespace) -> Run:
-    return Run(n.model, n.target, n.inputs, n.output, n.name, _numerics(n), n.struct, n.tools, n.format)
+    return Run(n.model, n.target, n.inputs, n.output, n.name, _numerics(n), n.struct, opening_of(n), n.tools, n.format)
 
 
 def _test(n: argparse.Namespace) -> Test:
@@ -249,7 +259,7 @@ def _test(n: argparse.Namespace) -> Test:
         hint = "see aprgen test --help"
         raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
     targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
-    return Test(model, targets, n.rows, n.seed, n.struct, _numerics(n), n.tools, n.format)
+    return Test(model, targets, n.rows, n.seed, n.struct, opening_of(n), _numerics(n), n.tools, n.format)
 
 
 def _wcet(n: argparse.Namespace) -> Wcet:
@@ -269,7 +279,7 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
         n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
-        n.load_budget_us, n.load_jitter_us, n.measure, n.struct, _numerics(n), n.tools, n.format,
+        n.load_budget_us, n.load_jitter_us, n.measure, n.struct, opening_of(n), _numerics(n), n.tools, n.format,
     )  # fmt: skip
 
 
@@ -360,6 +370,7 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("test", "Run edge rows and random rows, and compare with Program.run() and predict().", usage)
     one.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="an .apr file")
     _struct(one)
+    add_opening(one)
     _generated(one)
     one.add_argument(
         "--target", "-t", metavar="T", dest="targets", action="extend", nargs="+", help="one target, several, or all"
@@ -410,6 +421,9 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("validate", "Run every check on files; the exit status says.")
     one.add_argument("models", metavar="MODEL", type=Path, nargs="+", help=".apr files")
     _struct(one)
+    add_opening(one)
+
+    protection.add_verbs(verb)
 
     one = verb("targets", "List the targets, or show one.")
     one.add_argument("name", metavar="NAME", nargs="?", default="", help="a target's name or TOML file")
@@ -432,6 +446,7 @@ def _board(parser: argparse.ArgumentParser, seconds: float) -> None:
 def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="an .apr file")
     _struct(parser)
+    add_opening(parser)
 
 
 def _struct(parser: argparse.ArgumentParser) -> None:

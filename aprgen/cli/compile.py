@@ -32,7 +32,7 @@ def compile_command(request: Compile) -> int:
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
-        loaded = loaded_from(request.model, request.struct)
+        loaded = loaded_from(request.model, request.struct, request.opening)
         if request.limits:
             from aprgen.cli.budgeted import print_search, search_facts, searched
 
@@ -42,8 +42,9 @@ def compile_command(request: Compile) -> int:
             artifact = found.fitting()
         else:
             artifact = artifact_for(
-                loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
-            )
+                loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct,
+                opening=request.opening,
+            )  # fmt: skip
         footprint: Footprint | None = None
         compiler = ""
         unmeasured = "not asked for (--no-measure)"

@@ -23,11 +23,11 @@ from aprgen.target import load_target
 def explore_command(request: Explore) -> int:
     """Files are written when all is measured."""
     target = load_target(request.target)
-    loaded = loaded_from(request.model, request.struct)
+    loaded = loaded_from(request.model, request.struct, request.opening)
     numeric = Numerics("f32", request.calibrate, None, request.method, None, None)
     subject = subject_for(
         loaded, request.model, target, request.board, numeric, name=request.name, struct=request.struct,
-        tools=request.tools,
+        opening=request.opening, tools=request.tools,
     )  # fmt: skip
     with steps(candidates_most(subject)) as work:
         found = explore(subject, lambda what: work.next(visible(f"{what} for {target.name}")))

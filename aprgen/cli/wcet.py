@@ -38,10 +38,11 @@ def wcet_command(request: Wcet) -> int:
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
-        loaded = loaded_from(request.model, request.struct)
+        loaded = loaded_from(request.model, request.struct, request.opening)
         artifact = artifact_for(
-            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
-        )
+            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct,
+            opening=request.opening,
+        )  # fmt: skip
         question = Question(
             clock_mhz=request.clock_mhz,
             wait_states=request.wait_states,
@@ -97,7 +98,9 @@ def _former(path: Path) -> Former:
 
 def _command(request: Wcet, target: Target) -> str:
     """The command line that gives the same numbers, without paths."""
-    made = reproduce(request.model, target, name_for(request.model, request.name), request.numeric, request.struct)
+    made = reproduce(
+        request.model, target, name_for(request.model, request.name), request.numeric, request.struct, request.opening
+    )
     words = [made.replace("aprgen compile", "aprgen wcet", 1)]
     for option, value in (
         ("--clock-mhz", request.clock_mhz),
