@@ -68,6 +68,7 @@ class Accuracy:
     worst_rows: tuple[int, ...]
     in_floats: tuple[str, ...]  # kernels that the mode leaves in floats
     truth: Truth | None = None
+    of_codes: bool = False  # of the functions of codes alone: those of floats lose nothing
 
     @property
     def loss(self) -> float:
@@ -79,9 +80,10 @@ class Accuracy:
     def sentence(self) -> str:
         share = f"{self.relative_difference:.2%} of their spread"
         moved = f"scores differ by {share}, by {self.largest_difference:.4g} at most"
+        whose = "functions of codes: " if self.of_codes else ""
         if self.labels_changed is None:
-            return moved
-        return f"{self.labels_changed} of {self.n_rows} labels change; {moved}"
+            return f"{whose}{moved}"
+        return f"{whose}{self.labels_changed} of {self.n_rows} labels change; {moved}"
 
 
 def stored_rows(program: Program) -> Calibration | None:
@@ -123,13 +125,16 @@ def require_calibration(calibration: Calibration, program: Program) -> None:
 
 
 def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibration) -> Accuracy:
-    """Both Programs on all rows."""
+    """Both Programs on all rows. Where only functions of codes can lose anything, these count."""
     rows = calibration.rows
-    before, after = program.run(rows).astype(np.float64), quantised.program.run(rows).astype(np.float64)
+    made = quantised.program
+    of_codes = made.codes is not None and not made.floats_are_coded
+    before, labels = program.run(rows).astype(np.float64), program.classify(rows)
+    new_scores, new_labels = made.run_codes(rows) if of_codes else (made.run(rows), made.classify(rows))
+    after = new_scores.astype(np.float64)
     with np.errstate(all="ignore"):
         difference = np.nan_to_num(np.abs(before - after), nan=0.0, posinf=LARGE)
         spread = float(np.sqrt(np.nanmean((before - np.nanmean(before, axis=0)) ** 2)))
-    labels, new_labels = program.classify(rows), quantised.program.classify(rows)
     changed = None if labels is None or new_labels is None else int(np.count_nonzero(labels != new_labels))
     by_row = difference.max(axis=1)
     truth = None if calibration.truth is None else _truth(calibration.truth, before, after, labels, new_labels)
@@ -144,6 +149,7 @@ def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibr
         relative_difference=moved / spread if spread > 0 else moved,
         worst_rows=tuple(int(row) for row in order if by_row[row] > 0),
         in_floats=quantised.in_floats,
+        of_codes=of_codes,
         truth=truth,
     )
 

@@ -21,7 +21,6 @@ from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import (
     LARGEST,
-    LARGEST_ZERO,
     SMALLEST_POWER,
     TYPES,
     Code,
@@ -37,9 +36,9 @@ from aprgen.ops.integer import (
 )
 from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Normalise, Softmax
-from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, rounded_up, sums_of, wide_enough
+from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, sums_of, wide_enough
 from aprgen.passes.gaussians import LogDensity, coded_density
-from aprgen.passes.ranges import Method, spans
+from aprgen.passes.ranges import Method, covering, rounded_up, spans
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
@@ -112,8 +111,10 @@ def _codes(work: _Work) -> Codes | None:
     x, scores = work.coded.get(0), work.coded.get(work.program.scores)
     if x is None or scores is None or x.value == scores.value or work.in_floats:
         return None
-    numbers = (tuple(float(np.float32(n)) for n in part) for part in (x.scale, x.offset, scores.scale, scores.offset))
-    return Codes(x.value, scores.value, *numbers)
+    parts = (x.scale, x.offset, scores.scale, scores.offset)
+    x_scale, x_offset, scale, offset = (tuple(float(np.float32(n)) for n in part) for part in parts)
+    label = None if work.program.label is None else work.floats[work.program.label]
+    return Codes(x.value, scores.value, label, x_scale, x_offset, scale, offset)
 
 
 def _rewrite(work: _Work, index: int) -> None:
@@ -177,12 +178,8 @@ def _input(work: _Work) -> Coded:
         if isinstance(op, SquaredDistance | Neighbours | Gauss):
             points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
             low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
-    width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
-    scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
-    scale = np.full_like(scale, scale.max()) if alike else scale
-    inverse = (1 / scale).astype(np.float32)
+    inverse, zero = covering(low, high, limit, alike=alike)
     scale = 1 / inverse.astype(np.float64)
-    zero = np.where(high > low, np.rint((low + high) / 2 / scale), 0.0).astype(np.int32)
     one = bool(np.all(inverse == inverse[0]) and np.all(zero == zero[0]))
     tables = Table(inverse[:1] if one else inverse), Table(zero[:1] if one else zero)
     value = work.builder.add(Quantise(work.element, *tables, len(scale), limit), 0)

@@ -370,7 +370,35 @@ def test_labels_of_other_rows_are_refused(aprgen: Command, tmp_path: Path) -> No
 
 
 def test_a_forest_needs_no_rows_for_integers(aprgen: Command, tmp_path: Path) -> None:
-    """Trees are exact integers in every mode."""
+    """Trees are exact integers in every mode; what rows would add is said."""
     answer = aprgen("compile", RFC, "--numeric", "s8", "--no-measure", "-o", tmp_path / "out")
 
     assert answer.status == 0
+    assert "no functions of codes" in answer.out
+    assert "--calibrate" in answer.out
+    assert "_q(" not in (tmp_path / "out" / "rfc.h").read_text()
+
+
+def test_rows_give_a_forest_functions_of_codes(aprgen: Command, tmp_path: Path) -> None:
+    """Rows on a grid lose nothing; the header says how to make codes, and a loss of rows without one is measured."""
+    rows = tmp_path / "rows.npy"
+    generator = np.random.RandomState(1)
+    np.save(rows, (generator.randint(0, 1000, size=(50, 4)) / 10).astype(np.float32))
+    words = ("compile", RFC, "--numeric", "s16", "--calibrate", rows, "--no-measure", "-o", tmp_path / "out")
+    answer = aprgen(*words, "--max-loss", "0%")
+    header = (tmp_path / "out" / "rfc.h").read_text()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    coarse = tmp_path / "coarse.npy"
+    np.save(coarse, generator.normal(size=(400, 4)).astype(np.float32) * 50)
+    refused_answer = aprgen("compile", RFC, "--numeric", "s8", "--calibrate", coarse, "--max-loss", "0%")
+
+    assert answer.status == 0
+    assert "functions of codes: 0 of 50 labels change" in answer.out
+    assert "#define RFC_X_PER_UNIT 0x1.4p+3F /* 10 */\n" in header
+    assert "#define RFC_X_ZERO 0\n" in header
+    assert "int32_t rfc_classify_q(const int16_t x[RFC_N_FEATURES]);" in header
+    assert {"rfc_predict_q", "rfc_scores_q", "rfc_classify_q"} <= set(manifest["functions"])
+    assert manifest["accuracy"]["of_codes"] is True
+    assert manifest["accuracy"]["largest_difference"] == 0
+    assert refused_answer.status == 1
+    assert "functions of codes" in refused_answer.err
