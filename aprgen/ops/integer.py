@@ -140,6 +140,68 @@ class IntegerDense:
         return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
 
 
+IN_LINE_COLUMNS = 64  # of IntegerSum: so many products are written out where the kernel knows how
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSum:
+    """acc = bias + sum of weight_c * x_c in 32 bits, which never overflows: one result, and its codes are the sums.
+
+    The pass that makes it proves that |acc| <= largest_sum < 2^31 for all numbers that the type of x holds.
+    """
+
+    source: Code  # of x
+    largest_sum: int
+    weight: Table  # i8 or i16 [cols]
+    bias: int
+    headers = ("apr_int.h",)
+
+    @property
+    def kernel(self) -> str:
+        return f"integer_sum_{'i8' if self.weight.data.dtype == np.int8 else 'i16'}"
+
+    @property
+    def cols(self) -> int:
+        return int(self.weight.data.size)
+
+    @property
+    def in_line(self) -> bool:
+        return self.cols <= IN_LINE_COLUMNS
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.cols):
+            raise ValueError(f"integer sum takes {self.source}[{self.cols}], not {x}")
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        return (x.astype(np.int64) @ self.weight.data.astype(np.int64) + self.bias).astype(np.int32).reshape(-1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Requantise:
+    """A sum as a code: requantised, cut to what the element holds."""
+
+    element: Literal["i8", "i16"]
+    multiplier: int  # [0, 2^15)
+    shift: int  # [1, 31]
+    headers = ("apr_int.h",)
+    kernel = "requantise"
+
+    @property
+    def bits(self) -> int:
+        return 8 if self.element == "i8" else 16
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("i32", 1):
+            raise ValueError(f"requantise takes i32[1], not {x}")
+        return ValueType(self.element, 1)
+
+    def evaluate(self, x: Array) -> Array:
+        code = requantised(x.astype(np.int64), np.array(self.multiplier, np.int64), np.array(self.shift, np.int64))
+        limit = LARGEST[self.element]
+        return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
+
+
 BLOCK_ROWS = 3  # of UnsignedDense: their sums, two pointers and two factors fit the eight low registers of Armv6-M
 
 
