@@ -25,18 +25,18 @@ LARGEST_ZERO = 1 << 20  # of a zero point, so that codes stay where MAGIC rounds
 
 @dataclass(frozen=True, eq=False)
 class Quantise:
-    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, kept within [-limit, limit]; a NaN gives 0."""
+    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, cut to what the element holds; a NaN counts as 0."""
 
     element: Code
     inverse: Table  # f32 [1] for all elements alike, or [size]
     zero: Table  # i32, as long as `inverse`; |zero| <= LARGEST_ZERO
     size: int
-    limit: int
     headers = ("apr_int.h",)
+    kernel = "quantise_f32"
 
     @property
-    def kernel(self) -> str:
-        return "quantise_f32"
+    def limit(self) -> int:
+        return LARGEST[self.element]
 
     @property
     def uniform(self) -> bool:
@@ -51,8 +51,8 @@ class Quantise:
         """The bits of a float plus MAGIC are ordered as the floats are, but for the sign; so they can be clamped."""
         bits = np.asarray(x * self.inverse.data + MAGIC, np.float32).view(np.int32).astype(np.int64)
         zero = MAGIC_BITS + self.zero.data.astype(np.int64)
-        code = np.clip(bits, zero - self.limit, zero + self.limit) - zero
-        return np.asarray(np.where(np.isnan(x), 0, code)).astype(TYPES[self.element])
+        code = np.where(np.isnan(x), MAGIC_BITS, bits) - zero
+        return np.clip(code, -self.limit - 1, self.limit).astype(TYPES[self.element])
 
 
 @dataclass(frozen=True, eq=False)

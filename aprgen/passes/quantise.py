@@ -186,7 +186,7 @@ def _input(work: _Work) -> Coded:
     zero = np.where(high > low, np.rint((low + high) / 2 / scale), 0.0).astype(np.int32)
     one = bool(np.all(inverse == inverse[0]) and np.all(zero == zero[0]))
     tables = Table(inverse[:1] if one else inverse), Table(zero[:1] if one else zero)
-    value = work.builder.add(Quantise(work.element, *tables, len(scale), limit), 0)
+    value = work.builder.add(Quantise(work.element, *tables, len(scale)), 0)
     work.coded[0] = Coded(value, work.element, scale, zero * scale, limit)
     return work.coded[0]
 
@@ -221,9 +221,7 @@ def _coded_from(work: _Work, source: int) -> Coded:
         scale = rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
         inverse = (1 / scale).astype(np.float32)
         zero = Table(np.zeros(len(scale), np.int32))
-        made = work.builder.add(
-            Quantise(work.element, Table(inverse), zero, len(scale), limit), _as_floats(work, source)
-        )
+        made = work.builder.add(Quantise(work.element, Table(inverse), zero, len(scale)), _as_floats(work, source))
         return Coded(made, work.element, 1 / inverse.astype(np.float64), np.zeros(len(scale)), limit)
     return work.coded[source]
 

@@ -254,11 +254,11 @@ def test_requantised_is_the_rounded_quotient() -> None:
 
 
 def test_quantise_rounds_half_to_even_and_saturates() -> None:
-    """Codes of values between, beyond, infinite and NaN."""
-    op = Quantise("i8", Table([1.0], np.float32), Table([3], np.int32), 12, 127)
+    """Codes of values between, beyond, infinite and NaN, which counts as 0."""
+    op = Quantise("i8", Table([1.0], np.float32), Table([3], np.int32), 12)
     x = [[3.5, 4.5, 2.5, -124.0, -125.0, 1e30, -1e30, np.inf, -np.inf, np.nan, -0.0, 130.4]]
 
-    assert [[1, 1, -1, -127, -127, 127, -127, 127, -127, 0, -3, 127]] == op.evaluate(np.array(x, np.float32)).tolist()
+    assert [[1, 1, -1, -127, -128, 127, -128, 127, -128, -3, -3, 127]] == op.evaluate(np.array(x, np.float32)).tolist()
 
 
 def test_softmax_in_integers_is_close() -> None:
