@@ -46,7 +46,7 @@ from aprgen.program import Array, Builder, Codes, Op, Program, Table
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
-COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see multipliers: 10 bits for codes of 8
+COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0}  # see multipliers: 10 bits where weights have 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +244,7 @@ def _emitted(work: _Work, x: Coded, sums: Sums, element: Code, scale: Doubles, o
     bias = sums.bias - shifted
     largest = int((sums.largest + np.abs(shifted)).max())
     assert largest <= LARGEST["i32"]  # see sums_of and LARGEST_OFFSET
-    multiplier, shift = multipliers(sums.scale / scale, COARSEST[element])
+    multiplier, shift = multipliers(sums.scale / scale, COARSEST[work.element])
     op = IntegerDense(
         x.element, element, largest, Table(sums.weight), Table(bias.astype(np.int32)), Table(multiplier), Table(shift)
     )
@@ -295,7 +295,7 @@ def _curve(work: _Work, op: Dense, x: Coded, before: int, stage: Stage, after: i
     reach = SIGMOID_REACH if is_end and stage.verb == "sigmoid" else max(reach, 1e-30)
     scale = np.full(op.rows, float(wide_enough(np.full(op.rows, reach / limit), sums).max()))
     if op.rows == 1:
-        multiplier, last_shift = multipliers(sums.scale / scale, COARSEST[element])
+        multiplier, last_shift = multipliers(sums.scale / scale, COARSEST[work.element])
         cut = Requantise(cast(Literal["i8", "i16"], element), int(multiplier[0]), int(last_shift[0]))
         at = work.builder.add(cut, _sum(work, x, sums))
     else:
