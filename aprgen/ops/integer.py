@@ -25,7 +25,7 @@ LARGEST_ZERO = 1 << 20  # of a zero point, so that codes stay where MAGIC rounds
 
 @dataclass(frozen=True, eq=False)
 class Quantise:
-    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, cut to what the element holds; a NaN counts as 0."""
+    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, cut to what the element holds; NaN counts as 0."""
 
     element: Code
     inverse: Table  # f32 [1] for all elements alike, or [size]
