@@ -268,6 +268,10 @@ class Builder:
         self._steps.append(Step(op, inputs))
         return len(self._steps)
 
+    def step(self, value: int) -> Step:
+        """The step that makes the value."""
+        return self._steps[value - 1]
+
     def inline(self, program: Program, source: int) -> int:
         """Append another program's scores, fed from `source`, and give the id of its scores."""
         moved = {0: source}

@@ -27,18 +27,18 @@ LARGEST_ZERO = 1 << 20  # of a zero point, so that codes stay where MAGIC rounds
 
 @dataclass(frozen=True, eq=False)
 class Quantise:
-    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, kept within [-limit, limit]; a NaN gives 0."""
+    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, cut to what the element holds; NaN counts as 0."""
 
     element: Code
     inverse: Table  # f32 [1] for all elements alike, or [size]
     zero: Table  # i32, as long as `inverse`; |zero| <= LARGEST_ZERO
     size: int
-    limit: int
     headers = ("apr_int.h",)
+    kernel = "quantise_f32"
 
     @property
-    def kernel(self) -> str:
-        return "quantise_f32"
+    def limit(self) -> int:
+        return LARGEST[self.element]
 
     @property
     def uniform(self) -> bool:
@@ -53,8 +53,8 @@ class Quantise:
         """The bits of a float plus MAGIC are ordered as the floats are, but for the sign; so they can be clamped."""
         bits = np.asarray(x * self.inverse.data + MAGIC, np.float32).view(np.int32).astype(np.int64)
         zero = MAGIC_BITS + self.zero.data.astype(np.int64)
-        code = np.clip(bits, zero - self.limit, zero + self.limit) - zero
-        return np.asarray(np.where(np.isnan(x), 0, code)).astype(TYPES[self.element])
+        code = np.where(np.isnan(x), MAGIC_BITS, bits) - zero
+        return np.clip(code, -self.limit - 1, self.limit).astype(TYPES[self.element])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +142,68 @@ class IntegerDense:
         acc = np.rint(x.astype(np.float64) @ self.weight.data.T.astype(np.float64)).astype(np.int64)
         acc += self.bias.data.astype(np.int64)
         code = requantised(acc, self.multiplier.data.astype(np.int64), self.shift.data.astype(np.int64))
+        limit = LARGEST[self.element]
+        return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
+
+
+IN_LINE_COLUMNS = 64  # of IntegerSum: so many products are written out where the kernel knows how
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSum:
+    """acc = bias + sum of weight_c * x_c in 32 bits, which never overflows: one result, and its codes are the sums.
+
+    The pass that makes it proves that |acc| <= largest_sum < 2^31 for all numbers that the type of x holds.
+    """
+
+    source: Code  # of x
+    largest_sum: int
+    weight: Table  # i8 or i16 [cols]
+    bias: int
+    headers = ("apr_int.h",)
+
+    @property
+    def kernel(self) -> str:
+        return f"integer_sum_{'i8' if self.weight.data.dtype == np.int8 else 'i16'}"
+
+    @property
+    def cols(self) -> int:
+        return int(self.weight.data.size)
+
+    @property
+    def in_line(self) -> bool:
+        return self.cols <= IN_LINE_COLUMNS
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.cols):
+            raise ValueError(f"integer sum takes {self.source}[{self.cols}], not {x}")
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        return (x.astype(np.int64) @ self.weight.data.astype(np.int64) + self.bias).astype(np.int32).reshape(-1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Requantise:
+    """A sum as a code: requantised, cut to what the element holds."""
+
+    element: Literal["i8", "i16"]
+    multiplier: int  # [0, 2^15)
+    shift: int  # [1, 31]
+    headers = ("apr_int.h",)
+    kernel = "requantise"
+
+    @property
+    def bits(self) -> int:
+        return 8 if self.element == "i8" else 16
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("i32", 1):
+            raise ValueError(f"requantise takes i32[1], not {x}")
+        return ValueType(self.element, 1)
+
+    def evaluate(self, x: Array) -> Array:
+        code = requantised(x.astype(np.int64), np.array(self.multiplier, np.int64), np.array(self.shift, np.int64))
         limit = LARGEST[self.element]
         return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
 

@@ -35,7 +35,7 @@ def codes_of(op: Op, x: Array, before: Code, after: Code, size: int, n_in: int, 
     """What the C gives for codes x, and what the op gives."""
     builder = Builder(row_type(n_in))
     one = Table(np.ones(1, np.float32))
-    read = builder.add(Quantise(before, one, Table(np.zeros(1, np.int32)), n_in, int(np.iinfo(TYPES[before]).max)), 0)
+    read = builder.add(Quantise(before, one, Table(np.zeros(1, np.int32)), n_in), 0)
     made = builder.add(op, read)
     program: Program = builder.build(builder.add(Dequantise(after, size, one, None), made))
     program = replace(program, codes=Codes(read, made, (1.0,), (0.0,), (1.0,), (0.0,)))

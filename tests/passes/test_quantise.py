@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from aprgen.accuracy import Calibration, measure_accuracy, require_calibration
 from aprgen.errors import UsageError
-from aprgen.ops.decide import Argmax
+from aprgen.ops.decide import Argmax, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
@@ -18,8 +20,10 @@ from aprgen.ops.integer import (
     IntegerDense,
     IntegerSoftmax,
     IntegerSquaredDistance,
+    IntegerSum,
     Interpolate,
     Quantise,
+    Requantise,
     exp2_table,
     requantised,
     unsigned,
@@ -75,6 +79,9 @@ def test_no_sum_leaves_32_bits(name: str, element: Code) -> None:
     for step in quantised(name, element)[1].program.steps:
         if isinstance(step.op, IntegerDense):
             assert furthest_sum(step.op) <= step.op.largest_sum <= LARGEST["i32"]
+        if isinstance(step.op, IntegerSum):
+            size = int(np.abs(step.op.weight.data.astype(np.int64)).sum()) * (LARGEST[step.op.source] + 1)
+            assert size + abs(step.op.bias) <= step.op.largest_sum <= LARGEST["i32"]
         if isinstance(step.op, IntegerSquaredDistance):
             worst = np.abs(step.op.points.data.astype(np.int64)) + LARGEST[step.op.source] + 1
             assert int(((worst * worst) >> step.op.shift).sum(axis=1).max()) <= LARGEST["i32"]
@@ -180,6 +187,48 @@ def test_scales_of_any_size(scale: float, element: Code) -> None:
     assert accuracy.relative_difference < (0.02 if element == "i8" else 3e-4)
 
 
+@pytest.mark.parametrize("name", ["linreg", "linear_svm", "pca"])
+@pytest.mark.parametrize("element", CODES)
+def test_one_result_is_its_sum(name: str, element: Code) -> None:
+    """A model of one value is not requantised: its codes are sums, in units of the sum; several results need it."""
+    _, made, _ = quantised(name, element)
+    ops = [step.op for step in made.program.steps]
+
+    assert any(isinstance(op, IntegerSum) for op in ops) == (name != "pca")
+    assert any(isinstance(op, IntegerDense) for op in ops) == (name == "pca")
+    assert not any(isinstance(op, Requantise) for op in ops)
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.1, 0.97, 0.0, 1.0, 2.0, -1.0])
+@pytest.mark.parametrize("compare", ["ge", "lt"])
+@pytest.mark.parametrize("element", CODES)
+def test_a_label_from_the_sum_is_that_from_the_probability(
+    limit: float, compare: Literal["ge", "lt"], element: Code
+) -> None:
+    """Requantising and the curve never fall when the sum rises, so a limit for the sum gives the label of the
+    probability's code, for every code; limits that no probability reaches stay where they are."""
+    random = np.random.RandomState(11)
+    builder = Builder(row_type(7))
+    weight = Table(random.normal(size=(1, 7)) * 3, np.float32)
+    p = builder.add(Map(1, (Stage("sigmoid"),)), builder.add(Dense(weight, Table([0.3], np.float32), "first"), 0))
+    program = builder.build(p, builder.add(Threshold(compare, limit, 1, 0), p), n_classes=2)
+    rows = random.normal(size=(300, 7)).astype(np.float32)
+    made = quantise(program, rows, element).program
+    assert made.codes is not None
+    assert made.label is not None
+    value = made.label
+    threshold = made.steps[value - 1]
+    read = made.steps[threshold.inputs[0] - 1].op
+    info = np.iinfo(TYPES[made.types()[made.codes.x].element])
+    x = random.randint(info.min, info.max + 1, (4000, 7)).astype(info.dtype)
+    x[:2000] = x[:2000] // 40 + np.arange(2000)[:, None] % 3
+    found = made.evaluate(x, [made.codes.scores, value], given=made.codes.x)
+    holds = found[made.codes.scores] * made.codes.scores_scale[0] >= limit
+
+    assert found[value].ravel().tolist() == (holds if compare == "ge" else ~holds).ravel().astype(int).tolist()
+    assert isinstance(read, IntegerSum) == (limit < 1)
+
+
 def test_rows_of_zeros_wide_rows_and_constant_features() -> None:
     """Weights that are all 0, a bias far above every product, 60,000 columns, and features that never vary."""
     random = np.random.RandomState(5)
@@ -229,11 +278,11 @@ def test_requantised_is_the_rounded_quotient() -> None:
 
 
 def test_quantise_rounds_half_to_even_and_saturates() -> None:
-    """Codes of values between, beyond, infinite and NaN."""
-    op = Quantise("i8", Table([1.0], np.float32), Table([3], np.int32), 12, 127)
+    """Codes of values between, beyond, infinite and NaN, which counts as 0."""
+    op = Quantise("i8", Table([1.0], np.float32), Table([3], np.int32), 12)
     x = [[3.5, 4.5, 2.5, -124.0, -125.0, 1e30, -1e30, np.inf, -np.inf, np.nan, -0.0, 130.4]]
 
-    assert [[1, 1, -1, -127, -127, 127, -127, 127, -127, 0, -3, 127]] == op.evaluate(np.array(x, np.float32)).tolist()
+    assert [[1, 1, -1, -127, -128, 127, -128, 127, -128, -3, -3, 127]] == op.evaluate(np.array(x, np.float32)).tolist()
 
 
 def test_softmax_in_integers_is_close() -> None:
