@@ -28,6 +28,7 @@ from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
+from aprgen.passes.tree_sums import with_totals
 from aprgen.program import Array, Program, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
@@ -145,7 +146,8 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
         )
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(loaded.model.lower(), options)
-    program = pack_weights(choose_strategies(lowered, target.cost, _goal(options.optimise)), target.weights)
+    summed = with_totals(lowered, target.cost)
+    program = pack_weights(choose_strategies(summed, target.cost, _goal(options.optimise)), target.weights)
     return artifact_of(loaded, lowered, program, target, options, accuracy)
 
 
@@ -340,6 +342,7 @@ def _manifest(
         "target": target.name,
         "cflags": list(target.exact_flags),
         "steps": [step.op.kernel for step in program.steps],
+        "notes": list(program.notes),
         "table_bytes": table_bytes,
         "signer": loaded.signer,
         "findings": list(loaded.findings),

@@ -2,7 +2,8 @@
 
 Weights are symmetric with a scale for each row; inputs and hidden values have a scale and an offset for each element,
 since the next dense op takes both into its weights and bias for nothing. Sums are proved to stay within 32 bits. Ops
-without an integer form stay in floats, and trees stay as they are: they are exact (Jacob et al. 2018, arXiv:1712.05877,
+without an integer form stay in floats. Splits of trees stay as they are: they are exact, and what leaves add up to
+becomes a total with a bound (Jacob et al. 2018, arXiv:1712.05877,
 section 2, with scales for each element). Every scale is computed with correctly rounded sums: same rows, same codes.
 """
 
@@ -14,7 +15,8 @@ from typing import Literal, cast
 
 import numpy as np
 
-from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Threshold
+from aprgen.ops.curve import Curve
+from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
@@ -35,14 +37,21 @@ from aprgen.ops.integer import (
 )
 from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Normalise, Softmax
+from aprgen.ops.trees import TreeOp, TreeSum
 from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, rounded_up, sums_of, wide_enough
 from aprgen.passes.gaussians import LogDensity, coded_density
 from aprgen.passes.ranges import Method, spans
+from aprgen.passes.tree_sums import FUNCTION_ENTRIES, Totals, integer_totals, threshold_between
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
+BITS: dict[Code, int] = {"i8": 8, "i16": 16, "i32": 32}
+LARGEST_ENTRIES_LOG = 9  # of a curve's table
+CURVE_ERROR: dict[Code, float] = {"i8": 2.0**-10, "i16": 2.0**-14, "i32": 2.0**-14}  # of its largest value
+LARGEST_CURVE_SHIFT = 14
+CURVE_SAMPLES = 1 << 16  # totals at which a curve's error is measured
 COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see multipliers: 10 bits for codes of 8
 
 
@@ -67,6 +76,8 @@ class _Work:
     floats: dict[int, int]
     done: set[int]  # steps that another step has taken in
     in_floats: list[str]
+    functions: dict[int, tuple[Coded, Map]]  # of totals, by value; they keep or turn the order
+    notes: list[str]
 
     def readers(self, value: int) -> tuple[int, ...]:
         steps = self.program.needed(self.program.scores, self.program.label)
@@ -74,7 +85,13 @@ class _Work:
 
 
 def has_integer_form(program: Program) -> bool:
-    """Whether there is anything to quantise; trees are exact as they are."""
+    """Whether there is anything to quantise; splits and votes of trees are exact as they are."""
+    steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
+    return any(isinstance(step.op, TreeSum) for step in steps) or needs_rows(program)
+
+
+def needs_rows(program: Program) -> bool:
+    """Whether scales are taken from rows; those of sums of leaves are taken from the leaves."""
     steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
     return any(
         isinstance(step.op, Dense | SquaredDistance | Gauss)
@@ -92,7 +109,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
     """
     steps = program.needed(program.scores, program.label)
     observed = program.evaluate(rows, {0, *(index + 1 for index in steps)})
-    work = _Work(program, observed, element, method, Builder(program.source), {}, {0: 0}, set(), [])
+    work = _Work(program, observed, element, method, Builder(program.source), {}, {0: 0}, set(), [], {}, [])
     for index in steps:
         if index not in work.done:
             _rewrite(work, index)
@@ -101,7 +118,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
     scores = _as_floats(work, program.scores)
     label = None if program.label is None else work.floats[program.label]
     made = work.builder.build(scores, label, program.n_classes)
-    made = replace(made, codes=_codes(work))
+    made = replace(made, codes=_codes(work), notes=(*program.notes, *work.notes))
     return Quantised(made, tuple(work.in_floats))
 
 
@@ -129,9 +146,15 @@ def _rewrite(work: _Work, index: int) -> None:
             work.coded[value] = replace(votes, scale=votes.scale / votes.limit)
         case Gauss() as op if (density := _density(op)).is_finite:
             _gauss(work, density, step.inputs[0], value)
+        case TreeSum() as op if (totals := integer_totals(op, BITS[work.element])) is not None:
+            work.coded[value] = _sum_of_leaves(work, totals, _as_floats(work, step.inputs[0]))
         case Map() as op if step.inputs[0] in work.coded and _is_affine(op):
             work.coded[value] = _affine(work.coded[step.inputs[0]], op)
-        case Map() as op if step.inputs[0] == 0 and _is_affine(op):
+        case Map() as op if (total := work.coded.get(step.inputs[0])) is not None and total.reach is not None:
+            _function(work, op, total, value)
+        case Threshold() as op if step.inputs[0] in work.functions:
+            work.floats[value] = _decision_before(work, op, step.inputs[0])
+        case Map() as op if step.inputs[0] == 0 and _is_affine(op) and not _feeds_trees(work, value):
             work.coded[value] = _affine(_input(work), op)
         case Softmax() if _can_be_compared(work, step.inputs[0]):
             work.coded[value] = _powers(work, work.coded[step.inputs[0]])
@@ -141,6 +164,11 @@ def _rewrite(work: _Work, index: int) -> None:
             inputs = tuple(_as_floats(work, i) for i in step.inputs)
             work.floats[value] = work.builder.add(op, *inputs)
             work.in_floats.append(op.kernel)
+
+
+def _feeds_trees(work: _Work, value: int) -> bool:
+    """Trees keep exact inputs."""
+    return any(isinstance(work.program.steps[index].op, TreeOp) for index in work.readers(value))
 
 
 def _can_be_compared(work: _Work, value: int) -> bool:
@@ -438,3 +466,77 @@ def _decision(work: _Work, op: Op, source: int) -> int:
     assert isinstance(op, Argmax)
     made = replace(op, element=cast(Literal["i16", "i32"], x.element), nan_gives_zero=False)
     return work.builder.add(made, x.value)
+
+
+# What leaves of trees add up to.
+
+
+def _sum_of_leaves(work: _Work, totals: Totals, rows: int) -> Coded:
+    """The total, which no row takes out of its reach."""
+    value = work.builder.add(totals.op, rows)
+    trees = f"what the leaves of {totals.op.n_trees} trees add up to"
+    if totals.bound > 0:
+        work.notes.append(f"{trees} is within {totals.bound:.3g} of the sum in floats, for every row")
+    else:
+        work.notes.append(f"{trees} is the sum in floats: {totals.proof}")
+    scale, offset = np.array([totals.unit]), np.array([totals.start])
+    return Coded(value, "i32", scale, offset, LARGEST["i32"], (totals.low, totals.high))
+
+
+def _of_totals(op: Map, x: Coded, totals: Array) -> Array:
+    """The function of the real values of totals, in floats."""
+    real = (totals.astype(np.float64) * x.scale[0] + x.offset[0]).astype(np.float32)
+    with np.errstate(all="ignore"):
+        return op.evaluate(real.reshape(-1, 1))[:, 0].astype(np.float64)
+
+
+def _function(work: _Work, op: Map, x: Coded, value: int) -> None:
+    """A function of a total: its values by total when those are few, else a curve, as long as it needs to be."""
+    assert x.reach is not None
+    low, high = x.reach
+    totals = np.arange(low, high + 1, 1 + (high - low) // CURVE_SAMPLES)
+    exact = _of_totals(op, x, totals)
+    if not np.isfinite(exact).all():
+        work.floats[value] = work.builder.add(op, _as_floats(work, work.program.steps[value - 1].inputs[0]))
+        work.in_floats.append(op.kernel)
+        return
+    steps = np.diff(exact)
+    if np.all(steps >= 0) or np.all(steps <= 0):
+        work.functions[value] = (x, op)
+    if low == 0 and high < FUNCTION_ENTRIES:
+        table = Table(exact.astype(np.float32))
+        work.floats[value] = work.builder.add(Lookup("i32", 1, 1, table), x.value)
+        return
+    unit = max(float(np.abs(exact).max()), 1e-30) / LARGEST["i16"]
+    for entries in range(LARGEST_ENTRIES_LOG + 1):
+        made = _curve_of_total(op, x, unit, entries)
+        error = float(np.abs(made.evaluate(totals.reshape(-1, 1))[:, 0] * unit - exact).max())
+        if error <= CURVE_ERROR[work.element] * unit * LARGEST["i16"]:
+            break
+    compared = "every total" if len(totals) == high - low + 1 else f"{len(totals)} totals that were compared"
+    work.notes.append(f"a curve is within {error:.3g} of the function of it, for {compared}")
+    work.coded[value] = Coded(work.builder.add(made, x.value), "i16", np.array([unit]), np.zeros(1), LARGEST["i16"])
+
+
+def _curve_of_total(op: Map, x: Coded, unit: float, entries: int) -> Curve:
+    """About 2^entries straight lines."""
+    assert x.reach is not None
+    low, high = x.reach
+    between = max((high - low).bit_length() - entries, 0)
+    drop = max(0, between - LARGEST_CURVE_SHIFT)
+    at = low + (np.arange(((high - low) >> between) + 2, dtype=np.int64) << between)
+    limit = LARGEST["i16"]
+    codes = np.clip(np.rint(np.nan_to_num(_of_totals(op, x, at)) / unit), -limit, limit)
+    return Curve(low, high, drop, between - drop, Table(codes.astype(np.int16)))
+
+
+def _decision_before(work: _Work, op: Threshold, source: int) -> int:
+    """A label from the total itself: the function behind it keeps or turns the order."""
+    x, function = work.functions[source]
+    assert x.reach is not None
+
+    def label(total: int) -> int:
+        value = _of_totals(function, x, np.array([total])).astype(np.float32)
+        return int(op.evaluate(value.reshape(1, 1))[0, 0])
+
+    return work.builder.add(threshold_between(*x.reach, label), x.value)

@@ -86,6 +86,8 @@ def all_options(name: str) -> Iterator[Options]:
     if name in TREES:
         for goal in GOALS:
             yield Options(name, optimise=goal)
+        for mode in INTEGER_MODES:
+            yield Options(name, mode)
     elif name in ROWS:
         rows = random_rows(loaded(name).model.lower(), 100).values
         for mode in INTEGER_MODES:
