@@ -55,6 +55,7 @@ class FlatTrees:
 
 def flat_trees(nodes: Nodes) -> FlatTrees | None:
     """The trees of node tables over floats; None when shared subtrees make too many nodes."""
+    assert nodes.missing_left is None, "see passes/missing.py"
     feature, keys = nodes.feature.data.tolist(), threshold_keys(nodes.threshold.data).tolist()
     left, right = nodes.left.data.tolist(), nodes.right.data.tolist()
     same: list[int] = [0] * len(feature)  # the reference that stands for each node

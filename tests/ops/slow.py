@@ -17,6 +17,7 @@ from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
+from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
@@ -255,6 +256,11 @@ def bit_keys(op: BitKeys, x: Row) -> list[int]:
     return [2**31 - 1 if b > 0xFF800000 else b - 2**32 if b >= 2**31 else b for b in bits]
 
 
+def missing_low(op: MissingLow, x: Row) -> list[np.float32]:
+    read = [x[int(c)] for c in op.columns.data]
+    return [F(-np.inf) if i < op.low and math.isnan(v) else v for i, v in enumerate(read)]
+
+
 def keys_in_line(op: FloatKeysInLine, x: Row) -> list[int]:
     return [key(x[c]) for c in op.order]
 
@@ -347,6 +353,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     RankCodes: rank_codes,
     BitKeys: bit_keys,
     FloatKeysInLine: keys_in_line,
+    MissingLow: missing_low,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,
