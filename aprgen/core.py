@@ -23,6 +23,7 @@ from aprgen.families import decode_model, network
 from aprgen.families.base import Model, require_table_bytes
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.fold import fold_scalers
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
@@ -145,7 +146,7 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
     check_model(loaded.model)
-    lowered, accuracy = _in_numeric_mode(loaded.model.lower(), options)
+    lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), options)
     summed = with_totals(lowered, target.cost)
     program = pack_weights(choose_strategies(summed, target.cost, _goal(options.optimise)), target.weights)
     return artifact_of(loaded, lowered, program, target, options, accuracy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ from aprgen.families.ensemble import leaf_positions, merge_trees, value_position
 from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
-from aprgen.ops.elementwise import Map, Stage
+from aprgen.ops.elementwise import Map, Stage, vary
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.mixture import Concat
-from aprgen.ops.trees import Nodes, TreeSum, TreeTotals, TreeVotes
-from aprgen.program import Builder, Op, Program, Table, row_type
+from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.passes.fold import folded
+from aprgen.program import Builder, Op, Program, Step, Table, row_type
 
 ABOVE_ZERO = float(np.finfo(np.float32).smallest_subnormal)  # x > 0 exactly when x >= this
 UNIT = 1 << 15  # what a whole vote is in totals; shares of one fit 16 bits with a sign
@@ -35,6 +37,9 @@ def program_of(estimator: Any, *, missing: bool = False) -> Program:
     missing: rows may have missing values (NaN), which trees send where the library does; without it they go right.
     """
     name = type(estimator).__name__
+    if name == "Pipeline":
+        *scalers, last = (one for _, one in estimator.steps)
+        return _scaled(scalers, program_of(last, missing=missing))
     if name in _FORESTS:
         return _forest(estimator, missing)
     if name in _BOOSTED:
@@ -51,9 +56,60 @@ def totals_of(estimator: Any, *, missing: bool = False) -> Program | None:
     differ from the library's only where classes are closer than that. A forest averages probabilities, as its library.
     """
     kind = type(estimator).__name__
+    if kind == "Pipeline":
+        *scalers, last = (one for _, one in estimator.steps)
+        program = totals_of(last, missing=missing)
+        return None if program is None else _scaled(scalers, program)
     if kind in _FORESTS:
         return _soft_votes(estimator, missing)
     return _added(_BOOSTED[kind](estimator), missing) if kind in _BOOSTED else None
+
+
+def _scaled(scalers: Sequence[Any], program: Program) -> Program:
+    """The program behind scalers. Thresholds of trees take them in, with the arithmetic of the library itself; what
+    else reads the row reads what a map makes of it."""
+    for scaler in reversed(scalers):
+        stages = _stages(scaler)
+        readers = [step.op for step in program.steps if 0 in step.inputs]
+        if all(isinstance(op, TreeOp) for op in readers):
+            steps = [
+                replace(step, op=folded(step.op, _transformed(scaler))) if isinstance(step.op, TreeOp) else step
+                for step in program.steps
+            ]
+            program = program.with_steps(steps)
+        else:
+            moved = [Step(step.op, tuple(i + 1 for i in step.inputs)) for step in program.steps]
+            label = None if program.label is None else program.label + 1
+            first = Step(Map(program.n_features, stages), (0,))
+            program = replace(program, steps=(first, *moved), scores=program.scores + 1, label=label)
+    program.check()
+    return program
+
+
+def _stages(scaler: Any) -> tuple[Stage, ...]:
+    """A fitted scaler's arithmetic; its scales are above 0."""
+    parts = {
+        "StandardScaler": (("sub", "mean_"), ("div", "scale_")),
+        "RobustScaler": (("sub", "center_"), ("div", "scale_")),
+        "MaxAbsScaler": (("div", "scale_"),),
+        "MinMaxScaler": (("mul", "scale_"), ("add", "min_")),
+    }
+    name = type(scaler).__name__
+    if name not in parts or getattr(scaler, "clip", False):
+        raise TypeError(f"no conversion for {name} in front of a model; there are {', '.join(parts)}, without clip")
+    found = ((verb, getattr(scaler, attribute)) for verb, attribute in parts[name])
+    return tuple(vary(verb, np.asarray(values, np.float32)) for verb, values in found if values is not None)
+
+
+def _transformed(scaler: Any) -> Callable[[Any], Any]:
+    """The scaler's own function, which takes no infinity: that stays what it is."""
+
+    def transformed(rows: Any) -> Any:
+        finite = np.isfinite(rows)
+        scaled = np.asarray(scaler.transform(np.where(finite, rows, np.float32(0))), np.float32)
+        return np.where(finite, scaled, rows)
+
+    return transformed
 
 
 def _forest(forest: Any, missing: bool) -> Program:

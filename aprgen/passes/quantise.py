@@ -10,6 +10,7 @@ section 2, with scales for each element). Every scale is computed with correctly
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -45,6 +46,7 @@ from aprgen.passes.tree_sums import FUNCTION_ENTRIES, Totals, integer_totals, th
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
+SAME_SCALE = 1e-5  # relative; scales are rounded to float32
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
 BITS: dict[Code, int] = {"i8": 8, "i16": 16, "i32": 32}
@@ -197,15 +199,15 @@ def _input(work: _Work) -> Coded:
         return work.coded[0]
     limit = LARGEST[work.element]
     low, high = spans(work.observed[0], work.method, limit)
-    readers = [work.program.steps[index].op for index in work.readers(0)]
-    alike = any(isinstance(op, SquaredDistance | Neighbours) for op in readers)
-    for op in readers:
-        if isinstance(op, SquaredDistance | Neighbours | Gauss):
-            points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
-            low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+    compared = tuple(_compared(work, limit))
+    for op, scaled in compared:
+        points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
+        points = (points - scaled.offset) / scaled.scale
+        low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
     width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
     scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
-    scale = np.full_like(scale, scale.max()) if alike else scale
+    factor = next((np.abs(scaled.scale) for op, scaled in compared if not isinstance(op, Gauss)), None)
+    scale = scale if factor is None else (scale * factor).max() / factor
     inverse = (1 / scale).astype(np.float32)
     scale = 1 / inverse.astype(np.float64)
     zero = np.where(high > low, np.rint((low + high) / 2 / scale), 0.0).astype(np.int32)
@@ -214,6 +216,22 @@ def _input(work: _Work) -> Coded:
     value = work.builder.add(Quantise(work.element, *tables, len(scale), limit), 0)
     work.coded[0] = Coded(value, work.element, scale, zero * scale, limit)
     return work.coded[0]
+
+
+def _compared(work: _Work, limit: int) -> Iterator[tuple[SquaredDistance | Neighbours | Gauss, Coded]]:
+    """Ops with stored points that read the input, or what a scaler makes of it, and the scaler as scale and offset."""
+    n = work.program.n_features
+    row = Coded(0, work.element, np.ones(n), np.zeros(n), limit)
+    seen: list[tuple[int, Coded]] = [(0, row)]
+    while seen:
+        value, coded = seen.pop()
+        for index in work.readers(value):
+            match work.program.steps[index].op:
+                case SquaredDistance() | Neighbours() | Gauss() as op:
+                    yield op, coded
+                case Map() as op if _is_affine(op):
+                    scaled = _affine(coded, op)
+                    seen += [(index + 1, scaled)] if bool(np.all(scaled.scale != 0)) else []
 
 
 # Dense: weights by row, sums within 32 bits.
@@ -238,11 +256,34 @@ def _dense(work: _Work, op: Dense, source: int, value: int) -> Coded:
     return _hidden(work, op, x, value)
 
 
-def _coded_from(work: _Work, source: int) -> Coded:
-    """A hidden value as codes: it is there, or it is made from floats."""
+def _alike(work: _Work, source: int, points: Array) -> Coded:
+    """A value as codes of one scale for all elements, which distances need."""
+    x = _input(work) if source == 0 else work.coded.get(source)
+    if x is not None and x.element in ("i8", "i16") and bool(np.all(np.abs(x.scale / x.scale[0] - 1) < SAME_SCALE)):
+        return x
+    _as_floats(work, source)
+    return _coded_from(replace(work, coded={}), source, points.astype(np.float64))
+
+
+def _with_room(work: _Work, source: int, points: Doubles) -> Coded:
+    """A value as codes that reach all points."""
+    x = _input(work) if source == 0 else _coded_from(work, source)
+    reach = np.abs((points - x.offset) / x.scale).max()
+    if reach <= x.limit + 1:
+        return x
+    _as_floats(work, source)
+    return _coded_from(replace(work, coded={}), source, points)
+
+
+def _coded_from(work: _Work, source: int, points: Doubles | None = None) -> Coded:
+    """A hidden value as codes: it is there, or it is made from floats; with one scale where it is compared with
+    points."""
     if source not in work.coded:
         limit = LARGEST[work.element]
         low, high = spans(work.observed[source], work.method, limit)
+        if points is not None:
+            reach = np.maximum(np.abs(points).max(), np.maximum(np.abs(low), np.abs(high)).max())
+            low, high = np.full_like(low, -reach), np.full_like(high, reach)
         scale = rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
         inverse = (1 / scale).astype(np.float32)
         zero = Table(np.zeros(len(scale), np.int32))
@@ -355,7 +396,7 @@ def _affine(x: Coded, op: Map) -> Coded:
 
 
 def _distance(work: _Work, op: SquaredDistance, source: int) -> Coded:
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _alike(work, source, op.points.data)
     points, shift = _points(op.points, x, "euclidean")
     value = work.builder.add(IntegerSquaredDistance(x.element, points, shift), x.value)
     n_points = len(op.points.data)
@@ -379,7 +420,7 @@ def _counts_votes(op: Neighbours) -> bool:
 
 def _neighbours(work: _Work, op: Neighbours, source: int) -> Coded:
     """Votes; the limit of their codes is k, which they add up to."""
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _alike(work, source, op.points.data)
     metric = cast(IntegerMetric, op.metric)
     points, shift = _points(op.points, x, metric)
     made = IntegerNeighbours(x.element, metric, op.k, points, op.classes, op.n_classes, shift)
@@ -403,7 +444,7 @@ def _gauss(work: _Work, density: LogDensity, source: int, value: int) -> None:
     """Log densities; with what makes shares of them (a mixture's exp, weights and sum) where only that reads them."""
     shares = _shares(work, density, value)
     density, end, floor = (density, value, None) if shares is None else shares
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _with_room(work, source, density.centre)
     made = coded_density(density, x.element, x.scale, x.offset, work.observed[source].astype(np.float64))
     n = len(density.constant)
     codes = work.builder.add(made.op, x.value)

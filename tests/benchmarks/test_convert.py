@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aprgen.ops.elementwise import Map
 from aprgen.ops.trees import TreeSum, TreeTotals
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Array, Program
@@ -150,6 +151,49 @@ def test_classes_have_a_total_each(convert: ModuleType) -> None:
     assert 3 == sum(isinstance(step.op, TreeSum) for step in sums.steps)
     assert [3] == [step.op.n_outputs for step in totals.steps if isinstance(step.op, TreeTotals)]
     assert [24] == [step.op.n_trees for step in totals.steps if isinstance(step.op, TreeTotals)]
+
+
+SCALERS = ("StandardScaler", "MinMaxScaler", "RobustScaler", "MaxAbsScaler")
+SCALED: Mapping[str, tuple[str, str, Mapping[str, object], int]] = {
+    "histograms": MODELS["histograms, 2 classes"],
+    "forest": MODELS["forest, regression"],
+    "logistic": ("sklearn.linear_model", "LogisticRegression", {}, 3),
+    "neighbours": ("sklearn.neighbors", "KNeighborsClassifier", {}, 3),
+    "linear": ("sklearn.linear_model", "LinearRegression", {}, 0),
+}
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("name", SCALED)
+def test_scalers_in_front(name: str, scaler: str, convert: ModuleType) -> None:
+    """A pipeline is one Program: trees read the row as it comes, with gaps and at thresholds; others read a map."""
+    preprocessing = pytest.importorskip("sklearn.preprocessing", reason="scikit-learn is not installed")
+    pipeline = importlib.import_module("sklearn.pipeline").Pipeline
+    module, kind, options, n_classes = SCALED[name]
+    gaps = name in ("histograms", "forest")
+    x = rows_of(300, 1, gaps=gaps) * np.float32(3.7) + np.float32(0.1)
+    signal = np.nan_to_num(x[:, 0], nan=1.5) - np.nan_to_num(x[:, 1], nan=-1) + x[:, 4]
+    y = np.digitize(signal, (-1.0, 2.0)[: n_classes - 1]) if n_classes else signal
+    last = getattr(importlib.import_module(module), kind)(**options)
+    made = pipeline([("first", getattr(preprocessing, scaler)()), ("last", last)]).fit(x, y)
+    program = convert.program_of(made, missing=gaps)
+    rows = tried_rows(program, gaps=gaps)
+
+    assert gaps == all(not isinstance(step.op, Map) or step.inputs != (0,) for step in program.steps)
+    assert not gaps or np.isnan(rows).any()
+    agrees(program, made, rows if gaps else rows[:300], 1e-5)
+    totals = convert.totals_of(made, missing=gaps)
+    assert (totals is None) != gaps
+    if totals is not None:
+        agrees(totals, made, rows, 1e-3)
+
+
+def test_unknown_scalers_are_refused(convert: ModuleType) -> None:
+    """What stands before a model is a scaler that is known."""
+    pipeline = type("Pipeline", (), {"steps": [("one", SimpleNamespace()), ("two", split(1.0, "None", False))]})()
+
+    with pytest.raises(TypeError, match="no conversion for SimpleNamespace in front of a model"):
+        convert.program_of(pipeline)
 
 
 def split(threshold: float, missing: str, default_left: bool) -> SimpleNamespace:
