@@ -16,6 +16,7 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Options, compile_model
+from aprgen.passes.quantise import has_integer_form
 from aprgen.passes.tree_costs import GOALS
 from aprgen.resources import folder
 from aprgen.rows import random_rows
@@ -86,7 +87,7 @@ def all_options(name: str) -> Iterator[Options]:
     if name in TREES:
         for goal in GOALS:
             yield Options(name, optimise=goal)
-        for mode in INTEGER_MODES:
+        for mode in INTEGER_MODES if has_integer_form(loaded(name).model.lower()) else ():
             yield Options(name, mode)
     elif name in ROWS:
         rows = random_rows(loaded(name).model.lower(), 100).values
