@@ -275,6 +275,7 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
         "n_classes": program.n_classes,
         "classifies": program.label is not None,
         "codes": None if program.codes is None else _codes_context(program, program.codes),
+        "notes": [spell.comment(note) for note in program.notes],
     }
     return context
 

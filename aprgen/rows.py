@@ -202,7 +202,11 @@ def _split_rows(op: TreeOp, limit: int) -> Iterator[tuple[str, Floats]]:
             low, high = bounds.get(column, (-np.inf, np.inf))
             seen += 1
             if seen % stride == 0:
-                yield from _rows_at_split(_row_through(op, node, bounds, generator), column, cut)
+                row = _row_through(op, node, bounds, generator)
+                yield from _rows_at_split(row, column, cut)
+                if nodes.missing_left is not None:
+                    row[column] = np.nan
+                    yield "split, NaN", row
             if low < cut:
                 waiting.append((int(left[node]), {**bounds, column: (low, min(high, float(cut)))}))
             if cut < high:
