@@ -14,7 +14,7 @@ import jinja2
 
 from aprgen import spell
 from aprgen.ops.shaped_trees import Branches
-from aprgen.passes.layout import Entry, plan_entry
+from aprgen.passes.layout import Call, Entry, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
@@ -165,11 +165,11 @@ def function_name(names: Names, program: Program, index: int) -> str:
     return f"{names.name}_{index}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
 
 
-def _render_step(
-    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int
-) -> _Step:
+def _step_context(
+    names: Names, program: Program, types: Sequence[ValueType], index: int, tables: dict[str, Array]
+) -> dict[str, object]:
+    """What the template of a step sees; its tables are collected."""
     step = program.steps[index]
-    tables: dict[str, Array] = {}
     context = _context(step.op, f"{names.name}_{index}", tables)
     source = types[step.inputs[0]]
     result = types[index + 1]
@@ -180,9 +180,30 @@ def _render_step(
         "x_type": spell.ELEMENT_TYPES.get(source.element, "char"),
         "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
     }
-    function = jinja.get_template(f"{step.op.kernel}.c.j2").render(context)
+    return context
+
+
+def _render_step(
+    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
+    calls: Sequence[Call],
+) -> _Step:  # fmt: skip
+    """A step's tables and its function; both functions, where one makes what it reads on the way."""
+    step = program.steps[index]
+    tables: dict[str, Array] = {}
+    context = _step_context(names, program, types, index, tables)
+    functions = []
+    within = {call.within for call in calls if call.step == index} - {None}
+    if not (within or any(call.within == index for call in calls)) or any(
+        call.step == index and call.within is None for call in calls
+    ):
+        functions.append(jinja.get_template(f"{step.op.kernel}.c.j2").render(context))
+    for before in within:
+        assert before is not None
+        made = _step_context(names, program, types, before, {})
+        outer = {"fn": f"{context['fn']}_of_floats", "made": made, "sum": context}
+        functions.append(jinja.get_template("quantised_sum.c.j2").render(outer))
     text = "\n".join(spell.table(name, data) for name, data in tables.items())
-    return _Step(text, function, sum(data.nbytes for data in tables.values()))
+    return _Step(text, "\n".join(functions), sum(data.nbytes for data in tables.values()))
 
 
 def _body(names: Names, program: Program, entry: Entry) -> str:
@@ -190,7 +211,8 @@ def _body(names: Names, program: Program, entry: Entry) -> str:
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        lines.append(f"    {function_name(names, program, call.step)}({arguments});")
+        ending = "" if call.within is None else "_of_floats"
+        lines.append(f"    {function_name(names, program, call.step)}{ending}({arguments});")
     return "\n".join(lines) + "\n"
 
 
@@ -203,7 +225,19 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
     kind = program.source.element if program.source.element in PARAMETERS else "row"
     types = program.types()
     needed = program.needed(program.scores, program.label)
-    steps = [_render_step(jinja, names, program, types, index) for index in needed]
+    parameter = PARAMETERS.get(program.source.element, "x")
+    entries: dict[str, Entry] = {}
+    if kind != "prefix":
+        entries["scores_body"] = plan_entry(program, program.scores, parameter, "out")
+    if program.label is not None:
+        entries["label_body"] = plan_entry(program, program.label, parameter, "label")
+    if program.codes is not None:
+        codes = program.codes
+        entries["codes_body"] = plan_entry(program, codes.scores, "x", "out", codes.x)
+        if program.label is not None:
+            entries["code_label_body"] = plan_entry(program, program.label, "x", "label", codes.x)
+    calls = [call for entry in entries.values() for call in entry.calls]
+    steps = [_render_step(jinja, names, program, types, index, calls) for index in needed]
     context = _public_context(program, names)
     headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
     context |= {
@@ -211,21 +245,11 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
         "rt_version": RT_VERSION,
         "table_bytes": sum(step.table_bytes for step in steps),
         "tables": "\n".join(step.tables for step in steps if step.tables),
-        "functions": "\n".join(step.function for step in steps),
+        "functions": "\n".join(step.function for step in steps if step.function),
     }
-    parameter = PARAMETERS.get(program.source.element, "x")
+    context |= {part: _body(names, program, entry) for part, entry in entries.items()}
     if kind == "prefix":
         context["step"] = function_name(names, program, program.scores - 1)
-    else:
-        context["scores_body"] = _body(names, program, plan_entry(program, program.scores, parameter, "out"))
-    if program.label is not None:
-        context["label_body"] = _body(names, program, plan_entry(program, program.label, parameter, "label"))
-    if program.codes is not None:
-        codes = program.codes
-        context["codes_body"] = _body(names, program, plan_entry(program, codes.scores, "x", "out", codes.x))
-        if program.label is not None:
-            entry = plan_entry(program, program.label, "x", "label", codes.x)
-            context["code_label_body"] = _body(names, program, entry)
     return {
         f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
         f"{names.name}.c": _file(jinja, f"source_{kind}.c.j2", context),
