@@ -45,7 +45,7 @@ def over_codes(program: Program, exact: Exact, element: Code) -> Program:
     for step in program.steps:
         builder.add(step.op, *step.inputs)
     tables = Table(exact.per_unit, np.float32), Table(exact.zero, np.int32)
-    x = builder.add(Quantise(element, *tables, program.n_features, LARGEST[element]), 0)
+    x = builder.add(Quantise(element, *tables, program.n_features), 0)
     wanted, scale = _integer_scores(program)
     moved: dict[int, int] = {}
     for index in program.needed(wanted, program.label):

@@ -106,7 +106,7 @@ def test_a_grid_of_one_rounding_more_counts() -> None:
 
 def quantise(exact: Exact, element: Code) -> Quantise:
     tables = Table(exact.per_unit, np.float32), Table(exact.zero, np.int32)
-    return Quantise(element, *tables, len(exact.zero), LARGEST[element])
+    return Quantise(element, *tables, len(exact.zero))
 
 
 @settings(max_examples=30)
