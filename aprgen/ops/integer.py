@@ -174,6 +174,10 @@ class IntegerSum:
     def in_line(self) -> bool:
         return self.cols <= IN_LINE_COLUMNS
 
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.source, self.cols):
             raise ValueError(f"integer sum takes {self.source}[{self.cols}], not {x}")

@@ -329,7 +329,7 @@ def test_manifest_and_c_state_the_same_proofs(aprgen: Command, tmp_path: Path) -
     assert aprgen("compile", LOGREG, *words).status == 0
 
     proofs = json.loads((tmp_path / "out" / "manifest.json").read_text())["proofs"]
-    dense = next(proof for proof in proofs if proof["kernel"] == "integer_dense_i16")
+    dense = next(proof for proof in proofs if proof["kernel"] == "integer_sum_i16")
     curve = next(proof for proof in proofs if proof["kernel"] == "interpolate_i16")
     text = " ".join((tmp_path / "out" / "logreg_bc.c").read_text().replace("\n *", "").split())
     assert (dense["quantity"], dense["limit"]) == ("sum", 2**31 - 1)
