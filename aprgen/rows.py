@@ -118,7 +118,8 @@ def edge_rows(program: Program, limit: int) -> Rows:
 def edge_codes(program: Program, limit: int) -> Array:
     """Rows of codes, the largest that goes left and the smallest that goes right at every split of trees over codes.
 
-    And rows of the ends of the codes' type. About `limit` rows: of many more splits, every n-th.
+    Of trees in tables: other shapes no longer show their splits. And rows of the ends of the codes' type. About `limit`
+    rows: of many more splits, every n-th.
     """
     codes = program.codes
     assert codes is not None
