@@ -23,10 +23,10 @@ from aprgen.families import decode_model, network
 from aprgen.families.base import Model, require_table_bytes
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
-from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Array, Program, Table
 from aprgen.resources import folder

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import TreeOp
+from aprgen.passes.goals import Goal
 from aprgen.passes.tree_shapes import SHAPES, CodedTrees, FlatTrees, Shape, code_op, coded_trees, key_op, shaped
 from aprgen.program import Op
 from aprgen.target import Cost
-
-Goal = Literal["size", "mean", "wcet"]
-GOALS: tuple[Goal, ...] = get_args(Goal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +43,7 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
-    found = min([tables, *ways(op, coded)], key=lambda way: way.serves(goal))
+    found = min([tables, *ways(op, coded, goal)], key=lambda way: way.serves(goal))
     return None if found is tables else found
 
 
@@ -54,14 +51,14 @@ def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
     """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit."""
     coded = coded_trees(op)
     goal: Goal = "size" if shape == "packed" else "mean"
-    fitting = () if coded is None else tuple(way for way in ways(op, coded) if way.shape == shape)
+    fitting = () if coded is None else tuple(way for way in ways(op, coded, goal) if way.shape == shape)
     return min(fitting, key=lambda way: way.serves(goal), default=None)
 
 
-def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
-    """Every shape that fits, with each maker of codes."""
+def ways(op: TreeOp, coded: CodedTrees, goal: Goal = "mean") -> Iterator[Way]:
+    """Every shape that fits, its code written for the goal, with each maker of codes."""
     for shape in SHAPES:
-        trees = shaped(op, coded, shape)
+        trees = shaped(op, coded, shape, goal)
         if trees is None:
             continue
         for codes in makers(op, coded, shape):

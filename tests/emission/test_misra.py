@@ -16,7 +16,7 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Options, compile_model
-from aprgen.passes.tree_costs import GOALS
+from aprgen.passes.goals import GOALS
 from aprgen.resources import folder
 from aprgen.rows import random_rows
 from aprgen.target import load_target

@@ -19,8 +19,9 @@ from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftC
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
+from aprgen.passes.goals import GOALS
 from aprgen.passes.strategy import choose_strategies, with_trees
-from aprgen.passes.tree_costs import GOALS, best_way, expected_splits, ways
+from aprgen.passes.tree_costs import best_way, expected_splits, ways
 from aprgen.passes.tree_shapes import MAX_NESTING, SHAPES, Shape, coded_trees, flat_trees, shaped
 from aprgen.program import Array, Builder, Op, Program, Step, Table, ValueType, row_type
 from aprgen.rows import edge_rows, random_rows
