@@ -56,11 +56,22 @@ class Prices:
                 total += ADD_IN_MEMORY[self.goal]
         return total
 
-    def both(self, share: float, left: float, right: float) -> float:
-        """What two sides cost together, the left one with this share of the rows."""
+    def both(self, share: float, left: float, right: float, *, jumps: bool) -> float:
+        """What two sides cost together, the left one with this share of the rows; jumps: over the side in second
+        place, which is the likelier one, or the longer one of the worst row."""
+        jump = JUMP[self.goal] if jumps else 0.0
         if self.goal == "size":
-            return left + right
-        return max(left, right) if self.goal == "wcet" else share * left + (1 - share) * right
+            return left + right + jump
+        if self.goal == "wcet":
+            return max(left, right, min(left, right) + jump)
+        return share * left + (1 - share) * right + min(share, 1 - share) * jump
+
+    def right_first(self, split: _Split) -> bool:
+        """Whether the right side stands first: alone, or before one that is likelier, or longer in the worst row."""
+        left, right = split.left, split.right
+        if not (left.splits or left.adds) or not (right.splits or right.adds):
+            return bool(right.splits or right.adds)
+        return left.inside > right.inside if self.goal == "wcet" else split.share > 0.5
 
 
 @dataclass(eq=False)
@@ -111,7 +122,7 @@ def joined(
         _add(always, block.adds, 1, prices)
         block.adds = {}
         _place(block, prices)
-        found.append(_numbered(block, numbers))
+        found.append(_numbered(block, numbers, prices))
     every = tuple(numbers)
     return [replace(one, adds=every) for one in found], always
 
@@ -147,11 +158,11 @@ def _settle(block: _Block, prices: Prices) -> None:
         _settle(left, prices)
         _settle(right, prices)
         price = prices.of(_difference(left.adds, right.adds, prices))
-        jump = JUMP[prices.goal]
+        share = split.share
         costs: dict[Moved, float] = {
-            "none": prices.both(split.share, left.kept + jump, right.kept),
-            "left": prices.both(split.share, left.inside + jump * bool(left.splits), right.inside + price),
-            "right": prices.both(split.share, left.inside + price + jump * bool(right.splits), right.inside),
+            "none": prices.both(share, left.kept, right.kept, jumps=True),
+            "left": prices.both(share, left.inside, right.inside + price, jumps=bool(left.splits)),
+            "right": prices.both(share, left.inside + price, right.inside, jumps=bool(right.splits)),
         }
         block.alone += costs["none"]
         for side, one in (("left", left), ("right", right)):
@@ -201,7 +212,7 @@ def _place(root: _Block, prices: Prices) -> None:
                 waiting += [(stays, True), (goes, True)]
 
 
-def _numbered(root: _Block, numbers: dict[Adds, int]) -> Branches:
+def _numbered(root: _Block, numbers: dict[Adds, int], prices: Prices) -> Branches:
     """Arrays of blocks, each behind the one that leads to it. numbers: of distinct additions, made on the way."""
     blocks = [(root, 0)]
     columns: tuple[list[int], ...] = ([], [], [], [])
@@ -214,7 +225,7 @@ def _numbered(root: _Block, numbers: dict[Adds, int]) -> Branches:
         for split in block.splits:
             for column, value in zip(columns, (split.feature, split.code, len(blocks), len(blocks) + 1), strict=True):
                 column.append(value)
-            right_first.append(not (split.left.splits or split.left.adds))
+            right_first.append(prices.right_first(split))
             blocks += [(split.left, depth + 1), (split.right, depth + 1)]
         first.append(len(columns[0]))
     feature, code, left, right, starts, leaves = (np.array(column, np.int64) for column in (*columns, first, leaf))

@@ -15,9 +15,12 @@ from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftC
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.goals import Goal
+from aprgen.passes.joined_trees import Prices
 from aprgen.passes.tree_shapes import SHAPES, CodedTrees, FlatTrees, Shape, code_op, coded_trees, key_op, shaped
 from aprgen.program import Op
 from aprgen.target import Cost
+
+ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +96,48 @@ def _of_codes(codes: CodeOp, coded: CodedTrees) -> tuple[float, float]:
 
 def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, float]:
     """Flash bytes, mean and worst instructions. A sum adds a float per tree in every shape, so it is left out."""
-    n_trees, n_nodes = len(coded.trees.root), coded.trees.n_nodes
-    mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
-    if isinstance(trees, BranchTrees) and trees.element == "i32":
-        return 13.0 * n_nodes + 8 * n_trees, 4.4 * mean + 5 * n_trees, 4.4 * worst + 6 * n_trees
+    n_trees = len(coded.trees.root)
     if isinstance(trees, BranchTrees):
-        return 7.9 * n_nodes + 8 * n_trees, 3 * mean + 5 * n_trees, 3 * worst + 6 * n_trees
+        return _of_branches(trees)
     assert isinstance(trees, PackedTrees)
+    mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     word_bytes = trees.words.n_bytes + trees.root.n_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
     return 110 + word_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
+
+
+def _of_branches(trees: BranchTrees) -> tuple[float, float, float]:
+    """Block by block, each side of a split alike."""
+    split_bytes, split = (12.5, 4.4) if trees.element == "i32" else (7.0, 3.0)
+    outputs = trees.n_classes if trees.counters is not None else 0
+    flash, mean, worst = 24.0 * len(trees.parts) + 12 * outputs, 8.0 * len(trees.parts) + 4 * outputs, 0.0
+    worst += mean
+    prices = _prices(trees)
+    for part in trees.parts:
+        branches = part.branches
+        paid = [0.0 if leaf < 0 else prices[leaf][1] for leaf in branches.leaf.tolist()]
+        flash += sum(0.0 if leaf < 0 else prices[leaf][0] for leaf in branches.leaf.tolist())
+        flash += split_bytes * len(branches.feature)
+        usual, longest = list(paid), list(paid)
+        ends = branches.first.tolist()
+        left, right = branches.left.tolist(), branches.right.tolist()
+        for block in reversed(range(len(paid))):
+            for number in range(ends[block], ends[block + 1]):
+                low, high = left[number], right[number]
+                usual[block] += split + (usual[low] + usual[high]) / 2
+                longest[block] += split + max(longest[low], longest[high])
+        mean += sum(usual[root] for root in branches.root.tolist())
+        worst += sum(longest[root] for root in branches.root.tolist())
+    return flash, mean, worst
+
+
+def _prices(trees: BranchTrees) -> list[tuple[float, float]]:
+    """Bytes and instructions of what a block adds, with the jump behind it; of a leaf of trees that stand alone."""
+    if trees.counters is None:
+        n_leaves = 1 + max(int(part.branches.leaf.max()) for part in trees.parts)
+        return [(4.0, 4.0)] * n_leaves
+    small, exact = (Prices(goal, trees.counters.words, trees.counters.in_registers) for goal in ADDITIONS)
+    every = [dict(adds) for adds in trees.parts[0].branches.adds]
+    return [(small.of(adds) + 1, exact.of(adds) + 0.5) for adds in every]
 
 
 def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float, float]:

@@ -210,7 +210,7 @@ def _branches(op: TreeOp, coded: CodedTrees, goal: Goal) -> BranchTrees | None:
     if isinstance(op, TreeVotes | TreeTotals):
         counting = counted(op, [_leaves_of(trees, tree) for tree in range(len(sizes))])
         counters = counting.counters
-        columns = (coded.feature, coded.code, trees.left, trees.right, np.full(trees.n_nodes, 0.5))
+        columns = (coded.feature, coded.code, trees.left, trees.right, shares_left(trees))
         splits = Splits(*(column.tolist() for column in columns))
         grouped = _grouped(coded, sizes)
         prices = Prices(goal, counters.words, counters.in_registers)
@@ -230,6 +230,17 @@ def _branches(op: TreeOp, coded: CodedTrees, goal: Goal) -> BranchTrees | None:
     parts = tuple(TreePart(_one_by_one(coded, *pair), pair[1] - pair[0]) for pair in itertools.pairwise(bounds))
     values = op.values if isinstance(op, TreeSum) else None
     return BranchTrees(use, n_codes, element, n_classes, values, start, unit, parts, None)
+
+
+def shares_left(trees: FlatTrees) -> NDArray[np.float64]:
+    """How likely each split sends a row left: by the leaves on either side, as training splits where many rows are."""
+    leaves = np.ones(trees.n_nodes + 1, np.int64)  # of subtrees; the last one stands for a leaf
+    share = np.zeros(trees.n_nodes)
+    for node in reversed(range(trees.n_nodes)):
+        low, high = leaves[max(int(trees.left[node]), -1)], leaves[max(int(trees.right[node]), -1)]
+        leaves[node] = low + high
+        share[node] = low / (low + high)
+    return share
 
 
 def _grouped(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
