@@ -68,6 +68,35 @@ def test_the_likelier_side_adds_nothing(share: float, first: int) -> None:
     assert {0: first} == always
 
 
+def two_deep(share: float, goal: Goal) -> Branches:
+    """One split below the left side of the root, two below the right one."""
+    splits = Splits([0, 1, 2, 3], [3] * 4, [1, -1, -3, -4], [2, -2, 3, -5], [share, 0.5, 0.5, 0.5])
+    return join(splits, [0], [10, 300, 2, 7000, 50], goal)[0]
+
+
+@pytest.mark.parametrize(("share", "goal", "right_first"), [
+    (0.9, "mean", True), (0.1, "mean", False), (0.9, "wcet", False), (0.1, "wcet", False),
+])  # fmt: skip
+def test_the_side_in_second_place(share: float, goal: Goal, right_first: bool) -> None:
+    """It needs no jump at its end: the likelier side stands there, or the longer one for the worst row."""
+    branches = two_deep(share, goal)
+    (root,) = range(int(branches.first[0]), int(branches.first[1]))
+
+    assert right_first == branches.right_first[root]
+
+
+def test_shares_follow_leaves() -> None:
+    """A split with three leaves on its left and one on its right sends three rows of four left."""
+    nodes = Nodes(
+        Table([0, 1, 2], np.uint8), Table([0, 1, 2], np.float32), Table([1, -1, -2], np.int16),
+        Table([-4, 2, -3], np.int16), Table([0], np.int16), 3,
+    )  # fmt: skip
+    flat = tree_shapes.flat_trees(nodes)
+    assert flat is not None
+
+    assert [3 / 4, 1 / 3, 1 / 2] == tree_shapes.shares_left(flat).tolist()
+
+
 def test_leaves_that_add_the_same_need_no_split() -> None:
     """Different leaves of equal values decide nothing."""
     branches, always = join(Splits([0], [3], [-1], [-2], [0.5]), [0], [7, 7])
