@@ -135,10 +135,12 @@ def test_c_of_random_models(family: str, number: int) -> None:
     check()
 
 
-TOTALS = {  # of three leaves: outputs, values, what the first leaves add
+TOTALS = {  # outputs, values, what the first leaves add
     "total": (1, [-70_000, 3, 1_000_000], 0),
     "totals": (2, [-70_000, 3, 0, 5, 7, 8], 0),
     "units": (2, [300, 600], 900),
+    "counts and outputs": (10, [1_000_000, 0, -3, 0, 0, 70_000, 0, 0, 0, 1] * 2 + [-9, 1_000_003] * 5, 1 << 15),
+    "ten outputs": (10, [1_000_000, 0, -3, 0, 0, 70_000, 0, 0, 0, 1] * 2 + [-9, 1_000_003] * 5, 0),
 }
 
 
@@ -151,8 +153,8 @@ def op_of_totals(name: str, nodes: Nodes, n_features: int) -> TreeTotals:
 @pytest.mark.parametrize("name", TOTALS)
 def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
     """Totals of integers as C, in tables of nodes and in every shape: the Program's scores, bit for bit."""
-    nodes = halves(7, 5, 6, 3, 11)
-    n_outputs = TOTALS[name][0]
+    n_outputs, values, unit = TOTALS[name]
+    nodes = halves(7, 5, 6, len(values) // n_outputs + (n_outputs if unit else 0), 11)
     builder = Builder(row_type(6))
     total = builder.add(op_of_totals(name, nodes, 6), 0)
     program = builder.build(builder.add(Dequantise("i32", n_outputs, Table([0.5], np.float32), None), total))
