@@ -201,14 +201,16 @@ def _use(op: TreeOp) -> tuple[Use, int, float]:
 
 def _branches(op: TreeOp, coded: CodedTrees, goal: Goal) -> BranchTrees | None:
     trees = coded.trees
-    sizes = _ends(trees) - _starts(trees)
+    ends = _ends(trees)
+    sizes = ends - _starts(trees)
     if trees.depth.max() > MAX_NESTING or sizes.max() > TREE_SPLITS:
         return None
     use, n_classes, start = _use(op)
     unit = op.unit if isinstance(op, TreeTotals) else 0
     n_codes, element = len(coded.columns), coded.element
     if isinstance(op, TreeVotes | TreeTotals):
-        counting = counted(op, [_leaves_of(trees, tree) for tree in range(len(sizes))])
+        places = zip(trees.root.tolist(), ends.tolist(), strict=True)
+        counting = counted(op, [_leaves_of(trees, root, end) for root, end in places])
         counters = counting.counters
         columns = (coded.feature, coded.code, trees.left, trees.right, shares_left(trees))
         splits = Splits(*(column.tolist() for column in columns))
@@ -264,12 +266,10 @@ def _grouped(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
     return parts
 
 
-def _leaves_of(trees: FlatTrees, tree: int) -> Ints:
-    """The leaves that the tree has, each once."""
-    root = int(trees.root[tree])
+def _leaves_of(trees: FlatTrees, root: int, end: int) -> Ints:
+    """The leaves that a tree has, each once."""
     if root < 0:
         return np.array([~root], np.int64)
-    end = int(_ends(trees)[tree])
     sides = np.concatenate([trees.left[root:end], trees.right[root:end]])
     return np.unique(~sides[sides < 0])
 
