@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aprgen.ops.shaped_trees import Adds, Branches
 from aprgen.passes.goals import Goal
 
-Ints = NDArray[np.int64]
 Moved = Literal["none", "left", "right"]  # the side of a split whose additions stand before it
 
 WORD = 2**32
