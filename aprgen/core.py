@@ -24,11 +24,11 @@ from aprgen.families.base import Model, require_table_bytes
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.fold import fold_scalers
+from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_codes import takes_codes, with_codes
-from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.passes.tree_sums import with_totals
 from aprgen.program import Array, Program, Proved, Table

@@ -6,6 +6,7 @@ The only module that knows Jinja. Knows nothing of families, files or processes.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
@@ -83,37 +84,35 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         auto_reload=False,
     )
     jinja.filters["branches"] = _branches
-    jinja.filters["constant_branches"] = _constant_branches
-    jinja.filters["mixed_branches"] = _mixed_branches
+    jinja.filters["joined_branches"] = _joined_branches
     return jinja
 
 
 def _branches(trees: Branches, root: int, near: int, kind: str, leaf: str) -> str:
-    """spell.branches, for templates."""
-    return spell.branches(_splits(trees), int(root), near, kind, leaf)
+    """A tree for templates: `leaf` is the statement of a leaf, with %d for its number."""
+    statements = [[] if number < 0 else [leaf % number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(root), near, kind)
 
 
-def _constant_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, constants: Sequence[object]
-) -> str:
-    """The same with the constant of each leaf in place of its number."""
-    return spell.branches(_splits(trees), int(root), near, kind, lambda number: leaf % constants[number])
+def _joined_branches(trees: Branches, near: int, kind: str, words: int, word: str, output: str) -> str:
+    """Joined trees: `word` and `output` are counters, with %d for the number of a word and of an output."""
+    spelled = [[_addition(words, word, output, *one) for one in adds] for adds in trees.adds]
+    statements = [[] if number < 0 else spelled[number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
 
 
-def _mixed_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, pure: int, other: str, width: int
-) -> str:
-    """The same with another text for leaves from `pure` on, whose %d is where their row of `width` values begins."""
-
-    def statement(number: int) -> str:
-        return leaf % number if number < pure else other % ((number - pure) * width)
-
-    return spell.branches(_splits(trees), int(root), near, kind, statement)
+def _addition(words: int, word: str, output: str, counter: int, constant: int) -> str:
+    if counter < words:  # modulo 2^32: the shorter way
+        sign, amount, suffix = ("+", constant, "U") if constant < 2**31 else ("-", 2**32 - constant, "U")
+        return f"{word % counter if '%' in word else word} {sign}= {amount}{suffix};"
+    return f"{output % (counter - words)} += {spell.int_literal(constant)};"
 
 
-def _splits(trees: Branches) -> list[tuple[int, int, int, int]]:
-    columns = (trees.feature, trees.code, trees.left, trees.right)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.Block]:
+    columns = (trees.feature, trees.code, trees.left, trees.right, trees.right_first)
+    splits = [spell.Split(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    ends = itertools.pairwise(trees.first.tolist())
+    return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
 @dataclass(frozen=True)

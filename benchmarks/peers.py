@@ -39,11 +39,11 @@ from aprgen.errors import AprgenError
 from aprgen.footprint import measure
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.trees import TreeOp
+from aprgen.passes.goals import GOALS
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_codes import over_codes, takes_codes, with_codes
-from aprgen.passes.tree_costs import GOALS
 from aprgen.program import Program
 from aprgen.rows import edge_codes, edge_rows
 from aprgen.runners.choose import runner_for

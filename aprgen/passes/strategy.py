@@ -12,8 +12,9 @@ import numpy as np
 
 from aprgen.errors import UnsupportedError
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
+from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.missing import without_missing
-from aprgen.passes.tree_costs import GOALS, Goal, Way, best_way, way_of_shape
+from aprgen.passes.tree_costs import Way, best_way, way_of_shape
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Op, Program, Step, Table
 from aprgen.target import Cost

@@ -16,8 +16,8 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Options, compile_model
+from aprgen.passes.goals import GOALS
 from aprgen.passes.quantise import has_integer_form
-from aprgen.passes.tree_costs import GOALS
 from aprgen.resources import folder
 from aprgen.rows import random_rows
 from aprgen.target import load_target
