@@ -6,19 +6,23 @@ The only module that knows Jinja. Knows nothing of families, files or processes.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
+from typing import TypeVar
 
 import jinja2
+import numpy as np
 
 from aprgen import spell
 from aprgen.ops.shaped_trees import Branches
-from aprgen.passes.layout import Entry, plan_entry
+from aprgen.passes.layout import Call, Entry, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
 RT_VERSION = 1
+_N = TypeVar("_N", int, float)
 
 
 class Symbol(str):
@@ -35,13 +39,15 @@ class Symbol(str):
 
 
 class Number(str):
-    """A float constant in C, with its decimal spelling for comments."""
+    """A float constant in C, with its decimal spelling for comments, and a short one of three digits."""
 
     decimal: str
+    short: str
 
     def __new__(cls, value: float) -> Number:
         number = super().__new__(cls, spell.float_literal(value))
         number.decimal = spell.decimal(value)
+        number.short = f"{value:.3g}"
         return number
 
 
@@ -78,37 +84,35 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         auto_reload=False,
     )
     jinja.filters["branches"] = _branches
-    jinja.filters["constant_branches"] = _constant_branches
-    jinja.filters["mixed_branches"] = _mixed_branches
+    jinja.filters["joined_branches"] = _joined_branches
     return jinja
 
 
 def _branches(trees: Branches, root: int, near: int, kind: str, leaf: str) -> str:
-    """spell.branches, for templates."""
-    return spell.branches(_splits(trees), int(root), near, kind, leaf)
+    """A tree for templates: `leaf` is the statement of a leaf, with %d for its number."""
+    statements = [[] if number < 0 else [leaf % number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(root), near, kind)
 
 
-def _constant_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, constants: Sequence[object]
-) -> str:
-    """The same with the constant of each leaf in place of its number."""
-    return spell.branches(_splits(trees), int(root), near, kind, lambda number: leaf % constants[number])
+def _joined_branches(trees: Branches, near: int, kind: str, words: int, word: str, output: str) -> str:
+    """Joined trees: `word` and `output` are counters, with %d for the number of a word and of an output."""
+    spelled = [[_addition(words, word, output, *one) for one in adds] for adds in trees.adds]
+    statements = [[] if number < 0 else spelled[number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
 
 
-def _mixed_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, pure: int, other: str, width: int
-) -> str:
-    """The same with another text for leaves from `pure` on, whose %d is where their row of `width` values begins."""
-
-    def statement(number: int) -> str:
-        return leaf % number if number < pure else other % ((number - pure) * width)
-
-    return spell.branches(_splits(trees), int(root), near, kind, statement)
+def _addition(words: int, word: str, output: str, counter: int, constant: int) -> str:
+    if counter < words:  # modulo 2^32: the shorter way
+        sign, amount, suffix = ("+", constant, "U") if constant < 2**31 else ("-", 2**32 - constant, "U")
+        return f"{word % counter if '%' in word else word} {sign}= {amount}{suffix};"
+    return f"{output % (counter - words)} += {spell.int_literal(constant)};"
 
 
-def _splits(trees: Branches) -> list[tuple[int, int, int, int]]:
-    columns = (trees.feature, trees.code, trees.left, trees.right)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.Block]:
+    columns = (trees.feature, trees.code, trees.left, trees.right, trees.right_first)
+    splits = [spell.Split(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    ends = itertools.pairwise(trees.first.tolist())
+    return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
 class Definitions:
@@ -120,16 +124,19 @@ class Definitions:
     def __init__(self) -> None:
         self.tables: dict[str, Array] = {}
         self.functions: dict[str, str] = {}
+        self._names: dict[Table, str] = {}  # steps share tables
 
-    def table(self, name: str, data: Array) -> str:
-        """The name of an array that its model wants to call `name`."""
-        self.tables[name] = data
-        return name
+    def table(self, name: str, table: Table) -> str:
+        """The name of a table that its model wants to call `name`, unless it has one already."""
+        if table not in self._names:
+            self._names[table] = name
+            self.tables[name] = table.data
+        return self._names[table]
 
     def function(self, name: str, render: Callable[[str], str]) -> str:
         """How a call of a function begins that its model wants to call `name`; render gives its C under any name.
 
-        The function uses the tables that were asked for since the one before it.
+        The tables that it uses have been asked for.
         """
         self.functions[name] = render(name)
         return f"{name}("
@@ -150,9 +157,7 @@ class Definitions:
 def _spelled(value: object, name: str, definitions: Definitions) -> object:
     """An op's field as a template sees it; tables are defined on the way, by the name of their field."""
     if isinstance(value, Table):
-        if value.data.size == 0:
-            return None
-        return Symbol(definitions.table(name, value.data), value.data)
+        return None if value.data.size == 0 else Symbol(definitions.table(name, value), value.data)
     if isinstance(value, bool | str | None | Branches):
         return value
     if isinstance(value, int):
@@ -187,39 +192,64 @@ def _properties(kind: type) -> tuple[str, ...]:
 
 
 def function_name(names: Names, program: Program, index: int) -> str:
-    """brake_2_argmax: the step's number and the first word of its kernel."""
-    return f"{names.name}_{index}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
+    """brake_2_argmax: the number of the first step with that very op, and the first word of its kernel."""
+    return f"{names.name}_{_first(program, index)}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
 
 
-def _define_step(
-    jinja: jinja2.Environment,
-    names: Names,
-    program: Program,
-    types: Sequence[ValueType],
-    index: int,
-    definitions: Definitions,
-) -> str:
-    """Add the tables and the function of a step, and give how a call of it begins."""
+def _first(program: Program, index: int) -> int:
+    """What two ways through a Program have in common is one function."""
+    op = program.steps[index].op
+    return next(number for number in program.in_code() if program.steps[number].op is op)
+
+
+def _step_context(
+    names: Names, program: Program, types: Sequence[ValueType], index: int, definitions: Definitions
+) -> dict[str, object]:
+    """What the template of a step sees, but for the function's name."""
     step = program.steps[index]
     source = types[step.inputs[0]]
     result = types[index + 1]
-    context = _context(step.op, f"{names.name}_{index}", definitions) | {
+    return _context(step.op, f"{names.name}_{index}", definitions) | {
         "n_in": source.size,
         "n_out": result.size,
         "x_type": spell.ELEMENT_TYPES.get(source.element, "char"),
         "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
     }
-    template = jinja.get_template(f"{step.op.kernel}.c.j2")
+
+
+Begins = Mapping[tuple[int, bool], str]  # how calls begin, by step; True: of the function that makes what it reads
+
+
+def _define_step(
+    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
+    calls: Sequence[Call], definitions: Definitions,
+) -> Begins:  # fmt: skip
+    """Add a step's tables and its function; both functions, where one makes what it reads on the way."""
+    step = program.steps[index]
+    context = _step_context(names, program, types, index, definitions)
+    own = [call for call in calls if _first(program, call.step) == index]
     wanted = function_name(names, program, index)
-    return definitions.function(wanted, lambda name: template.render(context | {"fn": name}))
+    begins: dict[tuple[int, bool], str] = {}
+
+    def define(name: str, template: str, seen: Mapping[str, object]) -> str:
+        kernel = jinja.get_template(template)
+        return definitions.function(name, lambda name: kernel.render({**seen, "fn": name}))
+
+    if any(call.within is None for call in own) or not calls:
+        begins[index, False] = define(wanted, f"{step.op.kernel}.c.j2", context)
+    for before in sorted({call.within for call in own if call.within is not None}):
+        made = _step_context(names, program, types, _first(program, before), definitions)
+        seen = {"made": made, "sum": context}
+        begins[index, True] = define(f"{wanted}_of_floats", "quantised_sum.c.j2", seen)
+    return begins
 
 
-def _body(calls: Mapping[int, str], entry: Entry) -> str:
+def _body(begins: Begins, program: Program, entry: Entry) -> str:
     """Local buffers and calls of an entry function."""
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        lines.append(f"    {calls[call.step]}{arguments});")
+        lines.append(f"    {begins[_first(program, call.step), call.within is not None]}{arguments});")
     return "\n".join(lines) + "\n"
 
 
@@ -244,27 +274,31 @@ def define_model(
 ) -> Interface:
     """Add the tables and the functions of all steps, and plan the functions of the interface."""
     jinja = environment(tuple(template_folders))
+    kind = input_kind(program)
     types = program.types()
-    calls = {
-        index: _define_step(jinja, names, program, types, index, definitions)
-        for index in program.needed(program.scores, program.label)
-    }
-    context = _public_context(program, names)
+    in_code = program.in_code()
     parameter = PARAMETERS.get(program.source.element, "x")
-    if input_kind(program) == "prefix":
-        context["step_call"] = calls[program.scores - 1]
-    else:
-        context["scores_body"] = _body(calls, plan_entry(program, program.scores, parameter, "out"))
+    entries: dict[str, Entry] = {}
+    if kind != "prefix":
+        entries["scores_body"] = plan_entry(program, program.scores, parameter, "out")
     if program.label is not None:
-        context["label_body"] = _body(calls, plan_entry(program, program.label, parameter, "label"))
+        entries["label_body"] = plan_entry(program, program.label, parameter, "label")
     if program.codes is not None:
         codes = program.codes
-        context["codes_body"] = _body(calls, plan_entry(program, codes.scores, "x", "out", codes.x))
-        if program.label is not None:
-            entry = plan_entry(program, program.label, "x", "label", codes.x)
-            context["code_label_body"] = _body(calls, entry)
-    headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
-    return Interface(context, tuple(sorted(headers)))
+        entries["codes_body"] = plan_entry(program, codes.scores, "x", "out", codes.x)
+        if codes.label is not None:
+            entries["code_label_body"] = plan_entry(program, codes.label, "x", "label", codes.x)
+    calls = [call for entry in entries.values() for call in entry.calls]
+    begins: dict[tuple[int, bool], str] = {}
+    for index in in_code:
+        if _first(program, index) == index:
+            begins |= _define_step(jinja, names, program, types, index, calls, definitions)
+    context = _public_context(program, names)
+    context |= {part: _body(begins, program, entry) for part, entry in entries.items()}
+    if kind == "prefix":
+        context["step_call"] = begins[_first(program, program.scores - 1), False]
+    headers = {header for index in in_code for header in program.steps[index].op.headers}
+    return Interface(context, tuple(sorted(headers | ({names.float_header} - {""}))))
 
 
 def emit_model(program: Program, names: Names, template_folders: Sequence[str]) -> dict[str, str]:
@@ -305,8 +339,14 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
         "n_classes": program.n_classes,
         "classifies": program.label is not None,
         "codes": None if program.codes is None else _codes_context(program, program.codes),
+        "notes": [spell.comment(note) for note in program.notes],
     }
     return context
+
+
+def _alike(numbers: Sequence[_N]) -> Sequence[_N]:
+    """One of them when all are the same."""
+    return numbers[:1] if len(set(numbers)) == 1 else numbers
 
 
 def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
@@ -314,10 +354,13 @@ def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
     types = program.types()
 
     def spelled(numbers: Sequence[float]) -> list[Number]:
-        return [Number(number) for number in (numbers[:1] if len(set(numbers)) == 1 else numbers)]
+        return [Number(float(np.float32(number))) for number in _alike(numbers)]
 
     return {
         "x_type": spell.ELEMENT_TYPES[types[codes.x].element],
+        "per_unit": [] if codes.exact is None else spelled(codes.exact.per_unit),
+        "zero": [] if codes.exact is None else _alike(codes.exact.zero),
+        "as_they_are": types[codes.scores].element == "f32",
         "scores_type": spell.ELEMENT_TYPES[types[codes.scores].element],
         "x_scale": spelled(codes.x_scale),
         "x_offset": spelled(codes.x_offset),

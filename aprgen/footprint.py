@@ -7,7 +7,7 @@ estimates.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aprgen.elf import Elf, Section, Symbol, read_elf
@@ -40,6 +40,7 @@ class Footprint:
     bss_bytes: int
     functions: tuple[FunctionSize, ...]
     library: tuple[FunctionSize, ...] = field(default=())
+    codes_flash_bytes: int | None = None  # of the functions of codes, where there are any, without those of floats
 
     @property
     def flash_bytes(self) -> int:
@@ -57,9 +58,20 @@ class Footprint:
 
 
 def measure(image: Image) -> Footprint:
-    """Link the model's object alone, with the measured functions as roots, and read what came out."""
-    roots = [image.model.symbol(function) for function in image.model.functions]
-    return measure_linked(image.target, image.toolchain, (image.object,), roots, image.folder, image.model.name)
+    """Link the model's object alone, with the measured functions as roots, and read what came out.
+
+    Once more with the functions of codes, where there are any: an application mostly uses one kind.
+    """
+    found = _linked(image, image.model.functions)
+    if not image.model.code_functions:
+        return found
+    return replace(found, codes_flash_bytes=_linked(image, image.model.code_functions).flash_bytes)
+
+
+def _linked(image: Image, functions: Sequence[str]) -> Footprint:
+    roots = [image.model.symbol(function) for function in functions]
+    name = f"{image.model.name}.{functions[0]}"
+    return measure_linked(image.target, image.toolchain, (image.object,), roots, image.folder, name)
 
 
 def measure_linked(

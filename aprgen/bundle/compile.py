@@ -179,7 +179,7 @@ def _member_facts(member: Member, position: int, offset: int) -> dict[str, objec
         "table_bytes": 0 if plan is None else table_bytes_of(plan.program),
         "unpacked_bytes": member.unpacked_bytes,
         "crc32": f"{member.crc32:08x}",
-        "signer": None if loaded is None else loaded.signer,
+        "signer": None if loaded is None else loaded.verification.signer,
         "findings": list(member.found.findings if loaded is None else loaded.findings),
         "data": None if stored is None else {
             "offset": offset,

@@ -66,6 +66,7 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
             interface = define_model(
                 member.plan.program, names_of(member.loaded, target, _options(member)), target.templates, definitions
             )
+            model["notes"] = interface.context["notes"]
             headers |= set(interface.headers)
             large.update(_large(interface.headers, target))
             kind = input_kind(member.plan.program)
@@ -171,7 +172,7 @@ def _registry_facts(member: Member, position: int, names: Names, offset: int) ->
         "summary": spell.comment(summary),
         "embed": member.wish.embed,
         "numeric": member.wish.numeric,
-        "signer": "none" if loaded is None else spell.comment(loaded.signer),
+        "signer": "none" if loaded is None else spell.comment(loaded.verification.signer),
         "sha256": member.sha256,
         "provenance": spell.comment(member.provenance),
         "model_type": member.model_type,

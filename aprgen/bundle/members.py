@@ -224,5 +224,6 @@ def _trial(wish: Wish, program: Program | None, *, coded: bool) -> tuple[Trial |
     if texts:
         return text_trial(program, None if values is None else tuple(map(str, values)), wish.n_rows), about
     trial = row_trial(program, values, wish.n_rows)
-    arrays = {part: array for part, array in trial.arrays.items() if coded or part != "label"}
+    wanted = ("x", "out", "label") if coded else ("x", "out")  # not those of codes: the registry has floats only
+    arrays = {part: array for part, array in trial.arrays.items() if part in wanted}
     return replace(trial, arrays=arrays), about

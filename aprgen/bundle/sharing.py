@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aprgen import spell
 from aprgen.emit import Definitions
-from aprgen.program import Array
+from aprgen.program import Table
 
 MOST_GIVEN = 4  # arrays; with input and output they fill the registers of Arm's 64 bits, and half those of 32 bits
 _PLACE = "apr_shared_name"  # in a function's text, until it has a name; no model's name starts with apr_
@@ -49,15 +49,18 @@ class Survey(Definitions):
         super().__init__()
         self.forms: dict[tuple[str, tuple[str, ...]], set[tuple[str, ...]]] = {}
         self._arrays: dict[tuple[str, bytes], str] = {}
-        self._asked: list[str] = []
         self._wanted: dict[str, list[str]] = {}
 
-    def table(self, name: str, data: Array) -> str:
+    def table(self, name: str, table: Table) -> str:
+        if table in self._names:
+            return self._names[table]
+        data = table.data
         # An array in C is flat: its shape says nothing.
         first = self._arrays.setdefault((spell.c_type(data), data.tobytes()), name)
         self._wanted.setdefault(first, []).append(name)
-        self._asked.append(first)
-        return super().table(name, data) if first == name else first
+        self._names[table] = first
+        self.tables.setdefault(first, data)
+        return first
 
     def function(self, name: str, render: Callable[[str], str]) -> str:
         kernel = self._kernel(render)
@@ -66,9 +69,7 @@ class Survey(Definitions):
 
     def _kernel(self, render: Callable[[str], str]) -> _Kernel:
         text = render(_PLACE)
-        asked, self._asked = set(self._asked), []
-        words = re.findall(r"\w+", text)
-        tables = tuple(dict.fromkeys(word for word in words if word in asked))
+        tables = tuple(dict.fromkeys(word for word in re.findall(r"\w+", text) if word in self.tables))
         numbers = {table: f"apr_table_{number}" for number, table in enumerate(tables)}
         types = tuple(spell.c_type(self.tables[table]) for table in tables)
         return _Kernel(text, tables, (_renamed(text, numbers), types))

@@ -8,7 +8,7 @@ from aprgen.cli.arguments import Inspect
 from aprgen.cli.examination import ENCRYPTED, Examination, examine_bytes
 from aprgen.cli.printable import byte_count, shortened, visible
 from aprgen.cli.report import of_file, print_json
-from aprgen.container import Inspection, V2Inspection, inspect_container, load_bytes
+from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container, load_bytes
 from aprgen.container.apbundle import MAGIC, ApBundle, BundledFile, read_apbundle
 from aprgen.errors import AprgenError
 
@@ -22,16 +22,16 @@ def is_packed(path: Path) -> bool:
         return False
 
 
-def examined(path: Path, struct: str | None) -> tuple[Examination, ...]:
+def examined(path: Path, struct: str | None, access: Access = NO_ACCESS) -> tuple[Examination, ...]:
     """The file, or each file of a bundle under its name there. ContainerError for a bundle that is not sound."""
     data = load_bytes(path)
     if data[: len(MAGIC)] != MAGIC:
-        return (examine_bytes(data, path, struct),)
+        return (examine_bytes(data, path, struct, access),)
     try:
         files = read_apbundle(data).files
     except AprgenError as error:
         raise of_file(error, path) from None
-    return tuple(examine_bytes(file.data, path / file.name.replace("/", "_"), struct) for file in files)
+    return tuple(examine_bytes(file.data, path / file.name.replace("/", "_"), struct, access) for file in files)
 
 
 def inspect_packed(request: Inspect) -> int:

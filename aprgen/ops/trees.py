@@ -1,8 +1,8 @@
 """Tree ops: walk binary decision trees stored as node tables and combine the leaves reached.
 
-At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right. The comparison is made on float32
-values, or on order-preserving int32 keys, which is exact and needs no floating-point unit; keys are made once per row,
-or late, of the values that a walk meets. Know no C, files or targets.
+At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right, or where the node says. Floats are
+compared, or order-preserving int32 keys, which is exact and needs no floating-point unit; keys are made once per row,
+or late, of the values that a walk meets. A row can be integers from the start: codes. Know no C, files or targets.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import Array, Element, Table, ValueType
 
-Compare = Literal["f32", "key", "late_key"]  # thresholds are keys but for f32, the row is floats but for key
+# Thresholds are floats, keys, or codes (i8 or i16, as the row is then); the row is floats but for key and code.
+Compare = Literal["f32", "key", "late_key", "code"]
 
 NAN_KEY = np.int32(2**31 - 1)  # above the key of +infinity, so a NaN goes right
 NEVER_KEY = np.int32(-(2**31))  # below the key of -infinity: as a threshold, everything goes right
@@ -70,11 +71,12 @@ class Nodes:
     """
 
     feature: Table  # unsigned [nodes], column of the row
-    threshold: Table  # f32 or i32 keys [nodes]
+    threshold: Table  # f32, i32 keys, or i8 or i16 codes [nodes]
     left: Table  # int16 or int32 [nodes], references
     right: Table  # as left
     root: Table  # as left [trees]
     depth: int  # most internal nodes on any path
+    missing_left: Table | None = None  # u8 [nodes], 1 where a NaN goes left; passes/missing.py leaves none
 
     @property
     def n_trees(self) -> int:
@@ -96,6 +98,8 @@ class Nodes:
             if wrong.any():
                 at = int(np.argmax(wrong))
                 raise ValueError(f"node {at} of {self.n_nodes} has child {int(children[at])}")
+        if self.missing_left is not None and np.isnan(self.threshold.data[self.missing_left.data != 0]).any():
+            raise ValueError("a node without a threshold sends missing values left")
 
     def walk(self, x: Array) -> Iterator[NDArray[np.int64]]:
         """For each tree, the leaf of every row."""
@@ -107,7 +111,10 @@ class Nodes:
                 if not inner.any():
                     break
                 node = np.where(inner, at, 0)
-                left = x[rows, self.feature.data[node]] <= self.threshold.data[node]
+                value = x[rows, self.feature.data[node]]
+                left = value <= self.threshold.data[node]
+                if self.missing_left is not None:
+                    left = left | (np.isnan(value) & (self.missing_left.data[node] != 0))
                 child = np.where(left, self.left.data[node], self.right.data[node])
                 at = np.where(inner, child, at)
             yield ~at
@@ -145,8 +152,15 @@ class TreeOp(ABC):
     def evaluate(self, x: Array) -> Array:
         ...
 
+    @property
+    def element(self) -> Element:
+        """Of the row."""
+        if self.compare == "code":
+            return "i8" if self.nodes.threshold.data.dtype == np.int8 else "i16"
+        return "i32" if self.compare == "key" else "f32"
+
     def takes(self, x: ValueType) -> None:
-        wanted = ValueType("i32" if self.compare == "key" else "f32", self.n_features)
+        wanted = ValueType(self.element, self.n_features)
         if x != wanted:
             raise ValueError(f"trees take {wanted}, not {x}")
         self.nodes.check(self.n_features)

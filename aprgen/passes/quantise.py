@@ -2,48 +2,62 @@
 
 Weights are symmetric with a scale for each row; inputs and hidden values have a scale and an offset for each element,
 since the next dense op takes both into its weights and bias for nothing. Sums are proved to stay within 32 bits. Ops
-without an integer form stay in floats, and trees stay as they are: they are exact (Jacob et al. 2018, arXiv:1712.05877,
+without an integer form stay in floats. Splits of trees stay as they are: they are exact, and what leaves add up to
+becomes a total with a bound (Jacob et al. 2018, arXiv:1712.05877,
 section 2, with scales for each element). Every scale is computed with correctly rounded sums: same rows, same codes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 
-from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Threshold
+from aprgen.ops.curve import Curve
+from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import (
     LARGEST,
-    LARGEST_ZERO,
     SMALLEST_POWER,
+    TYPES,
     Code,
     Dequantise,
     IntegerDense,
     IntegerLookup,
     IntegerSoftmax,
     IntegerSquaredDistance,
+    IntegerSum,
     Interpolate,
     Quantise,
+    Requantise,
     exp2_table,
+    three_digits,
 )
 from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Normalise, Softmax
-from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, rounded_up, sums_of, wide_enough
+from aprgen.ops.trees import TreeOp, TreeSum
+from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, sums_of, wide_enough
 from aprgen.passes.gaussians import LogDensity, coded_density
-from aprgen.passes.ranges import Method, spans
+from aprgen.passes.ranges import Method, covering, rounded_up, spans
+from aprgen.passes.tree_sums import FUNCTION_ENTRIES, Totals, integer_totals, threshold_between
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
+SAME_SCALE = 1e-5  # relative; scales are rounded to float32
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
-COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see multipliers: 10 bits for codes of 8
+BITS: dict[Code, int] = {"i8": 8, "i16": 16, "i32": 32}
+LARGEST_ENTRIES_LOG = 9  # of a curve's table
+CURVE_ERROR: dict[Code, float] = {"i8": 2.0**-10, "i16": 2.0**-14, "i32": 2.0**-14}  # of its largest value
+LARGEST_CURVE_SHIFT = 14
+CURVE_SAMPLES = 1 << 16  # totals at which a curve's error is measured
+COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0}  # see multipliers: 10 bits where weights have 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +81,8 @@ class _Work:
     floats: dict[int, int]
     done: set[int]  # steps that another step has taken in
     in_floats: list[str]
+    functions: dict[int, tuple[Coded, Map]]  # of totals, by value; they keep or turn the order
+    notes: list[str]
 
     def readers(self, value: int) -> tuple[int, ...]:
         steps = self.program.needed(self.program.scores, self.program.label)
@@ -74,7 +90,13 @@ class _Work:
 
 
 def has_integer_form(program: Program) -> bool:
-    """Whether there is anything to quantise; trees are exact as they are."""
+    """Whether there is anything to quantise; splits and votes of trees are exact as they are."""
+    steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
+    return any(isinstance(step.op, TreeSum) for step in steps) or needs_rows(program)
+
+
+def needs_rows(program: Program) -> bool:
+    """Whether scales are taken from rows; those of sums of leaves are taken from the leaves."""
     steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
     return any(
         isinstance(step.op, Dense | SquaredDistance | Gauss)
@@ -92,7 +114,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
     """
     steps = program.needed(program.scores, program.label)
     observed = program.evaluate(rows, {0, *(index + 1 for index in steps)})
-    work = _Work(program, observed, element, method, Builder(program.source), {}, {0: 0}, set(), [])
+    work = _Work(program, observed, element, method, Builder(program.source), {}, {0: 0}, set(), [], {}, [])
     for index in steps:
         if index not in work.done:
             _rewrite(work, index)
@@ -101,7 +123,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
     scores = _as_floats(work, program.scores)
     label = None if program.label is None else work.floats[program.label]
     made = work.builder.build(scores, label, program.n_classes)
-    made = replace(made, codes=_codes(work))
+    made = replace(made, codes=_codes(work), notes=(*program.notes, *work.notes))
     return Quantised(made, tuple(work.in_floats))
 
 
@@ -110,8 +132,10 @@ def _codes(work: _Work) -> Codes | None:
     x, scores = work.coded.get(0), work.coded.get(work.program.scores)
     if x is None or scores is None or x.value == scores.value or work.in_floats:
         return None
-    numbers = (tuple(float(np.float32(n)) for n in part) for part in (x.scale, x.offset, scores.scale, scores.offset))
-    return Codes(x.value, scores.value, *numbers)
+    parts = (x.scale, x.offset, scores.scale, scores.offset)
+    x_scale, x_offset, scale, offset = (tuple(float(np.float32(n)) for n in part) for part in parts)
+    label = None if work.program.label is None else work.floats[work.program.label]
+    return Codes(x.value, scores.value, label, x_scale, x_offset, scale, offset)
 
 
 def _rewrite(work: _Work, index: int) -> None:
@@ -129,9 +153,15 @@ def _rewrite(work: _Work, index: int) -> None:
             work.coded[value] = replace(votes, scale=votes.scale / votes.limit)
         case Gauss() as op if (density := _density(op)).is_finite:
             _gauss(work, density, step.inputs[0], value)
+        case TreeSum() as op if (totals := integer_totals(op, BITS[work.element])) is not None:
+            work.coded[value] = _sum_of_leaves(work, totals, _as_floats(work, step.inputs[0]))
         case Map() as op if step.inputs[0] in work.coded and _is_affine(op):
             work.coded[value] = _affine(work.coded[step.inputs[0]], op)
-        case Map() as op if step.inputs[0] == 0 and _is_affine(op):
+        case Map() as op if (total := work.coded.get(step.inputs[0])) is not None and total.reach is not None:
+            _function(work, op, total, value)
+        case Threshold() as op if step.inputs[0] in work.functions:
+            work.floats[value] = _decision_before(work, op, step.inputs[0])
+        case Map() as op if step.inputs[0] == 0 and _is_affine(op) and not _feeds_trees(work, value):
             work.coded[value] = _affine(_input(work), op)
         case Softmax() if _can_be_compared(work, step.inputs[0]):
             work.coded[value] = _powers(work, work.coded[step.inputs[0]])
@@ -141,6 +171,11 @@ def _rewrite(work: _Work, index: int) -> None:
             inputs = tuple(_as_floats(work, i) for i in step.inputs)
             work.floats[value] = work.builder.add(op, *inputs)
             work.in_floats.append(op.kernel)
+
+
+def _feeds_trees(work: _Work, value: int) -> bool:
+    """Trees keep exact inputs."""
+    return any(isinstance(work.program.steps[index].op, TreeOp) for index in work.readers(value))
 
 
 def _can_be_compared(work: _Work, value: int) -> bool:
@@ -169,23 +204,35 @@ def _input(work: _Work) -> Coded:
         return work.coded[0]
     limit = LARGEST[work.element]
     low, high = spans(work.observed[0], work.method, limit)
-    readers = [work.program.steps[index].op for index in work.readers(0)]
-    alike = any(isinstance(op, SquaredDistance | Neighbours) for op in readers)
-    for op in readers:
-        if isinstance(op, SquaredDistance | Neighbours | Gauss):
-            points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
-            low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
-    width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
-    scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
-    scale = np.full_like(scale, scale.max()) if alike else scale
-    inverse = (1 / scale).astype(np.float32)
+    compared = tuple(_compared(work, limit))
+    for op, scaled in compared:
+        points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
+        points = (points - scaled.offset) / scaled.scale
+        low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+    factor = next((np.abs(scaled.scale) for op, scaled in compared if not isinstance(op, Gauss)), None)
+    inverse, zero = covering(low, high, limit, factor)
     scale = 1 / inverse.astype(np.float64)
-    zero = np.where(high > low, np.rint((low + high) / 2 / scale), 0.0).astype(np.int32)
     one = bool(np.all(inverse == inverse[0]) and np.all(zero == zero[0]))
     tables = Table(inverse[:1] if one else inverse), Table(zero[:1] if one else zero)
-    value = work.builder.add(Quantise(work.element, *tables, len(scale), limit), 0)
+    value = work.builder.add(Quantise(work.element, *tables, len(scale)), 0)
     work.coded[0] = Coded(value, work.element, scale, zero * scale, limit)
     return work.coded[0]
+
+
+def _compared(work: _Work, limit: int) -> Iterator[tuple[SquaredDistance | Neighbours | Gauss, Coded]]:
+    """Ops with stored points that read the input, or what a scaler makes of it, and the scaler as scale and offset."""
+    n = work.program.n_features
+    row = Coded(0, work.element, np.ones(n), np.zeros(n), limit)
+    seen: list[tuple[int, Coded]] = [(0, row)]
+    while seen:
+        value, coded = seen.pop()
+        for index in work.readers(value):
+            match work.program.steps[index].op:
+                case SquaredDistance() | Neighbours() | Gauss() as op:
+                    yield op, coded
+                case Map() as op if _is_affine(op):
+                    scaled = _affine(coded, op)
+                    seen += [(index + 1, scaled)] if bool(np.all(scaled.scale != 0)) else []
 
 
 # Dense: weights by row, sums within 32 bits.
@@ -210,17 +257,38 @@ def _dense(work: _Work, op: Dense, source: int, value: int) -> Coded:
     return _hidden(work, op, x, value)
 
 
-def _coded_from(work: _Work, source: int) -> Coded:
-    """A hidden value as codes: it is there, or it is made from floats."""
+def _alike(work: _Work, source: int, points: Array) -> Coded:
+    """A value as codes of one scale for all elements, which distances need."""
+    x = _input(work) if source == 0 else work.coded.get(source)
+    if x is not None and x.element in ("i8", "i16") and bool(np.all(np.abs(x.scale / x.scale[0] - 1) < SAME_SCALE)):
+        return x
+    _as_floats(work, source)
+    return _coded_from(replace(work, coded={}), source, points.astype(np.float64))
+
+
+def _with_room(work: _Work, source: int, points: Doubles) -> Coded:
+    """A value as codes that reach all points."""
+    x = _input(work) if source == 0 else _coded_from(work, source)
+    reach = np.abs((points - x.offset) / x.scale).max()
+    if reach <= x.limit + 1:
+        return x
+    _as_floats(work, source)
+    return _coded_from(replace(work, coded={}), source, points)
+
+
+def _coded_from(work: _Work, source: int, points: Doubles | None = None) -> Coded:
+    """A hidden value as codes: it is there, or it is made from floats; with one scale where it is compared with
+    points."""
     if source not in work.coded:
         limit = LARGEST[work.element]
         low, high = spans(work.observed[source], work.method, limit)
+        if points is not None:
+            reach = np.maximum(np.abs(points).max(), np.maximum(np.abs(low), np.abs(high)).max())
+            low, high = np.full_like(low, -reach), np.full_like(high, reach)
         scale = rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
         inverse = (1 / scale).astype(np.float32)
         zero = Table(np.zeros(len(scale), np.int32))
-        made = work.builder.add(
-            Quantise(work.element, Table(inverse), zero, len(scale), limit), _as_floats(work, source)
-        )
+        made = work.builder.add(Quantise(work.element, Table(inverse), zero, len(scale)), _as_floats(work, source))
         return Coded(made, work.element, 1 / inverse.astype(np.float64), np.zeros(len(scale)), limit)
     return work.coded[source]
 
@@ -243,11 +311,18 @@ def _emitted(work: _Work, x: Coded, sums: Sums, element: Code, scale: Doubles, o
     bias = sums.bias - shifted
     largest = int((sums.largest + np.abs(shifted)).max())
     assert largest <= LARGEST["i32"]  # see sums_of and LARGEST_OFFSET
-    multiplier, shift = multipliers(sums.scale / scale, COARSEST[element])
+    multiplier, shift = multipliers(sums.scale / scale, COARSEST[work.element])
     op = IntegerDense(
         x.element, element, largest, Table(sums.weight), Table(bias.astype(np.int32)), Table(multiplier), Table(shift)
     )
     return work.builder.add(op, x.value)
+
+
+def _sum(work: _Work, x: Coded, sums: Sums) -> int:
+    """The step that adds up one row of weights; its codes are in units of sums.scale."""
+    largest = int(sums.largest[0])
+    assert largest <= LARGEST["i32"]  # see sums_of
+    return work.builder.add(IntegerSum(x.element, largest, Table(sums.weight[0]), int(sums.bias[0])), x.value)
 
 
 def _hidden(work: _Work, op: Dense, x: Coded, observed: int) -> Coded:
@@ -268,8 +343,10 @@ def _hidden(work: _Work, op: Dense, x: Coded, observed: int) -> Coded:
 
 
 def _outcome(work: _Work, op: Dense, x: Coded) -> Coded:
-    """Results in 32 bits with one scale, so that they can be compared; no code saturates."""
+    """Results in 32 bits with one scale, so that they can be compared; no code saturates. One alone is its sum."""
     sums = sums_of(op, x, LARGEST[work.element])
+    if op.rows == 1:
+        return Coded(_sum(work, x, sums), "i32", sums.scale, np.zeros(1), LARGEST["i32"])
     scale = np.full(op.rows, float(wide_enough(np.zeros(op.rows), sums).max()))
     value = _emitted(work, x, sums, "i32", scale, np.zeros(op.rows))
     return Coded(value, "i32", scale, np.zeros(op.rows), LARGEST["i32"])
@@ -284,19 +361,33 @@ def _curve(work: _Work, op: Dense, x: Coded, before: int, stage: Stage, after: i
     reach = float(np.abs(np.array(spans(work.observed[before], work.method, limit))).max())
     reach = SIGMOID_REACH if is_end and stage.verb == "sigmoid" else max(reach, 1e-30)
     scale = np.full(op.rows, float(wide_enough(np.full(op.rows, reach / limit), sums).max()))
-    at = _emitted(work, x, sums, element, scale, np.zeros(op.rows))
+    if op.rows == 1:
+        multiplier, last_shift = multipliers(sums.scale / scale, COARSEST[work.element])
+        cut = Requantise(cast(Literal["i8", "i16"], element), int(multiplier[0]), int(last_shift[0]))
+        at = work.builder.add(cut, _sum(work, x, sums))
+    else:
+        at = _emitted(work, x, sums, element, scale, np.zeros(op.rows))
     codes = np.arange(-128, 128) if element == "i8" else np.minimum(np.arange(-32768, 32769, 128), 32767)
     real = (codes * scale[0]).astype(np.float32)
     with np.errstate(all="ignore"):
         curve = np.asarray(stage.apply(real), np.float64)
     unit = 2.0**-15 if is_end and stage.verb == "sigmoid" else max(float(np.abs(curve).max()), 1e-30) / limit
     table = np.clip(np.rint(curve / unit), -limit, limit)
-    made: Op
+    made: IntegerLookup | Interpolate
     if element == "i8":
-        made = IntegerLookup(op.rows, Table(table.astype(np.int8)))
+        made = IntegerLookup(op.rows, Table(table.astype(np.int8)), 0.0)
     else:
-        made = Interpolate(op.rows, Table(table.astype(np.int16)))
+        made = Interpolate(op.rows, Table(table.astype(np.int16)), 0.0)
+    made = replace(made, error=_curve_error(replace(made, size=1), stage, element, float(scale[0]), unit))
     return Coded(work.builder.add(made, at), element, np.full(op.rows, unit), np.zeros(op.rows), limit)
+
+
+def _curve_error(made: IntegerLookup | Interpolate, stage: Stage, element: Code, scale: float, unit: float) -> float:
+    """The largest difference between the function and what the table gives, found by trying every code."""
+    codes = np.arange(-LARGEST[element] - 1, LARGEST[element] + 1).astype(TYPES[element]).reshape(-1, 1)
+    with np.errstate(all="ignore"):
+        wanted = np.asarray(stage.apply((codes * scale).astype(np.float32)), np.float64)
+    return three_digits(float(np.abs(made.evaluate(codes) * unit - wanted).max()))
 
 
 # What needs no instruction, or ends the Program.
@@ -327,7 +418,7 @@ def _affine(x: Coded, op: Map) -> Coded:
 
 
 def _distance(work: _Work, op: SquaredDistance, source: int) -> Coded:
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _alike(work, source, op.points.data)
     points, shift = _points(op.points, x, "euclidean")
     value = work.builder.add(IntegerSquaredDistance(x.element, points, shift), x.value)
     n_points = len(op.points.data)
@@ -351,7 +442,7 @@ def _counts_votes(op: Neighbours) -> bool:
 
 def _neighbours(work: _Work, op: Neighbours, source: int) -> Coded:
     """Votes; the limit of their codes is k, which they add up to."""
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _alike(work, source, op.points.data)
     metric = cast(IntegerMetric, op.metric)
     points, shift = _points(op.points, x, metric)
     made = IntegerNeighbours(x.element, metric, op.k, points, op.classes, op.n_classes, shift)
@@ -375,7 +466,7 @@ def _gauss(work: _Work, density: LogDensity, source: int, value: int) -> None:
     """Log densities; with what makes shares of them (a mixture's exp, weights and sum) where only that reads them."""
     shares = _shares(work, density, value)
     density, end, floor = (density, value, None) if shares is None else shares
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _with_room(work, source, density.centre)
     made = coded_density(density, x.element, x.scale, x.offset, work.observed[source].astype(np.float64))
     n = len(density.constant)
     codes = work.builder.add(made.op, x.value)
@@ -410,17 +501,20 @@ def _shares(work: _Work, density: LogDensity, value: int) -> tuple[LogDensity, i
     return (found, end + 1, last.floor) if found.is_finite else None
 
 
-def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+def softmax_of_codes(element: Code, size: int, scale: float, least: int | None = None) -> IntegerSoftmax:
     """A softmax of codes of one scale. A power's exponent in Q16 is (distance >> coarse) * step / 2^shift; steps of 8
     of them are fine enough, and keep the product within 32 bits."""
-    factor = float(x.scale[0]) * math.log2(math.e) * 65536
+    factor = scale * math.log2(math.e) * 65536
     coarse = min(31, max(0, math.ceil(math.log2(8 / factor))))
     mantissa, exponent = math.frexp(math.ldexp(factor, coarse))
     shift = min(11, max(0, 15 - exponent))
     step = max(1, min(round(math.ldexp(mantissa, exponent + shift)), SMALLEST_POWER))
     reach = (SMALLEST_POWER << shift) // step + 1
-    made = IntegerSoftmax(x.element, x.size, coarse, step, shift, reach, exp2_table(), least)
-    value = work.builder.add(made, x.value)
+    return IntegerSoftmax(element, size, coarse, step, shift, reach, exp2_table(), factor / 65536, least)
+
+
+def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+    value = work.builder.add(softmax_of_codes(x.element, x.size, float(x.scale[0]), least), x.value)
     return Coded(value, "i16", np.full(x.size, 2.0**-15), np.zeros(x.size), LARGEST["i16"])
 
 
@@ -432,9 +526,119 @@ def _decision(work: _Work, op: Op, source: int) -> int:
     if isinstance(op, Threshold):
         limit = math.ceil((op.limit - float(x.offset[0])) / float(x.scale[0]))
         labels = (op.then, op.otherwise) if op.compare == "ge" else (op.otherwise, op.then)
-        return work.builder.add(IntegerThreshold(cast(Literal["i16", "i32"], x.element), limit, *labels), x.value)
+        value, element, limit = _first_above(work, x, limit)
+        return work.builder.add(IntegerThreshold(element, limit, *labels), value)
     if isinstance(op, Argmin):
         return work.builder.add(Argmin(op.size, "i32"), x.value)
     assert isinstance(op, Argmax)
     made = replace(op, element=cast(Literal["i16", "i32"], x.element), nan_gives_zero=False)
     return work.builder.add(made, x.value)
+
+
+def _first_above(work: _Work, x: Coded, limit: int) -> tuple[int, Literal["i8", "i16", "i32"], int]:
+    """The earliest value that decides whether the code of x is >= limit, and the limit for it: what never falls when
+    its code rises (a sum requantised, a rising curve) can be left out, and the label is the same for every code."""
+    value, element = x.value, x.element
+    limit = max(-LARGEST["i32"] - 1, min(limit, LARGEST["i32"]))  # sums stay within; see sums_of
+    while value > 0:
+        step = work.builder.step(value)
+        if isinstance(step.op, Requantise):
+            before: Code = "i32"
+        elif isinstance(step.op, Interpolate | IntegerLookup) and bool(np.all(np.diff(step.op.table.data) >= 0)):
+            before = element
+        else:
+            break
+        found = _least_code(step.op, before, limit)
+        if found is None:
+            break
+        value, element, limit = step.inputs[0], before, found
+    return value, element, limit
+
+
+def _least_code(op: Requantise | Interpolate | IntegerLookup, before: Code, limit: int) -> int | None:
+    """The least code that a rising op makes into one >= limit, by halving; None when there is none."""
+    low, high = -LARGEST[before] - 1, LARGEST[before]
+
+    def reaches(code: int) -> bool:
+        return bool(op.evaluate(np.array([[code]], TYPES[before]))[0, 0] >= limit)
+
+    if not reaches(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle + 1, high)
+    return low
+
+
+# What leaves of trees add up to.
+
+
+def _sum_of_leaves(work: _Work, totals: Totals, rows: int) -> Coded:
+    """The total, which no row takes out of its reach."""
+    value = work.builder.add(totals.op, rows)
+    trees = f"what the leaves of {totals.op.n_trees} trees add up to"
+    if totals.bound > 0:
+        work.notes.append(f"{trees} is within {totals.bound:.3g} of the sum in floats, for every row")
+    else:
+        work.notes.append(f"{trees} is the sum in floats: {totals.proof}")
+    scale, offset = np.array([totals.unit]), np.array([totals.start])
+    return Coded(value, "i32", scale, offset, LARGEST["i32"], (totals.low, totals.high))
+
+
+def _of_totals(op: Map, x: Coded, totals: Array) -> Array:
+    """The function of the real values of totals, in floats."""
+    real = (totals.astype(np.float64) * x.scale[0] + x.offset[0]).astype(np.float32)
+    with np.errstate(all="ignore"):
+        return op.evaluate(real.reshape(-1, 1))[:, 0].astype(np.float64)
+
+
+def _function(work: _Work, op: Map, x: Coded, value: int) -> None:
+    """A function of a total: its values by total when those are few, else a curve, as long as it needs to be."""
+    assert x.reach is not None
+    low, high = x.reach
+    totals = np.arange(low, high + 1, 1 + (high - low) // CURVE_SAMPLES)
+    exact = _of_totals(op, x, totals)
+    if not np.isfinite(exact).all():
+        work.floats[value] = work.builder.add(op, _as_floats(work, work.program.steps[value - 1].inputs[0]))
+        work.in_floats.append(op.kernel)
+        return
+    steps = np.diff(exact)
+    if np.all(steps >= 0) or np.all(steps <= 0):
+        work.functions[value] = (x, op)
+    if low == 0 and high < FUNCTION_ENTRIES:
+        table = Table(exact.astype(np.float32))
+        work.floats[value] = work.builder.add(Lookup("i32", 1, 1, table), x.value)
+        return
+    unit = max(float(np.abs(exact).max()), 1e-30) / LARGEST["i16"]
+    for entries in range(LARGEST_ENTRIES_LOG + 1):
+        made = _curve_of_total(op, x, unit, entries)
+        error = float(np.abs(made.evaluate(totals.reshape(-1, 1))[:, 0] * unit - exact).max())
+        if error <= CURVE_ERROR[work.element] * unit * LARGEST["i16"]:
+            break
+    compared = "every total" if len(totals) == high - low + 1 else f"{len(totals)} totals that were compared"
+    work.notes.append(f"a curve is within {error:.3g} of the function of it, for {compared}")
+    work.coded[value] = Coded(work.builder.add(made, x.value), "i16", np.array([unit]), np.zeros(1), LARGEST["i16"])
+
+
+def _curve_of_total(op: Map, x: Coded, unit: float, entries: int) -> Curve:
+    """About 2^entries straight lines."""
+    assert x.reach is not None
+    low, high = x.reach
+    between = max((high - low).bit_length() - entries, 0)
+    drop = max(0, between - LARGEST_CURVE_SHIFT)
+    at = low + (np.arange(((high - low) >> between) + 2, dtype=np.int64) << between)
+    limit = LARGEST["i16"]
+    codes = np.clip(np.rint(np.nan_to_num(_of_totals(op, x, at)) / unit), -limit, limit)
+    return Curve(low, high, drop, between - drop, Table(codes.astype(np.int16)))
+
+
+def _decision_before(work: _Work, op: Threshold, source: int) -> int:
+    """A label from the total itself: the function behind it keeps or turns the order."""
+    x, function = work.functions[source]
+    assert x.reach is not None
+
+    def label(total: int) -> int:
+        value = _of_totals(function, x, np.array([total])).astype(np.float32)
+        return int(op.evaluate(value.reshape(1, 1))[0, 0])
+
+    return work.builder.add(threshold_between(*x.reach, label), x.value)

@@ -17,7 +17,9 @@ import pytest
 from aprgen.ops.trees import TreeSum
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-MODULES = ("peers", "convert", "estimators", "peer_sources", "peer_page", "peer_figures", "trained")
+MODULES = (
+    "peers", "convert", "boosted", "estimators", "peer_sources", "peer_page", "peer_figures", "peer_inputs", "trained",
+)  # fmt: skip
 LIMIT = 0.1  # as float64, between two float32
 
 
@@ -58,7 +60,7 @@ class LGBMClassifier:
     def __init__(self, missing: str = "None") -> None:
         split = {
             "split_feature": 0, "threshold": LIMIT, "decision_type": "<=", "missing_type": missing,
-            "left_child": {"leaf_value": -0.5}, "right_child": {"leaf_value": 0.25},
+            "default_left": False, "left_child": {"leaf_value": -0.5}, "right_child": {"leaf_value": 0.25},
         }  # fmt: skip
         trees = [{"tree_structure": split}, {"tree_structure": {"leaf_value": 0.125}}]
         self.booster_ = SimpleNamespace(dump_model=lambda: {"tree_info": trees})
@@ -76,7 +78,7 @@ class XGBClassifier:
 
 def test_thresholds_split_as_in_float64(load: Callable[[str], ModuleType]) -> None:
     """A float32 goes left of the rounded threshold exactly when it is at most the one in float64."""
-    below = load("convert").below(np.array([LIMIT, 0.5, -LIMIT]))
+    below = load("boosted").below(np.array([LIMIT, 0.5, -LIMIT]))
 
     near = np.array([[np.nextafter(np.float32(t), d) for d in (-np.inf, np.inf)] + [np.float32(t)] for t in below])
     for row, threshold, limit in zip(near, below, (LIMIT, 0.5, -LIMIT), strict=True):
@@ -101,10 +103,10 @@ def test_lightgbm_sums(load: Callable[[str], ModuleType]) -> None:
     assert [1, 0] == program.classify(rows).tolist()  # type: ignore[union-attr]
 
 
-def test_lightgbm_with_missing_values_is_refused(load: Callable[[str], ModuleType]) -> None:
-    """Splits that send missing values somewhere are not converted, since a NaN always goes right here."""
-    with pytest.raises(ValueError, match="only splits by <= of values that are there"):
-        load("convert").program_of(LGBMClassifier("NaN"))
+def test_unknown_missing_values_are_refused(load: Callable[[str], ModuleType]) -> None:
+    """LightGBM's splits know three kinds of missing values."""
+    with pytest.raises(ValueError, match="no missing type Other"):
+        load("convert").program_of(LGBMClassifier("Other"))
 
 
 def test_xgboost_is_strict(load: Callable[[str], ModuleType]) -> None:
@@ -170,6 +172,25 @@ def test_best_of_each_is_compared(load: Callable[[str], ModuleType]) -> None:
     assert "labels differ" in only_other.line
 
 
+def test_integers_are_compared_with_integers(load: Callable[[str], ModuleType]) -> None:
+    """Functions of codes of trees count where a generator takes integers, and those of other models always."""
+    inputs, figures = load("peer_inputs"), load("peer_figures")
+    floats = figures.Figures(
+        "rf_iris", "cortex-m4", "aprgen", "f32", 600, 0, 16, 80.0, 90, 1.0, 1.0, None, 0.0, True
+    )  # fmt: skip
+    codes = replace(floats, form="f32 s8 of codes")
+    other = replace(floats, tool="m2cgen as float", form="-O2")
+    integers = replace(other, tool="emlearn inline int16")
+    network = [replace(one, model="mlp_digits") for one in (floats, codes, other)]
+
+    assert [floats, other] == inputs.fair([floats, codes, other])
+    assert [floats, codes, other, integers] == inputs.fair([floats, codes, other, integers])
+    assert [floats, replace(integers, core="cortex-m3")] == inputs.fair(
+        [floats, codes, replace(integers, core="cortex-m3")]
+    )
+    assert network == inputs.fair(network)
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """A subject that needs no library."""
@@ -178,7 +199,7 @@ class Made:
     estimator: Any = field(default_factory=RandomForestClassifier)
     labelled: bool = True
     rows: Any = field(default_factory=lambda: np.array([[0, 0], [0, 3]], np.float32))
-    train_x: Any = None
+    train_x: Any = field(default_factory=lambda: np.array([[0, 0], [1, 3], [2, 2]], np.float32))
 
     def expected(self, rows: Any) -> Any:
         return self.estimator.predict(rows)
@@ -194,6 +215,7 @@ def test_a_run(
     header = "#include <stdint.h>\nint32_t m_classify(const float *x);\n"
     source = '#include "m.h"\nint32_t m_classify(const float *x)\n{\n    return x[1] > 2.0F;\n}\n'
     code = sources.PeerCode("other", {"m.c": source, "m.h": header}, Made().rows)
+    monkeypatch.setattr(peers, "GOALS", ("size",))  # one shape beside tables of nodes
     monkeypatch.setattr(peers, "available", lambda name: True)
     monkeypatch.setattr(peers, "train", lambda name: Made())
     monkeypatch.setattr(peers, "peer_codes", lambda subject: [code])
@@ -202,8 +224,12 @@ def test_a_run(
     status = peers.main([*words, "--json", str(tmp_path / "o.json"), "--html", str(tmp_path / "o.html")])
     document = json.loads((tmp_path / "o.json").read_text())
     assert 0 == status
-    assert [True] * 8 + [None] * 2 == [one["exact"] for one in document["figures"]]
-    assert [1.0] * 10 == [one["agree"] for one in document["figures"]]
+    forms = [one["form"] for one in document["figures"]]
+    assert [True] * 12 + [None] * 2 == [one["exact"] for one in document["figures"]]
+    assert [1.0] * 14 == [one["agree"] for one in document["figures"]]
+    assert {"f32 s16 of codes", "f32 s8 size of codes", "totals s8 of codes"} < set(forms)
+    assert {1.0} == {one["edge"] for one in document["figures"] if one["form"].startswith("f32 s")}  # votes
+    assert not any(one["our_form"].endswith("of codes") for one in document["comparisons"])
     assert ["instructions", "flash"] == [one["what"] for one in document["comparisons"]]
     drawn = (tmp_path / "o.html").read_text()
     assert 2 == drawn.count("<svg")

@@ -16,7 +16,7 @@ from aprgen.bundle.proof import prove
 from aprgen.bundle.sharing import SharedDefinitions, Survey
 from aprgen.container.bincode import encode
 from aprgen.families import STRUCTS
-from aprgen.program import Array
+from aprgen.program import Array, Table
 from aprgen.target import load_target
 from tests.bundle.examples import wish
 from tests.differential.compiled import compile_c, write_texts
@@ -157,10 +157,10 @@ def test_tables_of_another_type_are_not_the_same() -> None:
     definitions = SharedDefinitions(Survey())
     one = np.arange(4, dtype=np.int32)
 
-    assert "a" == definitions.table("a", one)
-    assert "a" == definitions.table("b", one.reshape(2, 2).copy())
-    assert "c" == definitions.table("c", one.view(np.uint32))
-    assert "d" == definitions.table("d", one + 1)
+    assert "a" == definitions.table("a", Table(one))
+    assert "a" == definitions.table("b", Table(one.reshape(2, 2)))
+    assert "c" == definitions.table("c", Table(one.view(np.uint32)))
+    assert "d" == definitions.table("d", Table(one + 1))
     assert ["a", "c", "d"] == list(definitions.tables)
 
 
@@ -170,7 +170,7 @@ def shared_pair(body: str, tables: tuple[Array, Array]) -> SharedDefinitions:
     definitions = SharedDefinitions(survey)
     for collected in (survey, definitions):
         for model, data in zip(("m", "n"), tables, strict=True):
-            table = collected.table(f"{model}_0_t", data)
+            table = collected.table(f"{model}_0_t", Table(data))
             collected.function(f"{model}_0_f", lambda name, table=table: body.replace("FN", name).replace("T", table))  # type: ignore[misc]
     return definitions
 

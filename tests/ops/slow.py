@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aprgen import mathf
-from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine
+from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine, WithoutSign
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
+from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 
 F = np.float32
@@ -255,6 +256,15 @@ def bit_keys(op: BitKeys, x: Row) -> list[int]:
     return [2**31 - 1 if b > 0xFF800000 else b - 2**32 if b >= 2**31 else b for b in bits]
 
 
+def without_sign(op: WithoutSign, x: Sequence[int]) -> list[int]:
+    return [x[c] if x[c] > 0 else 0 for c in op.order]
+
+
+def missing_low(op: MissingLow, x: Row) -> list[np.float32]:
+    read = [x[int(c)] for c in op.columns.data]
+    return [F(-np.inf) if i < op.low and math.isnan(v) else v for i, v in enumerate(read)]
+
+
 def keys_in_line(op: FloatKeysInLine, x: Row) -> list[int]:
     return [key(x[c]) for c in op.order]
 
@@ -267,16 +277,34 @@ def rank_codes(op: RankCodes, x: Row) -> list[int]:
     return codes
 
 
+def reached(trees: Branches, x: Sequence[int], block: int) -> list[int]:
+    """What a row meets from a block on, going into every split."""
+    found = [int(trees.leaf[block])] if trees.leaf[block] >= 0 else []
+    for split in range(trees.first[block], trees.first[block + 1]):
+        side = trees.left if x[int(trees.feature[split])] <= trees.code[split] else trees.right
+        found += reached(trees, x, int(side[split]))
+    return found
+
+
 def branch_leaves(op: BranchTrees, x: Sequence[int]) -> list[int]:
-    leaves = []
+    return [leaf for part in op.parts for root in part.branches.root for leaf in reached(part.branches, x, int(root))]
+
+
+def counted(op: BranchTrees, x: Sequence[int]) -> list[int]:
+    """Counters as whole numbers, cut to 32 bits at the end only."""
+    counters = op.counters
+    assert counters is not None
+    values = [*counters.begin, *counters.offset]
     for part in op.parts:
-        trees = part.branches
-        for root in trees.root:
-            at = int(root)
-            while at >= 0:
-                at = int(trees.left[at] if x[int(trees.feature[at])] <= trees.code[at] else trees.right[at])
-            leaves.append(~at)
-    return leaves
+        for leaf in reached(part.branches, x, int(part.branches.root[0])):
+            for counter, constant in part.branches.adds[leaf]:
+                values[counter] += constant
+    outputs = values[counters.words :]
+    for output, field in enumerate(counters.fields):
+        word = values[field.word] % 2**32
+        signed = word - 2**32 if word >= 2**31 else word
+        outputs[output] += counters.unit * (word // 2**field.shift % (field.mask + 1) if field.mask else signed)
+    return outputs
 
 
 def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
@@ -294,7 +322,7 @@ def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
             leaf, jump = rest % 2**op.leaf_bits, rest // 2**op.leaf_bits % 2**op.jump_bits
             if not op.two_words:
                 code = rest // 2 ** (op.leaf_bits + op.jump_bits)
-            right = x[low] > code
+            right = x[low] > code + op.least
             if right_ends if right else left_ends:
                 place = leaf + (left_ends if right else 0) + (0 if op.base is None else int(op.base.data[tree]))
                 leaves.append(place if op.leaf is None else int(op.leaf.data[place]))
@@ -307,12 +335,12 @@ def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     """What a leaf adds to total c: the unit to that of its number, or a row behind those leaves, or a constant."""
     if op.unit and leaf < op.n_classes:
         return op.unit if leaf == c else 0
-    if isinstance(op, BranchTrees) and op.constants:
-        return op.constants[leaf]
     return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
 
 
 def shaped_trees(op: ShapedTrees, x: Sequence[int]) -> Sequence[int | np.float32]:
+    if isinstance(op, BranchTrees) and op.counters is not None:
+        return counted(op, x)
     leaves = branch_leaves(op, x) if isinstance(op, BranchTrees) else packed_leaves(op, x)  # type: ignore[arg-type]
     if op.use == "leaf":
         return leaves
@@ -347,6 +375,8 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     RankCodes: rank_codes,
     BitKeys: bit_keys,
     FloatKeysInLine: keys_in_line,
+    WithoutSign: without_sign,
+    MissingLow: missing_low,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,
