@@ -1,6 +1,6 @@
 """C that other generators make of a fitted estimator, behind the function that the harness calls.
 
-Knows the generators emlearn, m2cgen, micromlgen and TL2cgen, which only the benchmark needs and imports when asked.
+Knows emlearn, m2cgen, micromlgen, TL2cgen and YDF, which only the benchmark needs and imports when asked.
 Each gets its best: features in its own type, single precision where it writes double, sums instead of probabilities
 where it offers them, and an exponential function that is aprgen's, so that no C library is linked.
 """
@@ -29,8 +29,15 @@ TOO_LARGE: Mapping[str, str] = {  # does not assemble for Thumb: branches out of
     "rf_digits": "m2cgen",
 }
 SHARE_BITS = 8  # the most that emlearn has
-TOO_SLOW: tuple[str, ...] = ()  # to compile
-NOT_COMPARED: tuple[str, ...] = ()  # why, for the page
+TOO_SLOW = ("rf_digits",)  # to compile as code for each split, by TL2cgen and YDF
+NOT_COMPARED = (  # and why, for the page
+    "rf_digits, m2cgen: all trees are one function of over a megabyte; its branches do not reach, it does not assemble",
+    "rf_digits, TL2cgen and YDF if-else: one such function each, minutes to compile; measured before, TL2cgen's floats "
+    "do not assemble, and its codes take 2.8 MB and more",
+    "boosted trees, YDF: imports none of other libraries; gb_bc, m2cgen: has no boosting of scikit-learn",
+    "networks, emlearn: the loop of its integer network is empty",
+    "onnx2c, CMSIS-NN: no package index has them; figures of earlier runs stand for them",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +68,8 @@ def _codes(subject: Subject) -> Iterator[PeerCode]:
         yield _m2cgen(subject)
     if kind in _OF_TL2CGEN and subject.name not in TOO_SLOW and _installed("tl2cgen") and _installed("treelite"):
         yield from _tl2cgen(subject)
+    if kind == "RandomForestClassifier" and _installed("ydf"):
+        yield from _ydf(subject)
     if kind == "PCA" and _installed("micromlgen"):
         yield _micromlgen_projection(subject)
 
@@ -166,6 +175,41 @@ def _of_tl2cgen(subject: Subject, files: Mapping[str, str], quantise: int) -> Pe
     name = "TL2cgen codes" if quantise else "TL2cgen as float"
     flags = ("-fsingle-precision-constant", "-fno-strict-aliasing")
     return PeerCode(name, _wrapped(code, labelled=True, body=body), subject.rows, flags)
+
+
+def _ydf(subject: Subject) -> Iterator[PeerCode]:
+    """Its C++ as C: one vote a tree, and a loop over packed nodes; code for each split of small forests only."""
+    model = importlib.import_module("ydf").from_sklearn(subject.estimator)
+    for algorithm in ("ROUTING",) if subject.name in TOO_SLOW else ("ROUTING", "IF_ELSE"):
+        text = model.to_standalone_cc(name="peer", algorithm=algorithm, classification_output="CLASS")
+        sources = _wrapped(_c_of_ydf(str(text)), labelled=True, body="return predict((const struct Instance *)x);")
+        flags = ("-fsingle-precision-constant", "-fno-strict-aliasing")
+        yield PeerCode(f"YDF {algorithm.lower().replace('_', '-')}", sources, subject.rows, flags)
+
+
+def _c_of_ydf(text: str) -> str:
+    """The function without a check for NaN, and what stands before it. What is not known of it will not compile."""
+    before, _, rest = text.partition("inline Label PredictUnsafe(const Instance& instance) {")
+    body, _, _ = rest.partition("\n}\n")
+    before = re.sub(r"^#.*$|^namespace .*$", "", before, flags=re.MULTILINE)
+    before = re.sub(r"enum class Label : \w+ \{.*?\};", "", before, flags=re.DOTALL)
+    before = before.replace("constexpr const", "static const").replace("typedef float Numerical;", "")
+    before = re.sub(r"(\w+ pos) = 0;", r"\1;", before).replace("const Node nodes", "const struct Node nodes")
+    found = re.search(r"std::array<(\w+), (\d+)> accumulator \{[0, ]*\};", body)
+    if found is None:
+        raise ValueError("YDF's C++ looks different; its version is to be the pinned one")
+    body = body.replace(found.group(), f"{found[1]} accumulator[{found[2]}] = {{0}};").replace("const Node*", _NODE)
+    body = body.replace("std::memcpy", "__builtin_memcpy").replace("(&instance)", "instance")
+    body = body.replace("instance.", "instance->")
+    body = re.sub(r"return static_cast<Label>\(.*\);", "", body)
+    return (
+        f"typedef float Numerical;\n{before}static int32_t predict(const struct Instance *instance)\n{{{body}\n"
+        f"    int32_t best = 0;\n    for (int32_t i = 1; i < {found[2]}; ++i) {{\n"
+        "        best = (accumulator[i] > accumulator[best]) ? i : best;\n    }\n    return best;\n}\n"
+    )
+
+
+_NODE = "const struct Node *"
 
 
 def _micromlgen_projection(subject: Subject) -> PeerCode:

@@ -298,7 +298,8 @@ def bound_line(one: Figures) -> str:
 
 
 LIBRARIES = (
-    "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "emlearn", "m2cgen", "micromlgen", "tl2cgen", "treelite"
+    "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "emlearn", "m2cgen", "micromlgen", "tl2cgen", "treelite",
+    "ydf",
 )  # fmt: skip
 
 

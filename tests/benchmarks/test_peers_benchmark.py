@@ -273,6 +273,137 @@ def test_status_of_a_contradicted_bound(
     assert status == peers.main(["--model", "rf_iris", "--core", "cortex-m4"])
 
 
+YDF = """#ifndef YDF_MODEL_PEER_H_
+#include <array>
+namespace peer {
+
+enum class Label : uint32_t {
+  k0 = 0,
+};
+
+constexpr const uint8_t kNumTrees = 2;
+
+struct Instance {
+  typedef float Numerical;
+
+  Numerical features_0_of_1;
+};
+
+struct __attribute__((packed)) Node {
+  uint8_t pos = 0;
+  union {
+    struct __attribute__((packed)) {
+      uint8_t feat;
+      union {
+        float thr;
+      };
+    } cond;
+    struct __attribute__((packed)) {
+      uint8_t val;
+    } leaf;
+  };
+};
+static const Node nodes[] = {
+{.pos=1,.cond={.feat=0,.thr=0.1}},
+{.leaf={.val=0}},
+{.leaf={.val=1}},
+{.leaf={.val=1}},
+};
+
+
+static const uint8_t root_deltas[] = {3,1};
+
+inline Label PredictUnsafe(const Instance& instance) {
+  std::array<uint8_t, 2> accumulator {0, 0};
+
+  const Node* root = nodes;
+  const Node* node;
+  const char* raw_instance = (const char*)(&instance);
+  uint8_t eval;
+  for (uint8_t tree_idx = 0; tree_idx != kNumTrees; tree_idx++) {
+    node = root;
+    while(node->pos) {
+        float numerical_feature;
+        std::memcpy(&numerical_feature, raw_instance + node->cond.feat * sizeof(float), sizeof(float));
+        eval = numerical_feature >= node->cond.thr;
+
+      node += (node->pos & -eval) + 1;
+    }
+    accumulator[node->leaf.val]++;
+    root += root_deltas[tree_idx];
+  }
+
+  return static_cast<Label>(std::distance(accumulator.begin(), std::max_element(accumulator.begin(), 0)));
+}
+
+// Prediction function.
+inline Label Predict(Instance instance) {
+  return PredictUnsafe(instance);
+}
+
+}  // namespace peer
+#endif
+"""
+TL2CGEN = {
+    "header.h": """#include <stdint.h>
+#include <math.h>
+#define MAX_N_CLASS 1
+union Entry {
+  int missing;
+  double fvalue;
+  int qvalue;
+};
+void predict(union Entry* data, int pred_margin, double* result);
+""",
+    "main.c": """#include "header.h"
+void predict(union Entry* data, int pred_margin, double* result) {
+  result[0] += (data[0].missing != -1) && (data[0].fvalue <= (double)0.5) ? -1.25 : 0.75;
+  if (!pred_margin) { result[0] = exp(result[0]); }
+}
+""",
+}
+
+
+def built_by(load: Callable[[str], ModuleType], code: Any, rows: list[list[float]]) -> list[int]:
+    """Labels of another generator's code, on the core."""
+    peers = load("peers")
+    facts = peers.OneFunction("m", "row", 1, 2, True)
+    run = peers.run_code(peers.core_of("cortex-m4"), dict(code.sources), facts, np.array(rows, np.float32), code.flags)
+    return [int(label) for label in run.labels]
+
+
+def test_ydf_as_c(load: Callable[[str], ModuleType], require_target: Callable[[str], None]) -> None:
+    """YDF's C++ becomes C that decides alike; the first class wins a tie."""
+    require_target("cortex-m4")
+    sources = load("peer_sources")
+    wrapped = sources._wrapped(sources._c_of_ydf(YDF), labelled=True, body="return predict((const void *)x);")
+    code = sources.PeerCode("YDF", wrapped, np.zeros((0, 1), np.float32), ("-fsingle-precision-constant",))
+
+    assert [0, 1, 1] == built_by(load, code, [[0.0], [0.1], [3.0]])
+    with pytest.raises(ValueError, match="its version is to be the pinned one"):
+        sources._c_of_ydf("namespace peer {")
+
+
+def test_tl2cgen_as_float(load: Callable[[str], ModuleType], require_target: Callable[[str], None]) -> None:
+    """TL2cgen's files become one, without double, and its margin decides without an exponential function."""
+    require_target("cortex-m4")
+    subject = Made(estimator=SimpleNamespace(n_features_in_=1), rows=np.zeros((0, 1), np.float32))
+    code = load("peer_sources")._of_tl2cgen(subject, TL2CGEN, 0)
+
+    assert "double" not in code.sources["m.c"]
+    assert [0, 0, 1] == built_by(load, code, [[0.0], [0.5], [0.75]])
+
+
+@pytest.mark.parametrize(("tool", "names"), [("tl2cgen", ["as float", "codes"]), ("ydf", ["routing", "if-else"])])
+def test_codes_of_a_generator(load: Callable[[str], ModuleType], tool: str, names: list[str]) -> None:
+    """The generator, where it is installed, makes every form of the small forest."""
+    pytest.importorskip("sklearn")
+    pytest.importorskip(tool)
+    codes = list(getattr(load("peer_sources"), f"_{tool}")(load("estimators").train("rf_iris")))
+
+    assert names == [one.tool.partition(" ")[2] for one in codes]
+
+
 def test_page_shows_bounds_beside_means(load: Callable[[str], ModuleType]) -> None:
     """Mean, most and bound stand in one row; other generators have a dash for it, and goals their verdict."""
     goals, page = load("peer_goals"), load("peer_page")
