@@ -13,8 +13,9 @@ from peer_goals import FLASH, INSTRUCTIONS, SAME, Comparison, Verdict
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;width:100%;font-size:13px}th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;
-text-align:right}th:first-child,td:first-child,td.t,th.t{text-align:left}div{overflow-x:auto}td.met{color:#116329}td.missed{color:#a40e26;
-font-weight:600}svg text{font:12px system-ui,sans-serif;fill:#1b1f24}"""
+text-align:right}th:first-child,td:first-child,td.t,th.t{text-align:left}td:nth-child(-n+2){white-space:nowrap}
+div{overflow-x:auto}td.met{color:#116329}td.missed{color:#a40e26;font-weight:600}
+svg text{font:12px system-ui,sans-serif;fill:#1b1f24}"""
 _BAR, _LEFT, _WIDTH = 20, 190, 620
 
 

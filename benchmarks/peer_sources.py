@@ -34,7 +34,7 @@ NOT_COMPARED = (  # and why, for the page
     "rf_digits, m2cgen: all trees are one function of over a megabyte; its branches do not reach, it does not assemble",
     "rf_digits, TL2cgen and YDF if-else: one such function each, minutes to compile; measured before, TL2cgen's floats "
     "do not assemble, and its codes take 2.8 MB and more",
-    "boosted trees, YDF: imports none of other libraries; gb_bc, m2cgen: has no boosting of scikit-learn",
+    "boosted trees, YDF: it imports no boosted classifier; gb_bc, m2cgen: it has no boosting of scikit-learn",
     "networks, emlearn: the loop of its integer network is empty",
     "onnx2c, CMSIS-NN: no package index has them; figures of earlier runs stand for them",
 )

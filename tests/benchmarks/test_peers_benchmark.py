@@ -273,6 +273,31 @@ def test_status_of_a_contradicted_bound(
     assert status == peers.main(["--model", "rf_iris", "--core", "cortex-m4"])
 
 
+class LogisticRegression:
+    n_features_in_ = 3
+    coef_ = np.array([[1.0, -2.0, 0.5]])
+    intercept_ = np.array([0.25])
+    classes_ = np.array([0, 1])
+
+    def predict(self, rows: Any) -> Any:
+        return (rows @ self.coef_[0] + self.intercept_ > 0).astype(np.int64)
+
+
+def test_bounds_of_codes(load: Callable[[str], ModuleType], require_target: Callable[[str], None]) -> None:
+    """The function of codes is bounded where it was run: no run takes more, and a linear model's takes exactly that."""
+    require_target("cortex-m0plus")
+    peers, bounds = load("peers"), load("peer_bounds")
+    rows = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    subject = Made("logreg_bc", LogisticRegression(), rows=rows, train_x=rows)
+    target = peers.core_of("cortex-m0plus")
+    programs = dict(peers.forms(subject, peers.program_of(subject.estimator), target))
+    one = next(one for one in peers.of_aprgen(subject, target, rows) if one.form == "s16 of codes")
+    bound = bounds.bound_of(one.built.image, programs["s16"])
+
+    assert one.mean == one.most == bound.instructions < bound.cycles
+    assert one.stack_bytes <= bound.stack_bytes
+
+
 YDF = """#ifndef YDF_MODEL_PEER_H_
 #include <array>
 namespace peer {
