@@ -36,6 +36,7 @@ from growth_page import html_page
 from models import forest_of, grown_tree
 from peer_bounds import bound_of
 from peer_figures import Bound
+from peer_goals import STACK_BYTES
 from peers import CORES, OneFunction, core_of
 
 from aprgen.core import Options, compile_model, load_model
@@ -57,7 +58,7 @@ KINDS = ("grown", "trained")
 FEATURES, CLASSES = 64, 10
 ROWS = 100
 MOST_SPLITS = {"branches": 16_000, "tables": 300_000}  # of code, and of data: compilers take minutes for more
-BOUND_SECONDS = 5.0
+BOUND_SECONDS = 0.0  # each tree takes its longest way: the row that is worst for 1,000 takes minutes to find
 CLIFF = 1.5
 NOISE_SECONDS = 2.0  # a compiler that takes less is not judged
 CHECKED = (100, 10)  # trees and depth of the forest of 15,000 splits
@@ -282,6 +283,34 @@ def cliffs(grown: Sequence[Grown]) -> tuple[Cliff, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Deepest:
+    """The largest stack of a goal over all sizes."""
+
+    one: Grown
+
+    @property
+    def met(self) -> bool:
+        return self.one.stack_bytes <= STACK_BYTES
+
+    @property
+    def line(self) -> str:
+        one = self.one
+        return (
+            f"stack, {one.kind} {one.form}: {one.stack_bytes} B with {one.n_trees} trees of depth {one.depth}, at most "
+            f"{STACK_BYTES} B: {'met' if self.met else 'MISSED'}"
+        )
+
+
+def deepest(grown: Sequence[Grown]) -> tuple[Deepest, ...]:
+    there = [one for one in grown if not one.why]
+    found = []
+    for key in dict.fromkeys((one.kind, one.goal) for one in there):
+        forms = [one for one in there if (one.kind, one.goal) == key]
+        found.append(Deepest(max(forms, key=lambda one: one.stack_bytes)))
+    return tuple(found)
+
+
 def line(one: Grown) -> str:
     start = f"{one.kind:7} {one.n_trees:5} trees depth {one.depth:2} {one.n_splits:7,} splits {one.form:7}"
     made = f"{one.generator_seconds:6.2f} s {one.generator_bytes / MIB:5.0f} MB generator"
@@ -344,18 +373,21 @@ def main(words: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     steps = cliffs(found)
-    print("", *(one.line for one in peaks), sep="\n")
-    print(*(one.line for one in steps), sep="\n")
+    stacks = deepest(found)
+    print("", *(one.line for one in (*peaks, *stacks)), sep="\n")
+    for step in steps:
+        print(step.line)
     sizes = f"{min(given.trees):,} and {max(given.trees):,} trees"
     print(f"{len(steps)} cliffs between {sizes}" if steps else f"no cliff between {sizes}")
     if given.json is not None:
         document = {
             "schema": SCHEMA, "version": VERSION, "core": given.core, "figures": [asdict(one) for one in found],
             "peaks": [asdict(one) | {"met": one.met} for one in peaks], "cliffs": [asdict(one) for one in steps],
+            "stacks": [{"met": one.met, **asdict(one.one.case), "bytes": one.one.stack_bytes} for one in stacks],
         }  # fmt: skip
         given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if given.html is not None:
-        lines = [one.line for one in (*peaks, *steps)]
+        lines = [one.line for one in (*peaks, *stacks, *steps)]
         given.html.write_text(html_page(given.core, found, lines), encoding="utf-8")
     return 1 if any(one.exact is False for one in found) else 0
 

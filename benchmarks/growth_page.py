@@ -122,8 +122,6 @@ div{overflow-x:auto}i{display:inline-block;width:1.6em;height:.3em;margin:0 .4em
 <ul>
 {% for line in lines %}
 <li>{{ line }}</li>
-{% else %}
-<li>no cliff</li>
 {% endfor %}
 </ul>
 {% for panel in panels %}

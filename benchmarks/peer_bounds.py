@@ -40,7 +40,10 @@ class Decided:
 
 
 def bound_of(image: Image, program: Program, seconds: float = SECONDS) -> Bound:
-    """program: what the image computes; it tells how trees are walked and the nearest selected."""
+    """program: what the image computes; it tells how trees are walked and the nearest selected.
+
+    seconds: for the worst row of trees; 0: without, each tree then takes its own longest way.
+    """
     (function,) = image.model.functions
     symbol = image.model.symbol(function)
     how = function if image.model.name == NAME else "of codes"  # these are no floats that could be followed
@@ -60,7 +63,7 @@ def bound_of(image: Image, program: Program, seconds: float = SECONDS) -> Bound:
         bounded = partial(bound_program, code, graphs, symbol, marks, timing, MEMORY)
         try:
             whole = bounded(totals)
-            worst = witnessed(
+            worst = None if seconds <= 0 else witnessed(
                 decided, code, marks, whole, how, lambda steps, of=bounded: of({**totals, **steps}), trees,
                 seconds=seconds,
             )  # fmt: skip

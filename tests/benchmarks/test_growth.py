@@ -82,6 +82,14 @@ def test_peaks_are_checked(load: Callable[[str], ModuleType]) -> None:
     assert "MISSED" in replace(peak, peak_bytes=600_000_000).line
 
 
+def test_the_largest_stack_of_each_goal(load: Callable[[str], ModuleType]) -> None:
+    """Stacks are judged by the size with the largest, for each goal."""
+    growth = load("growth")
+    forms = [grown(load, 1, stack_bytes=128), grown(load, 10, stack_bytes=129), grown(load, 1, goal="", stack_bytes=8)]
+
+    assert [(10, False), (1, True)] == [(one.one.n_trees, one.met) for one in growth.deepest(forms)]
+
+
 def test_page_has_a_line_for_each_goal(load: Callable[[str], ModuleType]) -> None:
     """Each chart has one line for a goal and a depth, drawn within the picture; no script."""
     page = load("growth_page")
