@@ -29,7 +29,7 @@ TOO_LARGE: Mapping[str, str] = {  # does not assemble for Thumb: branches out of
     "rf_digits": "m2cgen",
 }
 SHARE_BITS = 8  # the most that emlearn has
-TOO_SLOW = ("rf_digits",)  # to compile as code for each split, by TL2cgen and YDF
+TOO_SLOW = ("rf_digits",)  # to compile once more as code for each split
 NOT_COMPARED = (  # and why, for the page
     "rf_digits, m2cgen: all trees are one function of over a megabyte; its branches do not reach, it does not assemble",
     "rf_digits, TL2cgen and YDF if-else: one such function each, minutes to compile; measured before, TL2cgen's floats "
@@ -89,8 +89,9 @@ def _emlearn_forests(subject: Subject) -> Iterator[PeerCode]:
     packed[:, :n] = np.rint(subject.rows * scale).astype(np.int16)
     for method in ("inline", "loadable"):
         yield PeerCode(f"emlearn {method} int16", emlearn_source(trained, method), packed.view(np.float32))
-    soft = emlearn_source(trained, "inline", leaf_bits=SHARE_BITS)
-    yield PeerCode("emlearn inline int16 shares", soft, packed.view(np.float32))
+    method = "loadable" if subject.name in TOO_SLOW else "inline"
+    soft = emlearn_source(trained, method, leaf_bits=SHARE_BITS)
+    yield PeerCode(f"emlearn {method} int16 shares", soft, packed.view(np.float32))
 
 
 def _emlearn_bayes(subject: Subject) -> PeerCode:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +31,7 @@ from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
 from numpy.typing import NDArray
 from peer_bounds import bound_of
-from peer_figures import Figures, facts_of
+from peer_figures import Bound, Figures, facts_of
 from peer_goals import compared, verdicts
 from peer_page import at_most, cycles_at_most, html_page
 from peer_sources import NOT_COMPARED, PeerCode, peer_codes
@@ -258,20 +260,42 @@ def _figures(
     )  # fmt: skip
 
 
-def with_bounds(subject: Subject, target: Target, figures: Sequence[Figures]) -> list[Figures]:
-    """Bounds of aprgen's fastest and smallest form; all images are let go."""
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The forms of one model on one core. bounds: by form, still being made in another process."""
+
+    figures: tuple[Figures, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    bounds: Mapping[str, Future[Bound]] = field(default_factory=dict)
+
+    def bounded(self) -> list[Figures]:
+        """With bounds, each printed; the images are let go."""
+        found = []
+        for one in self.figures:
+            bound = self.bounds[one.form].result() if one.built is not None else None
+            found.append(replace(one, built=None, bound=bound))
+            if bound is not None:
+                print(bound_line(found[-1]), flush=True)
+        return found
+
+
+def with_bounds(
+    subject: Subject, target: Target, figures: Sequence[Figures], failed: Sequence[Failed], pool: Executor
+) -> Group:  # fmt: skip
+    """Bounds of aprgen's fastest and smallest form are begun; images of others are let go."""
     chosen = {one.mine.form for one in compared(figures)}
+    wanted = {form.removesuffix(OF_CODES) for form in chosen}
+    lowered = program_of(subject.estimator)
+    programs = {form: program for form, program in forms(subject, lowered, target) if form in wanted}
     bounds = {}
-    if chosen:
-        lowered = program_of(subject.estimator)
-        wanted = {form.removesuffix(OF_CODES) for form in chosen}
-        programs = {form: program for form, program in forms(subject, lowered, target) if form in wanted}
-        for one in figures:
-            if one.tool == "aprgen" and one.form in chosen:
-                bounds[one.form] = bound_of(one.built.image, programs[one.form.removesuffix(OF_CODES)])
-    return [
-        replace(one, built=None, bound=bounds.get(one.form) if one.tool == "aprgen" else None) for one in figures
-    ]  # fmt: skip
+    kept = []
+    for one in figures:
+        if one.tool == "aprgen" and one.form in chosen:
+            bounds[one.form] = pool.submit(bound_of, one.built.image, programs[one.form.removesuffix(OF_CODES)])
+            kept.append(one)
+        else:
+            kept.append(replace(one, built=None))
+    return Group(tuple(kept), tuple(failed), bounds)
 
 
 def line(one: Figures) -> str:
@@ -314,15 +338,13 @@ def stated_facts(cores: Sequence[str]) -> dict[str, str]:
     return facts
 
 
-def measured(
-    subject: Subject, core: str, codes: Sequence[PeerCode], n_rows: int
-) -> tuple[list[Figures], list[Failed]]:  # fmt: skip
+def measured(subject: Subject, core: str, codes: Sequence[PeerCode], n_rows: int, pool: Executor) -> Group:
     """All forms of one model on one core, each printed when it is there."""
-    failed: list[Failed] = []
     if core == VECTORS and subject.name not in NETWORKS:
-        return [], failed
+        return Group()
     target = core_of(core)
     found: list[Figures] = []
+    failed: list[Failed] = []
     for one in of_aprgen(subject, target, subject.rows[:n_rows]):
         found.append(one)
         print(line(one), flush=True)
@@ -335,11 +357,7 @@ def measured(
             else:
                 found.append(other)
                 print(line(other), flush=True)
-    found = with_bounds(subject, target, found)
-    for one in found:
-        if one.bound is not None:
-            print(bound_line(one), flush=True)
-    return found, failed
+    return with_bounds(subject, target, found, failed, pool)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -350,18 +368,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--html", type=Path)
     given = parser.parse_args(words)
-    found: list[Figures] = []
-    failed: list[Failed] = []
-    for name in given.model:
-        if not available(name):
-            print(f"{name:16} left out: {RECIPES[name].module} is not installed", flush=True)
-            continue
-        subject = train(name)
-        codes = list(peer_codes(subject))
-        for core in given.core:
-            here, left = measured(subject, core, codes, given.rows)
-            found += here
-            failed += left
+    groups: list[Group] = []
+    # One process bounds while this one builds and runs; a fork would have the threads of the libraries that train.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        for name in given.model:
+            if not available(name):
+                print(f"{name:16} left out: {RECIPES[name].module} is not installed", flush=True)
+                continue
+            subject = train(name)
+            codes = list(peer_codes(subject))
+            groups += [measured(subject, core, codes, given.rows, pool) for core in given.core]
+        print(flush=True)
+        found = [one for group in groups for one in group.bounded()]
+    failed = [one for group in groups for one in group.failed]
     comparisons = compared(found)
     goals = verdicts(comparisons)
     print("", *(one.line for one in comparisons), sep="\n")

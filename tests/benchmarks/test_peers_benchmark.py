@@ -268,7 +268,8 @@ def test_status_of_a_contradicted_bound(
     monkeypatch.setattr(peers, "train", lambda name: None)
     monkeypatch.setattr(peers, "peer_codes", lambda subject: [])
     monkeypatch.setattr(peers, "stated_facts", lambda cores: {})
-    monkeypatch.setattr(peers, "measured", lambda *given: (figures, []))
+    monkeypatch.setattr(peers, "measured", lambda *given: peers.Group(tuple(figures)))
+    monkeypatch.setattr(peers.Group, "bounded", lambda group: list(group.figures))
 
     assert status == peers.main(["--model", "rf_iris", "--core", "cortex-m4"])
 
