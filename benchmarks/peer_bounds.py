@@ -12,7 +12,7 @@ from functools import cache, partial
 
 from peer_figures import Bound
 
-from aprgen.errors import UnsupportedError
+from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import Image
 from aprgen.program import Program
 from aprgen.wcet.bounds import bound_program
@@ -52,7 +52,7 @@ def bound_of(image: Image, program: Program, seconds: float = SECONDS) -> Bound:
         code, marks = read_program(image.program), read_marks(image.program)
         graphs = build_graphs(code, [symbol])
         stack = stack_bound(graphs, symbol).total_bytes
-    except UnsupportedError as error:
+    except (UnsupportedError, ToolchainError) as error:  # code that is refused, or no library for it
         return Bound(None, None, None, error.what)
     decided = Decided(NAME, program)
     totals = selection_totals(decided)
@@ -67,7 +67,7 @@ def bound_of(image: Image, program: Program, seconds: float = SECONDS) -> Bound:
                 decided, code, marks, whole, how, lambda steps, of=bounded: of({**totals, **steps}), trees,
                 seconds=seconds,
             )  # fmt: skip
-        except UnsupportedError as error:
+        except (UnsupportedError, ToolchainError) as error:
             refused = error.what
             found.append(None)
         else:
