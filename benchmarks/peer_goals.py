@@ -257,9 +257,10 @@ def _of_forms(fast: Comparison, small: Comparison) -> Iterator[Verdict]:
     rates = [(one.agree, one.edge) for one in chosen if one.agree is not None]
     if rates:
         lost = 1 - min(agree for agree, _ in rates)
-        at_edges = 1 - min((edge for _, edge in rates if edge is not None), default=1.0)
+        edges = [edge for _, edge in rates if edge is not None]
+        at_edges = 1 - min(edges, default=1.0)
         limit = LOSS.get(model, 0.0)
-        words = f"{forms}; {at_edges:.2%} at thresholds"
+        words = f"{forms}; {at_edges:.2%} at thresholds" if edges else forms
         met = all(has_same_labels(one) for one in chosen)
         yield Verdict(model, core, "labels that differ", max(lost, at_edges), limit, met, words)
     if model in SMALL_STACKS:
