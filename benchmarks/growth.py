@@ -43,6 +43,7 @@ from aprgen.core import Options, compile_model, load_model
 from aprgen.errors import AprgenError
 from aprgen.footprint import measure
 from aprgen.image import Image, build_image
+from aprgen.ops.shaped_trees import BranchTrees
 from aprgen.passes.tree_costs import GOALS
 from aprgen.runners.choose import runner_for
 from aprgen.target import Target
@@ -58,6 +59,7 @@ KINDS = ("grown", "trained")
 FEATURES, CLASSES = 64, 10
 ROWS = 100
 MOST_SPLITS = {"branches": 16_000, "tables": 300_000}  # of code, and of data: compilers take minutes for more
+MOST_BOUNDED = 4_000  # splits of code: the analysis takes minutes for more
 BOUND_SECONDS = 0.0  # each tree takes its longest way: the row that is worst for 1,000 takes minutes to find
 CLIFF = 1.5
 NOISE_SECONDS = 2.0  # a compiler that takes less is not judged
@@ -206,7 +208,8 @@ def _grow(
     )  # fmt: skip
     if made.digest in known:
         return replace(made, why=f"the C of {known[made.digest]}")
-    if splits > MOST_SPLITS["branches" if any("branches" in kernel for kernel in kernels) else "tables"]:
+    in_code = any(isinstance(step.op, BranchTrees) for step in program.steps)
+    if splits > MOST_SPLITS["branches" if in_code else "tables"]:
         return replace(made, why="too large to be compiled here")
     rows = np.random.default_rng(SEED).integers(0, 17, size=(ROWS, FEATURES)).astype(np.float32)
     facts = OneFunction("m", "row", program.n_features, program.n_outputs, True)
@@ -225,7 +228,7 @@ def _grow(
         largest_bytes=largest.code_bytes,
         mean=float(counts.mean()),
         most=int(counts.max()),
-        bound=bound_of(built.image, program, BOUND_SECONDS),
+        bound=None if in_code and splits > MOST_BOUNDED else bound_of(built.image, program, BOUND_SECONDS),
         exact=bool(np.array_equal(execution.labels, loaded.model.classify(rows))),
     )
 
@@ -317,7 +320,7 @@ def line(one: Grown) -> str:
     if one.why:
         return f"{start} {made} {one.why}"
     bound = one.bound
-    at_most = "no bound" if bound is None or bound.instructions is None else f"{bound.instructions:,} at most"
+    at_most = "not bounded" if bound is None or bound.instructions is None else f"{bound.instructions:,} at most"
     return (
         f"{start} {one.flash_bytes:9,} B {one.mean:9,.0f} mean {one.most:8,} most {at_most:>15} "
         f"{one.stack_bytes:4} B stack {made} {one.compiler_seconds:6.1f} s {one.compiler_bytes / MIB:4.0f} MB compiler "

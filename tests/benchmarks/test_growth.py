@@ -130,6 +130,14 @@ def test_a_run(
     assert "the C of mean" == again.why
 
 
+def test_code_that_is_too_large(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Branches of more splits than compilers take in a minute are made and not compiled; tables may be larger."""
+    growth = load("growth")
+    monkeypatch.setattr(growth, "MOST_SPLITS", {"branches": 119, "tables": 120})
+
+    assert "too large to be compiled here" == growth.grow(growth.Case("grown", 10, 4, "mean"), "cortex-m4", {}).why
+
+
 def test_a_wrong_label_fails(
     load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:  # fmt: skip
