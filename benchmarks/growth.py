@@ -146,8 +146,8 @@ class Peak:
     @property
     def line(self) -> str:
         return (
-            f"{self.compiler:34} {self.form:8} {self.seconds:7.1f} s {self.peak_bytes / MIB:6.0f} MB, at most "
-            f"{PEAK_BYTES / MIB:.0f} MB: {'met' if self.met else 'MISSED'}"
+            f"{self.compiler:34} {self.form:8} {self.seconds:7.1f} s {self.peak_bytes / 1e6:6.0f} MB, at most "
+            f"{PEAK_BYTES / 1e6:.0f} MB: {'met' if self.met else 'MISSED'}"
         )
 
 
