@@ -68,6 +68,11 @@ class Loaded:
         return self.container.verification if isinstance(self.container, AprFile) else Verification()
 
     @property
+    def signer(self) -> str:
+        """For the banner and the manifest."""
+        return self.verification.signer
+
+    @property
     def was_encrypted(self) -> bool:
         return isinstance(self.container, AprFile) and self.container.encryption is not None
 
@@ -237,7 +242,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
-        signer=spell.comment(loaded.verification.signer),
+        signer=spell.comment(loaded.signer),
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
@@ -346,7 +351,7 @@ def _manifest(
         "cflags": list(target.exact_flags),
         "steps": [step.op.kernel for step in program.steps],
         "table_bytes": table_bytes,
-        "signer": loaded.verification.signer,
+        "signer": loaded.signer,
         "signature": _signature_facts(loaded.verification),
         "was_encrypted": loaded.was_encrypted,
         "findings": list(loaded.findings),
