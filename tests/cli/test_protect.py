@@ -196,9 +196,25 @@ def test_signed(aprgen: Command, tmp_path: Path, suite: str) -> None:
     answer = aprgen("inspect", signed, "--trust", stranger)
     assert refused(answer, "security.signer")
     assert "signed by unknown key" in answer.out
-    for verb in (("validate",), ("compile", "-o", tmp_path / "out"), ("test",), ("explore",)):
-        assert refused(aprgen(verb[0], signed, *verb[1:], "--trust", stranger), "security.signer")
+    words = ("compile", signed, "-o", tmp_path / "out", "--trust", stranger)
+    assert refused(aprgen(*words), "security.signer")
     assert not (tmp_path / "out").exists()
+
+
+def test_every_verb_asks(aprgen: Command, tmp_path: Path) -> None:
+    """Every verb that reads a model takes the options, and refuses alike."""
+    _, stranger = made(aprgen, tmp_path / "mallory")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("0,0\n")
+    signed, closed = DATA / "real" / "signed_linreg.apr", DATA / "real" / "encrecip_dtr.apr"
+    key = secret_file(tmp_path / "k", bytes(range(32)))
+    more = {"run": ("--inputs", rows), "wcet": ("--target", "cortex-m4")}
+    for verb in ("compile", "run", "test", "wcet", "explore", "inspect", "validate"):
+        words = more.get(verb, ())
+        assert refused(aprgen(verb, signed, *words, "--trust", stranger), "security.signer"), verb
+        assert refused(aprgen(verb, closed, *words, "--key", key), "security.decryption"), verb
+        if verb not in ("inspect", "validate"):
+            assert refused(aprgen(verb, closed, *words), "security.encrypted"), verb
 
 
 def test_unsigned(aprgen: Command, tmp_path: Path) -> None:
