@@ -513,6 +513,9 @@ def envelope_at(data: bytes) -> int:
         ((65_536, 0, 1), "beyond the limits"),
         ((8, 1, 1), "weaker"),
         ((0, 3, 1), "weaker"),
+        ((1, 40_000, 1), "weaker"),
+        ((60, 1_000, 8), "weaker"),
+        ((19_456, 1, 1), "weaker"),
     ],
 )
 def test_costs_of_a_password_are_bounded(suite: Suite, costs: tuple[int, int, int], words: str) -> None:
