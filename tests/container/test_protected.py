@@ -88,6 +88,11 @@ def both(suite: Suite) -> bytes:
     return encrypt_v1(BARE, actors(suite).address, signer=actors(suite).author)
 
 
+@cache
+def locked(suite: Suite) -> bytes:
+    return encrypt_v1(BARE, Password(suite, PASSWORD))
+
+
 def opened(data: bytes, access: Access = NO_ACCESS) -> AprFile:
     file = open_container(data, access=access)
     assert isinstance(file, AprFile)
@@ -255,7 +260,7 @@ def test_both_secrets_of_standard() -> None:
     access = Access(secrets=Secrets(PASSWORD, who.recipient))
 
     assert opened(BARE).payload == opened(encrypted(STANDARD), access).payload
-    assert opened(BARE).payload == opened(encrypt_v1(BARE, Password(STANDARD, PASSWORD)), access).payload
+    assert opened(BARE).payload == opened(locked(STANDARD), access).payload
 
 
 def test_stated_standard_stays_stated() -> None:
@@ -520,7 +525,7 @@ def envelope_at(data: bytes) -> int:
 )
 def test_costs_of_a_password_are_bounded(suite: Suite, costs: tuple[int, int, int], words: str) -> None:
     """What a file may ask of memory and time is checked before the password is touched, with and without one."""
-    data = encrypt_v1(BARE, Password(suite, PASSWORD))
+    data = locked(suite)
     hostile = patched(data, envelope_at(data) + 8, struct.pack("<III", *costs))
     for access in (NO_ACCESS, Access(secrets=Secrets(PASSWORD))):
         codes = [problem.code for problem in inspect_v1(hostile, access=access).problems]
@@ -531,7 +536,7 @@ def test_costs_of_a_password_are_bounded(suite: Suite, costs: tuple[int, int, in
 def test_lanes() -> None:
     """Files of other writers may use several lanes, which libsodium has not."""
     suite = HYBRID
-    data = encrypt_v1(BARE, Password(suite, PASSWORD))
+    data = locked(suite)
     start = envelope_at(data)
     header = inspect_v1(data).header
     assert header is not None
