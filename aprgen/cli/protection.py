@@ -89,7 +89,7 @@ class Decrypt:
 
 def words_of(opening: Opening) -> list[str]:
     """For the command that a banner gives: no folders, and of secrets only their kind, as all open the same file."""
-    words = [word for place in opening.trust for word in ("--trust", place.name)]
+    words = [word for place in opening.trust for word in ("--trust", place.name or "KEYS")]
     words += ["--require-signature"] if opening.require_signature else []
     words += ["--allow-legacy"] if opening.allow_legacy else []
     words += ["--key", "KEY"] if opening.key is not None else []

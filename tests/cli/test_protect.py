@@ -17,6 +17,7 @@ import pytest
 
 import aprgen as package
 from aprgen.cli import access as access_module
+from aprgen.cli.protection import Opening, PasswordSource, words_of
 from aprgen.errors import AprgenError, SecurityError
 from tests.cli.commands import DATA, ROOT, Answer, Command, is_three_lines, process
 from tests.hostile.bytesmith import patched
@@ -170,6 +171,9 @@ def test_the_whole_way(aprgen: Command, tmp_path: Path, suite: str) -> None:
     assert f" * signer   {manifest['signer']}\n" in banner
     assert "--trust alice.pub --require-signature --key KEY" in banner
     assert str(tmp_path) not in banner
+    assert "--trust KEYS --allow-legacy --password-prompt" in " ".join(
+        words_of(Opening((Path("."),), allow_legacy=True, password=PasswordSource(file=Path("p"))))
+    )
 
     plain = tmp_path / "plain.apr"
     assert aprgen("decrypt", closed, *opening, "-o", plain).status == 0
