@@ -28,7 +28,7 @@ from aprgen.container.envelope import overhead_bytes, parse_envelope
 from aprgen.container.keys import NO_ACCESS, PublicKey, SecretKey
 from aprgen.container.protected import Password, decrypt_v1, encrypt_v1, sign_v1
 from aprgen.container.suites import GOVERNMENT, HYBRID, POST_QUANTUM, STANDARD, SUITES, Suite
-from aprgen.errors import AprgenError, SecurityError, UsageError
+from aprgen.errors import AprgenError, SecurityError, UnsupportedError, UsageError
 from tests.container import files
 from tests.container.files import Fixture
 from tests.hostile.bytesmith import fixture, patched, repaired, with_crc
@@ -630,6 +630,15 @@ def test_refused_to_make() -> None:
     assert "security.suite" == made(lambda: sign_v1(encrypted(STANDARD), other.author))
     assert "security.plain" == made(lambda: decrypt_v1(BARE, who.opens))
     assert "security.signature" == made(lambda: sign_v1(patched(signed(STANDARD), 60, b"?"), who.author))
+
+
+def test_v2_is_neither_signed_nor_encrypted() -> None:
+    """The format has no place for it, and that is what is said."""
+    data = fixture("v2/v2_mlp_f32")
+    with pytest.raises(UnsupportedError, match="APR v2"):
+        sign_v1(data, actors(STANDARD).author)
+    with pytest.raises(UnsupportedError, match="APR v2"):
+        encrypt_v1(data, actors(HYBRID).address)
 
 
 def test_signed_after_encryption() -> None:
