@@ -131,6 +131,7 @@ class Artifact:
         tasks: str | Path | None = None,
         load: str | None = None,
         load_budget_us: float | None = None,
+        load_jitter_us: float | None = None,
         tools: str = "auto",
     ) -> Timing:
         """Bound time and stack of the built code, as `aprgen wcet` does; the arguments are its options.
@@ -150,6 +151,7 @@ class Artifact:
             "clock-mhz": clock_mhz, "deadline-us": deadline_us, "wait-states": wait_states, "line-bytes": line_bytes,
             "rows": rows, "tasks": None if tasks is None else Path(tasks).name,
             "load": None if load is None else Path(load).name, "load-budget-us": load_budget_us,
+            "load-jitter-us": load_jitter_us,
         }  # fmt: skip
         stated |= {f"core-option {name}": value for name, value in (core_options or {}).items()}
         question = Question(
@@ -165,6 +167,7 @@ class Artifact:
             tasks=None if tasks is None else read_tasks(Path(tasks)),
             platform=None if load is None else load_platform(load),
             load_budget_us=load_budget_us,
+            load_jitter_us=load_jitter_us,
         )
         analysed = analyse(self.model.loaded, self.code, question)
         return Timing(analysed.report, analysed.object)
@@ -239,6 +242,12 @@ def _words(stated: Mapping[str, float | str | None]) -> str:
     return "".join(f" --{name}{'=' if ' ' in name else ' '}{value}" for name, value in given.items())
 
 
+def _columns(labels: ArrayLike | None) -> NDArray[np.float32] | None:
+    """One label, or the values, of each row."""
+    given = None if labels is None else np.asarray(labels, np.float32)
+    return given.reshape(-1, 1) if given is not None and given.ndim == 1 else given
+
+
 def load(
     path: str | Path,
     *,
@@ -288,6 +297,7 @@ def compile_to_c(
     name: str | None = None,
     numeric: str = "f32",
     calibrate: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
     calibration_method: Method = "minmax",
     max_loss: float | None = None,
     struct: str | None = None,
@@ -301,7 +311,8 @@ def compile_to_c(
 ) -> Artifact:
     """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
 
-    numeric: "f32", or "s16" or "s8" with rows to calibrate with; max_loss: see accuracy.Accuracy.loss.
+    numeric: "f32", or "s16" or "s8" with rows to calibrate with; labels: what is right for those rows, labels [rows] or
+    values [rows, n_outputs]; max_loss: see accuracy.Accuracy.loss.
     optimise: "size", "mean" or "wcet", for the shape of trees, or a shape: "branches", "packed", "keyed-branches".
     budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of
     other shapes, too, and with numeric "auto" of all modes; BudgetError when none fits. tools: what builds it for that.
@@ -320,7 +331,8 @@ def compile_to_c(
     chosen = target if isinstance(target, Target) else load_target(target)
     calibration = None
     if calibrate is not None:
-        calibration = Calibration(model.inputs(calibrate), "calibrate", calibration_method, max_loss)
+        rows = model.inputs(calibrate)
+        calibration = Calibration(rows, "calibrate", calibration_method, max_loss, _columns(labels))
     if budget is not None:
         from aprgen.exploration import Subject
         from aprgen.search import require_limits, search

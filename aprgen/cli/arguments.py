@@ -29,10 +29,12 @@ VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", *pr
 
 @dataclass(frozen=True)
 class Numerics:
-    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows."""
+    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows;
+    labels: a file of what is right for them."""
 
     mode: str
     calibrate: Path | None
+    labels: Path | None
     method: str
     max_loss: float | None
     optimise: str | None
@@ -140,6 +142,7 @@ class Wcet:
     tasks: Path | None
     load: str | None
     load_budget_us: float | None
+    load_jitter_us: float | None
     measure: bool
     struct: str | None
     opening: Opening
@@ -219,7 +222,10 @@ def _refuse_unknown_verb(words: Sequence[str]) -> None:
 
 
 def _numerics(n: argparse.Namespace) -> Numerics:
-    return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss, n.optimise)
+    if n.labels is not None and n.calibrate is None:
+        hint = "add --calibrate ROWS, or leave the labels out"
+        raise UsageError("usage.arguments", "labels belong to rows", where="--labels", hint=hint)
+    return Numerics(n.numeric, n.calibrate, n.labels, n.calibration_method, n.max_loss, n.optimise)
 
 
 def _board_of(n: argparse.Namespace) -> Board:
@@ -266,14 +272,14 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     if n.tasks is not None and n.clock_mhz is None:
         hint = "add --clock-mhz F"
         raise UsageError("usage.arguments", "tasks with times need a clock", where="--tasks", hint=hint)
-    if n.load_budget_us is not None and n.load is None:
-        hint = "add --load PLATFORM"
-        what = "a budget for loading needs a platform"
-        raise UsageError("usage.arguments", what, where="--load-budget-us", hint=hint)
+    for option, given in (("--load-budget-us", n.load_budget_us), ("--load-jitter-us", n.load_jitter_us)):
+        if given is not None and n.load is None:
+            hint = "add --load PLATFORM"
+            raise UsageError("usage.arguments", "loading needs a platform", where=option, hint=hint)
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
         n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
-        n.load_budget_us, n.measure, n.struct, opening_of(n), _numerics(n), n.tools, n.format,
+        n.load_budget_us, n.load_jitter_us, n.measure, n.struct, opening_of(n), _numerics(n), n.tools, n.format,
     )  # fmt: skip
 
 
@@ -394,6 +400,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--tasks", metavar="FILE", type=Path, help="a set of tasks (TOML); exit with 6 when one is late")
     one.add_argument("--load", metavar="PLATFORM", help="estimate the load time there: a name or a TOML file")
     one.add_argument("--load-budget-us", metavar="B", type=_positive, help="exit with 6 when loading takes longer")
+    one.add_argument(
+        "--load-jitter-us", metavar="J", type=_positive, help="say what ring buffer a stream needs then"
+    )
     one.add_argument("--measure", action="store_true", help="measure time on this machine, too, where it is the target")
 
     one = verb("explore", "Build every numeric mode and shape, measure them, and show which are worth having.")
@@ -451,8 +460,14 @@ def _generated(parser: argparse.ArgumentParser) -> None:
     )
     _calibration(parser)
     parser.add_argument(
-        "--max-loss", metavar="L", type=_share, help="refuse to lose more: share of labels, or of the scores' spread"
-    )
+        "--labels", metavar="FILE", type=Path,
+        help="what is right for each row of --calibrate, labels or values: accuracy before and after is printed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-loss", metavar="L", type=_share,
+        help="refuse to lose more: share of right labels (without --labels: of labels that change), or of the spread "
+        "of scores",
+    )  # fmt: skip
     parser.add_argument(
         "--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES),
         help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet); or "

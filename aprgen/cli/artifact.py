@@ -14,7 +14,7 @@ from aprgen.cli.access import access_for
 from aprgen.cli.arguments import Numerics
 from aprgen.cli.protection import Opening, words_of
 from aprgen.cli.report import of_file
-from aprgen.cli.rows import read_rows
+from aprgen.cli.rows import read_answers, read_rows
 from aprgen.container import load_bytes
 from aprgen.core import Artifact, Loaded, Options, check_model, compile_model, load_model
 from aprgen.errors import AprgenError, UsageError
@@ -55,7 +55,12 @@ def calibration_of(loaded: Loaded, numeric: Numerics) -> Calibration | None:
         return None
     check_model(loaded.model)
     given = read_rows(numeric.calibrate, loaded.model.n_features, wider_rows=loaded.model.wider_rows)
-    return Calibration(given.values, numeric.calibrate.name, cast(Method, numeric.method), numeric.max_loss)
+    truth = None
+    if numeric.labels is not None:
+        program = loaded.model.lower()
+        truth = read_answers(numeric.labels, len(given.values), program.n_outputs if program.label is None else 1)
+    method = cast(Method, numeric.method)
+    return Calibration(given.values, numeric.calibrate.name, method, numeric.max_loss, truth)
 
 
 def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: str | None, opening: Opening) -> str:

@@ -120,11 +120,13 @@ def _print(artifact: Artifact, folder: Path, footprint: Footprint | None, compil
 
 
 def _accuracy_lines(accuracy: Accuracy) -> list[tuple[str, str]]:
-    """Before is the model in floats: it agrees with itself on every row."""
+    """Before is the model in floats: without labels it is the measure, and agrees with itself on every row."""
     lines = [
         ("calibrated", f"{count_of(accuracy.n_rows, 'row')} of {accuracy.origin}, {accuracy.method}"),
         ("accuracy", accuracy.sentence),
     ]
+    if accuracy.truth is not None:
+        lines.append(("right", accuracy.truth.sentence))
     if accuracy.worst_rows:
         lines.append(("worst rows", ", ".join(map(str, accuracy.worst_rows))))
     if accuracy.in_floats:

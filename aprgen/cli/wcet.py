@@ -60,6 +60,7 @@ def wcet_command(request: Wcet) -> int:
             tasks=None if request.tasks is None else read_tasks(request.tasks),
             platform=None if request.load is None else load_platform(request.load),
             load_budget_us=request.load_budget_us,
+            load_jitter_us=request.load_jitter_us,
         )
         work.next(f"analysing for {visible(target.name)}")
         analysed = analyse(loaded, artifact, question, former)
@@ -113,8 +114,9 @@ def _command(request: Wcet, target: Target) -> str:
     for option, given in (("--timing", request.timing), ("--tasks", request.tasks), ("--load", request.load)):
         if given is not None:
             words.append(f"{option} {Path(given).name}")
-    if request.load_budget_us is not None:
-        words.append(f"--load-budget-us {request.load_budget_us:g}")
+    for option, us in (("--load-budget-us", request.load_budget_us), ("--load-jitter-us", request.load_jitter_us)):
+        if us is not None:
+            words.append(f"{option} {us:g}")
     words += ["--measure"] if request.measure else []
     words += [f"--core-option {name}={value}" for name, value in request.core_options]
     return " ".join(words)
@@ -239,6 +241,8 @@ def _print_load(out: Console, report: Report) -> None:
         bad = not found.within_budget
         lines.append(Line("budget", f"{found.budget_us:,g} us", BAD if bad else GOOD))
         lines.append(Line("largest that fits", f"{count_of(found.largest_unpacked_bytes or 0, 'byte')} unpacked"))
+    if found.ring_bytes is not None:
+        lines.append(Line("ring buffer", f"{count_of(found.ring_bytes, 'byte')} for pauses of {found.jitter_us:,g} us"))
     print_box(out, visible(f"estimate, no bound: loading the file on {found.platform}"), lines)
 
 
