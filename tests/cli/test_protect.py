@@ -84,6 +84,14 @@ def test_keygen_encodings(aprgen: Command, tmp_path: Path, encoding: str, size: 
     assert refused(answer, "usage.arguments", 2)
 
 
+def test_keygen_needs_one_name(aprgen: Command, tmp_path: Path) -> None:
+    """NAME stands alone or behind -o, as the other verbs have it."""
+    assert aprgen("keygen", "-o", tmp_path / "a").status == 0
+    assert (tmp_path / "a.pub").exists()
+    for words in ((), (tmp_path / "b", "-o", tmp_path / "c")):
+        assert refused(aprgen("keygen", *words), "usage.arguments", 2)
+
+
 def test_keygen_overwrites_nothing(aprgen: Command, tmp_path: Path) -> None:
     """A key that is there stays, even if only one of the two is there, unless --force is given."""
     key, public = made(aprgen, tmp_path / "a")
