@@ -167,6 +167,16 @@ def test_ml_kem_768(case: dict[str, bytes]) -> None:
     assert shared == openssl.ml_kem_decapsulate(case["seed"], sent)
 
 
+def test_final_standards_not_drafts() -> None:
+    """FIPS 204 and 203 hash the parameters with the seed, as their drafts did not: it shows in a part of the key."""
+    signing, agreeing = bytes(range(32)), bytes(range(64))
+    rho = hashlib.shake_256(signing + b"\6\5").digest(32)  # k and l of ML-DSA-65; FIPS 204, algorithm 6
+    kem_rho = hashlib.sha3_512(agreeing[:32] + b"\3").digest()[:32]  # k of ML-KEM-768; FIPS 203, algorithm 13
+
+    assert rho == openssl.ml_dsa_public(signing)[:32]
+    assert kem_rho == openssl.ml_kem_public(agreeing)[-32:]
+
+
 def test_ml_kem_key_beyond_the_modulus() -> None:
     """FIPS 203, section 7.2: coefficients of 3329 and more are no key."""
     public = vectors("ml_kem_768")["cases"][0]["public"]
