@@ -42,7 +42,7 @@ from aprgen.ops.trees import TreeOp
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
-from aprgen.passes.tree_codes import takes_codes, with_codes
+from aprgen.passes.tree_codes import over_codes, takes_codes, with_codes
 from aprgen.passes.tree_costs import GOALS
 from aprgen.program import Program
 from aprgen.rows import edge_codes, edge_rows
@@ -178,7 +178,8 @@ def _of_codes(
     assert codes is not None
     x, n_kept = program.evaluate(rows, [codes.x])[codes.x], len(rows)
     if codes.exact is not None:
-        edges = edge_codes(program, EDGES)
+        element = "i8" if x.itemsize == 1 else "i16"
+        edges = edge_codes(over_codes(program_of(subject.estimator), codes.exact, element), EDGES)  # trees in tables
         x, rows = np.concatenate([x, edges]), np.concatenate([rows, codes.exact.floats(edges)])
     wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
     found = program.evaluate(x, wanted, given=codes.x)

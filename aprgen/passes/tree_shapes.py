@@ -56,6 +56,7 @@ class FlatTrees:
 
 def flat_trees(nodes: Nodes) -> FlatTrees | None:
     """The trees of node tables over floats, or over codes; None when shared subtrees make too many nodes."""
+    assert nodes.missing_left is None, "see passes/missing.py"
     of_codes = nodes.threshold.data.dtype.kind == "i"
     keys = (nodes.threshold.data if of_codes else threshold_keys(nodes.threshold.data)).tolist()
     feature = nodes.feature.data.tolist()

@@ -17,7 +17,9 @@ import pytest
 from aprgen.ops.trees import TreeSum
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-MODULES = ("peers", "convert", "estimators", "peer_sources", "peer_page", "peer_figures", "peer_inputs", "trained")
+MODULES = (
+    "peers", "convert", "boosted", "estimators", "peer_sources", "peer_page", "peer_figures", "peer_inputs", "trained",
+)  # fmt: skip
 LIMIT = 0.1  # as float64, between two float32
 
 
@@ -58,7 +60,7 @@ class LGBMClassifier:
     def __init__(self, missing: str = "None") -> None:
         split = {
             "split_feature": 0, "threshold": LIMIT, "decision_type": "<=", "missing_type": missing,
-            "left_child": {"leaf_value": -0.5}, "right_child": {"leaf_value": 0.25},
+            "default_left": False, "left_child": {"leaf_value": -0.5}, "right_child": {"leaf_value": 0.25},
         }  # fmt: skip
         trees = [{"tree_structure": split}, {"tree_structure": {"leaf_value": 0.125}}]
         self.booster_ = SimpleNamespace(dump_model=lambda: {"tree_info": trees})
@@ -76,7 +78,7 @@ class XGBClassifier:
 
 def test_thresholds_split_as_in_float64(load: Callable[[str], ModuleType]) -> None:
     """A float32 goes left of the rounded threshold exactly when it is at most the one in float64."""
-    below = load("convert").below(np.array([LIMIT, 0.5, -LIMIT]))
+    below = load("boosted").below(np.array([LIMIT, 0.5, -LIMIT]))
 
     near = np.array([[np.nextafter(np.float32(t), d) for d in (-np.inf, np.inf)] + [np.float32(t)] for t in below])
     for row, threshold, limit in zip(near, below, (LIMIT, 0.5, -LIMIT), strict=True):
@@ -101,10 +103,10 @@ def test_lightgbm_sums(load: Callable[[str], ModuleType]) -> None:
     assert [1, 0] == program.classify(rows).tolist()  # type: ignore[union-attr]
 
 
-def test_lightgbm_with_missing_values_is_refused(load: Callable[[str], ModuleType]) -> None:
-    """Splits that send missing values somewhere are not converted, since a NaN always goes right here."""
-    with pytest.raises(ValueError, match="only splits by <= of values that are there"):
-        load("convert").program_of(LGBMClassifier("NaN"))
+def test_unknown_missing_values_are_refused(load: Callable[[str], ModuleType]) -> None:
+    """LightGBM's splits know three kinds of missing values."""
+    with pytest.raises(ValueError, match="no missing type Other"):
+        load("convert").program_of(LGBMClassifier("Other"))
 
 
 def test_xgboost_is_strict(load: Callable[[str], ModuleType]) -> None:

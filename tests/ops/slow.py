@@ -17,6 +17,7 @@ from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
+from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
@@ -259,6 +260,11 @@ def without_sign(op: WithoutSign, x: Sequence[int]) -> list[int]:
     return [x[c] if x[c] > 0 else 0 for c in op.order]
 
 
+def missing_low(op: MissingLow, x: Row) -> list[np.float32]:
+    read = [x[int(c)] for c in op.columns.data]
+    return [F(-np.inf) if i < op.low and math.isnan(v) else v for i, v in enumerate(read)]
+
+
 def keys_in_line(op: FloatKeysInLine, x: Row) -> list[int]:
     return [key(x[c]) for c in op.order]
 
@@ -352,6 +358,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     BitKeys: bit_keys,
     FloatKeysInLine: keys_in_line,
     WithoutSign: without_sign,
+    MissingLow: missing_low,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,
