@@ -71,6 +71,11 @@ class Loaded:
         return self.container.verification if isinstance(self.container, AprFile) else Verification()
 
     @property
+    def signer(self) -> str:
+        """For the banner and the manifest."""
+        return self.verification.signer
+
+    @property
     def was_encrypted(self) -> bool:
         return isinstance(self.container, AprFile) and self.container.encryption is not None
 
@@ -270,7 +275,7 @@ def names_of(loaded: Loaded, target: Target, options: Options) -> Names:
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
-        signer=spell.comment(loaded.verification.signer),
+        signer=spell.comment(loaded.signer),
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
@@ -434,7 +439,7 @@ def _manifest(
         ],
         "notes": list(program.notes),
         "table_bytes": table_bytes,
-        "signer": loaded.verification.signer,
+        "signer": loaded.signer,
         "signature": _signature_facts(loaded.verification),
         "was_encrypted": loaded.was_encrypted,
         "findings": [*loaded.findings, *left_out],
