@@ -14,7 +14,7 @@ from typing import Literal
 from aprgen import spell
 from aprgen.accuracy import Calibration
 from aprgen.bundle.storage import Compression, Stored, alignment_of, store
-from aprgen.container import Inspection, V2Inspection, inspect_container
+from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container
 from aprgen.core import (
     SELFTEST_ROWS,
     Loaded,
@@ -53,7 +53,10 @@ class GivenRows:
 
 @dataclass(frozen=True, eq=False)
 class Wish:
-    """What the user asks of one model. name: by which firmware finds it; origin: the file's name, without a path."""
+    """What the user asks of one model. name: by which firmware finds it; origin: the file's name, without a path.
+
+    access: whom to trust, and what opens it when it is encrypted; embedded bytes stay encrypted.
+    """
 
     name: str
     data: bytes
@@ -66,6 +69,7 @@ class Wish:
     compression: Compression = "auto"
     rows: GivenRows | None = None
     n_rows: int = SELFTEST_ROWS
+    access: Access = NO_ACCESS
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,7 @@ class Member:
 def make_member(wish: Wish, bundle: str, target: Target) -> Member:
     """Read, plan and store one model. Raises what its file, its options or its wish deserve."""
     _check(wish)
-    found = inspect_container(wish.data)
+    found = inspect_container(wish.data, access=wish.access)
     problems = [problem for problem in found.problems if wish.embed != "bytes" or problem.code != ENCRYPTED]
     if problems:
         raise problems[0]
@@ -189,7 +193,7 @@ def _opened(wish: Wish, *, encrypted: bool) -> tuple[Loaded | None, str]:
     if encrypted:
         return None, "encrypted"
     try:
-        return load_model(wish.data, struct=wish.struct), ""
+        return load_model(wish.data, struct=wish.struct, access=wish.access), ""
     except (PayloadError, UnsupportedError) as error:
         if wish.embed != "bytes":
             raise

@@ -171,6 +171,7 @@ class Bundle:
     created: int
     description: str
     measure: bool
+    opening: Opening
     tools: str
     format: Format
 
@@ -298,7 +299,7 @@ def _bundle(n: argparse.Namespace) -> Bundle:
         raise UsageError("usage.arguments", "rows are for tests", where="--rows", hint="add --test")
     return Bundle(
         tuple(n.models), n.target, n.out, n.name, n.embed, n.optimise, n.max_bytes, n.test, n.rows, n.created,
-        n.description, n.measure, n.tools, n.format,
+        n.description, n.measure, opening_of(n), n.tools, n.format,
     )  # fmt: skip
 
 
@@ -481,6 +482,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--created", metavar="S", type=_seconds, default=0, help="of an .apbundle: Unix seconds (0)")
     one.add_argument("--description", metavar="TEXT", default="", help="of an .apbundle")
     one.add_argument("--no-measure", dest="measure", action="store_false", help="do not build and measure")
+    add_opening(one)
     _tools(one)
 
     one = verb("inspect", "Show what a file holds.")

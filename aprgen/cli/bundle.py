@@ -19,6 +19,7 @@ from aprgen.bundle.definition import Definition, ModelDefinition, from_word, rea
 from aprgen.bundle.measured import Measured, measure_bundle
 from aprgen.bundle.members import GivenRows, Wish
 from aprgen.bundle.proof import DEFAULT_ROWS, Proof, prove
+from aprgen.cli.access import access_for
 from aprgen.cli.arguments import DEFAULT_TARGET
 from aprgen.cli.arguments import Bundle as Request
 from aprgen.cli.artifact import is_missing_tool
@@ -26,9 +27,10 @@ from aprgen.cli.examination import ENCRYPTED
 from aprgen.cli.footprint_facts import footprint_facts
 from aprgen.cli.printable import byte_count, count_of, visible
 from aprgen.cli.progress import Steps, steps
+from aprgen.cli.protection import words_of
 from aprgen.cli.report import of_file, print_json
 from aprgen.cli.rows import read_rows, read_texts
-from aprgen.container import inspect_container, load_bytes
+from aprgen.container import Access, inspect_container, load_bytes
 from aprgen.container.apbundle import MAGIC, read_apbundle, write_apbundle
 from aprgen.core import load_model
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UsageError
@@ -58,7 +60,8 @@ def bundle_command(request: Request) -> int:
     with steps(4) as work:
         work.next("compiling")
         target = load_target(target_name)
-        wishes = [wish for model in definition.models for wish in _wishes(model)]
+        access = access_for(request.opening)
+        wishes = [wish for model in definition.models for wish in _wishes(model, access)]
         bundle = compile_bundle(wishes, target, BundleOptions(name, _command(request, target.name, name, limit), limit))
         constants = bundle.emitted.table_bytes + bundle.emitted.data_bytes
         with _listing(bundle, request, work):
@@ -111,11 +114,11 @@ def _shape(model: ModelDefinition, request: Request) -> str | None:
     return None if model.embed == "bytes" else request.optimise
 
 
-def _wishes(model: ModelDefinition) -> list[Wish]:
+def _wishes(model: ModelDefinition, access: Access) -> list[Wish]:
     """One, or those in an .apbundle."""
     data = load_bytes(model.file)
     if data[: len(MAGIC)] != MAGIC:
-        return [_wish(model, model.name or model.file.stem, data, model.file.name)]
+        return [_wish(model, model.name or model.file.stem, data, model.file.name, access)]
     if model.name is not None:
         raise UsageError(
             "bundle.name", "the models of an .apbundle have names of their own", where=model.file.name,
@@ -125,27 +128,28 @@ def _wishes(model: ModelDefinition) -> list[Wish]:
         packed = read_apbundle(data)
     except AprgenError as error:
         raise of_file(error, model.file) from None
-    return [_wish(model, file.name, file.data, model.file.name) for file in packed.files]
+    return [_wish(model, file.name, file.data, model.file.name, access) for file in packed.files]
 
 
-def _wish(model: ModelDefinition, name: str, data: bytes, origin: str) -> Wish:
-    calibration = None if model.calibrate is None else _calibration(model, data)
+def _wish(model: ModelDefinition, name: str, data: bytes, origin: str, access: Access) -> Wish:
+    calibration = None if model.calibrate is None else _calibration(model, data, access)
+    rows = None if model.rows is None else _rows(model.rows, data, model.struct, access)
     return Wish(
         name, data, spell.comment(origin), model.embed, model.numeric, calibration, model.optimise, model.struct,
-        model.compression, None if model.rows is None else _rows(model.rows, data, model.struct), model.n_rows,
+        model.compression, rows, model.n_rows, access,
     )  # fmt: skip
 
 
-def _calibration(model: ModelDefinition, data: bytes) -> Calibration:
+def _calibration(model: ModelDefinition, data: bytes, access: Access) -> Calibration:
     assert model.calibrate is not None
-    loaded = load_model(data, struct=model.struct)
+    loaded = load_model(data, struct=model.struct, access=access)
     given = read_rows(model.calibrate, loaded.model.n_features, wider_rows=loaded.model.wider_rows)
     return Calibration(given.values, model.calibrate.name, cast(Method, model.method))
 
 
-def _rows(path: Path, data: bytes, struct: str | None) -> GivenRows:
+def _rows(path: Path, data: bytes, struct: str | None, access: Access) -> GivenRows:
     """Rows, or texts, of the user's for a self-test."""
-    model = load_model(data, struct=struct).model
+    model = load_model(data, struct=struct, access=access).model
     digest = hashlib.sha256(load_bytes(path)).hexdigest()
     if model.lower().source.element in ("text", "prefix"):
         return GivenRows(text_array(list(read_texts(path))), path.name, digest)
@@ -163,7 +167,7 @@ def _command(request: Request, target: str, name: str, limit: int | None) -> str
         words += ["--embed", request.embed]
     if request.optimise is not None:
         words += ["--optimise", request.optimise]
-    return " ".join(words + ([] if limit is None else ["--max-bytes", str(limit)]))
+    return " ".join([*words, *([] if limit is None else ["--max-bytes", str(limit)]), *words_of(request.opening)])
 
 
 def _measured(bundle: Bundle, request: Request, limit: int | None) -> tuple[Measured | None, str]:
@@ -219,10 +223,11 @@ def _pack(request: Request, definition: Definition) -> int:
             "usage.arguments", f"an {PACKED} file holds no code, so {refused[0]} means nothing", where=refused[0],
             hint="leave it out, or give a folder with -o",
         )  # fmt: skip
+    access = access_for(request.opening)
     files: list[tuple[str, bytes]] = []
     for model in definition.models:
-        for wish in _wishes(replace(model, rows=None, calibrate=None)):
-            for problem in inspect_container(wish.data).problems:
+        for wish in _wishes(replace(model, rows=None, calibrate=None), access):
+            for problem in inspect_container(wish.data, access=access).problems:
                 if problem.code != ENCRYPTED:
                     raise of_file(problem, Path(wish.origin))
             files.append((wish.name, wish.data))

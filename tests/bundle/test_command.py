@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -208,3 +209,24 @@ def test_a_failing_test_writes_nothing(
     assert (1, True) == (answer.status, is_three_lines(answer, "test.differs"))
     assert "WRONG on some" in answer.out
     assert not (tmp_path / "c").exists()
+
+
+def test_keys_open_and_trust(aprgen: Command, tmp_path: Path) -> None:
+    """With its key an encrypted model has code, and its bytes stay encrypted; --trust wants every model signed."""
+    for name, use in (("alice", "sign"), ("board", "encrypt")):
+        assert 0 == aprgen("keygen", tmp_path / name, "--for", use).status
+    closed, signed = tmp_path / "closed.apr", tmp_path / "signed.apr"
+    assert 0 == aprgen("encrypt", PATHS["linreg"], "--recipient", tmp_path / "board.pub", "-o", closed).status
+    assert 0 == aprgen("sign", PATHS["kmeans"], "--key", tmp_path / "alice.key", "-o", signed).status
+    made = aprgen("bundle", f"{closed}:both", "--key", tmp_path / "board.key", "--no-measure", "-o", tmp_path / "c",
+                  "--format", "json")  # fmt: skip
+    trusted = ("--trust", tmp_path / "alice.pub", "--no-measure", "-o", tmp_path / "d")
+
+    assert 0 == made.status, made.err
+    model = made.json["manifest"]["models"][0]
+    assert (["rows", "bytes"], ["ENCRYPTED"]) == (model["has"], model["flags"])
+    assert hashlib.sha256(closed.read_bytes()).hexdigest() == model["data"]["sha256"]
+    assert 0 == aprgen("bundle", signed, *trusted).status
+    assert "signer alice" in (tmp_path / "d" / "bundle.c").read_text()
+    refused = aprgen("bundle", signed, PATHS["linreg"], "--trust", tmp_path / "alice.pub", "-o", tmp_path / "e")
+    assert (4, True) == (refused.status, is_three_lines(refused, "security.unsigned"))
