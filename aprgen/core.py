@@ -141,6 +141,21 @@ def check_model(model: Model) -> None:
 
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
+    plan = plan_model(loaded, target, options)
+    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the code of a model will compute."""
+
+    lowered: Program  # in the numeric mode, before strategies
+    program: Program  # as chosen for the target
+    accuracy: Accuracy | None  # of an integer mode
+
+
+def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
+    """The model's Program as the options want it on the target."""
     if not spell.is_identifier(options.name):
         better = spell.identifier(options.name)
         raise UsageError(
@@ -160,7 +175,7 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), options)
     summed = with_totals(lowered, target.cost)
     program = pack_weights(choose_strategies(summed, target.cost, _goal(options.optimise)), target.weights)
-    return artifact_of(loaded, lowered, program, target, options, accuracy)
+    return Plan(lowered, program, accuracy)
 
 
 def artifact_of(
@@ -172,9 +187,9 @@ def artifact_of(
     accuracy: Accuracy | None = None,
 ) -> Artifact:
     """C of the model as `program` computes it, which is one way to what `lowered` says."""
-    table_bytes = _table_bytes(program, program.in_code())
+    table_bytes = table_bytes_of(program)
     _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
-    names = _names(loaded, target, options)
+    names = names_of(loaded, target, options)
     texts = emit_model(program, names, target.templates)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
@@ -249,7 +264,8 @@ def _goal(word: str | None) -> Goal | Shape | None:
     )
 
 
-def _names(loaded: Loaded, target: Target, options: Options) -> Names:
+def names_of(loaded: Loaded, target: Target, options: Options) -> Names:
+    """How the model is called in C, and the facts of its banner."""
     model = loaded.model
     return Names(
         name=options.name,
@@ -273,6 +289,11 @@ def _plain_command(target: Target, options: Options) -> str:
     words += ["--numeric", options.numeric] if options.numeric != "f32" else []
     words += ["--optimise", options.optimise] if options.optimise is not None else []
     return " ".join(words)
+
+
+def table_bytes_of(program: Program) -> int:
+    """Bytes of all tables of a Program's code."""
+    return _table_bytes(program, program.in_code())
 
 
 def _table_bytes(program: Program, steps: Iterable[int]) -> int:
@@ -325,21 +346,37 @@ def _runtime_header(name: str, folders: tuple[str, ...]) -> str:
 
 
 def _selftest(program: Program, names: Names) -> str:
-    """A few rows and the answers, so that a board can check itself.
+    """A few rows and the answers, so that a board can check itself."""
+    tried = text_trial(program) if program.source.element in ("text", "prefix") else row_trial(program)
+    return emit_selftest(program, names, tried.arrays, tried.n_rows, tried.text_bytes)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Rows of a self-test with their answers, as arrays that C can hold.
+
+    "x" [rows, features], or "text" and "start" (where each text begins, and the end); "out", and "label" of models
+    that classify. text_bytes: room for all completions of any prefix.
+    """
+
+    arrays: Mapping[str, Array]
+    n_rows: int
+    text_bytes: int = 0
+
+
+def row_trial(program: Program, rows: Array | None = None, n_rows: int = SELFTEST_ROWS) -> Trial:
+    """The answers to rows, by default to zeros and to random ones.
 
     Takes the Program before strategies: it shows where the features live, and answers the same.
     """
-    if program.source.element in ("text", "prefix"):
-        return _text_selftest(program, names)
-    rows = np.concatenate(
-        [np.zeros((1, program.n_features), np.float32), random_rows(program, SELFTEST_ROWS - 1).values]
-    )
+    if rows is None:
+        rows = np.concatenate([np.zeros((1, program.n_features), np.float32), random_rows(program, n_rows - 1).values])
     results = [program.scores] if program.label is None else [program.scores, program.label]
     values = program.evaluate(rows, results)
     arrays: dict[str, Array] = {"x": rows, "out": values[program.scores]}
     if program.label is not None:
         arrays["label"] = values[program.label].reshape(len(rows))
-    return emit_selftest(program, names, arrays | _selftest_codes(program, rows), len(rows), 0)
+    return Trial(arrays | _selftest_codes(program, rows), len(rows))
 
 
 def _selftest_codes(program: Program, rows: Array) -> dict[str, Array]:
@@ -355,9 +392,10 @@ def _selftest_codes(program: Program, rows: Array) -> dict[str, Array]:
     return arrays if codes.label is None else arrays | {"label_q": found[codes.label].reshape(len(rows))}
 
 
-def _text_selftest(program: Program, names: Names) -> str:
+def text_trial(program: Program, texts: Sequence[str] | None = None, n_rows: int = SELFTEST_ROWS) -> Trial:
+    """The answers to texts or prefixes, by default to samples of what the model knows."""
     op = program.steps[0].op
-    samples = op.samples(SELFTEST_ROWS)  # type: ignore[attr-defined]
+    samples = op.samples(n_rows) if texts is None else texts  # type: ignore[attr-defined]
     encoded = [sample.encode() for sample in samples]
     starts = np.cumsum([0, *(len(text) for text in encoded)]).astype(np.uint32)
     text = np.frombuffer(b"".join(encoded) or b"\0", np.uint8)
@@ -365,7 +403,7 @@ def _text_selftest(program: Program, names: Names) -> str:
     room = 1
     if isinstance(op, Suggest):
         room = max(1, max(sum(len(s.encode()) for s, _ in op.suggest(t, op.size)) for t in samples))
-    return emit_selftest(program, names, arrays, len(samples), room)
+    return Trial(arrays, len(samples), room)
 
 
 def _manifest(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
 from typing import TypeVar
@@ -115,24 +115,49 @@ def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.
     return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A step, rendered: its tables and its function."""
+class Definitions:
+    """The constant arrays and the functions of one C file, in order, under the names that they have there.
 
-    tables: str
-    function: str
-    table_bytes: int
+    Collects while a file is rendered. Here every name is the wanted one; a bundle, whose models share, has its own way.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Array] = {}
+        self.functions: dict[str, str] = {}
+        self._names: dict[Table, str] = {}  # steps share tables
+
+    def table(self, name: str, table: Table) -> str:
+        """The name of a table that its model wants to call `name`, unless it has one already."""
+        if table not in self._names:
+            self._names[table] = name
+            self.tables[name] = table.data
+        return self._names[table]
+
+    def function(self, name: str, render: Callable[[str], str]) -> str:
+        """How a call of a function begins that its model wants to call `name`; render gives its C under any name.
+
+        The tables that it uses have been asked for.
+        """
+        self.functions[name] = render(name)
+        return f"{name}("
+
+    @property
+    def table_bytes(self) -> int:
+        return sum(data.nbytes for data in self.tables.values())
+
+    @property
+    def table_text(self) -> str:
+        return "\n".join(spell.table(name, data) for name, data in self.tables.items())
+
+    @property
+    def function_text(self) -> str:
+        return "\n".join(self.functions.values())
 
 
-def _spelled(value: object, name: str, tables: dict[str, Table], shared: Mapping[int, str]) -> object:
-    """An op's field as a template sees it; tables are collected on the way, under the name of their field."""
+def _spelled(value: object, name: str, definitions: Definitions) -> object:
+    """An op's field as a template sees it; tables are defined on the way, by the name of their field."""
     if isinstance(value, Table):
-        if value.data.size == 0:
-            return None
-        if id(value) in shared:
-            return Symbol(shared[id(value)], value.data)
-        tables[name] = value
-        return Symbol(name, value.data)
+        return None if value.data.size == 0 else Symbol(definitions.table(name, value), value.data)
     if isinstance(value, bool | str | None | Branches):
         return value
     if isinstance(value, int):
@@ -140,26 +165,24 @@ def _spelled(value: object, name: str, tables: dict[str, Table], shared: Mapping
     if isinstance(value, float):
         return Number(value)
     if isinstance(value, tuple):
-        return [_spelled(item, f"{name}{index}", tables, shared) for index, item in enumerate(value)]
+        return [_spelled(item, f"{name}{index}", definitions) for index, item in enumerate(value)]
     if is_dataclass(value):
-        return SimpleNamespace(**_context(value, name, tables, shared))
+        return SimpleNamespace(**_context(value, name, definitions))
     raise TypeError(f"a template cannot use {type(value).__name__}")
 
 
-def _context(
-    op: object, prefix: str, tables: dict[str, Table], shared: Mapping[int, str]
-) -> dict[str, object]:
+def _context(op: object, prefix: str, definitions: Definitions) -> dict[str, object]:
     """Fields of a dataclass by name, and those of its properties that are plain values."""
     kind: type = type(op)
     assert is_dataclass(op)
     context: dict[str, object] = {}
     for field in fields(op):
         value = getattr(op, field.name)
-        context[field.name] = _spelled(value, f"{prefix}_{field.name}", tables, shared)
+        context[field.name] = _spelled(value, f"{prefix}_{field.name}", definitions)
     for name in _properties(kind):
         value = getattr(op, name)
         if isinstance(value, bool | int | float | str):
-            context[name] = _spelled(value, "", tables, shared)
+            context[name] = _spelled(value, "", definitions)
     return context
 
 
@@ -180,66 +203,78 @@ def _first(program: Program, index: int) -> int:
 
 
 def _step_context(
-    names: Names, program: Program, types: Sequence[ValueType], index: int, tables: dict[str, Table],
-    shared: Mapping[int, str],
-) -> dict[str, object]:  # fmt: skip
-    """What the template of a step sees; its tables are collected, but those in `shared`, names by identity."""
+    names: Names, program: Program, types: Sequence[ValueType], index: int, definitions: Definitions
+) -> dict[str, object]:
+    """What the template of a step sees, but for the function's name."""
     step = program.steps[index]
-    context = _context(step.op, f"{names.name}_{index}", tables, shared)
     source = types[step.inputs[0]]
     result = types[index + 1]
-    context |= {
-        "fn": function_name(names, program, index),
+    return _context(step.op, f"{names.name}_{index}", definitions) | {
         "n_in": source.size,
         "n_out": result.size,
         "x_type": spell.ELEMENT_TYPES.get(source.element, "char"),
         "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
     }
-    return context
 
 
-def _render_step(
+Begins = Mapping[tuple[int, bool], str]  # how calls begin, by step; True: of the function that makes what it reads
+
+
+def _define_step(
     jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
-    calls: Sequence[Call], shared: dict[int, str],
-) -> _Step:  # fmt: skip
-    """A step's tables and its function; both functions, where one makes what it reads on the way.
-
-    shared: names of the tables of the steps before, by identity.
-    """
+    calls: Sequence[Call], definitions: Definitions,
+) -> Begins:  # fmt: skip
+    """Add a step's tables and its function; both functions, where one makes what it reads on the way."""
     step = program.steps[index]
-    tables: dict[str, Table] = {}
-    context = _step_context(names, program, types, index, tables, shared)
-    shared.update((id(table), name) for name, table in tables.items())
+    context = _step_context(names, program, types, index, definitions)
     own = [call for call in calls if _first(program, call.step) == index]
-    within = sorted({call.within for call in own if call.within is not None})
-    functions = []
+    wanted = function_name(names, program, index)
+    begins: dict[tuple[int, bool], str] = {}
+
+    def define(name: str, template: str, seen: Mapping[str, object]) -> str:
+        kernel = jinja.get_template(template)
+        return definitions.function(name, lambda name: kernel.render({**seen, "fn": name}))
+
     if any(call.within is None for call in own) or not calls:
-        functions.append(jinja.get_template(f"{step.op.kernel}.c.j2").render(context))
-    for before in within:
-        made = _step_context(names, program, types, _first(program, before), {}, shared)
-        outer = {"fn": f"{context['fn']}_of_floats", "made": made, "sum": context}
-        functions.append(jinja.get_template("quantised_sum.c.j2").render(outer))
-    text = "\n".join(spell.table(name, table.data) for name, table in tables.items())
-    return _Step(text, "\n".join(functions), sum(table.n_bytes for table in tables.values()))
+        begins[index, False] = define(wanted, f"{step.op.kernel}.c.j2", context)
+    for before in sorted({call.within for call in own if call.within is not None}):
+        made = _step_context(names, program, types, _first(program, before), definitions)
+        seen = {"made": made, "sum": context}
+        begins[index, True] = define(f"{wanted}_of_floats", "quantised_sum.c.j2", seen)
+    return begins
 
 
-def _body(names: Names, program: Program, entry: Entry) -> str:
+def _body(begins: Begins, program: Program, entry: Entry) -> str:
     """Local buffers and calls of an entry function."""
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        ending = "" if call.within is None else "_of_floats"
-        lines.append(f"    {function_name(names, program, call.step)}{ending}({arguments});")
+        lines.append(f"    {begins[_first(program, call.step), call.within is not None]}{arguments});")
     return "\n".join(lines) + "\n"
 
 
 PARAMETERS = {"text": "utf8, n", "prefix": "utf8, n"}
 
 
-def emit_model(program: Program, names: Names, template_folders: Sequence[str]) -> dict[str, str]:
-    """The header and the source of a model, by file name."""
+def input_kind(program: Program) -> str:
+    """Of "row", "text" and "prefix": which templates of the package show the model's functions."""
+    return program.source.element if program.source.element in PARAMETERS else "row"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What the functions of a model are in C; `definitions` hold what they call."""
+
+    context: Mapping[str, object]  # for the templates of the package
+    headers: tuple[str, ...]  # of runtime_c
+
+
+def define_model(
+    program: Program, names: Names, template_folders: Sequence[str], definitions: Definitions
+) -> Interface:
+    """Add the tables and the functions of all steps, and plan the functions of the interface."""
     jinja = environment(tuple(template_folders))
-    kind = program.source.element if program.source.element in PARAMETERS else "row"
+    kind = input_kind(program)
     types = program.types()
     in_code = program.in_code()
     parameter = PARAMETERS.get(program.source.element, "x")
@@ -254,25 +289,32 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
         if codes.label is not None:
             entries["code_label_body"] = plan_entry(program, codes.label, "x", "label", codes.x)
     calls = [call for entry in entries.values() for call in entry.calls]
-    shared: dict[int, str] = {}
-    steps = [
-        _render_step(jinja, names, program, types, index, calls, shared)
-        for index in in_code
-        if _first(program, index) == index
-    ]
+    begins: dict[tuple[int, bool], str] = {}
+    for index in in_code:
+        if _first(program, index) == index:
+            begins |= _define_step(jinja, names, program, types, index, calls, definitions)
     context = _public_context(program, names)
-    headers = {header for index in in_code for header in program.steps[index].op.headers}
-    headers |= {names.float_header} - {""}
-    context |= {
-        "headers": sorted(headers),
-        "rt_version": RT_VERSION,
-        "table_bytes": sum(step.table_bytes for step in steps),
-        "tables": "\n".join(step.tables for step in steps if step.tables),
-        "functions": "\n".join(step.function for step in steps if step.function),
-    }
-    context |= {part: _body(names, program, entry) for part, entry in entries.items()}
+    context |= {part: _body(begins, program, entry) for part, entry in entries.items()}
     if kind == "prefix":
-        context["step"] = function_name(names, program, program.scores - 1)
+        context["step_call"] = begins[_first(program, program.scores - 1), False]
+    headers = {header for index in in_code for header in program.steps[index].op.headers}
+    return Interface(context, tuple(sorted(headers | ({names.float_header} - {""}))))
+
+
+def emit_model(program: Program, names: Names, template_folders: Sequence[str]) -> dict[str, str]:
+    """The header and the source of a model, by file name."""
+    jinja = environment(tuple(template_folders))
+    definitions = Definitions()
+    interface = define_model(program, names, template_folders, definitions)
+    kind = input_kind(program)
+    context = {
+        **interface.context,
+        "headers": interface.headers,
+        "rt_version": RT_VERSION,
+        "table_bytes": definitions.table_bytes,
+        "tables": definitions.table_text,
+        "functions": definitions.function_text,
+    }
     return {
         f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
         f"{names.name}.c": _file(jinja, f"source_{kind}.c.j2", context),
@@ -282,11 +324,10 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
 def emit_selftest(program: Program, names: Names, arrays: Mapping[str, Array], n_rows: int, text_bytes: int) -> str:
     """The self-test: rows and answers as tables, by the names that the template expects."""
     jinja = environment(())
-    kind = program.source.element if program.source.element in PARAMETERS else "row"
     tables = [spell.table(f"{names.name}_selftest_{part}", data) for part, data in arrays.items()]
     context = _public_context(program, names)
     context |= {"tables": "\n".join(tables), "n_rows": n_rows, "text_bytes": text_bytes}
-    return _file(jinja, f"selftest_{kind}.c.j2", context)
+    return _file(jinja, f"selftest_{input_kind(program)}.c.j2", context)
 
 
 def _public_context(program: Program, names: Names) -> dict[str, object]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from aprgen.elf import Elf, Section, Symbol, read_elf
 from aprgen.errors import BudgetError, ToolchainError
 from aprgen.image import Image
 from aprgen.target import Target
-from aprgen.toolchain import compile_support, link
+from aprgen.toolchain import Toolchain, compile_support, link
 from aprgen.wasm import read_wasm
 
 
@@ -68,16 +69,26 @@ def measure(image: Image) -> Footprint:
 
 
 def _linked(image: Image, functions: Sequence[str]) -> Footprint:
-    toolchain, work = image.toolchain, image.folder
-    support = compile_support(toolchain, image.target.support, (), work)
-    alone = work / f"{image.model.name}.{functions[0]}.alone.{image.target.image}"
     roots = [image.model.symbol(function) for function in functions]
-    link(toolchain, (image.object, *support), alone, flags=toolchain.rule.alone_flags, keep=roots, work=work)
-    if image.target.image == "wasm":
+    name = f"{image.model.name}.{functions[0]}"
+    return measure_linked(image.target, image.toolchain, (image.object,), roots, image.folder, name)
+
+
+def measure_linked(
+    target: Target, toolchain: Toolchain, objects: Sequence[Path], roots: Sequence[str], work: Path, name: str
+) -> Footprint:
+    """Link some objects, with those functions as roots and nothing else, and read what came out."""
+    support = compile_support(toolchain, target.support, (), work)
+    alone = work / f"{name}.alone.{target.image}"
+    link(toolchain, (*objects, *support), alone, flags=toolchain.rule.alone_flags, keep=roots, work=work)
+    if target.image == "wasm":
         module = read_wasm(alone)
-        sizes = tuple(FunctionSize(name, size, None) for name, size in module.functions)
-        return Footprint(module.code_bytes, module.data_bytes, 0, 0, sizes)
-    return _from_elf(read_elf(alone), read_elf(image.object), compiler_frames(image))
+        functions = tuple(FunctionSize(name, size, None) for name, size in module.functions)
+        return Footprint(module.code_bytes, module.data_bytes, 0, 0, functions)
+    frames: dict[str, int] = {}
+    for path in objects:
+        frames |= _frames(toolchain, path)
+    return _from_elf(read_elf(alone), [read_elf(path) for path in objects], frames)
 
 
 def check_budget(footprint: Footprint, target: Target, *, stack_bytes: int | None = None) -> None:
@@ -95,11 +106,11 @@ def check_budget(footprint: Footprint, target: Target, *, stack_bytes: int | Non
             )  # fmt: skip
 
 
-def _from_elf(elf: Elf, own: Elf, frames: Mapping[str, int]) -> Footprint:
+def _from_elf(elf: Elf, own: Sequence[Elf], frames: Mapping[str, int]) -> Footprint:
     sections = [section for section in elf.sections if not _is_bookkeeping(section)]
     sizes = {placement: sum(s.size for s in sections if s.placement == placement) for placement in _PLACEMENTS}
     code = {section.index: section for section in sections if section.placement == "text"}
-    own_names = {symbol.name for symbol in own.symbols if symbol.is_function}
+    own_names = {symbol.name for one in own for symbol in one.symbols if symbol.is_function}
     functions, library = [], []
     for symbol, size in _sized_functions(elf.symbols, code):
         if symbol.name in own_names and not symbol.name.startswith("__aeabi_"):  # apr_soft_float.h stands for a library
@@ -152,15 +163,19 @@ def _rank(symbol: Symbol) -> tuple[bool, str]:
 
 def compiler_frames(image: Image) -> dict[str, int]:
     """What the compiler says of each function's frame, from the .su file beside the object."""
-    path = image.object.with_suffix(".su")
-    if not image.toolchain.rule.stack_usage:
+    return _frames(image.toolchain, image.object)
+
+
+def _frames(toolchain: Toolchain, compiled: Path) -> dict[str, int]:
+    path = compiled.with_suffix(".su")
+    if not toolchain.rule.stack_usage:
         return {}
     frames = {}
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise ToolchainError(
-            "footprint.stack", f"{image.toolchain.name} wrote no stack usage: {error.strerror}", where=path.name,
+            "footprint.stack", f"{toolchain.name} wrote no stack usage: {error.strerror}", where=path.name,
             hint="set stack_usage = false in the target file for this compiler",
         ) from error  # fmt: skip
     for line in lines:

@@ -1,4 +1,4 @@
-"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprTest, AprRunnable and RunTest.
+"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprTest, AprRunnable, RunTest.
 
 Knows SCons and the order of the steps; each step is a command of aprgen, or the target's compiler, in a process of its
 own, so that `-j` helps. Knows no families and no targets.
@@ -28,6 +28,7 @@ from SCons.Tool import CScanner
 
 from aprgen import budgets
 from aprgen.budgets import Bound, Budget, Value
+from aprgen.bundle.definition import from_word, read_definition
 from aprgen.errors import AprgenError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, Kind, ModelFacts
@@ -46,13 +47,14 @@ RUN_SECONDS = 120.0
 _OPTIONS = {
     "numeric": "--numeric", "optimise": "--optimise", "struct": "--as", "password_env": "--password-env",
 }  # fmt: skip
+_BUNDLE_OPTIONS = ("embed", "optimise")
 _FILES = {"trust": "--trust", "key": "--key", "password_file": "--password-file"}  # options that name a file
 _DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
 _KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 
 
 class ModelNodes(list[File]):
-    """What AprModel returns: as a list it is the object file to link; the attributes are the files beside it."""
+    """What AprModel and AprBundle return: as a list, the object file to link; the attributes are files beside it."""
 
     def __init__(
         self, linked: File, include: Dir, generated: Sequence[File], footprint: File, timing: Sequence[File] = ()
@@ -60,6 +62,7 @@ class ModelNodes(list[File]):
         super().__init__([linked])
         self.include = include  # the folder of the headers, for CPPPATH
         self.generated = list(generated)
+        self.selftest = next(file for file in generated if str(file).endswith("_selftest.c"))
         self.footprint = footprint  # JSON
         self.timing = list(timing)  # with a budget of time: the report of `aprgen wcet`, JSON, and NAME_wcet.h
 
@@ -98,6 +101,7 @@ def generate(env: Environment) -> None:
     """Called by SCons: adds the methods to an environment."""
     env.SetDefault(APR_BUILD_DIR="#build")
     env.AddMethod(_apr_model, "AprModel")
+    env.AddMethod(_apr_bundle, "AprBundle")
     env.AddMethod(_apr_test, "AprTest")
     env.AddMethod(_apr_runnable, "AprRunnable")
     env.AddMethod(_run_test, "RunTest")
@@ -178,6 +182,81 @@ def _apr_model(
         APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
     )
     return ModelNodes(passed[0], include, generated, passed[1], [*timing, *passed[2:]])
+
+
+def _apr_bundle(
+    env: Environment,
+    name: str,
+    models: str | File | Sequence[str],
+    target: str = "host",
+    limit: int | None = None,
+    tools: str = "auto",
+    test: int | None = None,
+    **options: str,
+) -> ModelNodes:
+    """Generate a bundle of models and compile it for the target; over the limit of flash, in bytes, the build fails.
+
+    models: a bundle.toml, or [NAME=]FILE[:code|bytes|both] for each. test: so many random rows of each model are run on
+    the target's runner before. options: embed and optimise, as of `aprgen bundle`.
+    """
+    unknown = sorted(set(options) - set(_BUNDLE_OPTIONS))
+    if unknown:
+        raise _wrong(f"AprBundle {name}: unknown option {unknown[0]!r}; there are {', '.join(_BUNDLE_OPTIONS)}")
+    step = _step(env, name, target, tools, {})
+    described = [str(models)] if isinstance(models, str | File) else [str(word) for word in models]
+    words, sources = _bundled(env, name, described)
+    more = [part for key, value in options.items() for part in (f"--{key}", value)]
+    more += [] if limit is None else ["--max-bytes", str(limit)]
+    more += [] if test is None else ["--test", "--rows", str(test)]
+    include = env.Dir(f"{step.where}/{name}")
+    files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *_headers(step.target)]
+    generated = env.Command(
+        [*(include.File(file) for file in files), env.File(f"{step.where}/{name}.bundle.json")],
+        sources,
+        Action(_generate_bundle, _say("generating", step), varlist=["APR_FINGERPRINT"]),
+        APR_STEP=step,
+        APR_WORDS=words,
+        APR_MORE=more,
+        APR_FINGERPRINT=" ".join((_generator_digest(), step.fingerprint, *described, *more)),
+    )
+    units = [env.File(f"{step.where}/{name}.o")]
+    if step.toolchain is not None and step.toolchain.rule.stack_usage:
+        units.append(env.File(f"{step.where}/{name}.su"))
+    built = env.Command(
+        units,
+        generated[0],
+        Action(_compile, _say("compiling", step), varlist=["APR_FINGERPRINT"]),
+        source_scanner=CScanner,
+        CPPPATH=[include],
+        APR_STEP=step,
+        APR_FINGERPRINT=" ".join(step.toolchain.compile_flags) + step.fingerprint if step.toolchain else "",
+    )
+    return ModelNodes(built[0], include, generated[:-1], generated[-1])
+
+
+def _bundled(env: Environment, name: str, described: Sequence[str]) -> tuple[list[tuple[str, str]], list[File]]:
+    """What stands before and behind each file in the words of the command, and all files that the bundle depends on.
+
+    The files of the words come first.
+    """
+    try:
+        if len(described) == 1 and described[0].endswith(".toml"):
+            toml = env.File(described[0])
+            folder_of = Path(toml.rfile().abspath).parent
+            found = read_definition(Path(toml.rfile().abspath))
+            used = [path for m in found.models for path in (m.file, m.rows, m.calibrate) if path is not None]
+            beside = [toml.dir.File(os.path.relpath(path, folder_of)) for path in used]
+            return [("", "")], [toml, *beside]
+        models = [from_word(word, "code") for word in described]
+    except AprgenError as error:
+        raise _wrong(f"AprBundle {name}: {error.what} ({error.hint})") from error
+    words = []
+    for word, model in zip(described, models, strict=True):
+        before, file, behind = word.rpartition(str(model.file))
+        if not file:
+            raise _wrong(f"AprBundle {name}: write the file of {word!r} without . and .. in between")
+        words.append((before, behind))
+    return words, [env.File(str(model.file)) for model in models]
 
 
 def _apr_test(
@@ -372,6 +451,21 @@ def _generate(target: Sequence[File], source: Sequence[File], env: Environment) 
     for name, path in _headers(step.target).items():
         if not (out / name).exists():
             shutil.copyfile(path, out / name)
+
+
+def _generate_bundle(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    step: _Step = env["APR_STEP"]
+    out = Path(str(target[0])).parent
+    described = env["APR_WORDS"]
+    models = [f"{before}{file.rfile()}{behind}" for (before, behind), file in zip(described, source, strict=False)]
+    options = ("--name", step.name, "-o", str(out), "--tools", step.tools, "--format", "json")
+    report = _execute(
+        [sys.executable, "-m", "aprgen", "bundle", *models, *step.words, *options, *env["APR_MORE"]], target[0]
+    )
+    for name, path in _headers(step.target).items():
+        if not (out / name).exists():
+            shutil.copyfile(path, out / name)
+    Path(str(target[-1])).write_text(report, encoding="utf-8")
 
 
 def _compile(target: Sequence[File], source: Sequence[File], env: Environment) -> None:

@@ -32,7 +32,7 @@ static inline uint64_t apr_mulhi_u64(uint64_t a, uint64_t b)
  * n = 2^k * v, v in [1, 2). An eighth of that range has one short c just above 1 / v; z = v * c - 1 is exact and in
  * [0, 1/8]. ln n = k ln 2 - ln c + ln(1 + z): three terms that are not negative, so nothing cancels.
  * ln(1 + z) / z is a minimax polynomial of degree 11, error 2^-63.6, with terms of alternating sign. */
-static inline double apr_log_f64(uint32_t n)
+APR_LARGE double apr_log_f64(uint32_t n)
 {
     static const uint16_t c[8] = {256U, 228U, 205U, 187U, 171U, 158U, 147U, 137U}; /* Q8 */
     static const uint64_t minus_ln_c[8] = {

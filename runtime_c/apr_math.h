@@ -130,7 +130,7 @@ static inline int32_t apr_math_exponent(uint32_t bits)
 
 /* e^x. log2(e) has 40 bits, so that x * log2(e) is good to 2^-33 at the ends of the range.
  * Worst of all floats: 0.50840 ulp at 0x409B3443 (4.8501); 99.962 % correctly rounded. */
-static inline float apr_expf(float x)
+APR_LARGE float apr_expf(float x)
 {
     const uint32_t bits = apr_bits(x);
     if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {
@@ -141,7 +141,7 @@ static inline float apr_expf(float x)
 }
 
 /* 2^x. Worst of all floats: 0.50812 ulp at 0xB9CE5B10 (-0.00039359); 99.966 % correctly rounded. */
-static inline float apr_exp2f(float x)
+APR_LARGE float apr_exp2f(float x)
 {
     const uint32_t bits = apr_bits(x);
     if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {
@@ -215,7 +215,7 @@ static inline uint32_t apr_math_pack(uint32_t g, int32_t k)
 
 /* ln x; -infinity at either zero, NaN below.
  * Worst of all floats: 0.50469 ulp at 0x2F697D53 (2.1236e-10); 99.863 % correctly rounded. */
-static inline float apr_logf(float x)
+APR_LARGE float apr_logf(float x)
 {
     const uint32_t bits = apr_bits(x);
     if ((bits - 1U) >= 0x7F7FFFFFU) { /* zero, negative, infinite, NaN */
@@ -285,7 +285,7 @@ static inline uint32_t apr_pow_special(uint32_t x, uint32_t y, uint32_t sign)
  * result overflows: at most 0.1 ulp more than a correctly rounded result.
  * Worst of 2^28 pairs (grid in accuracy/measure.c): 0.57082 ulp at 0x3F87B3D2, 0x44A3194B (1.0602, 1304.8);
  * 99.802 % correctly rounded. */
-static inline float apr_powf(float x, float y)
+APR_LARGE float apr_powf(float x, float y)
 {
     const uint32_t bx = apr_bits(x);
     const uint32_t by = apr_bits(y);
@@ -322,7 +322,7 @@ static inline uint32_t apr_reciprocal_q31(uint32_t d)
  * E = 2^f - 1 that is (E + 1 - h) / (E + 1 + h), in Q48, and for k = 0 the numerator is E, where nothing cancels.
  * Below 2^-12 x itself is the nearest float (x^3 / 3 is less than half an ulp); from 16 the result is 1.
  * Worst of all floats: 0.52445 ulp at 0x3AE64392 (0.0017568); 99.969 % correctly rounded. */
-static inline float apr_tanhf(float x)
+APR_LARGE float apr_tanhf(float x)
 {
     const uint32_t bits = apr_bits(x);
     const uint32_t sign = bits & 0x80000000U;

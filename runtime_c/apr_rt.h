@@ -25,6 +25,12 @@
 #pragma STDC FP_CONTRACT OFF /* gcc: -ffp-contract=off, or any -std=c99 or -std=c11 */
 #endif
 
+/* Large functions of the runtime: inline in the file of one model, where a kernel or two call them. A bundle, whose models
+ * share them, says otherwise. */
+#ifndef APR_LARGE
+#define APR_LARGE static inline
+#endif
+
 #define APR_INFINITY (__builtin_inff())
 #define APR_NAN (__builtin_nanf(""))
 
@@ -33,7 +39,8 @@ typedef enum {
     APR_E_DIMENSION = 1,  /* the number of inputs is not the model's, or there is no input */
     APR_E_BUFFER = 2,     /* the output buffer is missing or too small */
     APR_E_NOT_FINITE = 3, /* an input or an output is NaN or infinite */
-    APR_E_ENCODING = 4    /* a text is no valid UTF-8 */
+    APR_E_ENCODING = 4,   /* a text is no valid UTF-8 */
+    APR_E_MODEL = 5       /* a bundle has no such model, or the model has no such function */
 } apr_status;
 
 /* The bits of a float, and back; a union is how C99 spells it. */

@@ -61,7 +61,7 @@ static inline uint32_t apr_utf8_next(const uint8_t *text, size_t n, size_t *at)
 }
 
 /* 1 when the bytes are UTF-8. */
-static inline int apr_utf8_valid(const char *utf8, size_t n)
+APR_LARGE int apr_utf8_valid(const char *utf8, size_t n)
 {
     const uint8_t *text = (const uint8_t *)utf8;
     size_t at = 0U;
@@ -115,7 +115,7 @@ static inline int apr_is_space(uint32_t cp)
 }
 
 /* Bytes of the white space that begins at `at`, 0 to 3; at <= n. */
-static inline size_t apr_space_at(const uint8_t *text, size_t n, size_t at)
+APR_LARGE size_t apr_space_at(const uint8_t *text, size_t n, size_t at)
 {
     size_t after = at;
     if (at >= n) {
@@ -207,7 +207,7 @@ static inline apr_span apr_narrow(const apr_strings *strings, apr_span span, uin
 }
 
 /* The strings of a span that have these bytes next. */
-static inline apr_span apr_narrow_bytes(const apr_strings *strings, apr_span span, const uint8_t *bytes, size_t n)
+APR_LARGE apr_span apr_narrow_bytes(const apr_strings *strings, apr_span span, const uint8_t *bytes, size_t n)
 {
     APR_LOOP(apr_narrow_bytes, APR_BY_TEXT);
     for (size_t i = 0U; (i < n) && (span.first < span.last); ++i) {

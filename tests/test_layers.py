@@ -24,12 +24,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measured",),
     ("build", "wcet"),
     ("verify", "budgets"),
-    ("exploration",),
+    ("exploration", "bundle"),
     ("exploration_page", "search"),
     ("api", "cli", "scons"),
     ("__main__",),
 )
-PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "cli")
+PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "bundle", "cli")
 
 # Imports inside functions: for a fast start only, never to break a cycle.
 LAZY = {
@@ -44,7 +44,9 @@ LAZY = {
     "cli.access": ("aprgen.key_files",),  # for the same reason
     "cli": tuple(
         f"aprgen.cli.{verb}"
-        for verb in ("compile", "explore", "inspect", "protect", "run", "targets", "test", "validate", "wcet")
+        for verb in (
+            "bundle", "compile", "explore", "inspect", "protect", "run", "targets", "test", "validate", "wcet",
+        )
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
     "cli.inspect": ("aprgen.cli.inspect_boxes",),  # --format json draws no boxes

@@ -11,7 +11,19 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aprgen.cli.arguments import Compile, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
+from aprgen.cli.arguments import (
+    Bundle,
+    Compile,
+    Explore,
+    Inspect,
+    Request,
+    Run,
+    Targets,
+    Test,
+    Validate,
+    Wcet,
+    parse,
+)
 from aprgen.cli.printable import visible
 from aprgen.cli.protection import Decrypt, Encrypt, Keygen, Sign
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
@@ -65,6 +77,10 @@ def execute(request: Request) -> int:
             from aprgen.cli.explore import explore_command
 
             return explore_command(request)
+        case Bundle():
+            from aprgen.cli.bundle import bundle_command
+
+            return bundle_command(request)
         case Inspect():
             from aprgen.cli.inspect import inspect_command
 

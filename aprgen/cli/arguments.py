@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from aprgen import __version__
 from aprgen.cli import protection
@@ -24,7 +24,8 @@ WITNESS_SECONDS = 60.0
 SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
-VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", *protection.VERBS, "targets")
+EMBEDS = ("code", "bytes", "both")  # as in bundle/members.py
+VERBS = ("compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate", *protection.VERBS, "targets")
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,30 @@ class Wcet:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """models: [NAME=]FILE[:code|bytes|both], or one bundle.toml; None stands for what that says.
+
+    out: a folder, or an .apbundle file, which has created (Unix seconds) and description. rows: random ones to test.
+    """
+
+    models: tuple[str, ...]
+    target: str | None
+    out: Path | None
+    name: str | None
+    embed: Literal["code", "bytes", "both"]
+    optimise: str | None
+    limit: int | None
+    test: bool
+    rows: int | None
+    created: int
+    description: str
+    measure: bool
+    opening: Opening
+    tools: str
+    format: Format
+
+
+@dataclass(frozen=True)
 class Inspect:
     model: Path
     struct: str | None
@@ -175,7 +200,9 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Keygen | Sign | Encrypt | Decrypt | Targets
+Request = (
+    Compile | Run | Test | Wcet | Explore | Bundle | Inspect | Validate | Keygen | Sign | Encrypt | Decrypt | Targets
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -202,6 +229,8 @@ def parse(words: Sequence[str]) -> Request:
                 given.model, given.target, given.name, given.calibrate, given.calibration_method, _board_of(given),
                 given.json, given.html, given.struct, opening_of(given), given.tools, given.format,
             )  # fmt: skip
+        case "bundle":
+            return _bundle(given)
         case "inspect":
             return Inspect(given.model, given.struct, opening_of(given), given.format)
         case "validate":
@@ -260,6 +289,18 @@ def _test(n: argparse.Namespace) -> Test:
         raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
     targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
     return Test(model, targets, n.rows, n.seed, n.struct, opening_of(n), _numerics(n), n.tools, n.format)
+
+
+def _bundle(n: argparse.Namespace) -> Bundle:
+    hint = "leave one of them out"
+    if n.max_bytes is not None and not n.measure:
+        raise UsageError("usage.arguments", "a limit needs measuring", where="--no-measure", hint=hint)
+    if n.rows is not None and not n.test:
+        raise UsageError("usage.arguments", "rows are for tests", where="--rows", hint="add --test")
+    return Bundle(
+        tuple(n.models), n.target, n.out, n.name, n.embed, n.optimise, n.max_bytes, n.test, n.rows, n.created,
+        n.description, n.measure, opening_of(n), n.tools, n.format,
+    )  # fmt: skip
 
 
 def _wcet(n: argparse.Namespace) -> Wcet:
@@ -322,6 +363,16 @@ def _count(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
     if not 0 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError(f"{value} is not from 0 to 10000000")
+    return value
+
+
+def _seconds(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{value} is no time in 64 bits")
     return value
 
 
@@ -413,6 +464,25 @@ def _parser() -> argparse.ArgumentParser:
     _board(one, SEARCH_SECONDS)
     one.add_argument("--json", metavar="FILE", type=Path, help="write all figures for programs")
     one.add_argument("--html", metavar="FILE", type=Path, help="write table and charts for people, one page")
+    _tools(one)
+
+    one = verb("bundle", "Write several models as one C file with a registry, or pack them into an .apbundle.")
+    one.add_argument(
+        "models", metavar="MODEL", nargs="+",
+        help="[NAME=]FILE[:code|bytes|both] of an .apr file or .apbundle; or one bundle.toml",
+    )  # fmt: skip
+    one.add_argument("--target", "-t", metavar="T", help="a target's name or TOML file (host)")
+    one.add_argument("-o", "--out", metavar="DIR", type=Path, help="the folder to write to (./NAME), or X.apbundle")
+    one.add_argument("--name", metavar="N", help="the prefix of files and functions (bundle)")
+    one.add_argument("--embed", choices=EMBEDS, default="code", help="where a MODEL does not say it (code)")
+    one.add_argument("--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES), help="the shape of trees, as of compile")
+    one.add_argument("--max-bytes", metavar="N", type=_count, help="exit with 6 when it takes more bytes of flash")
+    one.add_argument("--test", action="store_true", help="run self-test, edge rows and random rows on the runner")
+    one.add_argument("--rows", metavar="N", type=_count, help="with --test: random rows of each model (200)")
+    one.add_argument("--created", metavar="S", type=_seconds, default=0, help="of an .apbundle: Unix seconds (0)")
+    one.add_argument("--description", metavar="TEXT", default="", help="of an .apbundle")
+    one.add_argument("--no-measure", dest="measure", action="store_false", help="do not build and measure")
+    add_opening(one)
     _tools(one)
 
     one = verb("inspect", "Show what a file holds.")

@@ -55,7 +55,13 @@ class Examination:
 
 def examine(path: Path, struct: str | None = None, access: Access = NO_ACCESS) -> Examination:
     """Read the file and check what can be checked; raises only for a file that cannot be read, or a wrong --as."""
-    data = load_bytes(path)
+    return examine_bytes(load_bytes(path), path, struct, access)
+
+
+def examine_bytes(
+    data: bytes, path: Path, struct: str | None = None, access: Access = NO_ACCESS
+) -> Examination:
+    """The same of bytes that come from there."""
     found = inspect_container(data, access=access)
     model: Model | None = None
     candidates: tuple[str, ...] = ()

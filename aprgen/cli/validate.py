@@ -8,8 +8,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from aprgen.cli.access import access_for
+from aprgen.cli.apbundle import examined
 from aprgen.cli.arguments import Validate
-from aprgen.cli.examination import Check, Examination, checks, examine
+from aprgen.cli.examination import Check, Examination, checks
 from aprgen.cli.inspect_facts import signature_facts
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.progress import steps
@@ -31,7 +32,7 @@ def validate_command(request: Validate) -> int:
         for path in request.models:
             work.next(visible(path.name))
             try:
-                seen = examine(path, request.struct, access)
+                found = examined(path, request.struct, access)
             except AprgenError as error:
                 # A file that cannot be read is one failing file among several.
                 if len(request.models) == 1:
@@ -41,11 +42,12 @@ def validate_command(request: Validate) -> int:
                 if out is not None:
                     print_box(out, visible(str(path)), _problem_lines(error), BAD)
                 continue
-            if first is None and seen.problems:
-                first = of_file(seen.problems[0], path)
-            reports.append(_report(seen))
-            if out is not None:
-                _print(out, seen)
+            for seen in found:
+                if first is None and seen.problems:
+                    first = of_file(seen.problems[0], seen.path)
+                reports.append(_report(seen))
+                if out is not None:
+                    _print(out, seen)
     if request.format == "json":
         print_json({"valid": first is None, "files": reports})
     if first is not None:

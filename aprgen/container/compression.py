@@ -18,21 +18,34 @@ NONE, ZSTD_DEFAULT, ZSTD_MAX, LZ4 = 0, 1, 2, 3
 ZSTD_LEVELS = {ZSTD_DEFAULT: 3, ZSTD_MAX: 19}
 
 ZSTD_WINDOW_BYTES = 1 << 27  # the zstd library's default limit, which aprender keeps
+ZSTD_LEAST_WINDOW_LOG = 10
 ZSTD_STEP_BYTES = 512  # a block of four bytes makes at most 128 KiB, so one step makes at most 16 MiB
 LZ4_MAX_RATIO = 255  # a length byte of 255 stands for 255 bytes
 LZ4_LENGTH_BYTES = 4
 
 
-def compress(method: int, payload: bytes) -> bytes:
-    """The bytes to store. zstd as aprender's streaming encoder: neither content size nor checksum in the frame."""
+def compress(method: int, payload: bytes, *, small_window: bool = False) -> bytes:
+    """The bytes to store. zstd as aprender's streaming encoder: neither content size nor checksum in the frame.
+
+    small_window: a frame that asks its reader for no more than the payload, where the level alone asks for megabytes.
+    """
     if method == NONE:
         return payload
     if method == LZ4:
         block: bytes = lz4.block.compress(payload, store_size=False)
         return len(payload).to_bytes(LZ4_LENGTH_BYTES, "little") + block
-    encoder = zstandard.ZstdCompressor(
-        level=ZSTD_LEVELS[method], write_content_size=False, write_checksum=False, write_dict_id=False
-    ).compressobj()
+    if small_window:
+        wanted = max(ZSTD_LEAST_WINDOW_LOG, (len(payload) - 1).bit_length())
+        window_log = min(wanted, ZSTD_WINDOW_BYTES.bit_length() - 1)
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            ZSTD_LEVELS[method], window_log=window_log, source_size=len(payload),
+            write_content_size=False, write_checksum=False, write_dict_id=False,
+        )  # fmt: skip
+        encoder = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    else:
+        encoder = zstandard.ZstdCompressor(
+            level=ZSTD_LEVELS[method], write_content_size=False, write_checksum=False, write_dict_id=False
+        ).compressobj()
     return encoder.compress(payload) + encoder.flush()
 
 

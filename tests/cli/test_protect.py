@@ -221,7 +221,7 @@ def test_every_verb_asks(aprgen: Command, tmp_path: Path) -> None:
     signed, closed = DATA / "real" / "signed_linreg.apr", DATA / "real" / "encrecip_dtr.apr"
     key = secret_file(tmp_path / "k", bytes(range(32)))
     more = {"run": ("--inputs", rows), "wcet": ("--target", "cortex-m4")}
-    for verb in ("compile", "run", "test", "wcet", "explore", "inspect", "validate"):
+    for verb in ("compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate"):
         words = more.get(verb, ())
         assert refused(aprgen(verb, signed, *words, "--trust", stranger), "security.signer"), verb
         assert refused(aprgen(verb, closed, *words, "--key", key), "security.decryption"), verb

@@ -39,7 +39,7 @@ OPTIONS = (
 )  # fmt: skip
 FOUND = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+):misra-c2012-(?P<rule>\d+\.\d+)$")
 DEVIATION = re.compile(r"^\| (\d+\.\d+) \| (\S+) \| (\S+) \| (.+) \|$", re.MULTILINE)
-DEFINED = re.compile(r"^(?:#define |[a-z][\w \*]*[ \*])(\w+)\(")
+DEFINED = re.compile(r"^(?:#define |(?:APR_LARGE )?[a-z][\w \*]*[ \*])(\w+)\(")
 
 
 @dataclass(frozen=True, order=True)
