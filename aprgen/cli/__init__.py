@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aprgen.cli.arguments import Compile, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
+from aprgen.cli.arguments import Compile, Convert, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
 from aprgen.cli.printable import visible
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 
@@ -72,6 +72,10 @@ def execute(request: Request) -> int:
             from aprgen.cli.validate import validate_command
 
             return validate_command(request)
+        case Convert():
+            from aprgen.cli.convert import convert_command
+
+            return convert_command(request)
         case Targets():
             from aprgen.cli.targets import targets_command
 

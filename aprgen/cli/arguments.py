@@ -24,7 +24,7 @@ WITNESS_SECONDS = 60.0
 SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
-VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "targets")
+VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "convert", "targets")
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,18 @@ class Validate:
 
 
 @dataclass(frozen=True)
+class Convert:
+    """form: "native" or "bincode"."""
+
+    model: Path
+    out: Path
+    form: str
+    keep_record: bool
+    struct: str | None
+    format: Format
+
+
+@dataclass(frozen=True)
 class Targets:
     """name: empty for all."""
 
@@ -165,7 +177,7 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Targets
+Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Convert | Targets
 
 
 class _Parser(argparse.ArgumentParser):
@@ -196,6 +208,8 @@ def parse(words: Sequence[str]) -> Request:
             return Inspect(given.model, given.struct, given.format)
         case "validate":
             return Validate(tuple(given.models), given.struct, given.format)
+        case "convert":
+            return _convert(given)
         case _:
             return Targets(given.name, given.format)
 
@@ -265,6 +279,16 @@ def _wcet(n: argparse.Namespace) -> Wcet:
         n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
         n.load_budget_us, n.measure, n.struct, _numerics(n), n.tools, n.format,
     )  # fmt: skip
+
+
+def _convert(n: argparse.Namespace) -> Convert:
+    if n.payload is None:
+        hint = "add --native, or --payload native or bincode"
+        raise UsageError("usage.arguments", "no form to convert to", where="the words after convert", hint=hint)
+    if not n.record and n.payload != "native":
+        hint = "leave it out: the payload of the original library is all that the file then holds"
+        raise UsageError("usage.arguments", "a record is kept in native payloads only", where="--no-record", hint=hint)
+    return Convert(n.model, n.out, n.payload, n.record, n.struct, n.format)
 
 
 def _share(text: str) -> float:
@@ -401,6 +425,19 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("validate", "Run every check on files; the exit status says.")
     one.add_argument("models", metavar="MODEL", type=Path, nargs="+", help=".apr files")
     _struct(one)
+
+    one = verb("convert", "Write a model's file with its payload in another form.")
+    _model(one)
+    one.add_argument("-o", "--out", metavar="OUT.apr", type=Path, required=True, help="the file to write")
+    forms = one.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--payload", choices=("native", "bincode"), help="native: for devices, used in place; bincode: the original's"
+    )
+    forms.add_argument("--native", dest="payload", action="store_const", const="native", help="as --payload native")
+    one.add_argument(
+        "--no-record", dest="record", action="store_false",
+        help="leave the original payload out of a native one: smaller, and not to be converted back",
+    )  # fmt: skip
 
     one = verb("targets", "List the targets, or show one.")
     one.add_argument("name", metavar="NAME", nargs="?", default="", help="a target's name or TOML file")
