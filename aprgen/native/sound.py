@@ -74,7 +74,7 @@ def _map(op: Map) -> str | None:
                 return f"a stage has {len(table.data)} operands for {op.size} elements"
         if stage.constant is None and (stage.verb == "keep" or (stage.verb in ARITHMETIC and stage.each is None)):
             return f"the verb {stage.verb} has no operand"
-    return None if op.stages else "a map has no stages"
+    return None
 
 
 def _top_mix(op: TopMix) -> str | None:

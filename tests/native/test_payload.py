@@ -15,6 +15,7 @@ from aprgen.errors import UnsupportedError
 from aprgen.native import ALIGNMENT, read_native, write_native
 from aprgen.native.layout import OPS
 from aprgen.native.structures import HEAD, NODE_LIST, RECORD, SECTION, STEP, STEPS, TENSOR, VALUES
+from aprgen.ops.elementwise import Map
 from aprgen.ops.trees import Nodes, TreeSum
 from aprgen.payload_form import in_form
 from aprgen.program import Builder, Program, Table, row_type
@@ -159,6 +160,15 @@ def test_without_a_record_nothing_is_given_back() -> None:
     """A file that keeps no record says so when it is to be converted back."""
     with pytest.raises(UnsupportedError, match="no payload of the original library"):
         in_form(load_model(native_file("rfc", keep_record=False)), "bincode")
+
+
+def test_a_scaler_that_does_nothing() -> None:
+    """A map without stages is a model, too."""
+    builder = Builder(row_type(2))
+    program = builder.build(builder.add(Map(2, ()), 0))
+    rows = np.array([[1.5, np.nan]], np.float32)
+
+    assert rows.tobytes() == read_native(write_native(program, NAMES)).program.run(rows).tobytes()
 
 
 def test_records_are_packed_where_it_helps() -> None:
