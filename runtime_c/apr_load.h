@@ -87,7 +87,7 @@ apr_load_status apr_header_read(apr_header *header, const uint8_t *bytes, size_t
 /* How many bytes the whole file has; more than 32 bits can hold in a file that lies. */
 static inline uint64_t apr_header_file_bytes(const apr_header *header)
 {
-    const uint64_t block = ((header->flags & APR_FLAG_SIGNED) != 0U) ? 96U : 0U;
+    const uint64_t block = ((header->flags & APR_FLAG_SIGNED) != 0U) ? (uint64_t)96U : (uint64_t)0U;
     return (uint64_t)APR_HEADER_BYTES + header->metadata_bytes + header->payload_bytes + block + APR_CRC_BYTES;
 }
 

@@ -23,25 +23,25 @@
 #define APR_KIND_SKIPPED 0x8000U /* and above */
 
 /* Element types, as bits: a check allows several. */
-#define APR_TYPE_U8 (1U << 1)
-#define APR_TYPE_U16 (1U << 2)
-#define APR_TYPE_U32 (1U << 3)
-#define APR_TYPE_I16 (1U << 4)
-#define APR_TYPE_I32 (1U << 5)
-#define APR_TYPE_F32 (1U << 6)
-#define APR_TYPE_F64 (1U << 7)
-#define APR_TYPE_STEP (1U << 16)
-#define APR_TYPE_VALUE (1U << 17)
-#define APR_TYPE_STAGE (1U << 18)
-#define APR_TYPE_SHORT_NODE (1U << 19)
-#define APR_TYPE_LONG_NODE (1U << 20)
+#define APR_TYPE_U8 0x2U
+#define APR_TYPE_U16 0x4U
+#define APR_TYPE_U32 0x8U
+#define APR_TYPE_I16 0x10U
+#define APR_TYPE_I32 0x20U
+#define APR_TYPE_F32 0x40U
+#define APR_TYPE_F64 0x80U
+#define APR_TYPE_STEP 0x10000U
+#define APR_TYPE_VALUE 0x20000U
+#define APR_TYPE_STAGE 0x40000U
+#define APR_TYPE_SHORT_NODE 0x80000U
+#define APR_TYPE_LONG_NODE 0x100000U
 
 /* Elements of values. */
-#define APR_VALUE_F32 1U
-#define APR_VALUE_U16 2U
-#define APR_VALUE_I32 3U
-#define APR_VALUE_TEXT 4U
-#define APR_VALUE_PREFIX 5U
+#define APR_VALUE_F32 ((uint32_t)1U)
+#define APR_VALUE_U16 ((uint32_t)2U)
+#define APR_VALUE_I32 ((uint32_t)3U)
+#define APR_VALUE_TEXT ((uint32_t)4U)
+#define APR_VALUE_PREFIX ((uint32_t)5U)
 
 #define APR_OP_DENSE 1U
 #define APR_OP_SQUARED_DISTANCE 2U
@@ -64,8 +64,40 @@
 #define APR_OP_TFIDF 19U
 #define APR_OP_SUGGEST 20U
 
+/* Verbs of stages. */
+#define APR_VERB_ADD 0U
+#define APR_VERB_SUB 1U
+#define APR_VERB_MUL 2U
+#define APR_VERB_DIV 3U
+#define APR_VERB_NEG 4U
+#define APR_VERB_EXP 5U
+#define APR_VERB_EXP2 6U
+#define APR_VERB_SIGMOID 7U
+#define APR_VERB_TANH 8U
+#define APR_VERB_GELU 9U
+#define APR_VERB_RELU 10U
+#define APR_VERB_LEAKY_RELU 11U
+#define APR_VERB_KEEP 12U
+
 #define APR_NEEDED_SCORES 1U
 #define APR_NEEDED_LABEL 2U
+
+/* Nodes of trees. A reference >= 0 is a node, one below is leaf -1 - reference. */
+typedef struct {
+    float threshold;
+    uint16_t feature;
+    uint16_t flags;
+    int16_t left;
+    int16_t right;
+} apr_short_node;
+
+typedef struct {
+    float threshold;
+    uint16_t feature;
+    uint16_t flags;
+    int32_t left;
+    int32_t right;
+} apr_long_node;
 
 /* One run: the model's input and the workspace. Integers of values lie in the workspace as the bits of floats, so all
  * of it is of one type. */
@@ -142,7 +174,7 @@ static inline int apr_takes(const apr_view *view, const apr_native_step *step, u
     int fits = 0;
     if (k < step->n_inputs) {
         const apr_native_value *const v = &view->value[apr_input_of(view, step, k)];
-        fits = (v->element == element) && (v->size == size);
+        fits = ((v->element == element) && (v->size == size)) ? (int)1 : (int)0;
     }
     return fits;
 }

@@ -143,19 +143,33 @@ static int is_suggest(const apr_view *view, const apr_native_step *step)
 apr_view_status apr_view_check_text(const apr_view *view, const apr_native_step *step)
 {
     const uint32_t n = apr_result_of(view, step)->size;
-    int fits = apr_makes(view, step, APR_VALUE_F32, n);
-    int sound;
-    if (step->op == APR_OP_TERM_COUNTS) {
-        fits = (fits != 0) && apr_takes(view, step, 0U, APR_VALUE_TEXT, 0U) && (step->parameter[0] == n);
-        sound = (fits != 0) && is_term_counts(view, step);
+    apr_view_status status = APR_VIEW_OK;
+    if (!apr_makes(view, step, APR_VALUE_F32, n)) {
+        status = APR_VIEW_E_STEP;
+    } else if (step->op == APR_OP_TERM_COUNTS) {
+        if (!apr_takes(view, step, 0U, APR_VALUE_TEXT, 0U) || (step->parameter[0] != n)) {
+            status = APR_VIEW_E_STEP;
+        } else if (is_term_counts(view, step) == 0) {
+            status = APR_VIEW_E_TABLE;
+        } else {
+            /* sound */
+        }
     } else if (step->op == APR_OP_TFIDF) {
-        fits = (fits != 0) && apr_takes(view, step, 0U, APR_VALUE_F32, n) && (step->parameter[1] <= 1U);
-        sound = (fits != 0) && is_tfidf(view, step, n);
+        if (!apr_takes(view, step, 0U, APR_VALUE_F32, n) || (step->parameter[1] > 1U)) {
+            status = APR_VIEW_E_STEP;
+        } else if (is_tfidf(view, step, n) == 0) {
+            status = APR_VIEW_E_TABLE;
+        } else {
+            /* sound */
+        }
+    } else if (!apr_takes(view, step, 0U, APR_VALUE_PREFIX, 0U)) {
+        status = APR_VIEW_E_STEP;
+    } else if (is_suggest(view, step) == 0) {
+        status = APR_VIEW_E_TABLE;
     } else {
-        fits = (fits != 0) && apr_takes(view, step, 0U, APR_VALUE_PREFIX, 0U);
-        sound = (fits != 0) && is_suggest(view, step);
+        /* sound */
     }
-    return (fits == 0) ? APR_VIEW_E_STEP : ((sound != 0) ? APR_VIEW_OK : APR_VIEW_E_TABLE);
+    return status;
 }
 
 /* ---- Vectorizers ----------------------------------------------------------------------------------------------- */
@@ -163,7 +177,7 @@ apr_view_status apr_view_check_text(const apr_view *view, const apr_native_step 
 static apr_strings strings_of(const apr_view *view, const apr_native_step *step, uint32_t slot, uint32_t count)
 {
     const uint32_t offset = step->table[slot + 1U];
-    const int is_narrow = (view->section[offset].element == 2U) ? 1 : 0;
+    const int is_narrow = (view->section[offset].element == 2U) ? (int)1 : (int)0;
     apr_strings strings;
     strings.text = (const uint8_t *)apr_elements(view, step->table[slot]);
     strings.offset16 = (is_narrow != 0) ? (const uint16_t *)apr_elements(view, offset) : NULL;
@@ -634,8 +648,10 @@ static uint32_t write_best(const apr_prefix *p, uint32_t k, char *text, size_t t
         if ((command == APR_NO_KEY) && (next == APR_NO_KEY)) {
             return rank;
         }
-        const int by_command =
-            (next == APR_NO_KEY) || ((command != APR_NO_KEY) && (command_wins(p, command, next) != 0));
+        int by_command = (next == APR_NO_KEY) ? (int)1 : (int)0;
+        if ((next != APR_NO_KEY) && (command != APR_NO_KEY)) {
+            by_command = command_wins(p, command, next);
+        }
         const apr_strings *const strings = (by_command != 0) ? &p->command_strings : &p->word_strings;
         const uint32_t key = (by_command != 0) ? command : next;
         const uint32_t i = (by_command != 0) ? (p->commands.first + (key & 0xFFFFU))

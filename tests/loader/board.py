@@ -84,7 +84,7 @@ class Board:
 
 def build(files: Mapping[str, bytes], words: int, target: Target, work: Path) -> Board:
     includes = [target.float_header] if target.float_header else []
-    includes += ["apr_load.c", "apr_view.c", "apr_view_text.c"]
+    includes += ["apr_load.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c"]
     texts = "".join(f'#include "{name}"\n' for name in includes)
     arrays = "".join(
         f"static const uint8_t {name}[] __attribute__((aligned(64))) = {{{', '.join(map(str, data))}}};\n"

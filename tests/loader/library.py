@@ -14,7 +14,7 @@ from aprgen.resources import folder
 from tests.differential.compiled import WARNINGS, compile_c
 
 SESSION = Path(__file__).with_name("session.c")
-SOURCES = ("apr_load.c", "apr_view.c", "apr_view_text.c")
+SOURCES = ("apr_load.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c")
 
 LOAD = (
     "OK", "TRUNCATED", "MAGIC", "VERSION", "SIZE", "CHECKSUM", "TRAILING", "COMPRESSION", "ENCRYPTED", "SUITE",

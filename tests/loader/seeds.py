@@ -66,7 +66,8 @@ def mutations(seed: int, count: int) -> Iterator[bytes]:
             at, size = every[name][int(chance.random() * len(every[name]))]
             value = TELLING[int(chance.random() * len(TELLING))]
             if chance.random() < 0.3:
-                value = (int.from_bytes(changed[at : at + size], "little") + (1 if chance.random() < 0.5 else -1)) % 2**32
+                step = 1 if chance.random() < 0.5 else -1
+                value = (int.from_bytes(changed[at : at + size], "little") + step) % 2**32
             changed[at : at + size] = (value & (256**size - 1)).to_bytes(size, "little")
         yield bytes(changed)
 

@@ -4,7 +4,7 @@ A longer run, from the root of the repository:
 
     python -m tests.loader.seeds build/corpus
     clang-14 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -ffp-contract=off -Iruntime_c \
-        tests/loader/fuzz.c runtime_c/apr_load.c runtime_c/apr_view.c runtime_c/apr_view_text.c -o build/fuzz
+        tests/loader/fuzz.c runtime_c/apr_load.c runtime_c/apr_view*.c -o build/fuzz
     build/fuzz -max_len=65536 -max_total_time=600 -timeout=2 build/corpus
 """
 
@@ -55,7 +55,7 @@ def test_changed_fields(tmp_path: Path) -> None:
 
 def test_libfuzzer(tmp_path: Path) -> None:
     """The same with inputs that libFuzzer finds by what they reach; each run within two seconds."""
-    (tmp_path / "empty.c").write_text("int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }\n")
+    (tmp_path / "empty.c").write_text("int LLVMFuzzerTestOneInput(const char *d, long n) { return !d && n; }\n")
     probe = subprocess.run(
         ["clang-14", "-fsanitize=fuzzer,address,undefined", "empty.c", "-o", "empty"],
         cwd=tmp_path, capture_output=True, check=False,
@@ -78,7 +78,7 @@ def test_libfuzzer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sound", "planted"),
     [
-        ("(uint32_t)(-1 - reference) < n_leaves;", "(uint32_t)(-1 - reference) < (n_leaves + 40000U);"),
+        ("((uint32_t)leaf < n_leaves)", "((uint32_t)leaf < (n_leaves + 40000U))"),
         ("(feature >= n_in)", "(feature > 60000U)"),
         ("(v->size > (head->value_words - v->at))", "(v->size > ((head->value_words + 1U) - v->at))"),
         ("(view->value[s].size != head->n_outputs) || ", ""),
