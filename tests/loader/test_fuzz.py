@@ -25,9 +25,9 @@ from tests.loader.seeds import all_in_one, mutations, seeds, sweep, write
 
 HERE = Path(__file__).parent
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0")
-CHANGED = 15_000
+CHANGED = 8_000
 SWEPT = ("logreg_bc", "rfc")
-RUNS = 20_000
+RUNS = 5_000
 
 
 @functools.cache

@@ -32,7 +32,7 @@ from tests.native.payloads import (
     sections,
 )
 
-MUTATIONS = 60  # of each fixture
+MUTATIONS = 25  # of each fixture
 
 
 def code_of(payload: bytes) -> str:

@@ -27,7 +27,7 @@ from tests.examples import COMPILE, LAYOUT_ONLY, NETWORKS, TEXTS, UNFITTED, load
 from tests.native.payloads import NAMES, native_file, native_payload, sections
 from tests.random_models import FAMILIES, Payload, TensorFile
 
-EXAMPLES = 20
+EXAMPLES = 8
 CONSTANT = re.compile(r"-?0x1\.[0-9a-f]+p[+-]\d+(?=F)")
 
 
