@@ -22,20 +22,41 @@ LARGE = 1e18  # values that no scale of float32 can carry through sums
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Rows that a model will see, float32 [rows, n_features], how ranges are taken from them, and the loss allowed."""
+    """Rows that a model will see, float32 [rows, n_features], how ranges are taken from them, and the loss allowed.
+
+    truth: what is right for each row, labels [rows, 1] or values [rows, n_outputs]; None when nobody says.
+    """
 
     rows: NDArray[np.float32]
     origin: str  # where they are from, for people
     method: Method = "minmax"
     max_loss: float | None = None
+    truth: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How right the model is in floats (before) and in the mode (after): the share of right labels, or the root of the
+    mean squared error of values."""
+
+    labels: bool
+    before: float
+    after: float
+
+    @property
+    def sentence(self) -> str:
+        if self.labels:
+            return f"{self.before:.2%} of labels are right before, {self.after:.2%} after"
+        return f"root mean square error {self.before:.6g} before, {self.after:.6g} after"
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Over all rows of the calibration.
 
-    loss: share of labels that changed; of models without labels the root of the mean squared difference, by the root
-    of the mean squared deviation of the scores from their mean. worst_rows: those whose scores moved most.
+    loss: share of right labels that is lost, where it is known what is right, else share of labels that changed; of
+    models without labels the root of the mean squared difference, by the root of the mean squared deviation of the
+    scores from their mean. worst_rows: those whose scores moved most.
     """
 
     n_rows: int
@@ -46,30 +67,43 @@ class Accuracy:
     relative_difference: float  # NaN-free: 0 when nothing moves, and when scores do not vary the plain root mean square
     worst_rows: tuple[int, ...]
     in_floats: tuple[str, ...]  # kernels that the mode leaves in floats
+    truth: Truth | None = None
+    of_codes: bool = False  # of the functions of codes alone: those of floats lose nothing
 
     @property
     def loss(self) -> float:
+        if self.truth is not None and self.truth.labels:
+            return max(0.0, self.truth.before - self.truth.after)
         return self.relative_difference if self.labels_changed is None else self.labels_changed / self.n_rows
 
     @property
     def sentence(self) -> str:
         share = f"{self.relative_difference:.2%} of their spread"
         moved = f"scores differ by {share}, by {self.largest_difference:.4g} at most"
+        whose = "functions of codes: " if self.of_codes else ""
         if self.labels_changed is None:
-            return moved
-        return f"{self.labels_changed} of {self.n_rows} labels change; {moved}"
+            return f"{whose}{moved}"
+        return f"{whose}{self.labels_changed} of {self.n_rows} labels change; {moved}"
 
 
 def stored_rows(program: Program) -> Calibration | None:
-    """Rows that the model itself holds."""
+    """Rows that the model itself holds, and their labels."""
     for step in program.steps:
         if isinstance(step.op, Neighbours) and step.inputs == (0,):
-            return Calibration(np.asarray(step.op.points.data, np.float32), "the model's own points")
+            votes = np.zeros((len(step.op.points.data), step.op.n_classes), np.float32)
+            votes[np.arange(len(votes)), step.op.classes.data] = 1
+            value = program.steps.index(step) + 1
+            labels = None
+            if program.label is not None:
+                labels = program.evaluate(votes, [program.label], given=value)[program.label].astype(np.float32)
+            points = np.asarray(step.op.points.data, np.float32)
+            return Calibration(points, "the model's own points", truth=labels)
     return None
 
 
-def require_calibration(calibration: Calibration, n_features: int) -> None:
-    """Finite rows of the model's width, at least one."""
+def require_calibration(calibration: Calibration, program: Program) -> None:
+    """Finite rows of the model's width, at least one, and as many answers where there are any."""
+    n_features = program.n_features
     rows = calibration.rows
     wrong = ""
     if rows.ndim != 2 or rows.shape[1] != n_features or len(rows) == 0:
@@ -79,6 +113,11 @@ def require_calibration(calibration: Calibration, n_features: int) -> None:
         wrong = f"row {at[0]} has {rows[at[0], at[1]]} as feature {at[1]}"
     elif calibration.method not in METHODS:
         wrong = f"the method {calibration.method!r} is none of {', '.join(METHODS)}"
+    elif calibration.truth is not None:
+        width = program.n_outputs if program.label is None else 1
+        if calibration.truth.shape != (len(rows), width):
+            found = list(calibration.truth.shape)
+            wrong = f"the labels have shape {found}, {len(rows)} rows of this model need [{len(rows)}, {width}]"
     if wrong:
         raise UsageError(
             "numeric.calibrate", wrong, where=calibration.origin, hint="give finite rows such as the model will see"
@@ -86,15 +125,19 @@ def require_calibration(calibration: Calibration, n_features: int) -> None:
 
 
 def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibration) -> Accuracy:
-    """Both Programs on all rows."""
+    """Both Programs on all rows. Where only functions of codes can lose anything, these count."""
     rows = calibration.rows
-    before, after = program.run(rows).astype(np.float64), quantised.program.run(rows).astype(np.float64)
+    made = quantised.program
+    of_codes = made.codes is not None and not made.floats_are_coded
+    before, labels = program.run(rows).astype(np.float64), program.classify(rows)
+    new_scores, new_labels = made.run_codes(rows) if of_codes else (made.run(rows), made.classify(rows))
+    after = new_scores.astype(np.float64)
     with np.errstate(all="ignore"):
         difference = np.nan_to_num(np.abs(before - after), nan=0.0, posinf=LARGE)
         spread = float(np.sqrt(np.nanmean((before - np.nanmean(before, axis=0)) ** 2)))
-    labels, new_labels = program.classify(rows), quantised.program.classify(rows)
     changed = None if labels is None or new_labels is None else int(np.count_nonzero(labels != new_labels))
     by_row = difference.max(axis=1)
+    truth = None if calibration.truth is None else _truth(calibration.truth, before, after, labels, new_labels)
     moved = float(np.sqrt(np.mean(difference**2)))
     order = np.argsort(-by_row, kind="stable")[:WORST]
     return Accuracy(
@@ -106,4 +149,20 @@ def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibr
         relative_difference=moved / spread if spread > 0 else moved,
         worst_rows=tuple(int(row) for row in order if by_row[row] > 0),
         in_floats=quantised.in_floats,
+        of_codes=of_codes,
+        truth=truth,
     )
+
+
+def _truth(
+    right: NDArray[np.float32],
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    labels: NDArray[np.int32] | None,
+    new_labels: NDArray[np.int32] | None,
+) -> Truth:
+    if labels is not None and new_labels is not None:
+        answers = right.reshape(-1)
+        return Truth(True, float(np.mean(labels == answers)), float(np.mean(new_labels == answers)))
+    errors = (np.sqrt(np.mean((scores - right) ** 2)) for scores in (before, after))
+    return Truth(False, *(float(error) for error in errors))

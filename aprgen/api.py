@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from aprgen import core
 from aprgen.accuracy import Calibration
 from aprgen.build import Built, build_artifact, load_into_process
-from aprgen.container import DEFAULT_LIMITS, Limits, load_bytes
+from aprgen.container import DEFAULT_LIMITS, Access, Limits, SecretKey, Secrets, Trust, Verification, load_bytes
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
@@ -46,6 +46,11 @@ class Model:
     def info(self) -> tuple[Fact, ...]:
         """Structure: features, parameters, trees, classes."""
         return self.loaded.model.facts()
+
+    @property
+    def signature(self) -> Verification:
+        """Who signed the file: state "trusted" with the name of a trusted key, "unverified", or "unsigned"."""
+        return self.loaded.verification
 
     @property
     def n_features(self) -> int:
@@ -126,6 +131,7 @@ class Artifact:
         tasks: str | Path | None = None,
         load: str | None = None,
         load_budget_us: float | None = None,
+        load_jitter_us: float | None = None,
         tools: str = "auto",
     ) -> Timing:
         """Bound time and stack of the built code, as `aprgen wcet` does; the arguments are its options.
@@ -145,6 +151,7 @@ class Artifact:
             "clock-mhz": clock_mhz, "deadline-us": deadline_us, "wait-states": wait_states, "line-bytes": line_bytes,
             "rows": rows, "tasks": None if tasks is None else Path(tasks).name,
             "load": None if load is None else Path(load).name, "load-budget-us": load_budget_us,
+            "load-jitter-us": load_jitter_us,
         }  # fmt: skip
         stated |= {f"core-option {name}": value for name, value in (core_options or {}).items()}
         question = Question(
@@ -160,6 +167,7 @@ class Artifact:
             tasks=None if tasks is None else read_tasks(Path(tasks)),
             platform=None if load is None else load_platform(load),
             load_budget_us=load_budget_us,
+            load_jitter_us=load_jitter_us,
         )
         analysed = analyse(self.model.loaded, self.code, question)
         return Timing(analysed.report, analysed.object)
@@ -234,10 +242,52 @@ def _words(stated: Mapping[str, float | str | None]) -> str:
     return "".join(f" --{name}{'=' if ' ' in name else ' '}{value}" for name, value in given.items())
 
 
-def load(path: str | Path, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:
-    """The model in an .apr file. `struct` names the payload's struct where the file cannot."""
+def _columns(labels: ArrayLike | None) -> NDArray[np.float32] | None:
+    """One label, or the values, of each row."""
+    given = None if labels is None else np.asarray(labels, np.float32)
+    return given.reshape(-1, 1) if given is not None and given.ndim == 1 else given
+
+
+def load(
+    path: str | Path,
+    *,
+    struct: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    trust: str | Path | Sequence[str | Path] | Trust | None = None,
+    require_signature: bool = False,
+    key: str | Path | SecretKey | None = None,
+    password: str | bytes | None = None,
+) -> Model:
+    """The model in an .apr file. `struct` names the payload's struct where the file cannot.
+
+    trust: public keys of signers, as files or folders of them; unsigned files and those of others are then refused, and
+    with require_signature unsigned ones in any case. key (a file) or password opens an encrypted model. What does not
+    hold is a SecurityError.
+    """
+    access = _access(trust, require_signature, key, password)
     data = load_bytes(Path(path), limits)
-    return Model(core.load_model(data, struct=struct, limits=limits), identifier(Path(path).stem))
+    return Model(core.load_model(data, struct=struct, limits=limits, access=access), identifier(Path(path).stem))
+
+
+def _access(
+    trust: str | Path | Sequence[str | Path] | Trust | None,
+    require_signature: bool,
+    key: str | Path | SecretKey | None,
+    password: str | bytes | None,
+) -> Access:
+    if trust is None and key is None and password is None:
+        return Access(Trust(require_signature=require_signature))
+    from aprgen.key_files import secret_key, trusted_keys
+
+    if isinstance(trust, Trust):
+        trusted = replace(trust, require_signature=trust.require_signature or require_signature)
+    else:
+        places = () if trust is None else (trust,) if isinstance(trust, str | Path) else tuple(trust)
+        keys = None if trust is None else trusted_keys([Path(place) for place in places])
+        trusted = Trust(keys, require_signature)
+    opened = secret_key(Path(key), "encrypt") if isinstance(key, str | Path) else key
+    secret = password.encode() if isinstance(password, str) else password
+    return Access(trusted, Secrets(secret, opened))
 
 
 def compile_to_c(
@@ -247,25 +297,42 @@ def compile_to_c(
     name: str | None = None,
     numeric: str = "f32",
     calibrate: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
     calibration_method: Method = "minmax",
     max_loss: float | None = None,
     struct: str | None = None,
     optimise: str | None = None,
     budget: Mapping[str, int] | None = None,
     tools: str = "auto",
+    trust: str | Path | Sequence[str | Path] | Trust | None = None,
+    require_signature: bool = False,
+    key: str | Path | SecretKey | None = None,
+    password: str | bytes | None = None,
 ) -> Artifact:
     """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
 
-    numeric: "f32", or "s16" or "s8" with rows to calibrate with; max_loss: see accuracy.Accuracy.loss.
+    numeric: "f32", or "s16" or "s8" with rows to calibrate with; labels: what is right for those rows, labels [rows] or
+    values [rows, n_outputs]; max_loss: see accuracy.Accuracy.loss.
     optimise: "size", "mean" or "wcet", for the shape of trees, or a shape: "branches", "packed", "keyed-branches".
     budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of
     other shapes, too, and with numeric "auto" of all modes; BudgetError when none fits. tools: what builds it for that.
+    trust, require_signature, key and password: as of `load`, when the source is a file.
     """
-    model = source if isinstance(source, Model) else load(source, struct=struct)
+    model = source
+    if not isinstance(model, Model):
+        model = load(
+            model, struct=struct, trust=trust, require_signature=require_signature, key=key, password=password
+        )
+    elif trust is not None or require_signature or key is not None or password is not None:
+        raise UsageError(
+            "usage.arguments", "the model is loaded already", where="trust, require_signature, key or password",
+            hint="give these to aprgen.load",
+        )  # fmt: skip
     chosen = target if isinstance(target, Target) else load_target(target)
     calibration = None
     if calibrate is not None:
-        calibration = Calibration(model.inputs(calibrate), "calibrate", calibration_method, max_loss)
+        rows = model.inputs(calibrate)
+        calibration = Calibration(rows, "calibrate", calibration_method, max_loss, _columns(labels))
     if budget is not None:
         from aprgen.exploration import Subject
         from aprgen.search import require_limits, search

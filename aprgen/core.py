@@ -9,14 +9,25 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 
 import numpy as np
 
 from aprgen import __version__, spell
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
-from aprgen.container import DEFAULT_LIMITS, AprFile, AprV2File, Header, Limits, Metadata, open_container
+from aprgen.container import (
+    DEFAULT_LIMITS,
+    NO_ACCESS,
+    Access,
+    AprFile,
+    AprV2File,
+    Header,
+    Limits,
+    Metadata,
+    Verification,
+    open_container,
+)
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, ComparisonError, PayloadError, UnsupportedError, UsageError
 from aprgen.families import decode_model, network
@@ -26,11 +37,12 @@ from aprgen.native import read_native, write_native
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.packing import pack_weights
-from aprgen.passes.quantise import has_integer_form, quantise
+from aprgen.passes.quantise import Quantised, has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
-from aprgen.program import Array, Program, Table
+from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
@@ -67,11 +79,13 @@ class Loaded:
     notes: tuple[str, ...] = ()  # what a careful reader reports about the payload
 
     @property
-    def signer(self) -> str:
-        """For the banner and the manifest."""
-        if isinstance(self.container, AprFile) and self.container.signature is not None:
-            return f"key {self.container.signature.fingerprint[:16]}, signature not verified"
-        return "none"
+    def verification(self) -> Verification:
+        """Who signed the file, as far as that is known."""
+        return self.container.verification if isinstance(self.container, AprFile) else Verification()
+
+    @property
+    def was_encrypted(self) -> bool:
+        return isinstance(self.container, AprFile) and self.container.encryption is not None
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -113,12 +127,15 @@ class Artifact:
         return value
 
 
-def load_model(data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Loaded:
+def load_model(
+    data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS
+) -> Loaded:
     """The model in the bytes of an .apr file; `struct` names the payload's struct where the file cannot.
 
+    `access` says whom to trust and what may open an encrypted payload; a signature is verified in any case.
     Raises ContainerError, SecurityError, PayloadError or UnsupportedError. The model may still be unfitted: check().
     """
-    container = open_container(data, limits)
+    container = open_container(data, limits, access)
     digest = hashlib.sha256(data).hexdigest()
     if isinstance(container, AprV2File):
         tensors = {tensor.name: tensor.values for tensor in container.tensors}
@@ -206,13 +223,14 @@ def artifact_of(
     accuracy: Accuracy | None = None,
 ) -> Artifact:
     """C of the model as `program` computes it, which is one way to what `lowered` says."""
-    table_bytes = sum(_table_bytes(step.op) for step in program.steps)
-    _check_flash(table_bytes, target)
+    table_bytes = _table_bytes(program, program.in_code())
+    _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
     names = _names(loaded, target, options)
     texts = emit_model(program, names, target.templates)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
-    manifest = _manifest(loaded, program, target, options, texts, table_bytes) | _accuracy_facts(accuracy)
+    left_out = _left_out(lowered, options)
+    manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
 
@@ -231,22 +249,37 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
             "numeric.text", "a model that reads text has no integer mode", where="--numeric", hint="leave it out"
         )
     if not has_integer_form(program):
-        return program, None
+        return _with_codes(program, options)
     calibration = options.calibration or stored_rows(program)
     if calibration is None:
         raise UsageError(
             "numeric.calibrate", f"the mode {options.numeric} needs rows of inputs to find scales", where="--calibrate",
             hint="give a .npy or .csv file with rows that the model will see, some hundred or more",
         )  # fmt: skip
-    require_calibration(calibration, program.n_features)
+    require_calibration(calibration, program)
     quantised = quantise(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
+    return quantised.program, _accepted(program, quantised, calibration, options)
+
+
+def _with_codes(program: Program, options: Options) -> tuple[Program, Accuracy | None]:
+    """Trees with functions of codes beside those of floats, where rows tell what the codes are."""
+    calibration = options.calibration
+    if calibration is None or not takes_codes(program):
+        return program, None
+    require_calibration(calibration, program)
+    made = with_codes(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
+    return made, _accepted(program, Quantised(made, ()), calibration, options)
+
+
+def _accepted(program: Program, quantised: Quantised, calibration: Calibration, options: Options) -> Accuracy:
+    """What the mode loses; ComparisonError when that is more than is allowed."""
     accuracy = measure_accuracy(program, quantised, calibration)
     if calibration.max_loss is not None and accuracy.loss > calibration.max_loss:
         raise ComparisonError(
             "numeric.loss", f"{options.numeric} loses {accuracy.loss:.4g}: {accuracy.sentence}", where="--max-loss",
             hint="use s16 or f32, other rows for --calibrate, or another --calibration-method",
         )  # fmt: skip
-    return quantised.program, accuracy
+    return accuracy
 
 
 def _accuracy_facts(accuracy: Accuracy | None) -> dict[str, object]:
@@ -280,7 +313,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
-        signer=spell.comment(loaded.signer),
+        signer=spell.comment(loaded.verification.signer),
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
@@ -296,15 +329,22 @@ def _plain_command(target: Target, options: Options) -> str:
     return " ".join(words)
 
 
-def _table_bytes(part: object) -> int:
-    """Bytes of all tables of an op."""
+def _table_bytes(program: Program, steps: Iterable[int]) -> int:
+    """Bytes of all tables of these steps, those that several share once."""
+    tables = {id(table): table for index in steps for table in _tables(program.steps[index].op)}
+    return sum(table.n_bytes for table in tables.values())
+
+
+def _tables(part: object) -> Iterator[Table]:
+    """The tables of an op."""
     if isinstance(part, Table):
-        return part.n_bytes
-    if isinstance(part, tuple):
-        return sum(_table_bytes(item) for item in part)
-    if is_dataclass(part):
-        return sum(_table_bytes(getattr(part, field.name)) for field in fields(part))
-    return 0
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _tables(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _tables(getattr(part, field.name))
 
 
 def _check_flash(table_bytes: int, target: Target) -> None:
@@ -353,7 +393,20 @@ def _selftest(program: Program, names: Names) -> str:
     arrays: dict[str, Array] = {"x": rows, "out": values[program.scores]}
     if program.label is not None:
         arrays["label"] = values[program.label].reshape(len(rows))
-    return emit_selftest(program, names, arrays, len(rows), 0)
+    return emit_selftest(program, names, arrays | _selftest_codes(program, rows), len(rows), 0)
+
+
+def _selftest_codes(program: Program, rows: Array) -> dict[str, Array]:
+    """The same rows for the functions of codes, the last one with the lowest codes."""
+    codes = program.codes
+    if codes is None:
+        return {}
+    x = program.evaluate(rows, [codes.x])[codes.x].copy()
+    x[-1] = np.iinfo(x.dtype).min
+    wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
+    found = program.evaluate(x, wanted, given=codes.x)
+    arrays = {"x_q": x, "out_q": found[codes.scores]}
+    return arrays if codes.label is None else arrays | {"label_q": found[codes.label].reshape(len(rows))}
 
 
 def _text_selftest(program: Program, names: Names) -> str:
@@ -370,7 +423,13 @@ def _text_selftest(program: Program, names: Names) -> str:
 
 
 def _manifest(
-    loaded: Loaded, program: Program, target: Target, options: Options, texts: Mapping[str, str], table_bytes: int
+    loaded: Loaded,
+    program: Program,
+    target: Target,
+    options: Options,
+    texts: Mapping[str, str],
+    table_bytes: int,
+    left_out: Sequence[str],
 ) -> dict[str, object]:
     return {
         "tool": "aprgen",
@@ -387,15 +446,39 @@ def _manifest(
         "options": {"name": options.name, "numeric": options.numeric, "optimise": options.optimise},
         "target": target.name,
         "cflags": list(target.exact_flags),
-        "steps": [step.op.kernel for step in program.steps],
+        "steps": [program.steps[index].op.kernel for index in program.in_code()],
+        "proofs": [
+            {"step": index, "kernel": step.op.kernel} | asdict(proof)
+            for index, step in ((index, program.steps[index]) for index in program.in_code())
+            if isinstance(step.op, Proved)
+            for proof in step.op.proofs
+        ],
         "table_bytes": table_bytes,
-        "signer": loaded.signer,
-        "findings": list(loaded.findings),
+        "signer": loaded.verification.signer,
+        "signature": _signature_facts(loaded.verification),
+        "was_encrypted": loaded.was_encrypted,
+        "findings": [*loaded.findings, *left_out],
         "sha256": {
             "model": loaded.sha256,
             "target": target.sha256,
             "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items())},
         },
+    }
+
+
+def _left_out(lowered: Program, options: Options) -> tuple[str, ...]:
+    """What the options could have given, and what they need for it."""
+    if options.numeric in INTEGER_MODES and lowered.codes is None and takes_codes(lowered):
+        return ("no functions of codes: rows (--calibrate) tell which codes the features have",)
+    return ()
+
+
+def _signature_facts(found: Verification) -> dict[str, object]:
+    return {
+        "state": found.state,
+        "suite": found.suite or None,
+        "fingerprint": found.fingerprint or None,
+        "trusted_as": found.name or None,
     }
 
 

@@ -9,8 +9,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
+from typing import TypeVar
 
 import jinja2
+import numpy as np
 
 from aprgen import spell
 from aprgen.ops.shaped_trees import Branches
@@ -19,6 +21,7 @@ from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
 RT_VERSION = 1
+_N = TypeVar("_N", int, float)
 
 
 class Symbol(str):
@@ -35,13 +38,15 @@ class Symbol(str):
 
 
 class Number(str):
-    """A float constant in C, with its decimal spelling for comments."""
+    """A float constant in C, with its decimal spelling for comments, and a short one of three digits."""
 
     decimal: str
+    short: str
 
     def __new__(cls, value: float) -> Number:
         number = super().__new__(cls, spell.float_literal(value))
         number.decimal = spell.decimal(value)
+        number.short = f"{value:.3g}"
         return number
 
 
@@ -120,12 +125,14 @@ class _Step:
     table_bytes: int
 
 
-def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
+def _spelled(value: object, name: str, tables: dict[str, Table], shared: Mapping[int, str]) -> object:
     """An op's field as a template sees it; tables are collected on the way, under the name of their field."""
     if isinstance(value, Table):
         if value.data.size == 0:
             return None
-        tables[name] = value.data
+        if id(value) in shared:
+            return Symbol(shared[id(value)], value.data)
+        tables[name] = value
         return Symbol(name, value.data)
     if isinstance(value, bool | str | None | Branches):
         return value
@@ -134,24 +141,26 @@ def _spelled(value: object, name: str, tables: dict[str, Array]) -> object:
     if isinstance(value, float):
         return Number(value)
     if isinstance(value, tuple):
-        return [_spelled(item, f"{name}{index}", tables) for index, item in enumerate(value)]
+        return [_spelled(item, f"{name}{index}", tables, shared) for index, item in enumerate(value)]
     if is_dataclass(value):
-        return SimpleNamespace(**_context(value, name, tables))
+        return SimpleNamespace(**_context(value, name, tables, shared))
     raise TypeError(f"a template cannot use {type(value).__name__}")
 
 
-def _context(op: object, prefix: str, tables: dict[str, Array]) -> dict[str, object]:
+def _context(
+    op: object, prefix: str, tables: dict[str, Table], shared: Mapping[int, str]
+) -> dict[str, object]:
     """Fields of a dataclass by name, and those of its properties that are plain values."""
     kind: type = type(op)
     assert is_dataclass(op)
     context: dict[str, object] = {}
     for field in fields(op):
         value = getattr(op, field.name)
-        context[field.name] = _spelled(value, f"{prefix}_{field.name}", tables)
+        context[field.name] = _spelled(value, f"{prefix}_{field.name}", tables, shared)
     for name in _properties(kind):
         value = getattr(op, name)
         if isinstance(value, bool | int | float | str):
-            context[name] = _spelled(value, "", tables)
+            context[name] = _spelled(value, "", tables, shared)
     return context
 
 
@@ -161,16 +170,25 @@ def _properties(kind: type) -> tuple[str, ...]:
 
 
 def function_name(names: Names, program: Program, index: int) -> str:
-    """brake_2_argmax: the step's number and the first word of its kernel."""
-    return f"{names.name}_{index}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
+    """brake_2_argmax: the number of the first step with that very op, and the first word of its kernel."""
+    return f"{names.name}_{_first(program, index)}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
+
+
+def _first(program: Program, index: int) -> int:
+    """What two ways through a Program have in common is one function."""
+    op = program.steps[index].op
+    return next(number for number in program.in_code() if program.steps[number].op is op)
 
 
 def _render_step(
-    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int
-) -> _Step:
+    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
+    shared: dict[int, str],
+) -> _Step:  # fmt: skip
+    """shared: names of the tables of the steps before, by identity."""
     step = program.steps[index]
-    tables: dict[str, Array] = {}
-    context = _context(step.op, f"{names.name}_{index}", tables)
+    tables: dict[str, Table] = {}
+    context = _context(step.op, f"{names.name}_{index}", tables, shared)
+    shared.update((id(table), name) for name, table in tables.items())
     source = types[step.inputs[0]]
     result = types[index + 1]
     context |= {
@@ -181,8 +199,8 @@ def _render_step(
         "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
     }
     function = jinja.get_template(f"{step.op.kernel}.c.j2").render(context)
-    text = "\n".join(spell.table(name, data) for name, data in tables.items())
-    return _Step(text, function, sum(data.nbytes for data in tables.values()))
+    text = "\n".join(spell.table(name, table.data) for name, table in tables.items())
+    return _Step(text, function, sum(table.n_bytes for table in tables.values()))
 
 
 def _body(names: Names, program: Program, entry: Entry) -> str:
@@ -202,10 +220,16 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
     jinja = environment(tuple(template_folders))
     kind = program.source.element if program.source.element in PARAMETERS else "row"
     types = program.types()
-    needed = program.needed(program.scores, program.label)
-    steps = [_render_step(jinja, names, program, types, index) for index in needed]
+    in_code = program.in_code()
+    shared: dict[int, str] = {}
+    steps = [
+        _render_step(jinja, names, program, types, index, shared)
+        for index in in_code
+        if _first(program, index) == index
+    ]
     context = _public_context(program, names)
-    headers = {header for step in program.steps for header in step.op.headers} | ({names.float_header} - {""})
+    headers = {header for index in in_code for header in program.steps[index].op.headers}
+    headers |= {names.float_header} - {""}
     context |= {
         "headers": sorted(headers),
         "rt_version": RT_VERSION,
@@ -223,8 +247,8 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
     if program.codes is not None:
         codes = program.codes
         context["codes_body"] = _body(names, program, plan_entry(program, codes.scores, "x", "out", codes.x))
-        if program.label is not None:
-            entry = plan_entry(program, program.label, "x", "label", codes.x)
+        if codes.label is not None:
+            entry = plan_entry(program, codes.label, "x", "label", codes.x)
             context["code_label_body"] = _body(names, program, entry)
     return {
         f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
@@ -255,15 +279,23 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
     return context
 
 
+def _alike(numbers: Sequence[_N]) -> Sequence[_N]:
+    """One of them when all are the same."""
+    return numbers[:1] if len(set(numbers)) == 1 else numbers
+
+
 def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
     """Types and scales of the integer interface; scales that are all alike are one."""
     types = program.types()
 
     def spelled(numbers: Sequence[float]) -> list[Number]:
-        return [Number(number) for number in (numbers[:1] if len(set(numbers)) == 1 else numbers)]
+        return [Number(float(np.float32(number))) for number in _alike(numbers)]
 
     return {
         "x_type": spell.ELEMENT_TYPES[types[codes.x].element],
+        "per_unit": [] if codes.exact is None else spelled(codes.exact.per_unit),
+        "zero": [] if codes.exact is None else _alike(codes.exact.zero),
+        "as_they_are": types[codes.scores].element == "f32",
         "scores_type": spell.ELEMENT_TYPES[types[codes.scores].element],
         "x_scale": spelled(codes.x_scale),
         "x_offset": spelled(codes.x_offset),

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from aprgen.accuracy import Calibration, stored_rows
+from aprgen.accuracy import Calibration, require_calibration, stored_rows
 from aprgen.build import build_artifact
 from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Loaded, Options, check_model, compile_model
-from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError
+from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError, UsageError
 from aprgen.measured import measured_alone, model_facts
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.quantise import has_integer_form
+from aprgen.passes.tree_codes import takes_codes
 from aprgen.passes.tree_costs import GOALS
 from aprgen.passes.tree_shapes import SHAPES
 from aprgen.rows import edge_rows, random_rows
@@ -104,6 +105,7 @@ class Bound:
 class Taken:
     """What a choice takes. mean and most: instructions (`unit`) of the function of scores over rows, None: not run.
 
+    codes_flash_bytes: of the functions of codes when only they are used, None: there are none.
     stack_bytes: of the dearest function, at most where stack_is_bound, else seen in runs. no_bound: why there is none.
     loss: see accuracy.Accuracy.loss; 0 for floats, which are the measure of it.
     """
@@ -112,6 +114,7 @@ class Taken:
     same: tuple[Choice, ...]
     kernels: tuple[str, ...]
     flash_bytes: int
+    codes_flash_bytes: int | None
     variable_bytes: int
     stack_bytes: int | None
     stack_is_bound: bool
@@ -134,8 +137,9 @@ class Taken:
         bound = self.bound
         worst, codes = (None, None) if bound is None else (bound.scores, bound.codes)
         times = (self.mean, self.most if worst is None else worst, codes)
-        mean, most, of_codes = (math.inf if value is None else float(value) for value in times)
-        return float(self.flash_bytes), float(self.ram_bytes), mean, most, of_codes, self.loss
+        known = (self.codes_flash_bytes, *times)
+        codes_flash, mean, most, of_codes = (math.inf if value is None else float(value) for value in known)
+        return float(self.flash_bytes), float(self.ram_bytes), mean, most, of_codes, self.loss, codes_flash
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +181,24 @@ def modes_of(loaded: Loaded, calibration: Calibration | None) -> tuple[tuple[str
     check_model(loaded.model)
     if loaded.model.lower().source.element != "f32":
         return ("f32",), ("a model that reads text has no integer modes",)
+    if takes_codes(loaded.model.lower()):
+        return _modes_of_trees(loaded, calibration)
     if not has_modes(loaded):
         return ("f32",), ("the integer modes give the same code: this model computes no sums that they would change",)
     if calibration is None and stored_rows(loaded.model.lower()) is None:
         return ("f32",), ("s16 and s8 were not tried: they need rows (--calibrate)",)
     return NUMERIC_MODES, ()
+
+
+def _modes_of_trees(loaded: Loaded, calibration: Calibration | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Integer modes add functions of codes, where rows tell what codes are."""
+    if calibration is None:
+        return ("f32",), ("s16 and s8 add functions of codes: they need rows (--calibrate)",)
+    try:
+        require_calibration(calibration, loaded.model.lower())
+    except UsageError as error:  # the rows still serve for means
+        return ("f32",), (f"s16 and s8 were not tried: {error.what}",)
+    return NUMERIC_MODES, ("s16 and s8 add functions of codes; the functions of floats stay as they are",)
 
 
 def ways_of(loaded: Loaded) -> tuple[str | None, ...]:
@@ -272,8 +289,9 @@ def take(subject: Subject, candidate: Candidate) -> Taken:
     return Taken(
         choice=candidate.choice,
         same=candidate.same,
-        kernels=tuple(step.op.kernel for step in artifact.program.steps),
+        kernels=tuple(artifact.program.steps[index].op.kernel for index in artifact.program.in_code()),
         flash_bytes=footprint.flash_bytes,
+        codes_flash_bytes=footprint.codes_flash_bytes,
         variable_bytes=footprint.ram_bytes,
         stack_bytes=stack if stack is not None else seen,
         stack_is_bound=stack is not None,
@@ -394,6 +412,7 @@ def taken_facts(one: Taken) -> dict[str, object]:
         "same_code": [same.words for same in one.same],
         "kernels": list(one.kernels),
         "flash_bytes": one.flash_bytes,
+        "codes_flash_bytes": one.codes_flash_bytes,
         "variable_bytes": one.variable_bytes,
         "stack_bytes": one.stack_bytes,
         "stack_is_bound": one.stack_is_bound,

@@ -7,7 +7,7 @@ estimates.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aprgen.elf import Elf, Section, Symbol, read_elf
 from aprgen.errors import BudgetError, ToolchainError
@@ -39,6 +39,7 @@ class Footprint:
     bss_bytes: int
     functions: tuple[FunctionSize, ...]
     library: tuple[FunctionSize, ...] = field(default=())
+    codes_flash_bytes: int | None = None  # of the functions of codes, where there are any, without those of floats
 
     @property
     def flash_bytes(self) -> int:
@@ -56,16 +57,26 @@ class Footprint:
 
 
 def measure(image: Image) -> Footprint:
-    """Link the model's object alone, with the measured functions as roots, and read what came out."""
+    """Link the model's object alone, with the measured functions as roots, and read what came out.
+
+    Once more with the functions of codes, where there are any: an application mostly uses one kind.
+    """
+    found = _linked(image, image.model.functions)
+    if not image.model.code_functions:
+        return found
+    return replace(found, codes_flash_bytes=_linked(image, image.model.code_functions).flash_bytes)
+
+
+def _linked(image: Image, functions: Sequence[str]) -> Footprint:
     toolchain, work = image.toolchain, image.folder
     support = compile_support(toolchain, image.target.support, (), work)
-    alone = work / f"{image.model.name}.alone.{image.target.image}"
-    roots = [image.model.symbol(function) for function in image.model.functions]
+    alone = work / f"{image.model.name}.{functions[0]}.alone.{image.target.image}"
+    roots = [image.model.symbol(function) for function in functions]
     link(toolchain, (image.object, *support), alone, flags=toolchain.rule.alone_flags, keep=roots, work=work)
     if image.target.image == "wasm":
         module = read_wasm(alone)
-        functions = tuple(FunctionSize(name, size, None) for name, size in module.functions)
-        return Footprint(module.code_bytes, module.data_bytes, 0, 0, functions)
+        sizes = tuple(FunctionSize(name, size, None) for name, size in module.functions)
+        return Footprint(module.code_bytes, module.data_bytes, 0, 0, sizes)
     return _from_elf(read_elf(alone), read_elf(image.object), compiler_frames(image))
 
 

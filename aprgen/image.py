@@ -40,6 +40,7 @@ class ModelFacts:
     has_classify: bool
     n_suggestions: int = 5
     text_bytes: int = 1024
+    has_codes: bool = False  # functions of rows of integers, too
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -51,6 +52,11 @@ class ModelFacts:
                 return ("scores_text",)
             case "prefix":
                 return ("suggest",)
+
+    @property
+    def code_functions(self) -> tuple[str, ...]:
+        """The same of rows of codes; they are measured, and run by other harnesses only."""
+        return tuple(f"{function}_q" for function in self.functions) if self.has_codes else ()
 
     def symbol(self, function: str) -> str:
         return f"{self.name}_{function}"

@@ -45,23 +45,49 @@ def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
         raise
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write one file beside its place and rename it; a failure is a UsageError and leaves nothing behind."""
+def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write one file beside its place and rename it; a failure is a UsageError and leaves nothing behind.
+
+    private: at no moment can others read it.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(data)
+        beside.unlink(missing_ok=True)
+        _create(beside, data, private)
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise UsageError(
-            "output.unwritable",
-            f"cannot write the file: {error.strerror}",
-            where=str(path),
-            hint="give a path in a folder that exists and that you may write to",
-        ) from error
+        raise _unwritable(path, error) from error
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def create_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write one new file in its place; whatever has that name already stays, and is a UsageError."""
+    try:
+        _create(path, data, private)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _create(path: Path, data: bytes, private: bool) -> None:
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    try:
+        with os.fdopen(opened, "wb") as file:
+            file.write(data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "output.unwritable",
+        f"cannot write the file: {error.strerror}",
+        where=str(path),
+        hint="give a path in a folder that exists and that you may write to",
+    )
 
 
 def _check_place(folder: Path, texts: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,24 @@ class Table:
         return f"Table({self.data.dtype}{list(self.data.shape)})"
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What holds for every input: the quantity's size is at most `largest`; `limit` is what its type holds."""
+
+    quantity: str
+    largest: float
+    limit: float | None = None
+
+
+@runtime_checkable
+class Proved(Protocol):
+    """An op that says what is proved of it, for the manifest; the C says the same in a comment."""
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        ...
+
+
 class Op(Protocol):
     """One step of inference. An op is a frozen dataclass; its Table fields become constant arrays in C."""
 
@@ -84,18 +102,35 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Codes:
-    """The values between which a quantised Program computes in integers alone.
+class Exact:
+    """A code of feature j stands for the float32 nearest to (code + zero_j) / per_unit_j, and for no other."""
 
-    x and scores are the ids of codes; the real value of each code is scale * code + offset, element by element.
+    per_unit: tuple[float, ...]  # float32
+    zero: tuple[int, ...]  # |code + zero| <= 2^24 for all codes, so that only the division rounds
+
+    def floats(self, codes: Array) -> NDArray[np.float32]:
+        """The rows that rows of codes stand for."""
+        shifted = codes.astype(np.int64) + np.array(self.zero, np.int64)
+        return np.asarray(shifted.astype(np.float32) / np.array(self.per_unit, np.float32), np.float32)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What a Program computes from a row of integers: a way of its own, or a part of the way from floats.
+
+    x, scores and label are the ids of values; the step of x says which codes a row of floats has. The real value of a
+    code is scale * code + offset, element by element, rounded to float32; scores that are floats are what they are.
+    exact: which float a code of x stands for; None: not stated.
     """
 
     x: int
     scores: int
+    label: int | None
     x_scale: tuple[float, ...]
     x_offset: tuple[float, ...]
     scores_scale: tuple[float, ...]
     scores_offset: tuple[float, ...]
+    exact: Exact | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +174,23 @@ class Program:
             raise ValueError("a label needs classes, and classes a label")
         if self.label is not None and types[self.label] != ValueType("i32", 1):
             raise ValueError("the label must be one i32")
-        if self.codes is not None and 0 in self.sources(self.codes.x, self.codes.scores, self.label):
+        if self.codes is not None:
+            self._check_codes(self.codes, types)
+
+    def _check_codes(self, codes: Codes, types: Sequence[ValueType]) -> None:
+        if 0 in self.sources(codes.x, codes.scores, codes.label):
             raise ValueError("what is computed from codes must not read the row of floats")
+        if types[codes.x].element not in ("i8", "i16") or types[codes.x].size != self.n_features:
+            raise ValueError(f"codes of a row must be i8 or i16, one for each feature, not {types[codes.x]}")
+        if types[codes.scores].size != types[self.scores].size:
+            raise ValueError("codes must give as many scores as floats")
+        if (codes.label is None) != (self.label is None):
+            raise ValueError("a label of codes needs a label of floats, and that one of codes")
+        if codes.label is not None and types[codes.label] != ValueType("i32", 1):
+            raise ValueError("the label of codes must be one i32")
+        for numbers, size in ((codes.x_scale, self.n_features), (codes.scores_scale, types[codes.scores].size)):
+            if len(numbers) != size:
+                raise ValueError(f"there must be a scale for each of {size}, not {len(numbers)}")
 
     def needed(self, *results: int | None, given: int = 0) -> tuple[int, ...]:
         """The steps that these results depend on when the value `given` is there, in order of execution."""
@@ -149,6 +199,18 @@ class Program:
             if index + 1 in wanted and index + 1 != given:
                 wanted.update(self.steps[index].inputs)
         return tuple(value - 1 for value in sorted(wanted) if value not in (0, given))
+
+    def in_code(self) -> tuple[int, ...]:
+        """The steps that the functions of floats or of codes call, in order; others only say how codes are made."""
+        steps = set(self.needed(self.scores, self.label))
+        if self.codes is not None:
+            steps.update(self.needed(self.codes.scores, self.codes.label, given=self.codes.x))
+        return tuple(sorted(steps))
+
+    @property
+    def floats_are_coded(self) -> bool:
+        """Whether the functions of floats make codes of their row first, and lose what codes lose."""
+        return self.codes is not None and self.codes.x - 1 in self.needed(self.scores, self.label)
 
     def sources(self, given: int, *results: int | None) -> set[int]:
         """Of the values 0 and `given`, those that the results read when `given` is there."""
@@ -175,6 +237,21 @@ class Program:
             return None
         return np.asarray(self.evaluate(rows, [self.label])[self.label], dtype=np.int32).reshape(len(rows))
 
+    def run_codes(self, rows: Array, given: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+        """Scores as real numbers, and labels, as the functions of codes give them.
+
+        rows: of floats, which are made into codes; or codes, when `given` is their id.
+        """
+        codes = self.codes
+        assert codes is not None
+        wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
+        found = self.evaluate(rows, wanted, given)
+        real = found[codes.scores]
+        if real.dtype != np.float32:
+            real = real * np.array(codes.scores_scale) + np.array(codes.scores_offset)
+        label = None if codes.label is None else np.asarray(found[codes.label], np.int32).reshape(len(rows))
+        return np.asarray(real, np.float32), label
+
     def with_steps(self, steps: Sequence[Step]) -> Program:
         return replace(self, steps=tuple(steps))
 
@@ -190,6 +267,10 @@ class Builder:
         """Append a step and give the id of its value."""
         self._steps.append(Step(op, inputs))
         return len(self._steps)
+
+    def step(self, value: int) -> Step:
+        """The step that makes the value."""
+        return self._steps[value - 1]
 
     def inline(self, program: Program, source: int) -> int:
         """Append another program's scores, fed from `source`, and give the id of its scores."""

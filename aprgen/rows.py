@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.trees import TreeOp
-from aprgen.program import Array, Program
+from aprgen.program import Array, Program, Table
 
 Floats = NDArray[np.float32]
 
@@ -113,6 +113,24 @@ def edge_rows(program: Program, limit: int) -> Rows:
         values += chosen
         kinds += [kind] * len(chosen)
     return Rows(np.stack(values).astype(np.float32), tuple(kinds))
+
+
+def edge_codes(program: Program, limit: int) -> Array:
+    """Rows of codes, the largest that goes left and the smallest that goes right at every split of trees over codes.
+
+    And rows of the ends of the codes' type. About `limit` rows: of many more splits, every n-th.
+    """
+    codes = program.codes
+    assert codes is not None
+    element = program.types()[codes.x].element
+    info = np.iinfo(np.int8 if element == "i8" else np.int16)
+    found = [np.full(program.n_features, end, np.float32) for end in (0, info.min, info.max)]
+    for step in program.steps:
+        if isinstance(step.op, TreeOp) and step.op.compare == "code":
+            floats = Table(step.op.nodes.threshold.data.astype(np.float32))
+            twin = replace(step.op, compare="f32", nodes=replace(step.op.nodes, threshold=floats))
+            found += [row for kind, row in _split_rows(twin, limit) if kind != "split, step down"]
+    return np.clip(np.ceil(np.stack(found)), info.min, info.max).astype(info.dtype)
 
 
 def _all_edges(program: Program, limit: int) -> Iterator[tuple[str, Floats]]:

@@ -43,7 +43,10 @@ BUDGET_ROWS = 200  # random rows, beside the edge rows, over which the stack is 
 TEST_ROWS = 1000
 RUN_SECONDS = 120.0
 
-_OPTIONS = ("numeric", "optimise", "struct")
+_OPTIONS = {
+    "numeric": "--numeric", "optimise": "--optimise", "struct": "--as", "password_env": "--password-env",
+}  # fmt: skip
+_FILES = {"trust": "--trust", "key": "--key", "password_file": "--password-file"}  # options that name a file
 _DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
 _KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 
@@ -72,6 +75,7 @@ class _Step:
     tools: str
     name: str
     where: str
+    trusted: str = ""  # a digest of the keys that may have signed the model: the C names the one that did
     search: tuple[str, ...] = ()  # the limits that `aprgen compile` has to fit, when it chooses the shape
     manifest: str = ""  # a path, with a search: it says what was chosen
 
@@ -79,7 +83,7 @@ class _Step:
     def fingerprint(self) -> str:
         """Changes when the target file, the compiler or an option does."""
         compiler = "" if self.toolchain is None else self.toolchain.identity
-        return " ".join((self.target.sha256, compiler, self.tools, *self.words, *self.search))
+        return " ".join((self.target.sha256, compiler, self.tools, self.trusted, *self.words, *self.search))
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -117,7 +121,8 @@ def _apr_model(
 
     budget: bytes of "flash", "ram" and "stack"; "cycles" that no function of the interface may exceed, or "deadline_us"
     with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. optimise "fit"
-    takes the first shape of trees that keeps the budget. The object file
+    takes the first shape of trees that keeps the budget. trust (a file or folder of signers' public keys) refuses
+    models that none of them signed; key, password_file or password_env opens an encrypted one. The object file
     stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
     fits = options.get("optimise") == budgets.FIT
@@ -236,13 +241,17 @@ def _step(env: Environment, name: str, target: str, tools: str, options: Mapping
     """Check what the SConstruct says; what is wrong there is a UserError, which names its line."""
     if not is_identifier(name):
         raise _wrong(f"AprModel: {name!r} is no name for C functions; use letters, digits and underscores")
-    unknown = sorted(set(options) - set(_OPTIONS))
+    unknown = sorted(set(options) - {*_OPTIONS, *_FILES})
     if unknown:
-        raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {', '.join(_OPTIONS)}")
+        known = ", ".join((*_OPTIONS, *_FILES))
+        raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {known}")
     if options.get("optimise") == budgets.FIT:
         raise _wrong(f"AprTest {name}: only AprModel has a budget to fit; name the shape that it chose")
-    spelled = {"numeric": "--numeric", "optimise": "--optimise", "struct": "--as"}
-    words = [word for key in _OPTIONS if key in options for word in (spelled[key], options[key])]
+    words = [word for key, spelled in _OPTIONS.items() if key in options for word in (spelled, options[key])]
+    words += [
+        word for key, spelled in _FILES.items() if key in options for word in (spelled, env.Entry(options[key]).path)
+    ]
+    trusted = _digest_of_keys(Path(env.Entry(options["trust"]).abspath)) if "trust" in options else ""
     found = _target(env, target)
     toolchain: Toolchain | None = None
     problem = ""
@@ -252,7 +261,16 @@ def _step(env: Environment, name: str, target: str, tools: str, options: Mapping
         problem = str(error)
     where = env.subst(f"$APR_BUILD_DIR/{found.name}")
     spoken = env.File(target).path if _is_file(target) else found.name
-    return _Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where)
+    return _Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where, trusted)
+
+
+def _digest_of_keys(place: Path) -> str:
+    """Of a file or of all files of a folder; what cannot be read is reported by the step that needs it."""
+    digest = hashlib.sha256()
+    for path in sorted(place.iterdir()) if place.is_dir() else [place]:
+        if path.is_file():
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _wrong(what: str) -> UserError:

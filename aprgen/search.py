@@ -92,7 +92,9 @@ def search(
         _require_times(subject)
     stack = "stack" in limits or "ram" in limits
     measured = replace(subject, run=stack, bound=stack or "cycles" in limits)
-    modes = (numeric,) if numeric != AUTO else modes_of(subject.loaded, subject.calibration)[0]
+    modes: tuple[str, ...] = (numeric,)
+    if numeric == AUTO:  # modes that only add functions change no figure of those that are measured
+        modes = modes_of(subject.loaded, subject.calibration)[0] if has_modes(subject.loaded) else ("f32",)
     ways = dict.fromkeys((optimise, *ways_of(subject.loaded)))
     tried: list[Tried] = []
     found, refused = candidates(measured, [Choice(mode, way) for mode in modes for way in ways])

@@ -102,7 +102,8 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
         details.append(_image_detail(trial, execution, scores, labels, int(np.argmax(bad_image))))
     with np.errstate(all="ignore"):
         reference, reference_labels = model.predict(trial.inputs), model.classify(trial.inputs)
-        promised = model.tolerance(trial.inputs, reference) if artifact.accuracy is None else np.inf
+        exact = artifact.accuracy is None or artifact.accuracy.of_codes
+        promised = model.tolerance(trial.inputs, reference) if exact else np.inf
         allowed = np.broadcast_to(np.asarray(promised), reference.shape)
     gap = _gap(scores, reference)
     bad_model = ~(gap <= np.where(np.isnan(allowed), 0.0, allowed)).all(axis=1)

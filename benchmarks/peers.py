@@ -6,8 +6,9 @@
 
 Labels are compared with those of the library that trained the model, on rows kept from training and on rows at
 thresholds and other edges. A generator may use -O2 or -Os and any of its forms, and so may aprgen; of each the one with
-fewest instructions and the one with least flash count. An instruction is no cycle. The command ends with status 1 when
-aprgen's code differs from its own Program by a bit.
+fewest instructions and the one with least flash count. Trees of a generator that takes integers are compared with the
+functions of codes, trees of one that takes floats with the functions of floats; all forms are listed. An instruction is
+no cycle. The command ends with status 1 when aprgen's code differs from its own Program by a bit.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
 from numpy.typing import NDArray
 from peer_figures import Figures
+from peer_inputs import fair
 from peer_page import compared, html_page
 from peer_sources import PeerCode, peer_codes
 
-from aprgen import __version__
+from aprgen import __version__, spell
 from aprgen.core import INTEGER_MODES, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import AprgenError
@@ -40,9 +42,10 @@ from aprgen.ops.trees import TreeOp
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_costs import GOALS
 from aprgen.program import Program
-from aprgen.rows import edge_rows
+from aprgen.rows import edge_codes, edge_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import Board, Target, load_target
 from aprgen.toolchain import compiler_version, find_toolchain
@@ -106,11 +109,25 @@ def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[
         found += [(name, quantise(lowered, subject.train_x, code).program) for name, code in INTEGER_MODES.items()]
     added = totals_of(subject.estimator)
     found += [] if added is None else [("totals", added)]
+    found += [coded for form, program in found for coded in _coded(form, program, subject.train_x)]
     has_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
     for name, program in found:
         for goal in (None, *GOALS) if has_trees else (None,):
             form = name if goal is None else f"{name} {goal}"
             yield form, pack_weights(choose_strategies(program, target.cost, goal), target.weights)
+
+
+def _coded(form: str, program: Program, rows: _Floats) -> Iterator[tuple[str, Program]]:
+    """Trees over codes of 16 bits, and of 8 where these lose nothing of the rows."""
+    if not takes_codes(program):
+        return
+    for name, code in INTEGER_MODES.items():
+        made = with_codes(program, rows, code)
+        assert made.codes is not None
+        assert made.codes.exact is not None
+        codes = made.evaluate(rows, [made.codes.x])[made.codes.x]
+        if name == "s16" or np.array_equal(made.codes.exact.floats(codes), rows):
+            yield f"{form} {name}", made
 
 
 def edges_of(lowered: Program) -> _Floats:
@@ -129,6 +146,9 @@ def of_aprgen(subject: Subject, target: Target, rows: _Floats) -> Iterator[Figur
         names = _names(subject.name, form, target)
         texts = emit_model(program, names, target.templates)
         texts |= runtime_headers(texts["m.c"], target)
+        if program.codes is not None and not program.floats_are_coded:  # its functions of floats are another form's
+            yield _of_codes(subject, target, form, program, texts, rows)
+            continue
         facts = OneFunction("m", "row", program.n_features, program.n_outputs, program.label is not None)
         run = run_code(target, texts, facts, every)
         if run.labels is None:
@@ -150,17 +170,24 @@ def _names(model: str, form: str, target: Target) -> Names:
 def _of_codes(
     subject: Subject, target: Target, form: str, program: Program, texts: dict[str, str], rows: _Floats
 ) -> Figures:
-    """The function that takes codes, which a sensor gives as they are: rows are made into codes beforehand."""
+    """The function that takes codes, which a sensor gives as they are: rows are made into codes beforehand.
+
+    Of trees, codes on both sides of splits are run too, and the library is asked about the floats they stand for.
+    """
     codes = program.codes
     assert codes is not None
-    found = program.evaluate(rows, [codes.x, codes.scores])
-    x = found[codes.x]
+    x, n_kept = program.evaluate(rows, [codes.x])[codes.x], len(rows)
+    if codes.exact is not None:
+        edges = edge_codes(program, EDGES)
+        x, rows = np.concatenate([x, edges]), np.concatenate([rows, codes.exact.floats(edges)])
+    wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
+    found = program.evaluate(x, wanted, given=codes.x)
     words = -(-x.shape[1] * x.itemsize // 4)
     packed = np.zeros((len(rows), words * 4 // x.itemsize), x.dtype)
     packed[:, : x.shape[1]] = x
-    labelled = program.label is not None
+    labelled = codes.label is not None
     kind = "int8_t" if x.itemsize == 1 else "int16_t"
-    result = {"i8": "int8_t", "i16": "int16_t", "i32": "int32_t"}[program.types()[codes.scores].element]
+    result = spell.ELEMENT_TYPES[program.types()[codes.scores].element]
     declared = "int32_t p_classify(const float *x)" if labelled else "void p_scores(const float *x, float *out)"
     x_codes, out_codes = f"(const {kind} *)(const void *)x", f"({result} *)(void *)out"
     call = f"return m_classify_q({x_codes});" if labelled else f"m_scores_q({x_codes}, {out_codes});"
@@ -171,14 +198,14 @@ def _of_codes(
     facts = OneFunction("p", "row", words, program.n_outputs, labelled)
     run = run_code(target, sources, facts, packed.reshape(len(rows), -1).view(np.float32), ("-fno-strict-aliasing",))
     if labelled:
-        wanted = program.classify(rows)
-        exact = bool(np.array_equal(run.labels, wanted))
-        return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, len(rows), exact)
+        assert codes.label is not None
+        exact = bool(np.array_equal(run.labels, found[codes.label].reshape(-1)))
+        return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, n_kept, exact)
     raw = found[codes.scores]
     got = np.stack([np.frombuffer(row.tobytes(), raw.dtype)[: raw.shape[1]] for row in run.scores])
     scale, offset = np.array(codes.scores_scale), np.array(codes.scores_offset)
     run = replace(run, scores=(got * scale + offset).astype(np.float32))
-    return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, len(rows), bool(np.array_equal(got, raw)))
+    return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, n_kept, bool(np.array_equal(got, raw)))
 
 
 def of_peer(subject: Subject, target: Target, code: PeerCode, n_rows: int, n_outputs: int) -> Iterator[Figures]:
@@ -265,7 +292,7 @@ def main(words: Sequence[str] | None = None) -> int:
             for one in (*mine, *others):
                 found.append(one)
                 print(line(one), flush=True)
-    comparisons = compared(found)
+    comparisons = compared(fair(found))
     print("", *(one.line for one in comparisons), sep="\n")
     facts = stated_facts(given.core)
     if given.json is not None:

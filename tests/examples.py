@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import numpy as np
 
-from aprgen.container import write_v1
+from aprgen.container import Access, Secrets, write_v1
+from aprgen.container.keys import SecretKey
 from aprgen.container.messagepack import Value
 from aprgen.container.metadata import Metadata
+from aprgen.container.suites import STANDARD
 from aprgen.core import Artifact, Loaded, Options, compile_model, load_model
 from aprgen.target import load_target
 from tests.recorded import Recorded, fixtures, read
@@ -63,6 +66,16 @@ def recorded(name: str) -> Recorded:
 @functools.cache
 def loaded(name: str) -> Loaded:
     return load_model(PATHS[name].read_bytes())
+
+
+@functools.cache
+def opened(name: str) -> Loaded:
+    """An encrypted one, with its secret."""
+    given = json.loads(PATHS[name].with_suffix(".json").read_text(encoding="utf-8"))["security"]
+    password = given.get("password")
+    key = SecretKey(STANDARD, "encrypt", bytes.fromhex(given["x25519_secret_hex"])) if password is None else None
+    secrets = Secrets(None if password is None else password.encode(), key)
+    return load_model(PATHS[name].read_bytes(), access=Access(secrets=secrets))
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aprgen.cli.arguments import Compile, Convert, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet, parse
 from aprgen.cli.printable import visible
+from aprgen.cli.protection import Decrypt, Encrypt, Keygen, Sign
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -76,6 +77,22 @@ def execute(request: Request) -> int:
             from aprgen.cli.convert import convert_command
 
             return convert_command(request)
+        case Keygen():
+            from aprgen.cli.protect import keygen_command
+
+            return keygen_command(request)
+        case Sign():
+            from aprgen.cli.protect import sign_command
+
+            return sign_command(request)
+        case Encrypt():
+            from aprgen.cli.protect import encrypt_command
+
+            return encrypt_command(request)
+        case Decrypt():
+            from aprgen.cli.protect import decrypt_command
+
+            return decrypt_command(request)
         case Targets():
             from aprgen.cli.targets import targets_command
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from aprgen import __version__
+from aprgen.cli import protection
+from aprgen.cli.protection import Decrypt, Encrypt, Format, Keygen, Opening, Sign, add_opening, opening_of
 from aprgen.errors import UsageError
-
-Format = Literal["text", "json"]
 
 DEFAULT_TARGET = "host"
 WCET_ROWS = 200
@@ -24,15 +24,19 @@ WITNESS_SECONDS = 60.0
 SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
-VERBS = ("compile", "run", "test", "wcet", "explore", "inspect", "validate", "convert", "targets")
+VERBS = (
+    "compile", "run", "test", "wcet", "explore", "inspect", "validate", "convert", *protection.VERBS, "targets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Numerics:
-    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows."""
+    """The numeric mode, what the integer modes need, and the goal for shapes of trees. calibrate: a file of rows;
+    labels: a file of what is right for them."""
 
     mode: str
     calibrate: Path | None
+    labels: Path | None
     method: str
     max_loss: float | None
     optimise: str | None
@@ -61,6 +65,7 @@ class Compile:
     name: str | None
     numeric: Numerics
     struct: str | None
+    opening: Opening
     tools: str
     measure: bool
     limits: tuple[tuple[str, int], ...]
@@ -81,6 +86,7 @@ class Explore:
     json: Path | None
     html: Path | None
     struct: str | None
+    opening: Opening
     tools: str
     format: Format
 
@@ -94,6 +100,7 @@ class Run:
     name: str | None
     numeric: Numerics
     struct: str | None
+    opening: Opening
     tools: str
     format: Format
 
@@ -107,6 +114,7 @@ class Test:
     rows: int | None
     seed: int | None
     struct: str | None
+    opening: Opening
     numeric: Numerics
     tools: str
     format: Format
@@ -136,8 +144,10 @@ class Wcet:
     tasks: Path | None
     load: str | None
     load_budget_us: float | None
+    load_jitter_us: float | None
     measure: bool
     struct: str | None
+    opening: Opening
     numeric: Numerics
     tools: str
     format: Format
@@ -147,6 +157,7 @@ class Wcet:
 class Inspect:
     model: Path
     struct: str | None
+    opening: Opening
     format: Format
 
 
@@ -154,6 +165,7 @@ class Inspect:
 class Validate:
     models: tuple[Path, ...]
     struct: str | None
+    opening: Opening
     format: Format
 
 
@@ -166,6 +178,7 @@ class Convert:
     form: str
     keep_record: bool
     struct: str | None
+    opening: Opening
     format: Format
 
 
@@ -177,7 +190,9 @@ class Targets:
     format: Format
 
 
-Request = Compile | Run | Test | Wcet | Explore | Inspect | Validate | Convert | Targets
+Request = (
+    Compile | Run | Test | Wcet | Explore | Inspect | Validate | Convert | Keygen | Sign | Encrypt | Decrypt | Targets
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -202,14 +217,16 @@ def parse(words: Sequence[str]) -> Request:
         case "explore":
             return Explore(
                 given.model, given.target, given.name, given.calibrate, given.calibration_method, _board_of(given),
-                given.json, given.html, given.struct, given.tools, given.format,
+                given.json, given.html, given.struct, opening_of(given), given.tools, given.format,
             )  # fmt: skip
         case "inspect":
-            return Inspect(given.model, given.struct, given.format)
+            return Inspect(given.model, given.struct, opening_of(given), given.format)
         case "validate":
-            return Validate(tuple(given.models), given.struct, given.format)
+            return Validate(tuple(given.models), given.struct, opening_of(given), given.format)
         case "convert":
             return _convert(given)
+        case verb if verb in protection.VERBS:
+            return protection.request_of(given)
         case _:
             return Targets(given.name, given.format)
 
@@ -224,7 +241,10 @@ def _refuse_unknown_verb(words: Sequence[str]) -> None:
 
 
 def _numerics(n: argparse.Namespace) -> Numerics:
-    return Numerics(n.numeric, n.calibrate, n.calibration_method, n.max_loss, n.optimise)
+    if n.labels is not None and n.calibrate is None:
+        hint = "add --calibrate ROWS, or leave the labels out"
+        raise UsageError("usage.arguments", "labels belong to rows", where="--labels", hint=hint)
+    return Numerics(n.numeric, n.calibrate, n.labels, n.calibration_method, n.max_loss, n.optimise)
 
 
 def _board_of(n: argparse.Namespace) -> Board:
@@ -241,12 +261,13 @@ def _compile(n: argparse.Namespace) -> Compile:
         hint = "leave one of them out"
         raise UsageError("usage.arguments", "a budget needs measuring", where="--no-measure", hint=hint)
     return Compile(
-        n.model, n.target, n.out, n.name, _numerics(n), n.struct, n.tools, n.measure, limits, _board_of(n), n.format
-    )
+        n.model, n.target, n.out, n.name, _numerics(n), n.struct, opening_of(n), n.tools, n.measure, limits,
+        _board_of(n), n.format,
+    )  # fmt: skip
 
 
 def _run(n: argparse.Namespace) -> Run:
-    return Run(n.model, n.target, n.inputs, n.output, n.name, _numerics(n), n.struct, n.tools, n.format)
+    return Run(n.model, n.target, n.inputs, n.output, n.name, _numerics(n), n.struct, opening_of(n), n.tools, n.format)
 
 
 def _test(n: argparse.Namespace) -> Test:
@@ -257,7 +278,7 @@ def _test(n: argparse.Namespace) -> Test:
         hint = "see aprgen test --help"
         raise UsageError("usage.arguments", "no MODEL is given", where="the words after aprgen test", hint=hint)
     targets = tuple(dict.fromkeys(named or (DEFAULT_TARGET,)))
-    return Test(model, targets, n.rows, n.seed, n.struct, _numerics(n), n.tools, n.format)
+    return Test(model, targets, n.rows, n.seed, n.struct, opening_of(n), _numerics(n), n.tools, n.format)
 
 
 def _wcet(n: argparse.Namespace) -> Wcet:
@@ -270,14 +291,14 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     if n.tasks is not None and n.clock_mhz is None:
         hint = "add --clock-mhz F"
         raise UsageError("usage.arguments", "tasks with times need a clock", where="--tasks", hint=hint)
-    if n.load_budget_us is not None and n.load is None:
-        hint = "add --load PLATFORM"
-        what = "a budget for loading needs a platform"
-        raise UsageError("usage.arguments", what, where="--load-budget-us", hint=hint)
+    for option, given in (("--load-budget-us", n.load_budget_us), ("--load-jitter-us", n.load_jitter_us)):
+        if given is not None and n.load is None:
+            hint = "add --load PLATFORM"
+            raise UsageError("usage.arguments", "loading needs a platform", where=option, hint=hint)
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
         n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
-        n.load_budget_us, n.measure, n.struct, _numerics(n), n.tools, n.format,
+        n.load_budget_us, n.load_jitter_us, n.measure, n.struct, opening_of(n), _numerics(n), n.tools, n.format,
     )  # fmt: skip
 
 
@@ -288,7 +309,7 @@ def _convert(n: argparse.Namespace) -> Convert:
     if not n.record and n.payload != "native":
         hint = "leave it out: the payload of the original library is all that the file then holds"
         raise UsageError("usage.arguments", "a record is kept in native payloads only", where="--no-record", hint=hint)
-    return Convert(n.model, n.out, n.payload, n.record, n.struct, n.format)
+    return Convert(n.model, n.out, n.payload, n.record, n.struct, opening_of(n), n.format)
 
 
 def _share(text: str) -> float:
@@ -378,6 +399,7 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("test", "Run edge rows and random rows, and compare with Program.run() and predict().", usage)
     one.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="an .apr file")
     _struct(one)
+    add_opening(one)
     _generated(one)
     one.add_argument(
         "--target", "-t", metavar="T", dest="targets", action="extend", nargs="+", help="one target, several, or all"
@@ -407,6 +429,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--tasks", metavar="FILE", type=Path, help="a set of tasks (TOML); exit with 6 when one is late")
     one.add_argument("--load", metavar="PLATFORM", help="estimate the load time there: a name or a TOML file")
     one.add_argument("--load-budget-us", metavar="B", type=_positive, help="exit with 6 when loading takes longer")
+    one.add_argument(
+        "--load-jitter-us", metavar="J", type=_positive, help="say what ring buffer a stream needs then"
+    )
     one.add_argument("--measure", action="store_true", help="measure time on this machine, too, where it is the target")
 
     one = verb("explore", "Build every numeric mode and shape, measure them, and show which are worth having.")
@@ -425,6 +450,9 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("validate", "Run every check on files; the exit status says.")
     one.add_argument("models", metavar="MODEL", type=Path, nargs="+", help=".apr files")
     _struct(one)
+    add_opening(one)
+
+    protection.add_verbs(verb)
 
     one = verb("convert", "Write a model's file with its payload in another form.")
     _model(one)
@@ -460,6 +488,7 @@ def _board(parser: argparse.ArgumentParser, seconds: float) -> None:
 def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="an .apr file")
     _struct(parser)
+    add_opening(parser)
 
 
 def _struct(parser: argparse.ArgumentParser) -> None:
@@ -473,8 +502,14 @@ def _generated(parser: argparse.ArgumentParser) -> None:
     )
     _calibration(parser)
     parser.add_argument(
-        "--max-loss", metavar="L", type=_share, help="refuse to lose more: share of labels, or of the scores' spread"
-    )
+        "--labels", metavar="FILE", type=Path,
+        help="what is right for each row of --calibrate, labels or values: accuracy before and after is printed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-loss", metavar="L", type=_share,
+        help="refuse to lose more: share of right labels (without --labels: of labels that change), or of the spread "
+        "of scores",
+    )  # fmt: skip
     parser.add_argument(
         "--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES),
         help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet); or "

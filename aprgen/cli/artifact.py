@@ -10,9 +10,11 @@ from typing import cast
 
 from aprgen import spell
 from aprgen.accuracy import Calibration
+from aprgen.cli.access import access_for
 from aprgen.cli.arguments import Numerics
+from aprgen.cli.protection import Opening, words_of
 from aprgen.cli.report import of_file
-from aprgen.cli.rows import read_rows
+from aprgen.cli.rows import read_answers, read_rows
 from aprgen.container import load_bytes
 from aprgen.core import Artifact, Loaded, Options, check_model, compile_model, load_model
 from aprgen.errors import AprgenError, UsageError
@@ -20,11 +22,12 @@ from aprgen.passes.ranges import Method
 from aprgen.target import Target
 
 
-def loaded_from(path: Path, struct: str | None) -> Loaded:
+def loaded_from(path: Path, struct: str | None, opening: Opening) -> Loaded:
     """The model in the file. It may still be unfitted. An error says in which file."""
+    access = access_for(opening)
     data = load_bytes(path)
     try:
-        return load_model(data, struct=struct)
+        return load_model(data, struct=struct, access=access)
     except UsageError:
         raise
     except AprgenError as error:
@@ -37,11 +40,12 @@ def name_for(path: Path, name: str | None) -> str:
 
 
 def artifact_for(
-    loaded: Loaded, path: Path, target: Target, *, name: str | None, numeric: Numerics, struct: str | None
-) -> Artifact:
+    loaded: Loaded, path: Path, target: Target, *, name: str | None, numeric: Numerics, struct: str | None,
+    opening: Opening,
+) -> Artifact:  # fmt: skip
     """The model as C for the target, with the command that makes it again."""
     chosen = name_for(path, name)
-    command = reproduce(path, target, chosen, numeric, struct)
+    command = reproduce(path, target, chosen, numeric, struct, opening)
     options = Options(chosen, numeric.mode, calibration_of(loaded, numeric), command, numeric.optimise)
     return compile_model(loaded, target, options)
 
@@ -51,10 +55,15 @@ def calibration_of(loaded: Loaded, numeric: Numerics) -> Calibration | None:
         return None
     check_model(loaded.model)
     given = read_rows(numeric.calibrate, loaded.model.n_features, wider_rows=loaded.model.wider_rows)
-    return Calibration(given.values, numeric.calibrate.name, cast(Method, numeric.method), numeric.max_loss)
+    truth = None
+    if numeric.labels is not None:
+        program = loaded.model.lower()
+        truth = read_answers(numeric.labels, len(given.values), program.n_outputs if program.label is None else 1)
+    method = cast(Method, numeric.method)
+    return Calibration(given.values, numeric.calibrate.name, method, numeric.max_loss, truth)
 
 
-def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: str | None) -> str:
+def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: str | None, opening: Opening) -> str:
     """The command line without paths: the same file gives the same banner wherever it lies."""
     words = ["aprgen", "compile", path.name, "--target", target.name]
     if name != spell.identifier(path.stem):
@@ -69,7 +78,7 @@ def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: 
         words += ["--optimise", numeric.optimise]
     if struct is not None:
         words += ["--as", struct]
-    return " ".join(words)
+    return " ".join([*words, *words_of(opening)])
 
 
 def is_missing_tool(error: AprgenError) -> bool:

@@ -20,7 +20,7 @@ def searched(request: Compile, loaded: Loaded, target: Target, work: Steps) -> S
     """All that was tried until something fitted."""
     subject = subject_for(
         loaded, request.model, target, request.board, request.numeric, name=request.name, struct=request.struct,
-        tools=request.tools,
+        opening=request.opening, tools=request.tools,
     )  # fmt: skip
     mode, optimise = request.numeric.mode, request.numeric.optimise
     return search(subject, dict(request.limits), mode, optimise, lambda what: work.say(f"trying {what}"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aprgen.cli.arguments import Board, Numerics
 from aprgen.cli.artifact import calibration_of, name_for, reproduce
+from aprgen.cli.protection import Opening
 from aprgen.core import Loaded
 from aprgen.exploration import Choice, Subject, Taken
 from aprgen.target import Target
@@ -19,7 +20,7 @@ MISSING = "-"
 
 def subject_for(
     loaded: Loaded, path: Path, target: Target, board: Board, numeric: Numerics, *, name: str | None,
-    struct: str | None, tools: str,
+    struct: str | None, opening: Opening, tools: str,
 ) -> Subject:  # fmt: skip
     """Each choice says in its banner how to make it alone."""
     chosen = name_for(path, name)
@@ -33,7 +34,7 @@ def subject_for(
             method="minmax" if floats else numeric.method,
             optimise=choice.optimise,
         )
-        return reproduce(path, target, chosen, alone, struct)
+        return reproduce(path, target, chosen, alone, struct, opening)
 
     return Subject(
         loaded, target, chosen, calibration_of(loaded, numeric), tools,

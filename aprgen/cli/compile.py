@@ -32,7 +32,7 @@ def compile_command(request: Compile) -> int:
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
-        loaded = loaded_from(request.model, request.struct)
+        loaded = loaded_from(request.model, request.struct, request.opening)
         if request.limits:
             from aprgen.cli.budgeted import print_search, search_facts, searched
 
@@ -42,8 +42,9 @@ def compile_command(request: Compile) -> int:
             artifact = found.fitting()
         else:
             artifact = artifact_for(
-                loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
-            )
+                loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct,
+                opening=request.opening,
+            )  # fmt: skip
         footprint: Footprint | None = None
         compiler = ""
         unmeasured = "not asked for (--no-measure)"
@@ -119,11 +120,13 @@ def _print(artifact: Artifact, folder: Path, footprint: Footprint | None, compil
 
 
 def _accuracy_lines(accuracy: Accuracy) -> list[tuple[str, str]]:
-    """Before is the model in floats: it agrees with itself on every row."""
+    """Before is the model in floats: without labels it is the measure, and agrees with itself on every row."""
     lines = [
         ("calibrated", f"{count_of(accuracy.n_rows, 'row')} of {accuracy.origin}, {accuracy.method}"),
         ("accuracy", accuracy.sentence),
     ]
+    if accuracy.truth is not None:
+        lines.append(("right", accuracy.truth.sentence))
     if accuracy.worst_rows:
         lines.append(("worst rows", ", ".join(map(str, accuracy.worst_rows))))
     if accuracy.in_floats:

@@ -19,7 +19,7 @@ LABEL = 10  # columns
 
 def convert_command(request: Convert) -> int:
     """The new file is read again before it is written: what this command writes, this version opens."""
-    loaded = loaded_from(request.model, request.struct)
+    loaded = loaded_from(request.model, request.struct, request.opening)
     data = in_form(loaded, cast(Form, request.form), keep_record=request.keep_record)
     made = load_model(data)
     write_file(request.out, data)

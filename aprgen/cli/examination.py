@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aprgen.container import Inspection, V2Inspection, inspect_container, load_bytes, read_v2
+from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container, load_bytes, read_v2
 from aprgen.core import check_model, decode_payload
 from aprgen.errors import AprgenError, UsageError
 from aprgen.families import network
@@ -53,10 +53,10 @@ class Examination:
         return (*self.found.findings, f"the bytes fit {names} alike; taken as {self.candidates[0]} (--as chooses)")
 
 
-def examine(path: Path, struct: str | None = None) -> Examination:
+def examine(path: Path, struct: str | None = None, access: Access = NO_ACCESS) -> Examination:
     """Read the file and check what can be checked; raises only for a file that cannot be read, or a wrong --as."""
     data = load_bytes(path)
-    found = inspect_container(data)
+    found = inspect_container(data, access=access)
     model: Model | None = None
     candidates: tuple[str, ...] = ()
     decode_problem: AprgenError | None = None
@@ -139,7 +139,7 @@ _V1_CHECKS = (
     ("framing", "magic, sizes, and no byte that belongs to nothing"),
     ("checksum", "CRC-32 of the whole file"),
     ("header", "version, model type, claimed sizes, compression"),
-    ("security", "encryption, signature block, cipher suite"),
+    ("security", "cipher suite, signature and signer, encryption"),
     ("metadata", "MessagePack and the fields in it"),
     ("compression", "the payload unpacks to the size that the header claims"),
     ("payload", "the bytes are the struct of the model type, to the last one"),
@@ -161,6 +161,7 @@ _BY_CODE = {
     "container.index": "tensors",
     "container.tensor": "tensors",
     "container.dtype": "tensors",
+    "container.envelope": "security",
 }
 _BY_PLACE = (
     ("in the payload", "compression"),

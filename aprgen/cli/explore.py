@@ -23,11 +23,11 @@ from aprgen.target import load_target
 def explore_command(request: Explore) -> int:
     """Files are written when all is measured."""
     target = load_target(request.target)
-    loaded = loaded_from(request.model, request.struct)
-    numeric = Numerics("f32", request.calibrate, request.method, None, None)
+    loaded = loaded_from(request.model, request.struct, request.opening)
+    numeric = Numerics("f32", request.calibrate, None, request.method, None, None)
     subject = subject_for(
         loaded, request.model, target, request.board, numeric, name=request.name, struct=request.struct,
-        tools=request.tools,
+        opening=request.opening, tools=request.tools,
     )  # fmt: skip
     with steps(candidates_most(subject)) as work:
         found = explore(subject, lambda what: work.next(visible(f"{what} for {target.name}")))
@@ -49,9 +49,10 @@ def _print(request: Explore, found: Exploration) -> None:
     at_most = f"{units[0]} at most" if units else "at most"
     has_codes = any(one.bound is not None and one.bound.codes is not None for one in found.taken)
     of_codes = ("of codes",) if has_codes else ()
+    has_flash = any(one.codes_flash_bytes is not None for one in found.taken)
     columns = (
-        "", "numeric", "optimise", "flash", "variables", "stack", "mean", "most seen", at_most, *of_codes,
-        "loss",
+        "", "numeric", "optimise", "flash", *(of_codes if has_flash else ()), "variables", "stack", "mean", "most seen",
+        at_most, *of_codes, "loss",
     )  # fmt: skip
     rows: list[tuple[Cell | str, ...]] = []
     for one, on_front in zip(found.taken, found.front, strict=True):
@@ -63,6 +64,7 @@ def _print(request: Explore, found: Exploration) -> None:
                 Cell(one.choice.numeric, style),
                 Cell(one.choice.optimise or MISSING, style),
                 whole(one.flash_bytes),
+                *((whole(one.codes_flash_bytes),) if has_flash and has_codes else ()),
                 whole(one.variable_bytes),
                 stack_of(one),
                 MISSING if one.mean is None else f"{one.mean:,.1f}",

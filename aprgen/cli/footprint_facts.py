@@ -11,6 +11,7 @@ def footprint_facts(size: Footprint, compiler: str) -> dict[str, object]:
     return {
         "compiler": compiler,
         "flash_bytes": size.flash_bytes,
+        "codes_flash_bytes": size.codes_flash_bytes,
         "sections": {
             "text": size.text_bytes,
             "rodata": size.rodata_bytes,
@@ -31,8 +32,10 @@ def footprint_lines(size: Footprint, compiler: str) -> list[tuple[str, str]]:
     sections = f"code {size.text_bytes}, constants {size.rodata_bytes}, initial data {size.data_bytes}"
     frames = [one.stack_bytes for one in size.functions if one.stack_bytes is not None]
     stack = f"largest frame {count_of(max(frames), 'byte')}" if frames else "not stated by this compiler"
+    of_codes = size.codes_flash_bytes
     return [
         ("flash", f"{count_of(size.flash_bytes, 'byte')} ({sections}{library})"),
+        *([] if of_codes is None else [("of codes", f"{count_of(of_codes, 'byte')} of flash, used alone")]),
         ("RAM", f"{count_of(size.ram_bytes, 'byte')} of variables"),
         ("stack", stack),
         ("compiler", compiler),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aprgen.cli.access import access_for
 from aprgen.cli.arguments import Inspect
 from aprgen.cli.examination import examine
 from aprgen.cli.inspect_facts import facts, first_damage
@@ -10,7 +11,7 @@ from aprgen.cli.report import of_file, print_json
 
 def inspect_command(request: Inspect) -> int:
     """Shows what can be shown. A damaged file is raised afterwards; an encrypted or unfitted one is no failure."""
-    seen = examine(request.model, request.struct)
+    seen = examine(request.model, request.struct, access_for(request.opening))
     if request.format == "json":
         print_json(facts(seen))
     else:

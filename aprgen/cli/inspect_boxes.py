@@ -11,7 +11,6 @@ from rich.console import Console
 
 from aprgen.cli.examination import Examination
 from aprgen.cli.inspect_facts import (
-    SIGNATURE_STATE,
     creation_date,
     kind_of,
     ratio,
@@ -41,6 +40,8 @@ def print_boxes(seen: Examination) -> None:
     _print_metadata(out, seen.found)
     if isinstance(seen.found, Inspection) and seen.found.header is not None:
         print_box(out, "signature", _signature(seen.found))
+        if seen.found.header.encrypted:
+            print_box(out, "encryption", _encryption(seen.found))
     if isinstance(seen.found, V2Inspection) and seen.found.entries:
         _print_tensors(out, seen.found)
     if seen.found.header is not None:
@@ -232,10 +233,23 @@ def _signature(found: Inspection) -> list[Line]:
         if found.header is not None and found.header.signed:
             return [Line("state", "the SIGNED flag is set, but the signature is missing", BAD)]
         return [Line("state", "none")]
+    verification = found.verification
+    style = {"trusted": GOOD, "invalid": BAD, "unknown": BAD}.get(verification.state, "yellow")
     return [
-        Line("state", SIGNATURE_STATE, "yellow"),
+        Line("state", visible(verification.sentence), style),
+        Line("suite", verification.suite),
         Line("signer's key", f"sha256 {found.signature.fingerprint}"),
     ]
+
+
+def _encryption(found: Inspection) -> list[Line]:
+    known = found.encryption
+    if known is None:
+        return [Line("state", "cannot be opened", BAD)]
+    lines = [Line("state", "opened" if known.opened else "closed", GOOD if known.opened else "yellow")]
+    lines.append(Line("suite", known.suite))
+    lines.append(Line("for", known.mode or "a password or a recipient, the file does not say"))
+    return [*lines, Line("recipient", known.recipient_id.hex())] if known.recipient_id else lines
 
 
 def _print_tensors(out: Console, found: V2Inspection) -> None:

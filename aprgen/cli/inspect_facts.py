@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 
 from aprgen.cli.examination import ENCRYPTED, Examination
 from aprgen.cli.report import error_facts
-from aprgen.container import Header, Inspection, SignatureBlock, V2Header, V2Inspection
+from aprgen.container import Header, Inspection, V2Header, V2Inspection
 from aprgen.container.metadata import as_json
 from aprgen.errors import AprgenError, ContainerError, SecurityError
-
-SIGNATURE_STATE = "present, not verified by this version"
 
 
 def first_damage(seen: Examination) -> AprgenError | None:
@@ -56,7 +54,6 @@ def creation_date(created_at: str) -> str | None:
 def facts(seen: Examination) -> dict[str, object]:
     """The whole report; keys are stable, parts that could not be read are null."""
     found = seen.found
-    signature = found.signature if isinstance(found, Inspection) else None
     return {
         "file": {
             "path": str(seen.path),
@@ -69,7 +66,8 @@ def facts(seen: Examination) -> dict[str, object]:
         },
         "header": _v2_header(found) if isinstance(found, V2Inspection) else _v1_header(found),
         "metadata": _metadata(found),
-        "signature": _signature(signature),
+        "signature": signature_facts(found),
+        "encryption": _encryption(found),
         "tensors": _tensors(found) if isinstance(found, V2Inspection) else None,
         "structure": _structure(seen),
         "findings": list(seen.findings),
@@ -135,14 +133,38 @@ def _metadata(found: Inspection | V2Inspection) -> dict[str, object] | None:
     return {"created_at_utc": creation_date(found.metadata.created_at), **as_json(found.metadata)}
 
 
-def _signature(block: SignatureBlock | None) -> dict[str, object]:
+def signature_facts(found: Inspection | V2Inspection) -> dict[str, object]:
+    """state: a sentence; verified: whether a key that was given as trusted made it."""
+    block = found.signature if isinstance(found, Inspection) else None
     if block is None:
-        return {"present": False, "state": "none", "public_key": None, "fingerprint": None}
+        return {
+            "present": False, "state": "none", "verified": False, "suite": None, "signer": None, "public_key": None,
+            "fingerprint": None,
+        }  # fmt: skip
+    assert isinstance(found, Inspection)
+    verification = found.verification
     return {
         "present": True,
-        "state": SIGNATURE_STATE,
+        "state": verification.sentence,
+        "verified": verification.state == "trusted",
+        "suite": verification.suite,
+        "signer": verification.name or None,
         "public_key": block.public_key.hex(),
         "fingerprint": block.fingerprint,
+    }
+
+
+def _encryption(found: Inspection | V2Inspection) -> dict[str, object]:
+    """opened: whether the secret that was given opens the payload; mode null: the file does not say."""
+    if isinstance(found, V2Inspection) or found.header is None or not found.header.encrypted:
+        return {"present": False, "suite": None, "mode": None, "recipient_id": None, "opened": False}
+    known = found.encryption
+    return {
+        "present": True,
+        "suite": None if known is None else known.suite,
+        "mode": None if known is None else known.mode,
+        "recipient_id": (known.recipient_id.hex() or None) if known is not None else None,
+        "opened": known is not None and known.opened,
     }
 
 

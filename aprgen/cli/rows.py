@@ -31,6 +31,29 @@ class Given:
 
 def read_rows(path: Path, n_features: int, *, wider_rows: bool) -> Given:
     """Rows for a model. Wider ones are cut when the original library ignores further columns, else refused."""
+    converted, notes = _numbers_of(path)
+    rows = _shaped(converted, n_features, path)
+    found = rows.shape[1]
+    if found > n_features and wider_rows:
+        note = f"rows have {found} columns; this model ignores those after the first {n_features}"
+        return Given(np.ascontiguousarray(rows[:, :n_features]), (*notes, note))
+    if found != n_features:
+        raise _shape_error(path, list(converted.shape), n_features)
+    return Given(np.ascontiguousarray(rows), notes)
+
+
+def read_answers(path: Path, n_rows: int, width: int) -> NDArray[np.float32]:
+    """What is right for each of n_rows rows, float32 [n_rows, width]: labels, or values."""
+    found, _ = _numbers_of(path)
+    if found.shape not in ((n_rows,), (n_rows, width)) or found.size != n_rows * width:
+        raise UsageError(
+            "inputs.shape", f"the labels have shape {list(found.shape)}, {n_rows} rows need [{n_rows}, {width}]",
+            where=str(path), hint="give one line of labels or values for each row of --calibrate",
+        )  # fmt: skip
+    return found.reshape(n_rows, width)
+
+
+def _numbers_of(path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     with _opened(path) as file:
         beginning = file.read(len(_NPY_MAGIC))
         file.seek(0)
@@ -40,15 +63,7 @@ def read_rows(path: Path, n_features: int, *, wider_rows: bool) -> Given:
             raise _wrong(path, "this is no .npy file", "byte 0", "save one array with numpy.save, or give a .csv file")
         else:
             values = _read_numbers(_text_of(file, path), path)
-    converted, notes = _float32(values, path)
-    rows = _shaped(converted, n_features, path)
-    found = rows.shape[1]
-    if found > n_features and wider_rows:
-        note = f"rows have {found} columns; this model ignores those after the first {n_features}"
-        return Given(np.ascontiguousarray(rows[:, :n_features]), (*notes, note))
-    if found != n_features:
-        raise _shape_error(path, list(converted.shape), n_features)
-    return Given(np.ascontiguousarray(rows), notes)
+    return _float32(values, path)
 
 
 def read_texts(path: Path) -> tuple[str, ...]:

@@ -48,10 +48,11 @@ def run_command(request: Run) -> int:
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
-        loaded = loaded_from(request.model, request.struct)
+        loaded = loaded_from(request.model, request.struct, request.opening)
         artifact = artifact_for(
-            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
-        )
+            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct,
+            opening=request.opening,
+        )  # fmt: skip
         records, notes = _records(request.inputs, artifact)
         work.next(f"building for {visible(target.name)}")
         built = build_artifact(artifact, tools=request.tools)

@@ -42,7 +42,7 @@ def test_command(request: Test) -> int:
     """Does all targets, then raises: a difference first (status 1), else the first thing that was missing."""
     names = target_names() if ALL in request.targets else request.targets
     targets = [load_target(name).name if "/" not in name and not name.endswith(".toml") else name for name in names]
-    loaded = loaded_from(request.model, request.struct)
+    loaded = loaded_from(request.model, request.struct, request.opening)
     check_model(loaded.model)
     with steps(len(targets) + 1) as work:
         work.next("choosing rows")
@@ -71,8 +71,9 @@ def _outcome(request: Test, loaded: Loaded, name: str, trial: Trial) -> Outcome:
     try:
         target = load_target(name)
         artifact = artifact_for(
-            loaded, request.model, target, name=None, numeric=request.numeric, struct=request.struct
-        )
+            loaded, request.model, target, name=None, numeric=request.numeric, struct=request.struct,
+            opening=request.opening,
+        )  # fmt: skip
         built = build_artifact(artifact, tools=request.tools)
         return Outcome(target.name, built, verify(loaded.model, built, trial), None)
     except (ToolchainError, BudgetError, UnsupportedError) as error:

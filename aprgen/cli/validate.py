@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from aprgen.cli.access import access_for
 from aprgen.cli.arguments import Validate
 from aprgen.cli.examination import Check, Examination, checks, examine
+from aprgen.cli.inspect_facts import signature_facts
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import error_facts, of_file, print_json
 from aprgen.cli.screen import BAD, DIM, GOOD, Line, console, print_box
+from aprgen.container import Inspection
 from aprgen.errors import AprgenError
 
 STYLES = {"ok": GOOD, "failed": BAD, "not checked": DIM}
@@ -22,12 +25,13 @@ def validate_command(request: Validate) -> int:
     """0 when every file passes. Otherwise the first problem of the first failing file is raised, after the report."""
     first: AprgenError | None = None
     reports = []
+    access = access_for(request.opening)
     out = None if request.format == "json" else console()
     with steps(len(request.models)) as work:
         for path in request.models:
             work.next(visible(path.name))
             try:
-                seen = examine(path, request.struct)
+                seen = examine(path, request.struct, access)
             except AprgenError as error:
                 # A file that cannot be read is one failing file among several.
                 if len(request.models) == 1:
@@ -58,6 +62,7 @@ def _report(seen: Examination) -> dict[str, object]:
             {"name": check.name, "about": check.about, "state": check.state, "problems": _facts(check)}
             for check in checks(seen)
         ],
+        "signature": signature_facts(seen.found),
         "notes": list(seen.findings),
         "problems": [error_facts(problem) for problem in seen.problems],
     }
@@ -74,6 +79,9 @@ def _print(out: Console, seen: Examination) -> None:
         lines.append(Line(check.name, f"{check.state:<12} {about}".rstrip(), STYLES[check.state]))
         for problem in check.problems:
             lines += _problem_lines(problem)
+    found = seen.found
+    if isinstance(found, Inspection) and found.signature is not None:
+        lines.append(Line("signature", visible(found.verification.sentence)))
     lines += [Line("note", visible(note)) for note in seen.findings]
     verdict = "not valid" if seen.problems else "valid"
     print_box(out, f"{visible(str(seen.path))}: {verdict}", lines, BAD if seen.problems else GOOD)

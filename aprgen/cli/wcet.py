@@ -38,10 +38,11 @@ def wcet_command(request: Wcet) -> int:
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)
-        loaded = loaded_from(request.model, request.struct)
+        loaded = loaded_from(request.model, request.struct, request.opening)
         artifact = artifact_for(
-            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct
-        )
+            loaded, request.model, target, name=request.name, numeric=request.numeric, struct=request.struct,
+            opening=request.opening,
+        )  # fmt: skip
         question = Question(
             clock_mhz=request.clock_mhz,
             wait_states=request.wait_states,
@@ -59,6 +60,7 @@ def wcet_command(request: Wcet) -> int:
             tasks=None if request.tasks is None else read_tasks(request.tasks),
             platform=None if request.load is None else load_platform(request.load),
             load_budget_us=request.load_budget_us,
+            load_jitter_us=request.load_jitter_us,
         )
         work.next(f"analysing for {visible(target.name)}")
         analysed = analyse(loaded, artifact, question, former)
@@ -96,7 +98,9 @@ def _former(path: Path) -> Former:
 
 def _command(request: Wcet, target: Target) -> str:
     """The command line that gives the same numbers, without paths."""
-    made = reproduce(request.model, target, name_for(request.model, request.name), request.numeric, request.struct)
+    made = reproduce(
+        request.model, target, name_for(request.model, request.name), request.numeric, request.struct, request.opening
+    )
     words = [made.replace("aprgen compile", "aprgen wcet", 1)]
     for option, value in (
         ("--clock-mhz", request.clock_mhz),
@@ -110,8 +114,9 @@ def _command(request: Wcet, target: Target) -> str:
     for option, given in (("--timing", request.timing), ("--tasks", request.tasks), ("--load", request.load)):
         if given is not None:
             words.append(f"{option} {Path(given).name}")
-    if request.load_budget_us is not None:
-        words.append(f"--load-budget-us {request.load_budget_us:g}")
+    for option, us in (("--load-budget-us", request.load_budget_us), ("--load-jitter-us", request.load_jitter_us)):
+        if us is not None:
+            words.append(f"{option} {us:g}")
     words += ["--measure"] if request.measure else []
     words += [f"--core-option {name}={value}" for name, value in request.core_options]
     return " ".join(words)
@@ -236,6 +241,8 @@ def _print_load(out: Console, report: Report) -> None:
         bad = not found.within_budget
         lines.append(Line("budget", f"{found.budget_us:,g} us", BAD if bad else GOOD))
         lines.append(Line("largest that fits", f"{count_of(found.largest_unpacked_bytes or 0, 'byte')} unpacked"))
+    if found.ring_bytes is not None:
+        lines.append(Line("ring buffer", f"{count_of(found.ring_bytes, 'byte')} for pauses of {found.jitter_us:,g} us"))
     print_box(out, visible(f"estimate, no bound: loading the file on {found.platform}"), lines)
 
 

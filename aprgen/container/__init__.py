@@ -9,25 +9,36 @@ from pathlib import Path
 
 from aprgen.container import v2
 from aprgen.container.header import Header
+from aprgen.container.keys import NO_ACCESS, Access, PublicKey, SecretKey, Secrets, Trust, TrustedKey
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.container.metadata import Metadata
-from aprgen.container.v1 import AprFile, Inspection, SignatureBlock, inspect_v1, read_v1, write_v1
+from aprgen.container.v1 import AprFile, Encryption, Inspection, SignatureBlock, inspect_v1, read_v1, write_v1
 from aprgen.container.v2 import AprV2File, Tensor, TensorEntry, V2Header, V2Inspection, inspect_v2, read_v2
+from aprgen.container.verification import Verification
 from aprgen.errors import ContainerError, UsageError
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "NO_ACCESS",
+    "Access",
     "AprFile",
     "AprV2File",
+    "Encryption",
     "Header",
     "Inspection",
     "Limits",
     "Metadata",
+    "PublicKey",
+    "SecretKey",
+    "Secrets",
     "SignatureBlock",
     "Tensor",
     "TensorEntry",
+    "Trust",
+    "TrustedKey",
     "V2Header",
     "V2Inspection",
+    "Verification",
     "inspect_container",
     "inspect_v1",
     "inspect_v2",
@@ -41,19 +52,21 @@ __all__ = [
 LEGACY_MAGICS = (b"APR1", b"APR2")
 
 
-def open_container(data: bytes, limits: Limits = DEFAULT_LIMITS) -> AprFile | AprV2File:
+def open_container(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> AprFile | AprV2File:
     """A sound file, or the first failing check as ContainerError, SecurityError or UnsupportedError."""
     _refuse_legacy(data)
-    return read_v2(data, limits) if data[:4] == v2.MAGIC else read_v1(data, limits)
+    return read_v2(data, limits, access) if data[:4] == v2.MAGIC else read_v1(data, limits, access)
 
 
-def inspect_container(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspection | V2Inspection:
+def inspect_container(
+    data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS
+) -> Inspection | V2Inspection:
     """What can be shown of the file, with every failing check; raises nothing for what the bytes say."""
     try:
         _refuse_legacy(data)
     except ContainerError as error:
         return Inspection(len(data), problems=(error,))
-    return inspect_v2(data, limits) if data[:4] == v2.MAGIC else inspect_v1(data, limits)
+    return inspect_v2(data, limits, access) if data[:4] == v2.MAGIC else inspect_v1(data, limits, access)
 
 
 def load_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:

@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
+from aprgen.container.suites import LEGACY, NAMES, Suite, suite_of
 from aprgen.errors import AprgenError, ContainerError, SecurityError
 
 MAGIC = b"APRN"
@@ -59,17 +60,6 @@ FLAGS: dict[int, str] = {
     RESERVED_FLAG: "RESERVED",
 }
 
-# Byte 23, reserved in aprender's files: the cipher suite that a later version of the format may state.
-SUITES: dict[int, str] = {
-    0x00: "not stated",
-    0x01: "Standard2025",
-    0x02: "PostQuantum2030",
-    0x03: "Hybrid2028",
-    0x04: "GovHighAssurance",
-    0xFF: "LegacyRSA",
-}
-USABLE_SUITES = (0x00, 0x01)
-
 _LAYOUT = struct.Struct("<4sBBHIIIBBBB8s")
 
 
@@ -86,7 +76,7 @@ class Header:
     compression: int
     flags: int
     quality: int = 0  # 0: not validated; 1..100 documented
-    suite: int = 0
+    suite: int = 0  # byte 23: reserved and 0 in aprender's files
     reserved: bytes = bytes(8)
 
     @property
@@ -103,7 +93,12 @@ class Header:
 
     @property
     def suite_name(self) -> str:
-        return SUITES.get(self.suite, f"unknown {self.suite:#04x}")
+        return NAMES.get(self.suite, f"unknown {self.suite:#04x}")
+
+    @property
+    def cipher_suite(self) -> Suite | None:
+        """None for LegacyRSA, and where byte 23 names no suite."""
+        return suite_of(self.suite)
 
     @property
     def encrypted(self) -> bool:
@@ -157,7 +152,9 @@ def pack_header(header: Header) -> bytes:
     )
 
 
-def check_header(header: Header, limits: Limits = DEFAULT_LIMITS) -> tuple[AprgenError, ...]:
+def check_header(
+    header: Header, limits: Limits = DEFAULT_LIMITS, *, allow_legacy: bool = False
+) -> tuple[AprgenError, ...]:
     """Everything wrong with the header alone, in the order of aprender's loader."""
     problems: list[AprgenError] = []
     if header.major > 1:
@@ -205,8 +202,9 @@ def check_header(header: Header, limits: Limits = DEFAULT_LIMITS) -> tuple[Aprge
                 hint="the file is damaged or of a later version; export it again",
             )
         )
-    if header.suite not in USABLE_SUITES:
-        problems.append(_suite_error(header))
+    suite_error = _suite_error(header, allow_legacy)
+    if suite_error is not None:
+        problems.append(suite_error)
     if header.native and header.in_place and header.payload_start % NATIVE_ALIGNMENT:
         problems.append(
             ContainerError(
@@ -219,19 +217,33 @@ def check_header(header: Header, limits: Limits = DEFAULT_LIMITS) -> tuple[Aprge
     return tuple(problems)
 
 
-def _suite_error(header: Header) -> SecurityError:
-    if header.suite == 0xFF:
-        what = "the file asks for the cipher suite LegacyRSA, which is refused"
-    elif header.suite in SUITES:
-        what = f"cipher suite {header.suite:#04x} ({header.suite_name}) is an unsupported suite"
-    else:
-        what = f"byte 23 states {header.suite:#04x}, an unknown cipher suite"
-    return SecurityError(
-        "security.suite",
-        what,
-        where="byte 23, in the header",
-        hint="sign and encrypt with suite 0x01 (Ed25519, AES-256-GCM)",
-    )
+def _suite_error(header: Header, allow_legacy: bool) -> SecurityError | None:
+    where = "byte 23, in the header"
+    if header.suite == LEGACY:
+        if allow_legacy:
+            return None
+        return SecurityError(
+            "security.suite",
+            "the file asks for the cipher suite LegacyRSA, which is refused",
+            where=where,
+            hint="ask its author for a file of another suite; --allow-legacy reads what can be read, unverified",
+        )
+    suite = header.cipher_suite
+    if suite is None:
+        return SecurityError(
+            "security.suite",
+            f"byte 23 states {header.suite:#04x}, an unknown cipher suite",
+            where=where,
+            hint="the file is damaged or of a later version; sign and encrypt with a suite of docs/cipher-suites.md",
+        )
+    if suite.envelope and not (header.signed or header.encrypted):
+        return SecurityError(
+            "security.suite",
+            f"the file states cipher suite {suite.name}, but is neither signed nor encrypted",
+            where=where,
+            hint="its signature or encryption was removed; get the file again from its author",
+        )
+    return None
 
 
 def header_findings(header: Header) -> tuple[str, ...]:

@@ -28,6 +28,9 @@ class Limits:
     json_bytes: int = 4 * MIB  # metadata of an APR v2 file
     tensors: int = 4_096
     tensor_dimensions: int = 8
+    kdf_memory_kib: int = 131_072  # Argon2id of an encrypted file: twice what aprgen writes
+    kdf_kib_passes: int = 524_288  # its memory times its passes: 0.5 s with one lane
+    kdf_lanes: int = 8
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,17 +1,17 @@
 """APR v1 files: framing, checksum, and the order of checks.
 
-`read_v1` opens a sound, plain file or raises; `inspect_v1` shows what can be shown of any file and lists every
-failing check. Signatures are located here, not verified; encrypted payloads are recognised, never opened as plain.
+`read_v1` opens a sound file or raises; `inspect_v1` shows what can be shown of any file and lists every failing check.
+Signatures are verified before anything is decrypted, and an encrypted payload is never opened as plain.
 Knows nothing of what the payload means.
 """
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from dataclasses import dataclass
 
 from aprgen.container import compression
+from aprgen.container.envelope import Mode, overhead_bytes, parse_envelope
 from aprgen.container.header import (
     COMPRESSIONS,
     CRC_BYTES,
@@ -28,28 +28,35 @@ from aprgen.container.header import (
     pack_header,
     parse_header,
 )
+from aprgen.container.keys import NO_ACCESS, Access, Trust, fingerprint_of
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.container.metadata import Metadata, read_metadata, write_metadata
+from aprgen.container.suites import LEGACY, LEGACY_SIGNATURE_BYTES, LEGACY_SIGNER_BYTES
+from aprgen.container.verification import UNSIGNED, State, Verification, plain_error, policy_error
 from aprgen.errors import AprgenError, ContainerError, SecurityError, UsageError
-
-SIGNATURE_BYTES = 64
-KEY_BYTES = 32
-BLOCK_BYTES = SIGNATURE_BYTES + KEY_BYTES
-PASSWORD_OVERHEAD = 16 + 12 + 16  # salt, nonce, tag
-RECIPIENT_OVERHEAD = 32 + 8 + 12 + 16  # ephemeral key, recipient id, nonce, tag
 
 
 @dataclass(frozen=True)
 class SignatureBlock:
-    """What lies after the payload of a SIGNED file; nobody has verified it yet."""
+    """What lies after the payload of a SIGNED file: the signatures and the public keys of its suite."""
 
-    signature: bytes  # 64, Ed25519 over header, metadata and payload as stored
-    public_key: bytes  # 32
+    signature: bytes
+    public_key: bytes
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the signer's public key, in hex."""
-        return hashlib.sha256(self.public_key).hexdigest()
+        return fingerprint_of(self.public_key)
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """mode None: Standard files do not say. recipient_id: by which recipients of the other suites know their files."""
+
+    suite: str
+    mode: Mode | None
+    recipient_id: bytes
+    opened: bool
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class AprFile:
     crc: int
     signature: SignatureBlock | None
     findings: tuple[str, ...]  # what aprender lets pass and a careful reader reports
+    verification: Verification = UNSIGNED
+    encryption: Encryption | None = None  # None: the file is a plain one
 
     @property
     def stored_bytes(self) -> int:
@@ -79,6 +88,8 @@ class Inspection:
     metadata: Metadata | None = None
     payload: bytes | None = None
     signature: SignatureBlock | None = None
+    verification: Verification = UNSIGNED
+    encryption: Encryption | None = None
     crc_expected: int | None = None  # as stored
     crc_actual: int | None = None
     findings: tuple[str, ...] = ()
@@ -89,9 +100,9 @@ class Inspection:
         return self.crc_expected is not None and self.crc_expected == self.crc_actual
 
 
-def read_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> AprFile:
+def read_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> AprFile:
     """The file, or the first failing check as ContainerError or SecurityError."""
-    found = inspect_v1(data, limits)
+    found = inspect_v1(data, limits, access)
     if found.problems:
         raise found.problems[0]
     # Without problems nothing is missing.
@@ -107,10 +118,12 @@ def read_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> AprFile:
         crc=found.crc_actual,
         signature=found.signature,
         findings=found.findings,
+        verification=found.verification,
+        encryption=found.encryption,
     )
 
 
-def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspection:
+def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> Inspection:
     """Run every check that can still be run; never raises for what the bytes say."""
     if len(data) > limits.file_bytes:
         return Inspection(len(data), problems=(_too_large(len(data), limits),))
@@ -126,7 +139,7 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspection:
     problems: list[AprgenError] = []
     if crc_expected != crc_actual:
         problems.append(_bad_crc(crc_expected, crc_actual, header, end))
-    problems += check_header(header, limits)
+    problems += check_header(header, limits, allow_legacy=access.trust.allow_legacy)
 
     metadata: Metadata | None = None
     findings = header_findings(header)
@@ -134,14 +147,21 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspection:
     payload_inside = header.payload_end <= end
     if not payload_inside:
         problems.append(_outside(header, end))
-    if header.encrypted:
-        problems.append(_encrypted(header))
-        if payload_inside:
-            problems += _encrypted_size(header)
     signature, framing = _trailer(data, header, end) if payload_inside else (None, ())
     problems += framing
-    if signature:
-        findings += ("the file is signed; the signature is not verified here",)
+    verification = UNSIGNED
+    if payload_inside:
+        verification, refused = _verified(data, header, signature, access.trust)
+        problems += refused
+        findings += (verification.finding,) if verification.finding is not None else ()
+
+    stored: bytes | None = None
+    encryption: Encryption | None = None
+    if header.encrypted:
+        encryption, stored, closed = _opened(data, header, payload_inside, access, limits, may_open=not problems)
+        problems += closed
+    elif access.secrets.given:
+        problems.append(plain_error("byte 21, in the header"))
     if metadata_inside:
         try:
             padding = NATIVE_ALIGNMENT if header.native else 0
@@ -153,8 +173,9 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspection:
 
     payload: bytes | None = None
     unpackable = header.compression in COMPRESSIONS and header.uncompressed_size <= limits.payload_bytes
-    if payload_inside and unpackable and not header.encrypted:
+    if payload_inside and not header.encrypted:
         stored = data[header.payload_start : header.payload_end]
+    if stored is not None and unpackable:
         try:
             payload = compression.decompress(
                 header.compression, stored, header.uncompressed_size, header.payload_start, limits
@@ -167,6 +188,8 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspection:
         metadata=metadata,
         payload=payload,
         signature=signature,
+        verification=verification,
+        encryption=encryption,
         crc_expected=crc_expected,
         crc_actual=crc_actual,
         findings=findings,
@@ -227,17 +250,75 @@ def _outside(header: Header, end: int) -> ContainerError:
 def _encrypted(header: Header) -> SecurityError:
     return SecurityError(
         "security.encrypted",
-        "the model is encrypted, and no key or password opens it here",
+        "the model is encrypted, and no key or password was given",
         where=f"byte 21, in the header; the encrypted payload starts at byte {header.payload_start}",
-        hint="decrypt it with aprender and save it again without encryption; header and metadata can be inspected",
+        hint="open it with --key F or --password-file F (aprgen decrypt writes a plain file); `aprgen inspect` shows "
+        "header and metadata",
     )
 
 
-def _encrypted_size(header: Header) -> tuple[AprgenError, ...]:
+def _legacy_encrypted(header: Header) -> SecurityError:
+    return SecurityError(
+        "security.suite",
+        "the payload is encrypted with LegacyRSA, which cannot be opened",
+        where=f"byte {header.payload_start}, the encrypted payload",
+        hint="ask its author for a file of another suite",
+    )
+
+
+def _opened(
+    data: bytes, header: Header, payload_inside: bool, access: Access, limits: Limits, *, may_open: bool
+) -> tuple[Encryption | None, bytes | None, tuple[AprgenError, ...]]:
+    """What is known of the encryption, and the payload as it was before, if there is a secret that opens it.
+
+    Nothing is decrypted of a file with other faults: its signature is worth something only before.
+    """
+    suite = header.cipher_suite
+    if suite is None:
+        return None, None, (_legacy_encrypted(header) if header.suite == LEGACY else _encrypted(header),)
+    problems: tuple[AprgenError, ...] = () if access.secrets.given else (_encrypted(header),)
+    if not payload_inside:
+        return None, None, problems
+    mode: Mode | None = None
+    recipient_id = b""
+    payload = memoryview(data)[header.payload_start : header.payload_end]
+    if suite.envelope:
+        try:
+            envelope = parse_envelope(suite, payload, header.payload_start, limits)
+        except AprgenError as error:
+            return None, None, (*problems, error)
+        mode, recipient_id = envelope.mode, envelope.recipient_id
+        if envelope.promises_signature and not header.signed:
+            problems += (_broken_promise(header),)
+    problems += _encrypted_size(header, mode)
+    if problems or not may_open:
+        return Encryption(suite.name, mode, recipient_id, False), None, problems
+    from aprgen.container.encryption import open_payload
+
+    try:
+        stored = open_payload(suite, memoryview(data)[: header.payload_start], payload, access.secrets, limits)
+    except AprgenError as error:
+        return Encryption(suite.name, mode, recipient_id, False), None, (error,)
+    return Encryption(suite.name, mode, recipient_id, True), stored, ()
+
+
+def _broken_promise(header: Header) -> SecurityError:
+    return SecurityError(
+        "security.signature",
+        "the encrypted payload says that the file is signed, and it is not",
+        where=f"byte {header.payload_start}, the envelope of the encrypted payload",
+        hint="the signature was removed; get the signed file again from its author",
+    )
+
+
+def _encrypted_size(header: Header, mode: Mode | None) -> tuple[AprgenError, ...]:
     """Salt or key, nonce and tag need their bytes, and an uncompressed payload shows how many there must be."""
+    suite = header.cipher_suite
+    assert suite is not None
+    overheads = [overhead_bytes(suite, one) for one in ("password", "recipient") if mode in (None, one)]
     overhead = header.payload_size - (header.uncompressed_size if header.compression == 0 else 0)
-    exact = header.compression != 0 or overhead in (PASSWORD_OVERHEAD, RECIPIENT_OVERHEAD)
-    if exact and header.payload_size >= PASSWORD_OVERHEAD:
+    exact = header.compression != 0 or overhead in overheads
+    if exact and header.payload_size >= min(overheads):
         return ()
     return (
         ContainerError(
@@ -249,24 +330,35 @@ def _encrypted_size(header: Header) -> tuple[AprgenError, ...]:
     )
 
 
+def _block_sizes(header: Header) -> tuple[int, int] | None:
+    """Bytes of signatures and of keys in the block of a SIGNED file; None where byte 23 names no suite."""
+    if header.suite == LEGACY:
+        return LEGACY_SIGNATURE_BYTES, LEGACY_SIGNER_BYTES
+    suite = header.cipher_suite
+    return None if suite is None else (suite.signature_bytes, suite.signer_bytes)
+
+
 def _trailer(data: bytes, header: Header, end: int) -> tuple[SignatureBlock | None, tuple[AprgenError, ...]]:
     """What lies between payload and checksum: the block of a SIGNED file, otherwise nothing."""
     extra = end - header.payload_end
-    if header.signed and extra < BLOCK_BYTES:
+    sizes = _block_sizes(header) if header.signed else (0, 0)
+    if sizes is None:
+        return None, ()  # how long the block is only the suite tells
+    needed = sum(sizes)
+    if extra < needed:
         return None, (
             SecurityError(
                 "security.signature",
-                f"the SIGNED flag is set, but {extra} bytes follow the payload where {BLOCK_BYTES} are needed",
+                f"the SIGNED flag is set, but {extra} bytes follow the payload where {needed} are needed",
                 where=f"byte {header.payload_end}, after the payload",
                 hint="the signature was cut off; get the signed file again from its author",
             ),
         )
     block: SignatureBlock | None = None
-    start = header.payload_end
     if header.signed:
-        key = start + SIGNATURE_BYTES
-        block = SignatureBlock(data[start:key], data[key : key + KEY_BYTES])
-        start += BLOCK_BYTES
+        key = header.payload_end + sizes[0]
+        block = SignatureBlock(data[header.payload_end : key], data[key : key + sizes[1]])
+    start = header.payload_end + needed
     if start < end:
         return block, (
             ContainerError(
@@ -277,6 +369,31 @@ def _trailer(data: bytes, header: Header, end: int) -> tuple[SignatureBlock | No
             ),
         )
     return block, ()
+
+
+def _verified(
+    data: bytes, header: Header, block: SignatureBlock | None, trust: Trust
+) -> tuple[Verification, tuple[AprgenError, ...]]:
+    """Who signed, and why the file must not be taken. A SIGNED file without its block is `_trailer`'s to refuse."""
+    where = f"byte {header.payload_end}, the signature block"
+    if block is None:
+        refused = None if header.signed else policy_error(UNSIGNED, trust, "byte 21, in the header")
+        return UNSIGNED, () if refused is None else (refused,)
+    suite = header.cipher_suite
+    if suite is None:
+        found = Verification("unverifiable", header.suite_name, block.fingerprint)
+    else:
+        from aprgen.container.signature import verify
+
+        try:
+            verify(suite, memoryview(data)[: header.payload_end], block.signature, block.public_key, where)
+        except SecurityError as error:
+            return Verification("invalid", suite.name, block.fingerprint), (error,)
+        name = trust.name_of(suite, block.public_key)
+        state: State = "unverified" if trust.keys is None else "unknown" if name is None else "trusted"
+        found = Verification(state, suite.name, block.fingerprint, name or "")
+    refused = policy_error(found, trust, where)
+    return found, () if refused is None else (refused,)
 
 
 def _flag_findings(header: Header, metadata: Metadata) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.container.json_text import Json, parse_json
+from aprgen.container.keys import NO_ACCESS, Access
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.container.tensortypes import TENSOR_TYPES, TensorType
+from aprgen.container.verification import UNSIGNED, plain_error, policy_error
 from aprgen.errors import AprgenError, ContainerError, SecurityError, UnsupportedError
 
 MAGIC = b"APR\0"
@@ -127,9 +129,9 @@ class V2Inspection:
         return self.crc_expected is not None and self.crc_expected == self.crc_actual
 
 
-def read_v2(data: bytes, limits: Limits = DEFAULT_LIMITS) -> AprV2File:
+def read_v2(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> AprV2File:
     """The file with its tensors, or the first failing check."""
-    found = inspect_v2(data, limits)
+    found = inspect_v2(data, limits, access)
     if found.problems:
         raise found.problems[0]
     # Without problems nothing is missing.
@@ -147,7 +149,7 @@ def read_v2(data: bytes, limits: Limits = DEFAULT_LIMITS) -> AprV2File:
     )
 
 
-def inspect_v2(data: bytes, limits: Limits = DEFAULT_LIMITS) -> V2Inspection:
+def inspect_v2(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> V2Inspection:
     """Run every check that can still be run; never raises for what the bytes say."""
     early = _early(data, limits)
     if early is not None:
@@ -176,6 +178,7 @@ def inspect_v2(data: bytes, limits: Limits = DEFAULT_LIMITS) -> V2Inspection:
             )
         )
     problems += _check_header(header, end, limits)
+    problems += _check_access(access)
 
     metadata: Mapping[str, Json] | None = None
     entries: tuple[TensorEntry, ...] | None = None
@@ -235,6 +238,15 @@ def _early(data: bytes, limits: Limits) -> AprgenError | None:
     if data[4] != 2:
         return _error("container.version", f"format version {data[4]}.{data[5]}, not 2", "byte 4, in the header")
     return None
+
+
+def _check_access(access: Access) -> list[AprgenError]:
+    """The format has no place for a signature, and no encryption."""
+    refused = policy_error(UNSIGNED, access.trust, "byte 6, in the header")
+    problems: list[AprgenError] = [] if refused is None else [refused]
+    if access.secrets.given:
+        problems.append(plain_error("byte 6, in the header"))
+    return problems
 
 
 def _check_header(header: V2Header, end: int, limits: Limits) -> list[AprgenError]:

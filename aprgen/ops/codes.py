@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from aprgen.ops.trees import NAN_KEY, float_keys
 from aprgen.program import Array, Table, ValueType
 
-CodeElement = Literal["u8", "u16", "i32"]
+CodeElement = Literal["u8", "u16", "i32", "i8", "i16"]  # the last two are a caller's: no op makes them of floats
 
-CODE_TYPES: dict[CodeElement, type[np.integer]] = {"u8": np.uint8, "u16": np.uint16, "i32": np.int32}
+CODE_TYPES: dict[CodeElement, type[np.integer]] = {
+    "u8": np.uint8, "u16": np.uint16, "i32": np.int32, "i8": np.int8, "i16": np.int16
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +157,29 @@ class FloatKeysInLine(CodeOp):
 
     def evaluate(self, x: Array) -> Array:
         return float_keys(x[:, self.read])
+
+
+@dataclass(frozen=True, eq=False)
+class WithoutSign:
+    """y_i = max(x[order_i], 0), for thresholds that are not negative: cores load integers without a sign in less."""
+
+    n_in: int
+    source: Literal["i8", "i16"]
+    order: tuple[int, ...]  # columns
+    headers = ()
+    kernel = "without_sign"
+
+    @property
+    def element(self) -> CodeElement:
+        return "u8" if self.source == "i8" else "u16"
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.n_in):
+            raise ValueError(f"codes with a sign are {self.source}[{self.n_in}], not {x}")
+        return ValueType(self.element, len(self.order))
+
+    def evaluate(self, x: Array) -> Array:
+        return np.maximum(x[:, list(self.order)], 0).astype(CODE_TYPES[self.element])
 
 
 @dataclass(frozen=True, eq=False)

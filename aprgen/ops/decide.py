@@ -106,7 +106,7 @@ class Threshold:
 class IntegerThreshold:
     """One label when the code is >= limit, another otherwise."""
 
-    element: Literal["i16", "i32"]
+    element: Literal["i8", "i16", "i32"]
     limit: int
     then: int
     otherwise: int

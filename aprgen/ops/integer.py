@@ -6,17 +6,19 @@ needs them, but where floats become codes and codes floats. Knows no C, files or
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from aprgen import mathf
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import Array, Proof, Table, ValueType
 
 Code = Literal["i8", "i16", "i32"]
 TYPES: dict[Code, type[np.signedinteger]] = {"i8": np.int8, "i16": np.int16, "i32": np.int32}
 LARGEST: dict[Code, int] = {"i8": 127, "i16": 32767, "i32": (1 << 31) - 1}
+LARGEST_UNSIGNED = (1 << 32) - 1
 
 MAGIC = np.float32(12582912.0)  # 1.5 * 2^23: adding it rounds to an integer, half to even, for |x| <= 2^22
 MAGIC_BITS = 0x4B400000
@@ -25,18 +27,18 @@ LARGEST_ZERO = 1 << 20  # of a zero point, so that codes stay where MAGIC rounds
 
 @dataclass(frozen=True, eq=False)
 class Quantise:
-    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, kept within [-limit, limit]; a NaN gives 0."""
+    """code_j = x_j * inverse_j, rounded half to even, minus zero_j, cut to what the element holds; NaN counts as 0."""
 
     element: Code
     inverse: Table  # f32 [1] for all elements alike, or [size]
     zero: Table  # i32, as long as `inverse`; |zero| <= LARGEST_ZERO
     size: int
-    limit: int
     headers = ("apr_int.h",)
+    kernel = "quantise_f32"
 
     @property
-    def kernel(self) -> str:
-        return "quantise_f32"
+    def limit(self) -> int:
+        return LARGEST[self.element]
 
     @property
     def uniform(self) -> bool:
@@ -51,8 +53,8 @@ class Quantise:
         """The bits of a float plus MAGIC are ordered as the floats are, but for the sign; so they can be clamped."""
         bits = np.asarray(x * self.inverse.data + MAGIC, np.float32).view(np.int32).astype(np.int64)
         zero = MAGIC_BITS + self.zero.data.astype(np.int64)
-        code = np.clip(bits, zero - self.limit, zero + self.limit) - zero
-        return np.asarray(np.where(np.isnan(x), 0, code)).astype(TYPES[self.element])
+        code = np.where(np.isnan(x), MAGIC_BITS, bits) - zero
+        return np.clip(code, -self.limit - 1, self.limit).astype(TYPES[self.element])
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +133,81 @@ class IntegerDense:
             raise ValueError(f"integer dense takes {self.source}[{self.cols}], not {x}")
         return ValueType(self.element, self.rows)
 
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
     def evaluate(self, x: Array) -> Array:
         """Sums in float64 are exact: no partial sum needs more than 53 bits."""
         acc = np.rint(x.astype(np.float64) @ self.weight.data.T.astype(np.float64)).astype(np.int64)
         acc += self.bias.data.astype(np.int64)
         code = requantised(acc, self.multiplier.data.astype(np.int64), self.shift.data.astype(np.int64))
+        limit = LARGEST[self.element]
+        return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
+
+
+IN_LINE_COLUMNS = 64  # of IntegerSum: so many products are written out where the kernel knows how
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSum:
+    """acc = bias + sum of weight_c * x_c in 32 bits, which never overflows: one result, and its codes are the sums.
+
+    The pass that makes it proves that |acc| <= largest_sum < 2^31 for all numbers that the type of x holds.
+    """
+
+    source: Code  # of x
+    largest_sum: int
+    weight: Table  # i8 or i16 [cols]
+    bias: int
+    headers = ("apr_int.h",)
+
+    @property
+    def kernel(self) -> str:
+        return f"integer_sum_{'i8' if self.weight.data.dtype == np.int8 else 'i16'}"
+
+    @property
+    def cols(self) -> int:
+        return int(self.weight.data.size)
+
+    @property
+    def in_line(self) -> bool:
+        return self.cols <= IN_LINE_COLUMNS
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.source, self.cols):
+            raise ValueError(f"integer sum takes {self.source}[{self.cols}], not {x}")
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        return (x.astype(np.int64) @ self.weight.data.astype(np.int64) + self.bias).astype(np.int32).reshape(-1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Requantise:
+    """A sum as a code: requantised, cut to what the element holds."""
+
+    element: Literal["i8", "i16"]
+    multiplier: int  # [0, 2^15)
+    shift: int  # [1, 31]
+    headers = ("apr_int.h",)
+    kernel = "requantise"
+
+    @property
+    def bits(self) -> int:
+        return 8 if self.element == "i8" else 16
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("i32", 1):
+            raise ValueError(f"requantise takes i32[1], not {x}")
+        return ValueType(self.element, 1)
+
+    def evaluate(self, x: Array) -> Array:
+        code = requantised(x.astype(np.int64), np.array(self.multiplier, np.int64), np.array(self.shift, np.int64))
         limit = LARGEST[self.element]
         return np.clip(code, -limit - 1, limit).astype(TYPES[self.element])
 
@@ -172,6 +244,10 @@ class UnsignedDense:
             raise ValueError(f"unsigned dense takes {self.source}[{self.cols}], not {x}")
         return ValueType(self.element, self.rows)
 
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return self.plain().proofs
+
     def evaluate(self, x: Array) -> Array:
         return self.plain().evaluate(x)
 
@@ -204,6 +280,7 @@ class IntegerLookup:
 
     size: int
     table: Table  # i8 [256]
+    error: float  # between the function and what the code of the result stands for, of all codes the largest
     headers = ()
 
     @property
@@ -214,6 +291,10 @@ class IntegerLookup:
         if x != ValueType("i8", self.size):
             raise ValueError(f"integer lookup takes i8[{self.size}], not {x}")
         return x
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("difference from the function", self.error),)
 
     def evaluate(self, x: Array) -> Array:
         return np.asarray(self.table.data[x.astype(np.int64) + 128])
@@ -228,6 +309,7 @@ class Interpolate:
 
     size: int
     table: Table  # i16 [513]
+    error: float  # between the function and what the code of the result stands for, of all codes the largest
     headers = ("apr_int.h",)
 
     @property
@@ -238,6 +320,10 @@ class Interpolate:
         if x != ValueType("i16", self.size):
             raise ValueError(f"interpolate takes i16[{self.size}], not {x}")
         return x
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("difference from the function", self.error),)
 
     def evaluate(self, x: Array) -> Array:
         place = x.astype(np.int64) + 32768
@@ -253,6 +339,10 @@ class IntegerSoftmax:
     d_i in Q16 is ((largest code - code_i) >> coarse) * step / 2^shift. 2^-f comes from a table of 33 values with
     straight lines between; powers below 2^-15 are 0. One division. Distances are cut at `reach`,
     whose power is 0; reach * step < 2^32. Where no code is above `least`, every p_i is `even`.
+
+    error is how far a share can be from 2^(-gap_i * per_code) / sum of 2^(-gap_j * per_code), gaps in codes: exponents
+    lose what `coarse`, `step` and `shift` round; powers what the table bends (h^2 / 8 times the second derivative) and
+    1.5 units of Q15, all but the largest; the quotient 1.5 units.
     """
 
     element: Code  # of x: i16 or i32
@@ -262,6 +352,7 @@ class IntegerSoftmax:
     shift: int  # [0, 31]
     reach: int
     table: Table  # u16 [33], exp2_table()
+    per_code: float  # what a code is in the exponent
     least: int | None = None  # above -2^31
     headers = ("apr_int.h",)
 
@@ -278,6 +369,25 @@ class IntegerSoftmax:
             raise ValueError(f"integer softmax takes {self.element}[{self.size}], not {x}")
         return ValueType("i16", self.size)
 
+    @property
+    def error(self) -> float:
+        """Of one share, for every input whose largest code is above `least`."""
+        made = self.step / 2.0 ** (16 + self.shift + self.coarse)  # of a code in the exponent, as it is computed
+        furthest = EXPONENT_BITS / self.per_code  # beyond that gap a share is below 2^-17
+        exponent = furthest * abs(made - self.per_code) + (2.0**self.coarse - 1) * made + 2.0**-16
+        bend = (math.log(2) / 32) ** 2 / 8
+        relative = 2.0**exponent * (1 + bend) - 1
+        if relative >= 1:
+            return 1.0
+        moved = math.tanh(math.log((1 + relative) / (1 - relative)) / 4)  # of a share, when all powers are so far off
+        units = 1.5 * max(1, self.size - 1) / LARGEST["i16"]  # the largest power is exact, and the sum at least that
+        return three_digits(min(1.0, moved + units + 1.5 * 2.0**-15))
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        product = Proof("product", self.reach * self.step, LARGEST_UNSIGNED)
+        return product, Proof("difference of a share from softmax", self.error)
+
     def evaluate(self, x: Array) -> Array:
         codes = x.astype(np.int64)
         distance = np.minimum((codes.max(axis=1, keepdims=True) - codes) >> self.coarse, self.reach)
@@ -292,7 +402,8 @@ class IntegerSoftmax:
         return np.asarray(share).astype(np.int16)
 
 
-SMALLEST_POWER = 17 << 16  # an exponent in Q16 whose power is 0 in Q15
+EXPONENT_BITS = 17
+SMALLEST_POWER = EXPONENT_BITS << 16  # an exponent in Q16 whose power is 0 in Q15
 
 
 def exp2_table() -> Table:
@@ -314,6 +425,14 @@ class IntegerSquaredDistance:
     def kernel(self) -> str:
         return "integer_squared_distance"
 
+    @property
+    def largest_sum(self) -> int:
+        return furthest_sum(self.points, self.source, self.shift, squares=True)
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
     def result(self, x: ValueType) -> ValueType:
         n_points, n_features = self.points.data.shape
         if x != ValueType(self.source, n_features):
@@ -328,3 +447,16 @@ class IntegerSquaredDistance:
             acc += (difference * difference) >> self.shift
         return acc.astype(np.int32)
 
+
+def furthest_sum(points: Table, source: Code, shift: int, *, squares: bool) -> int:
+    """The largest distance of any codes to a stored point: terms are |x - point| or its square, each >> shift."""
+    size = np.abs(points.data.astype(np.int64)) + LARGEST[source] + 1
+    return int(((size * size if squares else size) >> shift).sum(axis=1).max())
+
+
+def three_digits(error: float) -> float:
+    """Rounded up to three digits, as an error is stated."""
+    if error == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(error)) - 2)
+    return float(f"{math.ceil(error / unit) * unit:.2e}")

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from aprgen.ops.distance import BLOCK
-from aprgen.ops.integer import LARGEST, Code
-from aprgen.program import FEW_TERMS, Array, Table, ValueType
+from aprgen.ops.integer import LARGEST, Code, furthest_sum
+from aprgen.program import FEW_TERMS, Array, Proof, Table, ValueType
 
 IntegerMetric = Literal["euclidean", "manhattan"]
 
@@ -52,6 +52,14 @@ class IntegerNeighbours:
         if x != ValueType(self.source, n_features):
             raise ValueError(f"integer neighbours takes {self.source}[{n_features}], not {x}")
         return ValueType("i16", self.n_classes)
+
+    @property
+    def largest_sum(self) -> int:
+        return furthest_sum(self.points, self.source, self.shift, squares=self.metric == "euclidean")
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
 
     def distances(self, x: Array) -> Array:
         """[rows, points], int64."""
@@ -117,6 +125,10 @@ class IntegerGauss:
     @property
     def largest_sum(self) -> int:
         return int(self.centre.data.shape[1]) * self.cap * self.cap - int(self.bias.data.min())
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
 
     def result(self, x: ValueType) -> ValueType:
         n_classes, n_features = self.centre.data.shape

@@ -176,10 +176,21 @@ class PackedTrees(ShapedTrees):
     leaf_bits: int
     jump_bits: int
     depth: int
+    least: int = 0  # of the thresholds of codes with a sign, at most 0: words hold what is above it
 
     @property
     def kernel(self) -> str:
         return f"packed_{self.use}"
+
+    @property
+    def has_sign(self) -> bool:
+        """Whether codes can be below 0."""
+        return self.element in ("i8", "i16")
+
+    @property
+    def lift(self) -> int:
+        """What is added to a code before it is compared."""
+        return -self.least
 
     @property
     def n_trees(self) -> int:
@@ -230,7 +241,7 @@ class PackedTrees(ShapedTrees):
         ends = (first >> self.feature_bits & 1, first >> (self.feature_bits + 1) & 1)
         leaf = second >> self.leaf_shift & (2**self.leaf_bits - 1)
         jump = second >> self.jump_shift & (2**self.jump_bits - 1)
-        code = first >> self.code_shift
+        code = (first >> self.code_shift) + self.least
         rows = np.arange(len(x))
         for tree, root in enumerate(self.root.data):
             at = np.full(len(x), int(root), np.int64)

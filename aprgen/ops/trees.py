@@ -2,7 +2,7 @@
 
 At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right. The comparison is made on float32
 values, or on order-preserving int32 keys, which is exact and needs no floating-point unit; keys are made once per row,
-or late, of the values that a walk meets. Know no C, files or targets.
+or late, of the values that a walk meets. A row can be integers from the start: codes. Know no C, files or targets.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import Array, Element, Table, ValueType
 
-Compare = Literal["f32", "key", "late_key"]  # thresholds are keys but for f32, the row is floats but for key
+# Thresholds are floats, keys, or codes (i8 or i16, as the row is then); the row is floats but for key and code.
+Compare = Literal["f32", "key", "late_key", "code"]
 
 NAN_KEY = np.int32(2**31 - 1)  # above the key of +infinity, so a NaN goes right
 NEVER_KEY = np.int32(-(2**31))  # below the key of -infinity: as a threshold, everything goes right
@@ -70,7 +71,7 @@ class Nodes:
     """
 
     feature: Table  # unsigned [nodes], column of the row
-    threshold: Table  # f32 or i32 keys [nodes]
+    threshold: Table  # f32, i32 keys, or i8 or i16 codes [nodes]
     left: Table  # int16 or int32 [nodes], references
     right: Table  # as left
     root: Table  # as left [trees]
@@ -145,8 +146,15 @@ class TreeOp(ABC):
     def evaluate(self, x: Array) -> Array:
         ...
 
+    @property
+    def element(self) -> Element:
+        """Of the row."""
+        if self.compare == "code":
+            return "i8" if self.nodes.threshold.data.dtype == np.int8 else "i16"
+        return "i32" if self.compare == "key" else "f32"
+
     def takes(self, x: ValueType) -> None:
-        wanted = ValueType("i32" if self.compare == "key" else "f32", self.n_features)
+        wanted = ValueType(self.element, self.n_features)
         if x != wanted:
             raise ValueError(f"trees take {wanted}, not {x}")
         self.nodes.check(self.n_features)

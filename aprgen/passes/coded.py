@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aprgen.ops.dense import Dense
 from aprgen.ops.integer import LARGEST, Code
+from aprgen.passes.ranges import rounded_up
 from aprgen.program import Array
 
 LARGEST_OFFSET = 1 << 29  # of what a sum carries so that its codes begin at the lowest
@@ -45,11 +46,6 @@ class Coded:
     @property
     def is_uniform(self) -> bool:
         return bool(np.all(self.scale == self.scale[0]) and np.all(self.offset == self.offset[0]))
-
-
-def rounded_up(values: Doubles) -> Doubles:
-    """No scale is 0 or too small for float32."""
-    return np.maximum(values, 1e-30)
 
 
 @dataclass(frozen=True, eq=False)

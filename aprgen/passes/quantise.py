@@ -21,29 +21,32 @@ from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import (
     LARGEST,
-    LARGEST_ZERO,
     SMALLEST_POWER,
+    TYPES,
     Code,
     Dequantise,
     IntegerDense,
     IntegerLookup,
     IntegerSoftmax,
     IntegerSquaredDistance,
+    IntegerSum,
     Interpolate,
     Quantise,
+    Requantise,
     exp2_table,
+    three_digits,
 )
 from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Normalise, Softmax
-from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, rounded_up, sums_of, wide_enough
+from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, sums_of, wide_enough
 from aprgen.passes.gaussians import LogDensity, coded_density
-from aprgen.passes.ranges import Method, spans
+from aprgen.passes.ranges import Method, covering, rounded_up, spans
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
-COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0, "i32": 1.0}  # see multipliers: 10 bits for codes of 8
+COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0}  # see multipliers: 10 bits where weights have 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +113,10 @@ def _codes(work: _Work) -> Codes | None:
     x, scores = work.coded.get(0), work.coded.get(work.program.scores)
     if x is None or scores is None or x.value == scores.value or work.in_floats:
         return None
-    numbers = (tuple(float(np.float32(n)) for n in part) for part in (x.scale, x.offset, scores.scale, scores.offset))
-    return Codes(x.value, scores.value, *numbers)
+    parts = (x.scale, x.offset, scores.scale, scores.offset)
+    x_scale, x_offset, scale, offset = (tuple(float(np.float32(n)) for n in part) for part in parts)
+    label = None if work.program.label is None else work.floats[work.program.label]
+    return Codes(x.value, scores.value, label, x_scale, x_offset, scale, offset)
 
 
 def _rewrite(work: _Work, index: int) -> None:
@@ -175,15 +180,11 @@ def _input(work: _Work) -> Coded:
         if isinstance(op, SquaredDistance | Neighbours | Gauss):
             points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
             low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
-    width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
-    scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
-    scale = np.full_like(scale, scale.max()) if alike else scale
-    inverse = (1 / scale).astype(np.float32)
+    inverse, zero = covering(low, high, limit, alike=alike)
     scale = 1 / inverse.astype(np.float64)
-    zero = np.where(high > low, np.rint((low + high) / 2 / scale), 0.0).astype(np.int32)
     one = bool(np.all(inverse == inverse[0]) and np.all(zero == zero[0]))
     tables = Table(inverse[:1] if one else inverse), Table(zero[:1] if one else zero)
-    value = work.builder.add(Quantise(work.element, *tables, len(scale), limit), 0)
+    value = work.builder.add(Quantise(work.element, *tables, len(scale)), 0)
     work.coded[0] = Coded(value, work.element, scale, zero * scale, limit)
     return work.coded[0]
 
@@ -218,9 +219,7 @@ def _coded_from(work: _Work, source: int) -> Coded:
         scale = rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
         inverse = (1 / scale).astype(np.float32)
         zero = Table(np.zeros(len(scale), np.int32))
-        made = work.builder.add(
-            Quantise(work.element, Table(inverse), zero, len(scale), limit), _as_floats(work, source)
-        )
+        made = work.builder.add(Quantise(work.element, Table(inverse), zero, len(scale)), _as_floats(work, source))
         return Coded(made, work.element, 1 / inverse.astype(np.float64), np.zeros(len(scale)), limit)
     return work.coded[source]
 
@@ -243,11 +242,18 @@ def _emitted(work: _Work, x: Coded, sums: Sums, element: Code, scale: Doubles, o
     bias = sums.bias - shifted
     largest = int((sums.largest + np.abs(shifted)).max())
     assert largest <= LARGEST["i32"]  # see sums_of and LARGEST_OFFSET
-    multiplier, shift = multipliers(sums.scale / scale, COARSEST[element])
+    multiplier, shift = multipliers(sums.scale / scale, COARSEST[work.element])
     op = IntegerDense(
         x.element, element, largest, Table(sums.weight), Table(bias.astype(np.int32)), Table(multiplier), Table(shift)
     )
     return work.builder.add(op, x.value)
+
+
+def _sum(work: _Work, x: Coded, sums: Sums) -> int:
+    """The step that adds up one row of weights; its codes are in units of sums.scale."""
+    largest = int(sums.largest[0])
+    assert largest <= LARGEST["i32"]  # see sums_of
+    return work.builder.add(IntegerSum(x.element, largest, Table(sums.weight[0]), int(sums.bias[0])), x.value)
 
 
 def _hidden(work: _Work, op: Dense, x: Coded, observed: int) -> Coded:
@@ -268,8 +274,10 @@ def _hidden(work: _Work, op: Dense, x: Coded, observed: int) -> Coded:
 
 
 def _outcome(work: _Work, op: Dense, x: Coded) -> Coded:
-    """Results in 32 bits with one scale, so that they can be compared; no code saturates."""
+    """Results in 32 bits with one scale, so that they can be compared; no code saturates. One alone is its sum."""
     sums = sums_of(op, x, LARGEST[work.element])
+    if op.rows == 1:
+        return Coded(_sum(work, x, sums), "i32", sums.scale, np.zeros(1), LARGEST["i32"])
     scale = np.full(op.rows, float(wide_enough(np.zeros(op.rows), sums).max()))
     value = _emitted(work, x, sums, "i32", scale, np.zeros(op.rows))
     return Coded(value, "i32", scale, np.zeros(op.rows), LARGEST["i32"])
@@ -284,19 +292,33 @@ def _curve(work: _Work, op: Dense, x: Coded, before: int, stage: Stage, after: i
     reach = float(np.abs(np.array(spans(work.observed[before], work.method, limit))).max())
     reach = SIGMOID_REACH if is_end and stage.verb == "sigmoid" else max(reach, 1e-30)
     scale = np.full(op.rows, float(wide_enough(np.full(op.rows, reach / limit), sums).max()))
-    at = _emitted(work, x, sums, element, scale, np.zeros(op.rows))
+    if op.rows == 1:
+        multiplier, last_shift = multipliers(sums.scale / scale, COARSEST[work.element])
+        cut = Requantise(cast(Literal["i8", "i16"], element), int(multiplier[0]), int(last_shift[0]))
+        at = work.builder.add(cut, _sum(work, x, sums))
+    else:
+        at = _emitted(work, x, sums, element, scale, np.zeros(op.rows))
     codes = np.arange(-128, 128) if element == "i8" else np.minimum(np.arange(-32768, 32769, 128), 32767)
     real = (codes * scale[0]).astype(np.float32)
     with np.errstate(all="ignore"):
         curve = np.asarray(stage.apply(real), np.float64)
     unit = 2.0**-15 if is_end and stage.verb == "sigmoid" else max(float(np.abs(curve).max()), 1e-30) / limit
     table = np.clip(np.rint(curve / unit), -limit, limit)
-    made: Op
+    made: IntegerLookup | Interpolate
     if element == "i8":
-        made = IntegerLookup(op.rows, Table(table.astype(np.int8)))
+        made = IntegerLookup(op.rows, Table(table.astype(np.int8)), 0.0)
     else:
-        made = Interpolate(op.rows, Table(table.astype(np.int16)))
+        made = Interpolate(op.rows, Table(table.astype(np.int16)), 0.0)
+    made = replace(made, error=_curve_error(replace(made, size=1), stage, element, float(scale[0]), unit))
     return Coded(work.builder.add(made, at), element, np.full(op.rows, unit), np.zeros(op.rows), limit)
+
+
+def _curve_error(made: IntegerLookup | Interpolate, stage: Stage, element: Code, scale: float, unit: float) -> float:
+    """The largest difference between the function and what the table gives, found by trying every code."""
+    codes = np.arange(-LARGEST[element] - 1, LARGEST[element] + 1).astype(TYPES[element]).reshape(-1, 1)
+    with np.errstate(all="ignore"):
+        wanted = np.asarray(stage.apply((codes * scale).astype(np.float32)), np.float64)
+    return three_digits(float(np.abs(made.evaluate(codes) * unit - wanted).max()))
 
 
 # What needs no instruction, or ends the Program.
@@ -410,17 +432,20 @@ def _shares(work: _Work, density: LogDensity, value: int) -> tuple[LogDensity, i
     return (found, end + 1, last.floor) if found.is_finite else None
 
 
-def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+def softmax_of_codes(element: Code, size: int, scale: float, least: int | None = None) -> IntegerSoftmax:
     """A softmax of codes of one scale. A power's exponent in Q16 is (distance >> coarse) * step / 2^shift; steps of 8
     of them are fine enough, and keep the product within 32 bits."""
-    factor = float(x.scale[0]) * math.log2(math.e) * 65536
+    factor = scale * math.log2(math.e) * 65536
     coarse = min(31, max(0, math.ceil(math.log2(8 / factor))))
     mantissa, exponent = math.frexp(math.ldexp(factor, coarse))
     shift = min(11, max(0, 15 - exponent))
     step = max(1, min(round(math.ldexp(mantissa, exponent + shift)), SMALLEST_POWER))
     reach = (SMALLEST_POWER << shift) // step + 1
-    made = IntegerSoftmax(x.element, x.size, coarse, step, shift, reach, exp2_table(), least)
-    value = work.builder.add(made, x.value)
+    return IntegerSoftmax(element, size, coarse, step, shift, reach, exp2_table(), factor / 65536, least)
+
+
+def _powers(work: _Work, x: Coded, least: int | None = None) -> Coded:
+    value = work.builder.add(softmax_of_codes(x.element, x.size, float(x.scale[0]), least), x.value)
     return Coded(value, "i16", np.full(x.size, 2.0**-15), np.zeros(x.size), LARGEST["i16"])
 
 
@@ -432,9 +457,45 @@ def _decision(work: _Work, op: Op, source: int) -> int:
     if isinstance(op, Threshold):
         limit = math.ceil((op.limit - float(x.offset[0])) / float(x.scale[0]))
         labels = (op.then, op.otherwise) if op.compare == "ge" else (op.otherwise, op.then)
-        return work.builder.add(IntegerThreshold(cast(Literal["i16", "i32"], x.element), limit, *labels), x.value)
+        value, element, limit = _first_above(work, x, limit)
+        return work.builder.add(IntegerThreshold(element, limit, *labels), value)
     if isinstance(op, Argmin):
         return work.builder.add(Argmin(op.size, "i32"), x.value)
     assert isinstance(op, Argmax)
     made = replace(op, element=cast(Literal["i16", "i32"], x.element), nan_gives_zero=False)
     return work.builder.add(made, x.value)
+
+
+def _first_above(work: _Work, x: Coded, limit: int) -> tuple[int, Literal["i8", "i16", "i32"], int]:
+    """The earliest value that decides whether the code of x is >= limit, and the limit for it: what never falls when
+    its code rises (a sum requantised, a rising curve) can be left out, and the label is the same for every code."""
+    value, element = x.value, x.element
+    limit = max(-LARGEST["i32"] - 1, min(limit, LARGEST["i32"]))  # sums stay within; see sums_of
+    while value > 0:
+        step = work.builder.step(value)
+        if isinstance(step.op, Requantise):
+            before: Code = "i32"
+        elif isinstance(step.op, Interpolate | IntegerLookup) and bool(np.all(np.diff(step.op.table.data) >= 0)):
+            before = element
+        else:
+            break
+        found = _least_code(step.op, before, limit)
+        if found is None:
+            break
+        value, element, limit = step.inputs[0], before, found
+    return value, element, limit
+
+
+def _least_code(op: Requantise | Interpolate | IntegerLookup, before: Code, limit: int) -> int | None:
+    """The least code that a rising op makes into one >= limit, by halving; None when there is none."""
+    low, high = -LARGEST[before] - 1, LARGEST[before]
+
+    def reaches(code: int) -> bool:
+        return bool(op.evaluate(np.array([[code]], TYPES[before]))[0, 0] >= limit)
+
+    if not reaches(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle + 1, high)
+    return low

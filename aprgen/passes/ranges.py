@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.ops.integer import LARGEST_ZERO
 from aprgen.program import Array
 
 Method = Literal["minmax", "percentile", "mse"]
@@ -32,6 +33,26 @@ def spans(values: Array, method: Method, limit: int) -> tuple[_Doubles, _Doubles
         pairs = [_least_error(column, limit) for column in columns.T]
         low, high = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
     return low, high
+
+
+def rounded_up(values: _Doubles) -> _Doubles:
+    """No scale is 0 or too small for float32."""
+    return np.maximum(values, 1e-30)
+
+
+def covering(
+    low: _Doubles, high: _Doubles, limit: int, *, alike: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Codes per unit and the zero of each element, such that codes from -limit to limit cover low to high.
+
+    See ops.integer.Quantise. alike: all elements have the units of the widest.
+    """
+    width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
+    scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
+    scale = np.full_like(scale, scale.max()) if alike else scale
+    inverse = (1 / scale).astype(np.float32)
+    zero = np.where(high > low, np.rint((low + high) / 2 / (1 / inverse.astype(np.float64))), 0.0)
+    return inverse, zero.astype(np.int32)
 
 
 def _least_error(column: _Doubles, limit: int) -> tuple[float, float]:

@@ -55,7 +55,7 @@ def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape) -> Way | None:
         if optimise == goal:
             return best_way(op, cost, goal)
     way = next((way_of_shape(op, shape) for shape in SHAPES if optimise == shape), None)
-    if way is None:
+    if way is None and op.compare != "code":  # codes follow where floats can go
         raise UnsupportedError(
             "strategy.shape", f"these trees cannot be {optimise}: too deep, too large, or nothing to decide",
             where="--optimise", hint="use size, mean or wcet, which take a shape that fits",
@@ -64,13 +64,16 @@ def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape) -> Way | None:
 
 
 def with_trees(program: Program, chosen: Callable[[TreeOp], tuple[Op, ...]]) -> Program:
-    """The program with other ops, one after the other, in place of each op of trees over floats that has splits."""
+    """The program with other ops, one after the other, in place of each op of trees that has splits.
+
+    Trees over floats, and over the codes of a caller; those over keys were chosen before.
+    """
     steps: list[Step] = []
     moved = {0: 0}  # old value id to new value id
     for index, step in enumerate(program.steps):
         inputs = tuple(moved[i] for i in step.inputs)
         op = step.op
-        if isinstance(op, TreeOp) and op.compare == "f32" and op.nodes.n_nodes > 0:
+        if isinstance(op, TreeOp) and op.compare in ("f32", "code") and op.nodes.n_nodes > 0:
             for made in chosen(op):
                 steps.append(Step(made, inputs))
                 inputs = (len(steps),)
@@ -80,14 +83,17 @@ def with_trees(program: Program, chosen: Callable[[TreeOp], tuple[Op, ...]]) -> 
     label = None if program.label is None else moved[program.label]
     codes = program.codes
     if codes is not None:
-        codes = replace(codes, x=moved[codes.x], scores=moved[codes.scores])
+        of_codes = None if codes.label is None else moved[codes.label]
+        codes = replace(codes, x=moved[codes.x], scores=moved[codes.scores], label=of_codes)
     result = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label, codes=codes)
     result.check()
     return result
 
 
 def _in_tables(op: TreeOp, cost: Cost) -> tuple[Op, ...]:
-    """Tables of nodes that compare what is cheapest, and what makes it of the row."""
+    """Tables of nodes that compare what is cheapest, and what makes it of the row; codes are compared as they are."""
+    if op.compare == "code":
+        return (op,)
     compare = cheapest_compare(op, cost)
     columns = key_columns(op)
     if compare == "key":

@@ -15,7 +15,17 @@ import numpy as np
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import TreeOp
-from aprgen.passes.tree_shapes import SHAPES, CodedTrees, FlatTrees, Shape, code_op, coded_trees, key_op, shaped
+from aprgen.passes.tree_shapes import (
+    SHAPES,
+    CodedTrees,
+    FlatTrees,
+    Shape,
+    code_op,
+    coded_trees,
+    key_op,
+    shaped,
+    without_sign,
+)
 from aprgen.program import Op
 from aprgen.target import Cost
 
@@ -52,6 +62,8 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
 
 def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
     """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit."""
+    if op.compare == "code" and shape == "keyed-branches":
+        shape = "branches"  # codes are the keys
     coded = coded_trees(op)
     goal: Goal = "size" if shape == "packed" else "mean"
     fitting = () if coded is None else tuple(way for way in ways(op, coded) if way.shape == shape)
@@ -61,13 +73,29 @@ def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
 def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
     """Every shape that fits, with each maker of codes."""
     for shape in SHAPES:
+        if op.compare == "code" and shape == "keyed-branches":
+            continue
         trees = shaped(op, coded, shape)
         if trees is None:
             continue
+        more, mean, worst = _of_trees(trees, coded)
+        if op.compare == "code":
+            yield Way(shape, (trees,), more, mean, worst)
+            yield from _ways_without_sign(op, coded, shape)
+            continue
         for codes in makers(op, coded, shape):
             flash, work = _of_codes(codes, coded)
-            more, mean, worst = _of_trees(trees, coded)
             yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
+
+
+def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape) -> Iterator[Way]:
+    """Branches over codes that were copied: smaller, and faster where many splits are passed."""
+    copied = without_sign(op, coded) if shape == "branches" else None
+    trees = None if copied is None else shaped(op, copied[1], shape)
+    if copied is not None and trees is not None:
+        flash, mean, worst = _of_trees(trees, copied[1])
+        n = len(copied[0].order)
+        yield Way(shape, (copied[0], trees), 10 * n + flash, 3.5 * n + mean, 3.5 * n + worst)
 
 
 def makers(op: TreeOp, coded: CodedTrees, shape: Shape) -> tuple[CodeOp, ...]:
@@ -100,6 +128,8 @@ def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, floa
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     if isinstance(trees, BranchTrees) and trees.element == "i32":
         return 13.0 * n_nodes + 8 * n_trees, 4.4 * mean + 5 * n_trees, 4.4 * worst + 6 * n_trees
+    if isinstance(trees, BranchTrees) and trees.element in ("i8", "i16"):  # Armv6-M loads them by a register's offset
+        return 9.6 * n_nodes + 8 * n_trees, 3.5 * mean + 5 * n_trees, 3.5 * worst + 6 * n_trees
     if isinstance(trees, BranchTrees):
         return 7.9 * n_nodes + 8 * n_trees, 3 * mean + 5 * n_trees, 3 * worst + 6 * n_trees
     assert isinstance(trees, PackedTrees)
@@ -112,6 +142,7 @@ def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float,
     nodes = op.nodes
     flash = 90 + sum(table.n_bytes for table in (nodes.feature, nodes.threshold, nodes.left, nodes.right, nodes.root))
     step = 10 + min(cost.float_compare, cost.integer_compare + cost.float_to_key)
+    step = 10 + cost.integer_compare if op.compare == "code" else step
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     return flash, step * mean + 14 * nodes.n_trees, step * worst + 14 * nodes.n_trees
 

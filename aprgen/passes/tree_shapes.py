@@ -22,6 +22,7 @@ from aprgen.ops.codes import (
     RankCodes,
     ShiftCodes,
     ShiftCodesInLine,
+    WithoutSign,
 )
 from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
@@ -42,7 +43,7 @@ class FlatTrees:
     """Trees in pre-order, left child first, each node reached once, and no split with equal sides."""
 
     feature: Ints
-    key: Ints  # of the threshold
+    key: Ints  # of the threshold, or a code
     left: Ints
     right: Ints
     root: Ints
@@ -54,8 +55,10 @@ class FlatTrees:
 
 
 def flat_trees(nodes: Nodes) -> FlatTrees | None:
-    """The trees of node tables over floats; None when shared subtrees make too many nodes."""
-    feature, keys = nodes.feature.data.tolist(), threshold_keys(nodes.threshold.data).tolist()
+    """The trees of node tables over floats, or over codes; None when shared subtrees make too many nodes."""
+    of_codes = nodes.threshold.data.dtype.kind == "i"
+    keys = (nodes.threshold.data if of_codes else threshold_keys(nodes.threshold.data)).tolist()
+    feature = nodes.feature.data.tolist()
     left, right = nodes.left.data.tolist(), nodes.right.data.tolist()
     same: list[int] = [0] * len(feature)  # the reference that stands for each node
     for node in reversed(range(len(feature))):
@@ -108,10 +111,17 @@ class CodedTrees:
 
 
 def coded_trees(op: TreeOp) -> CodedTrees | None:
-    """Codes for trees over floats, the features with most splits first; None where no 16 bits are enough."""
+    """Codes for trees over floats, the features with most splits first; None where no 16 bits are enough.
+
+    Trees over codes keep those of their row.
+    """
     trees = flat_trees(op.nodes)
     if trees is None or trees.n_nodes == 0:
         return None
+    if op.compare == "code":
+        every = tuple(np.unique(trees.key[trees.feature == column]) for column in range(op.n_features))
+        element: CodeElement = "i8" if op.element == "i8" else "i16"
+        return CodedTrees(trees, np.arange(op.n_features), trees.feature, trees.key, every, None, element)
     read, counts = np.unique(trees.feature, return_counts=True)
     columns = read[np.argsort(-counts, kind="stable")]
     position = np.zeros(int(columns.max()) + 1, np.int64)
@@ -130,6 +140,23 @@ def coded_trees(op: TreeOp) -> CodedTrees | None:
         here = feature == index
         code[here] = np.searchsorted(keys, trees.key[here])
     return CodedTrees(trees, columns, feature, code, thresholds, None, _element(most - 1))
+
+
+def without_sign(op: TreeOp, coded: CodedTrees) -> tuple[WithoutSign, CodedTrees] | None:
+    """The codes of a caller that the trees read, without a sign and the most read first; None with thresholds below 0.
+
+    And the trees that read those.
+    """
+    if op.compare != "code" or coded.code.min() < 0:
+        return None
+    read, counts = np.unique(coded.feature, return_counts=True)
+    columns = read[np.argsort(-counts, kind="stable")]
+    position = np.zeros(op.n_features, np.int64)
+    position[columns] = np.arange(len(columns))
+    made = WithoutSign(op.n_features, "i8" if op.element == "i8" else "i16", tuple(columns.tolist()))
+    thresholds = tuple(coded.thresholds[column] for column in columns)
+    feature = position[coded.feature]
+    return made, CodedTrees(coded.trees, columns, feature, coded.code, thresholds, None, made.element)
 
 
 def _element(largest_threshold: int) -> CodeElement:
@@ -179,7 +206,8 @@ def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
 def shaped(op: TreeOp, coded: CodedTrees, shape: Shape) -> ShapedTrees | None:
     """The op's trees in a shape, reading codes; None where it does not fit."""
     if shape == "packed":
-        return _packed(op, coded)
+        least = min(0, int(coded.code.min()))
+        return _packed(op, replace(coded, code=coded.code - least), least)
     if shape == "keyed-branches":
         return _branches(op, replace(coded, code=coded.trees.key, element="i32"))
     return _branches(op, coded)
@@ -251,8 +279,11 @@ def _part(coded: CodedTrees, first: int, end: int) -> Branches:
     )
 
 
-def _packed(op: TreeOp, coded: CodedTrees) -> PackedTrees | None:
-    """One word a node when all fields fit, else two; leaves are numbered per tree when that makes them shorter."""
+def _packed(op: TreeOp, coded: CodedTrees, least: int) -> PackedTrees | None:
+    """One word a node when all fields fit, else two; leaves are numbered per tree when that makes them shorter.
+
+    least: what was taken off the codes of thresholds.
+    """
     use, n_classes, start = _use(op)
     trees = coded.trees
     everywhere = _Leaves(trees, per_tree=False)
@@ -286,7 +317,7 @@ def _packed(op: TreeOp, coded: CodedTrees) -> PackedTrees | None:
             base=base,
             leaf=None if by_position else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
             two_words=two_words, feature_bits=feature_bits, leaf_bits=widths[0], jump_bits=widths[1],
-            depth=max(1, int(trees.depth.max())),
+            depth=max(1, int(trees.depth.max())), least=least,
         )  # fmt: skip
     return None
 

@@ -98,6 +98,7 @@ class Question:
     tasks: TaskSet | None = None
     platform: Platform | None = None
     load_budget_us: float | None = None
+    load_jitter_us: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +201,8 @@ def _load(loaded: Loaded, question: Question) -> LoadTime | None:
     if question.platform is None:
         return None
     budget = None if question.load_budget_us is None else budget_of(question.load_budget_us)
-    return load_time(file_size(loaded.container), question.platform, budget)
+    jitter = None if question.load_jitter_us is None else budget_of(question.load_jitter_us, "--load-jitter-us")
+    return load_time(file_size(loaded.container), question.platform, budget, jitter)
 
 
 def _schedule(entries: Sequence[Entry], question: Question) -> Schedule | None:

@@ -73,11 +73,13 @@ def witnessed(
     seconds: float,
     before: tuple[Solved, ...] = (),
 ) -> Witnessed | None:
-    """The program's bound for the worst row; None where no trees are walked.
+    """The program's bound for the worst row; None where no trees are walked, or trees over a caller's codes.
 
     bound_by_steps: bounds the program again, with the most steps of the walks by the id of their loop.
     """
     # The loop instructions of Armv8.1-M are not followed: every turn would begin ways of its own.
+    if function.endswith("_q"):
+        return None
     follows = code.architecture in ARM and code.architecture != "v8.1-M"
     if follows and len(_tree_steps(artifact)) == 1:
         walk = walk_marks(artifact, marks)
@@ -113,8 +115,10 @@ def walk_marks(artifact: Artifact, marks: Sequence[Mark]) -> WalkMarks:
 
 
 def _tree_steps(artifact: Artifact) -> list[int]:
-    steps = enumerate(artifact.program.steps)
-    return [index for index, step in steps if isinstance(step.op, TreeOp) and step.op.nodes.n_nodes > 0]
+    """Those of the functions of floats."""
+    program = artifact.program
+    ops = [(index, program.steps[index].op) for index in program.needed(program.scores, program.label)]
+    return [index for index, op in ops if isinstance(op, TreeOp) and op.nodes.n_nodes > 0]
 
 
 def _function(artifact: Artifact, index: int) -> str:

@@ -82,6 +82,8 @@ class LoadTime:
     budget_us: float | None
     within_budget: bool | None
     largest_unpacked_bytes: int | None
+    jitter_us: float | None
+    ring_bytes: int | None  # of a stream's buffer that never runs over while its reader pauses for the jitter
 
 
 def platform_names() -> tuple[str, ...]:
@@ -136,8 +138,10 @@ def file_size(container: AprFile | AprV2File) -> FileSize:
     return FileSize(header.payload_size, len(container.payload), header.signed)
 
 
-def load_time(size: FileSize, platform: Platform, budget_us: Fraction | None = None) -> LoadTime:
-    """The formula's terms and sum, and whether they fit into the budget."""
+def load_time(
+    size: FileSize, platform: Platform, budget_us: Fraction | None = None, jitter_us: Fraction | None = None
+) -> LoadTime:
+    """The formula's terms and sum, whether they fit into the budget, and the ring buffer for the jitter."""
     terms = _terms(size, platform)
     total = math.ceil(platform.margin * sum((us for _, us, _ in terms), Fraction(0)))
     return LoadTime(
@@ -155,7 +159,15 @@ def load_time(size: FileSize, platform: Platform, budget_us: Fraction | None = N
         budget_us=None if budget_us is None else float(budget_us),
         within_budget=None if budget_us is None else total <= budget_us,
         largest_unpacked_bytes=None if budget_us is None else _largest(size, platform, budget_us),
+        jitter_us=None if jitter_us is None else float(jitter_us),
+        ring_bytes=None if jitter_us is None else ring_bytes(platform, jitter_us),
     )
+
+
+def ring_bytes(platform: Platform, jitter_us: Fraction) -> int:
+    """What arrives at the read rate during the jitter, with the margin, as a power of two; at least one byte."""
+    arriving = math.ceil(platform.margin * platform.read_mib_per_s * _MIB * jitter_us / _SECOND)
+    return 1 << (max(1, arriving) - 1).bit_length()
 
 
 def _terms(size: FileSize, platform: Platform) -> list[tuple[str, Fraction, str]]:
@@ -185,8 +197,8 @@ def _largest(size: FileSize, platform: Platform, budget_us: Fraction) -> int:
     return math.floor(left / per_byte)
 
 
-def budget_of(text_us: float) -> Fraction:
-    """A budget from the command line, as it was written."""
+def budget_of(text_us: float, option: str = "--load-budget-us") -> Fraction:
+    """Microseconds from the command line, as they were written."""
     if not math.isfinite(text_us) or text_us <= 0:
-        raise UsageError("load.budget", f"{text_us} is no budget", where="--load-budget-us", hint="give microseconds")
+        raise UsageError("load.budget", f"{text_us} is no time", where=option, hint="give microseconds above 0")
     return Fraction(repr(text_us))

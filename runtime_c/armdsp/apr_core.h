@@ -72,6 +72,40 @@ static inline int32_t apr_two_products(const int16_t *weights, uint32_t halves, 
     return acc;
 }
 
+/* acc + two products, of numbers at any address; the sum must stay within 32 bits. One block each, for the same reason:
+ * sums that are written out would have all their numbers loaded first. */
+static inline int32_t apr_two_products_at(const int16_t *weights, const int16_t *x, int32_t acc)
+{
+    uint32_t pair;
+    uint32_t halves;
+    __asm__("ldr %[halves], %[x]\n\t"
+            "ldr %[pair], %[weights]\n\t"
+            "smlad %[acc], %[pair], %[halves], %[acc]"
+            : [acc] "+r"(acc), [pair] "=&r"(pair), [halves] "=&r"(halves)
+            : [x] "m"(*(const int16_t(*)[2])x), [weights] "m"(*(const int16_t(*)[2])weights));
+    return acc;
+}
+
+/* acc + four products of bytes. */
+static inline int32_t apr_four_products_at(const int8_t *weights, const int8_t *x, int32_t acc)
+{
+    uint32_t even;
+    uint32_t odd;
+    uint32_t low;
+    uint32_t high;
+    __asm__("ldr %[odd], %[x]\n\t"
+            "ldr %[high], %[weights]\n\t"
+            "sxtb16 %[even], %[odd]\n\t"
+            "sxtb16 %[low], %[high]\n\t"
+            "smlad %[acc], %[low], %[even], %[acc]\n\t"
+            "sxtb16 %[odd], %[odd], ror #8\n\t"
+            "sxtb16 %[high], %[high], ror #8\n\t"
+            "smlad %[acc], %[high], %[odd], %[acc]"
+            : [acc] "+r"(acc), [low] "=&r"(low), [high] "=&r"(high), [even] "=&r"(even), [odd] "=&r"(odd)
+            : [x] "m"(*(const int8_t(*)[4])x), [weights] "m"(*(const int8_t(*)[4])weights));
+    return acc;
+}
+
 /* Cut to what 8 or 16 bits hold. */
 static inline int32_t apr_saturated8(int32_t value)
 {

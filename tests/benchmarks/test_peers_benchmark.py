@@ -17,7 +17,7 @@ import pytest
 from aprgen.ops.trees import TreeSum
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-MODULES = ("peers", "convert", "estimators", "peer_sources", "peer_page", "peer_figures", "trained")
+MODULES = ("peers", "convert", "estimators", "peer_sources", "peer_page", "peer_figures", "peer_inputs", "trained")
 LIMIT = 0.1  # as float64, between two float32
 
 
@@ -170,6 +170,25 @@ def test_best_of_each_is_compared(load: Callable[[str], ModuleType]) -> None:
     assert "labels differ" in only_other.line
 
 
+def test_integers_are_compared_with_integers(load: Callable[[str], ModuleType]) -> None:
+    """Functions of codes of trees count where a generator takes integers, and those of other models always."""
+    inputs, figures = load("peer_inputs"), load("peer_figures")
+    floats = figures.Figures(
+        "rf_iris", "cortex-m4", "aprgen", "f32", 600, 0, 16, 80.0, 90, 1.0, 1.0, None, 0.0, True
+    )  # fmt: skip
+    codes = replace(floats, form="f32 s8 of codes")
+    other = replace(floats, tool="m2cgen as float", form="-O2")
+    integers = replace(other, tool="emlearn inline int16")
+    network = [replace(one, model="mlp_digits") for one in (floats, codes, other)]
+
+    assert [floats, other] == inputs.fair([floats, codes, other])
+    assert [floats, codes, other, integers] == inputs.fair([floats, codes, other, integers])
+    assert [floats, replace(integers, core="cortex-m3")] == inputs.fair(
+        [floats, codes, replace(integers, core="cortex-m3")]
+    )
+    assert network == inputs.fair(network)
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """A subject that needs no library."""
@@ -178,7 +197,7 @@ class Made:
     estimator: Any = field(default_factory=RandomForestClassifier)
     labelled: bool = True
     rows: Any = field(default_factory=lambda: np.array([[0, 0], [0, 3]], np.float32))
-    train_x: Any = None
+    train_x: Any = field(default_factory=lambda: np.array([[0, 0], [1, 3], [2, 2]], np.float32))
 
     def expected(self, rows: Any) -> Any:
         return self.estimator.predict(rows)
@@ -194,6 +213,7 @@ def test_a_run(
     header = "#include <stdint.h>\nint32_t m_classify(const float *x);\n"
     source = '#include "m.h"\nint32_t m_classify(const float *x)\n{\n    return x[1] > 2.0F;\n}\n'
     code = sources.PeerCode("other", {"m.c": source, "m.h": header}, Made().rows)
+    monkeypatch.setattr(peers, "GOALS", ("size",))  # one shape beside tables of nodes
     monkeypatch.setattr(peers, "available", lambda name: True)
     monkeypatch.setattr(peers, "train", lambda name: Made())
     monkeypatch.setattr(peers, "peer_codes", lambda subject: [code])
@@ -202,8 +222,12 @@ def test_a_run(
     status = peers.main([*words, "--json", str(tmp_path / "o.json"), "--html", str(tmp_path / "o.html")])
     document = json.loads((tmp_path / "o.json").read_text())
     assert 0 == status
-    assert [True] * 8 + [None] * 2 == [one["exact"] for one in document["figures"]]
-    assert [1.0] * 10 == [one["agree"] for one in document["figures"]]
+    forms = [one["form"] for one in document["figures"]]
+    assert [True] * 12 + [None] * 2 == [one["exact"] for one in document["figures"]]
+    assert [1.0] * 14 == [one["agree"] for one in document["figures"]]
+    assert {"f32 s16 of codes", "f32 s8 size of codes", "totals s8 of codes"} < set(forms)
+    assert {1.0} == {one["edge"] for one in document["figures"] if one["form"].startswith("f32 s")}  # votes
+    assert not any(one["our_form"].endswith("of codes") for one in document["comparisons"])
     assert ["instructions", "flash"] == [one["what"] for one in document["comparisons"]]
     drawn = (tmp_path / "o.html").read_text()
     assert 2 == drawn.count("<svg")

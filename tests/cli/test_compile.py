@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aprgen.api import load
 from tests.cli.commands import DATA, Answer, Command, is_three_lines, process
 from tests.recorded import fixtures
 
 RFC = DATA / "real" / "rfc.apr"
+LOGREG = DATA / "real" / "logreg_bc.apr"
 FILES = ["apr_mark.h", "apr_rt.h", "manifest.json", "rfc.c", "rfc.h", "rfc_selftest.c"]
 
 
@@ -320,8 +322,83 @@ def test_too_large_a_loss_is_refused(aprgen: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_manifest_and_c_state_the_same_proofs(aprgen: Command, tmp_path: Path) -> None:
+    """What is proved of each step stands in manifest.json with the limit of its type, and in a comment of the C."""
+    np.save(tmp_path / "rows.npy", np.random.RandomState(1).normal(size=(50, 30)).astype(np.float32))
+    words = ("--numeric", "s16", "--calibrate", tmp_path / "rows.npy", "--no-measure", "-o", tmp_path / "out")
+    assert aprgen("compile", LOGREG, *words).status == 0
+
+    proofs = json.loads((tmp_path / "out" / "manifest.json").read_text())["proofs"]
+    dense = next(proof for proof in proofs if proof["kernel"] == "integer_sum_i16")
+    curve = next(proof for proof in proofs if proof["kernel"] == "interpolate_i16")
+    text = " ".join((tmp_path / "out" / "logreg_bc.c").read_text().replace("\n *", "").split())
+    assert (dense["quantity"], dense["limit"]) == ("sum", 2**31 - 1)
+    assert f"largest is {dense['largest']}." in text
+    assert curve["largest"] < 1e-4
+    assert f"No result is more than {curve['largest']:.3g} from the function." in text
+
+
+def test_labels_tell_accuracy_before_and_after(aprgen: Command, tmp_path: Path) -> None:
+    """With --labels the share of right labels is printed before and after, and --max-loss counts what is lost of it."""
+    random = np.random.RandomState(1)
+    rows = random.normal(size=(50, 30)).astype(np.float32)
+    right = load(LOGREG).classify(rows)
+    assert right is not None
+    right[:5] = 1 - right[:5]  # five that the model gets wrong
+    np.save(tmp_path / "rows.npy", rows)
+    (tmp_path / "labels.csv").write_text("label\n" + "\n".join(str(label) for label in right) + "\n")
+    words = ("--calibrate", tmp_path / "rows.npy", "--labels", tmp_path / "labels.csv", "--no-measure")
+    answer = aprgen("compile", LOGREG, "--numeric", "s16", *words, "-o", tmp_path / "out")
+
+    assert answer.status == 0
+    assert "right      90.00% of labels are right before, 90.00% after" in answer.out
+    truth = json.loads((tmp_path / "out" / "manifest.json").read_text())["accuracy"]["truth"]
+    assert truth == {"labels": True, "before": 0.9, "after": 0.9}
+
+
+def test_labels_of_other_rows_are_refused(aprgen: Command, tmp_path: Path) -> None:
+    """As many labels as rows, and none without rows."""
+    np.save(tmp_path / "rows.npy", np.zeros((5, 30), np.float32))
+    np.save(tmp_path / "labels.npy", np.zeros(4, np.float32))
+    words = ("--numeric", "s16", "--labels", tmp_path / "labels.npy", "--no-measure", "-o", tmp_path / "out")
+    other = aprgen("compile", LOGREG, *words, "--calibrate", tmp_path / "rows.npy")
+    alone = aprgen("compile", LOGREG, *words)
+
+    assert (other.status, alone.status) == (2, 2)
+    assert "the labels have shape [4], 5 rows need [5, 1]" in other.error_lines[0]
+    assert "labels belong to rows" in alone.error_lines[0]
+
+
 def test_a_forest_needs_no_rows_for_integers(aprgen: Command, tmp_path: Path) -> None:
-    """Trees are exact integers in every mode."""
+    """Trees are exact integers in every mode; what rows would add is said."""
     answer = aprgen("compile", RFC, "--numeric", "s8", "--no-measure", "-o", tmp_path / "out")
 
     assert answer.status == 0
+    assert "no functions of codes" in answer.out
+    assert "--calibrate" in answer.out
+    assert "_q(" not in (tmp_path / "out" / "rfc.h").read_text()
+
+
+def test_rows_give_a_forest_functions_of_codes(aprgen: Command, tmp_path: Path) -> None:
+    """Rows on a grid lose nothing; the header says how to make codes, and a loss of rows without one is measured."""
+    rows = tmp_path / "rows.npy"
+    generator = np.random.RandomState(1)
+    np.save(rows, (generator.randint(0, 1000, size=(50, 4)) / 10).astype(np.float32))
+    words = ("compile", RFC, "--numeric", "s16", "--calibrate", rows, "--no-measure", "-o", tmp_path / "out")
+    answer = aprgen(*words, "--max-loss", "0%")
+    header = (tmp_path / "out" / "rfc.h").read_text()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    coarse = tmp_path / "coarse.npy"
+    np.save(coarse, generator.normal(size=(400, 4)).astype(np.float32) * 50)
+    refused_answer = aprgen("compile", RFC, "--numeric", "s8", "--calibrate", coarse, "--max-loss", "0%")
+
+    assert answer.status == 0
+    assert "functions of codes: 0 of 50 labels change" in answer.out
+    assert "#define RFC_X_PER_UNIT 0x1.4p+3F /* 10 */\n" in header
+    assert "#define RFC_X_ZERO 0\n" in header
+    assert "int32_t rfc_classify_q(const int16_t x[RFC_N_FEATURES]);" in header
+    assert {"rfc_predict_q", "rfc_scores_q", "rfc_classify_q"} <= set(manifest["functions"])
+    assert manifest["accuracy"]["of_codes"] is True
+    assert manifest["accuracy"]["largest_difference"] == 0
+    assert refused_answer.status == 1
+    assert "functions of codes" in refused_answer.err

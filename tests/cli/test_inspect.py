@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from aprgen.cli.inspect_facts import SIGNATURE_STATE
 from aprgen.container import write_v1
 from aprgen.container.metadata import Metadata
 from tests.cli.commands import DATA, Command, is_three_lines
 from tests.hostile.bytesmith import fixture
 from tests.recorded import fixtures
 
-KEYS = ["file", "header", "metadata", "signature", "tensors", "structure", "findings", "problems"]
+KEYS = ["file", "header", "metadata", "signature", "encryption", "tensors", "structure", "findings", "problems"]
 LINREG = b"\x01" + (2).to_bytes(8, "little") + bytes(8) + bytes(4) + b"\x01"  # two coefficients, intercept, flag
 
 
@@ -81,7 +80,7 @@ def test_signed(aprgen: Command) -> None:
     signature = aprgen("inspect", path, "--format", "json").json["signature"]
 
     assert signature["present"] is True
-    assert signature["state"] == SIGNATURE_STATE
+    assert signature["state"] == "not verified: no trust given"
     assert len(bytes.fromhex(signature["fingerprint"])) == 32
     assert signature["fingerprint"] in aprgen("inspect", path).out
 

@@ -42,11 +42,11 @@ def test_sound_file(aprgen: Command) -> None:
 
 
 def test_signed_file(aprgen: Command) -> None:
-    """A signed file is valid, with the note that nobody verified the signature."""
+    """A signed file is valid, with the note that nobody was trusted."""
     answer = aprgen("validate", DATA / "real" / "signed_linreg.apr")
 
     assert answer.status == 0
-    assert "signature is not verified" in answer.out
+    assert "not verified: no trust given" in answer.out
 
 
 def test_encrypted_file(aprgen: Command) -> None:

@@ -94,7 +94,7 @@ def test_plain_fixture_has_no_findings(fixture: Fixture) -> None:
 
 @EVERY_SIGNED
 def test_signed_fixture_is_accounted_for(fixture: Fixture) -> None:
-    """Signature, then key, lie between payload and checksum; nothing claims that they were verified."""
+    """Signature, then key, lie between payload and checksum; that nobody was trusted is a finding."""
     data = fixture.data
     file = opened(data)
     assert file.signature is not None
@@ -103,7 +103,9 @@ def test_signed_fixture_is_accounted_for(fixture: Fixture) -> None:
     assert data[-36:-4] == file.signature.public_key
     assert hashlib.sha256(data[-36:-4]).hexdigest() == file.signature.fingerprint
     assert len(data) == file.header.payload_end + 96 + 4
-    assert ("the file is signed; the signature is not verified here",) == file.findings
+    assert "unverified" == file.verification.state
+    assert 1 == len(file.findings)
+    assert "no trust was given" in file.findings[0]
 
 
 @EVERY_ENCRYPTED

@@ -55,7 +55,7 @@ CASES: dict[str, tuple[bytes, str, str, str, int]] = {
     "compression": (framed(LINREG_PAYLOAD, compression=4), "container.compression", "compression 4", "byte 20", 3),
     "bounds": (framed(LINREG_PAYLOAD, payload_size=1000), "container.bounds", "end at byte 1070", "byte 8", 3),
     "metadata_bounds": (framed(LINREG_PAYLOAD, metadata_size=1 << 31), "container.bounds", "2147483648", "byte 8", 3),
-    "suite_2": (patched(GOOD, 23, b"\2"), "security.suite", "unsupported suite", "byte 23", 4),
+    "suite_2": (patched(GOOD, 23, b"\2"), "security.suite", "neither signed nor encrypted", "byte 23", 4),
     "suite_4": (patched(GOOD, 23, b"\4"), "security.suite", "GovHighAssurance", "byte 23", 4),
     "suite_ff": (patched(GOOD, 23, b"\xff"), "security.suite", "LegacyRSA, which is refused", "byte 23", 4),
     "suite_7f": (patched(GOOD, 23, b"\x7f"), "security.suite", "unknown cipher suite", "byte 23", 4),
@@ -189,7 +189,6 @@ def test_claim_within_raised_limit() -> None:
         (framed(LINREG_PAYLOAD, flags=0x40), "holds no model card"),
         (framed(LINREG_PAYLOAD, tail=b"\xc8" + bytes(9)), "quality score 200"),
         (framed(LINREG_PAYLOAD, tail=bytes(9) + b"\1"), "reserved header bytes 24 to 31"),
-        (framed(LINREG_PAYLOAD, flags=0x02, after=bytes(96)), "not verified"),
         (framed(LINREG_PAYLOAD, metadata=MINIMAL_METADATA + b"1234"), "4 bytes after the metadata map"),
         (
             framed(LINREG_PAYLOAD, metadata=b"\x83" + MINIMAL_METADATA[1:] + b"\xa5later\x01"),

@@ -35,7 +35,7 @@ def codes_of(op: Op, x: Array, before: Code, after: Code, size: int, n_in: int, 
     """What the C gives for codes x, and what the op gives."""
     builder = Builder(row_type(n_in))
     one = Table(np.ones(1, np.float32))
-    read = builder.add(Quantise(before, one, Table(np.zeros(1, np.int32)), n_in, int(np.iinfo(TYPES[before]).max)), 0)
+    read = builder.add(Quantise(before, one, Table(np.zeros(1, np.int32)), n_in), 0)
     made = builder.add(op, read)
     program: Program = builder.build(builder.add(Dequantise(after, size, one, None), made))
     program = replace(program, codes=Codes(read, made, (1.0,), (0.0,), (1.0,), (0.0,)))
@@ -66,7 +66,7 @@ def test_c_gives_the_codes_of_the_op(element: Code, cap: int, one_shift: bool, t
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_shares_are_even_up_to_the_least_code(size: int, tmp_path: Path) -> None:
     """At the least code itself all shares are equal, one above it they are powers; a single share is all there is."""
-    op = IntegerSoftmax("i16", size, 0, 20_000, 3, 500, exp2_table(), least=-40)
+    op = IntegerSoftmax("i16", size, 0, 20_000, 3, 500, exp2_table(), 20_000 / 2**19, least=-40)
     x = np.array([[value] + [value - 900] * (size - 1) for value in (-41, -40, -39, 0)], np.int16)
     found, expected = codes_of(op, x, "i16", "i16", size, size, tmp_path)
     even = min(32768 // size, 32767)

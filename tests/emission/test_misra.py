@@ -83,11 +83,13 @@ def deviations() -> frozenset[tuple[str, str, str]]:
 
 def all_options(name: str) -> Iterator[Options]:
     yield Options(name)
-    if name in TREES:
+    rows = random_rows(loaded(name).model.lower(), 100).values if name in ROWS else None
+    if rows is not None and name in TREES:
         for goal in GOALS:
             yield Options(name, optimise=goal)
-    elif name in ROWS:
-        rows = random_rows(loaded(name).model.lower(), 100).values
+            yield Options(name, "s8", Calibration(rows, "random rows"), optimise=goal)
+        yield Options(name, "s16", Calibration(rows, "random rows"))
+    elif rows is not None:
         for mode in INTEGER_MODES:
             yield Options(name, mode, Calibration(rows, "random rows"))
 

@@ -98,13 +98,35 @@ def test_rows_bring_the_integer_modes(require_target: Callable[[str], None]) -> 
 
 
 def test_without_rows_integers_are_not_tried() -> None:
-    """A note says what is missing; trees need no rows, for they are integers in every mode."""
+    """A note says what is missing; rows that give no scales are said, and serve for means."""
     modes, notes = modes_of(loaded("logreg_bc"), None)
-    tree_modes, tree_notes = modes_of(loaded("rfc"), Calibration(rows_for("rfc"), "random rows"))
+    tree_modes, tree_notes = modes_of(loaded("rfc"), None)
+    far = np.full((1, loaded("rfc").model.n_features), 1e30, np.float32)
+    far_modes, far_notes = modes_of(loaded("rfc"), Calibration(far, "far"))
 
-    assert modes == tree_modes == ("f32",)
+    assert modes == tree_modes == far_modes == ("f32",)
     assert "--calibrate" in notes[0]
-    assert "same code" in tree_notes[0]
+    assert "--calibrate" in tree_notes[0]
+    assert "row 0 has 1" in far_notes[0]
+
+
+def test_rows_bring_functions_of_codes_to_trees(require_target: Callable[[str], None]) -> None:
+    """The integer modes of trees change nothing for floats; functions of codes are smaller and bounded lower."""
+    require_target("cortex-m4")
+    rows = replace(subject("rfc", "cortex-m4"), calibration=Calibration(rows_for("rfc"), "random rows"))
+    found, _ = candidates(rows, [Choice("f32", None), Choice("s16", None)])
+    plain = replace(rows, run=False, bound=False)
+    floats, codes = take(plain, found[0]), take(rows, found[1])
+
+    assert modes_of(loaded("rfc"), rows.calibration)[0] == ("f32", "s16", "s8")
+    assert codes.flash_bytes == floats.flash_bytes
+    assert floats.codes_flash_bytes is None
+    assert codes.codes_flash_bytes is not None
+    assert codes.codes_flash_bytes < codes.flash_bytes
+    assert codes.bound is not None
+    assert codes.bound.codes is not None
+    assert codes.bound.scores is not None
+    assert codes.bound.codes < codes.bound.scores
 
 
 def test_a_core_without_times_counts(require_target: Callable[[str], None]) -> None:

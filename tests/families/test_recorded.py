@@ -19,6 +19,7 @@ from tests.examples import (
     UNFITTED,
     artifact,
     loaded,
+    opened,
     recorded,
     rows_of,
 )
@@ -201,3 +202,22 @@ def test_encrypted_files_are_never_opened_as_plain(name: str) -> None:
 
     assert caught.value.code == "security.encrypted"
     assert caught.value.exit_status == 4
+
+
+@pytest.mark.parametrize("side", ["predict", "program"])
+@pytest.mark.parametrize("name", ENCRYPTED)
+def test_encrypted_models_answer_as_recorded(name: str, side: str) -> None:
+    """Opened with its secret, an encrypted fixture gives the recorded scores and labels, those of expf within 4 ulp."""
+    model, rows = opened(name).model, recorded(name).rows
+    program = model.lower()
+    scores = model.predict(rows) if side == "predict" else program.run(rows)
+    labels = model.classify(rows) if side == "predict" else program.classify(rows)
+    expected, expected_labels = recorded_scores(name), recorded_labels(name)
+
+    assert len(rows) > 0
+    assert expected is not None or expected_labels is not None
+    if expected is not None:
+        assert ulps_apart(expected, scores) <= (ULPS if name == "encpw_logreg" else 0)
+    if expected_labels is not None:
+        assert labels is not None
+        assert expected_labels == labels.tolist()

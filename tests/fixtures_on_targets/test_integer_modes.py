@@ -22,6 +22,7 @@ from aprgen.families.network import from_tensors
 from aprgen.image import build_shared
 from aprgen.measured import model_facts
 from aprgen.ops.distance import Metric
+from aprgen.ops.integer import IntegerSum
 from aprgen.rows import edge_rows, random_rows
 from aprgen.target import load_target, target_names
 from aprgen.toolchain import find_toolchain
@@ -49,18 +50,38 @@ SHAPES = ((1, 1), (2, 3), (3, 4), (4, 1), (5, 33), (9, 66), (64, 32, 10), (31, 7
 
 
 @functools.cache
-def network_artifact(shape: tuple[int, ...], target: str, mode: str) -> tuple[Loaded, Artifact]:
+def network_artifact(
+    shape: tuple[int, ...], target: str, mode: str, output: str = "softmax"
+) -> tuple[Loaded, Artifact]:
     """A classifier of any shape, since kernels take rows and columns in blocks with something left over."""
     random = np.random.RandomState(9)
     tensors: dict[str, np.ndarray] = {}
     for index, (n_in, n_out) in enumerate(pairwise(shape)):
         tensors[f"layer{index}.weight"] = random.normal(size=(n_out, n_in)).astype(np.float32)
         tensors[f"layer{index}.bias"] = random.normal(size=n_out).astype(np.float32)
-    model = from_tensors(tensors, {"activation": "relu", "output_activation": "softmax"})
+    model = from_tensors(tensors, {"activation": "relu", "output_activation": output})
     loaded_model = replace(loaded("v2_mlp_f32"), model=model)
     rows = random.normal(size=(100, shape[0])).astype(np.float32)
     options = Options("net", mode, Calibration(rows, "normal rows"))
     return loaded_model, compile_model(loaded_model, load_target(target), options)
+
+
+@pytest.mark.parametrize("columns", [1, 7, 30, 75, 136])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4", "cortex-m55", "host"])
+def test_one_sum_of_any_length(
+    columns: int, mode: str, target: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """Products written out and in loops, and those left over; each folder with kernels of its own has a target."""
+    require_target(target)
+    model, artifact = network_artifact((columns, 1), target, mode, "identity")
+    rows = random_rows(model.model.lower(), 40).values
+    trial = Trial(np.concatenate([rows, rows * 30]), ("random",) * 80)
+    verdict = verify(model.model, build_artifact(artifact, work=tmp_path), trial, count=False)
+
+    assert any(isinstance(step.op, IntegerSum) for step in artifact.program.steps)
+    assert verdict.details == ()
+    assert verdict.passed
 
 
 @pytest.mark.parametrize("shape", SHAPES)

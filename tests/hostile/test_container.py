@@ -12,6 +12,7 @@ import pytest
 from aprgen.container import inspect_container, open_container
 from aprgen.errors import AprgenError
 from tests.hostile.make import SOURCES, hostile_files
+from tests.hostile.protectedfiles import largest
 
 SECONDS = 2.0
 PEAK_KIB = 300 << 10
@@ -85,6 +86,31 @@ def test_memory_is_bounded(name: str, tmp_path: Path) -> None:
     path.write_bytes(dict(dict(SOURCES)[prefix]())[file])
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert int(done.stdout) < PEAK_KIB
+
+
+PROTECTED = """
+import re, sys
+from pathlib import Path
+from aprgen.container import inspect_container, load_bytes, open_container
+from tests.hostile.protectedfiles import access_to_largest
+data = load_bytes(Path(sys.argv[1]))
+file = open_container(data, access=access_to_largest())
+assert file.verification.state == "trusted" and file.encryption.opened
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1))
+"""
+
+
+def test_memory_of_protected_files(tmp_path: Path) -> None:
+    """A signed and encrypted file as large as the limits allow is verified and opened in less than 300 MB."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak is read from /proc")
+    path = tmp_path / "large.apr"
+    path.write_bytes(largest())
+    done = subprocess.run(
+        [sys.executable, "-c", PROTECTED, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
 
     assert int(done.stdout) < PEAK_KIB

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aprgen import mathf
-from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine
+from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine, WithoutSign
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -255,6 +255,10 @@ def bit_keys(op: BitKeys, x: Row) -> list[int]:
     return [2**31 - 1 if b > 0xFF800000 else b - 2**32 if b >= 2**31 else b for b in bits]
 
 
+def without_sign(op: WithoutSign, x: Sequence[int]) -> list[int]:
+    return [x[c] if x[c] > 0 else 0 for c in op.order]
+
+
 def keys_in_line(op: FloatKeysInLine, x: Row) -> list[int]:
     return [key(x[c]) for c in op.order]
 
@@ -294,7 +298,7 @@ def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
             leaf, jump = rest % 2**op.leaf_bits, rest // 2**op.leaf_bits % 2**op.jump_bits
             if not op.two_words:
                 code = rest // 2 ** (op.leaf_bits + op.jump_bits)
-            right = x[low] > code
+            right = x[low] > code + op.least
             if right_ends if right else left_ends:
                 place = leaf + (left_ends if right else 0) + (0 if op.base is None else int(op.base.data[tree]))
                 leaves.append(place if op.leaf is None else int(op.leaf.data[place]))
@@ -347,6 +351,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     RankCodes: rank_codes,
     BitKeys: bit_keys,
     FloatKeysInLine: keys_in_line,
+    WithoutSign: without_sign,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,

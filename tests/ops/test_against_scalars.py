@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aprgen.ops.codes import CODE_TYPES
+from aprgen.ops.codes import CODE_TYPES, WithoutSign
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -142,9 +142,13 @@ def trees(draw: Draw, compares: tuple[Compare, ...] = get_args(Compare)) -> Op:
     roots = [draw(reference(0)) for _ in range(1 if kind == "leaf" else draw(st.integers(1, 4)))]
     compare = draw(st.sampled_from(compares))
     threshold = table(draw, weights, inner)
+    code_type = draw(st.sampled_from((np.int8, np.int16)))
+    codes = [draw(st.integers(-128, 127) | st.integers(0, 5)) for _ in range(inner)]
+    keys = Table(threshold_keys(threshold.data))
+    thresholds = {"f32": threshold, "key": keys, "late_key": keys, "code": Table(np.array(codes, code_type))}
     nodes = Nodes(
         Table(np.array([draw(st.integers(0, n_features - 1)) for _ in range(inner)], np.uint8)),
-        threshold if compare == "f32" else Table(threshold_keys(threshold.data)),
+        thresholds[compare],
         Table(np.array(left, np.int16)), Table(np.array(right, np.int16)), Table(np.array(roots, np.int16)), inner,
     )  # fmt: skip
     if kind == "leaf":
@@ -171,15 +175,23 @@ def key_makers(draw: Draw) -> Op:
 @st.composite
 def coded(draw: Draw, part: int) -> Op:
     """Codes (0) or trees that read them (1), from trees with thresholds anywhere or on a grid."""
-    op = draw(trees(("f32",)))
+    op = draw(trees(("f32",) if part == 0 else ("f32", "code")))
     assert isinstance(op, TreeOp)
-    if draw(st.booleans()):
+    if op.compare == "f32" and draw(st.booleans()):
         steps = np.array([draw(st.integers(0, 9)) for _ in op.nodes.threshold.data], np.float32)
         op = replace(op, nodes=replace(op.nodes, threshold=Table(steps / np.float32(2))))
     found = coded_trees(op)
     if found is None:  # no split decides anything
         return op
-    return draw(st.sampled_from([way.ops[part] for way in ways(op, found)]))
+    return draw(st.sampled_from([way.ops[part if op.compare == "f32" else -1] for way in ways(op, found)]))
+
+
+@st.composite
+def signless(draw: Draw) -> Op:
+    """Any of a caller's codes, each at most once."""
+    n = draw(sizes)
+    order = draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True))
+    return WithoutSign(n, draw(st.sampled_from(("i8", "i16"))), tuple(order))
 
 
 STRATEGIES = {
@@ -196,12 +208,13 @@ STRATEGIES = {
     "keys": key_makers,
     "codes": lambda: coded(0),
     "coded trees": lambda: coded(1),
+    "codes without a sign": signless,
 }
 
 
 def input_size(op: Op) -> int:
     """The one input size that result() accepts."""
-    for element in ("f32", "i32", "u8", "u16"):
+    for element in ("f32", "i32", "u8", "u16", "i8", "i16"):
         for size in range(1, 40):
             try:
                 op.result(ValueType(element, size))
@@ -239,10 +252,14 @@ def test_evaluate_is_the_slow_loop(kind: str) -> None:
         inputs = [float_keys(x) if getattr(op, "compare", "f32") == "key" else x for x in drawn]
         if isinstance(op, ShapedTrees) and op.element == "i32":
             inputs = [float_keys(x) for x in drawn]
-        elif isinstance(op, ShapedTrees):
-            high = 12 if op.element == "u8" else 5000
+        elif isinstance(op, WithoutSign):
+            inputs = [np.array([[2 * v - 100 for v in range(size)][::-1]] * count).astype(CODE_TYPES[op.source])]
+            inputs = [np.where(np.isnan(drawn[0]) | (drawn[0] < 0), -inputs[0], inputs[0]).astype(inputs[0].dtype)]
+        elif isinstance(op, ShapedTrees) or getattr(op, "compare", "f32") == "code":
+            high = {"u8": 12, "i8": 127}.get(op.element, 5000)
+            low = -high if op.element in ("i8", "i16") else 0
             inputs = [
-                np.array(data.draw(st.lists(st.integers(0, high), min_size=size * count, max_size=size * count)))
+                np.array(data.draw(st.lists(st.integers(low, high), min_size=size * count, max_size=size * count)))
                 .reshape(count, size).astype(CODE_TYPES[op.element])
             ]  # fmt: skip
         with np.errstate(all="ignore"):
@@ -259,7 +276,7 @@ def test_every_op_has_a_slow_twin() -> None:
         "Dense", "SquaredDistance", "Neighbours", "Gauss", "Map", "Softmax", "Normalise", "Complement", "Argmax",
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
         "TreeTotals",
-        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine",
+        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign",
         "BranchTrees", "PackedTrees",
     }  # fmt: skip
 

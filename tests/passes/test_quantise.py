@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from aprgen.accuracy import Calibration, measure_accuracy, require_calibration
 from aprgen.errors import UsageError
-from aprgen.ops.decide import Argmax
+from aprgen.ops.decide import Argmax, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.integer import (
     LARGEST,
+    TYPES,
     Code,
     IntegerDense,
     IntegerSoftmax,
     IntegerSquaredDistance,
+    IntegerSum,
     Interpolate,
     Quantise,
+    Requantise,
     exp2_table,
     requantised,
     unsigned,
 )
 from aprgen.ops.integer_distance import IntegerGauss, IntegerNeighbours
 from aprgen.ops.normalise import Softmax
-from aprgen.passes.quantise import Quantised, has_integer_form, quantise
+from aprgen.passes.quantise import Quantised, has_integer_form, quantise, softmax_of_codes
 from aprgen.passes.ranges import METHODS
-from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.program import Array, Builder, Program, Proved, Table, row_type
 from aprgen.rows import random_rows
 from tests.examples import ROWS, TREES, loaded
 
@@ -74,6 +79,9 @@ def test_no_sum_leaves_32_bits(name: str, element: Code) -> None:
     for step in quantised(name, element)[1].program.steps:
         if isinstance(step.op, IntegerDense):
             assert furthest_sum(step.op) <= step.op.largest_sum <= LARGEST["i32"]
+        if isinstance(step.op, IntegerSum):
+            size = int(np.abs(step.op.weight.data.astype(np.int64)).sum()) * (LARGEST[step.op.source] + 1)
+            assert size + abs(step.op.bias) <= step.op.largest_sum <= LARGEST["i32"]
         if isinstance(step.op, IntegerSquaredDistance):
             worst = np.abs(step.op.points.data.astype(np.int64)) + LARGEST[step.op.source] + 1
             assert int(((worst * worst) >> step.op.shift).sum(axis=1).max()) <= LARGEST["i32"]
@@ -141,6 +149,30 @@ def test_networks_of_every_activation(activation: str, element: Code, method: st
     assert accuracy.labels_changed <= (24 if element == "i8" else 4)
 
 
+def two_features() -> Program:
+    """y = x0 + x1."""
+    builder = Builder(row_type(2))
+    return builder.build(builder.add(Dense(Table([[1, 1]], np.float32), Table([0], np.float32), "last"), 0))
+
+
+def test_values_that_are_known_give_errors_before_and_after() -> None:
+    """Of a regression: the root mean square error of both Programs; the loss stays that of the scores."""
+    rows = np.random.RandomState(8).normal(size=(300, 2)).astype(np.float32)
+    program = two_features()
+    wanted = program.run(rows) + np.float32(0.5)
+    known = Calibration(rows, "rows", truth=wanted)
+    require_calibration(known, program)
+    found = measure_accuracy(program, quantise(program, rows, "i8"), known)
+
+    assert found.truth is not None
+    assert not found.truth.labels
+    assert found.truth.before == pytest.approx(0.5, rel=1e-5)
+    assert 0 < abs(found.truth.after - 0.5) < found.largest_difference
+    assert found.loss == found.relative_difference
+    with pytest.raises(UsageError, match=r"the labels have shape \[300, 2\]"):
+        require_calibration(Calibration(rows, "rows", truth=np.zeros((300, 2), np.float32)), program)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 1e6, 1e15])
 @pytest.mark.parametrize("element", CODES)
 def test_scales_of_any_size(scale: float, element: Code) -> None:
@@ -153,6 +185,48 @@ def test_scales_of_any_size(scale: float, element: Code) -> None:
     accuracy = measure_accuracy(program, quantise(program, rows, element), Calibration(rows, "rows"))
 
     assert accuracy.relative_difference < (0.02 if element == "i8" else 3e-4)
+
+
+@pytest.mark.parametrize("name", ["linreg", "linear_svm", "pca"])
+@pytest.mark.parametrize("element", CODES)
+def test_one_result_is_its_sum(name: str, element: Code) -> None:
+    """A model of one value is not requantised: its codes are sums, in units of the sum; several results need it."""
+    _, made, _ = quantised(name, element)
+    ops = [step.op for step in made.program.steps]
+
+    assert any(isinstance(op, IntegerSum) for op in ops) == (name != "pca")
+    assert any(isinstance(op, IntegerDense) for op in ops) == (name == "pca")
+    assert not any(isinstance(op, Requantise) for op in ops)
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.1, 0.97, 0.0, 1.0, 2.0, -1.0])
+@pytest.mark.parametrize("compare", ["ge", "lt"])
+@pytest.mark.parametrize("element", CODES)
+def test_a_label_from_the_sum_is_that_from_the_probability(
+    limit: float, compare: Literal["ge", "lt"], element: Code
+) -> None:
+    """Requantising and the curve never fall when the sum rises, so a limit for the sum gives the label of the
+    probability's code, for every code; limits that no probability reaches stay where they are."""
+    random = np.random.RandomState(11)
+    builder = Builder(row_type(7))
+    weight = Table(random.normal(size=(1, 7)) * 3, np.float32)
+    p = builder.add(Map(1, (Stage("sigmoid"),)), builder.add(Dense(weight, Table([0.3], np.float32), "first"), 0))
+    program = builder.build(p, builder.add(Threshold(compare, limit, 1, 0), p), n_classes=2)
+    rows = random.normal(size=(300, 7)).astype(np.float32)
+    made = quantise(program, rows, element).program
+    assert made.codes is not None
+    assert made.label is not None
+    value = made.label
+    threshold = made.steps[value - 1]
+    read = made.steps[threshold.inputs[0] - 1].op
+    info = np.iinfo(TYPES[made.types()[made.codes.x].element])
+    x = random.randint(info.min, info.max + 1, (4000, 7)).astype(info.dtype)
+    x[:2000] = x[:2000] // 40 + np.arange(2000)[:, None] % 3
+    found = made.evaluate(x, [made.codes.scores, value], given=made.codes.x)
+    holds = found[made.codes.scores] * made.codes.scores_scale[0] >= limit
+
+    assert found[value].ravel().tolist() == (holds if compare == "ge" else ~holds).ravel().astype(int).tolist()
+    assert isinstance(read, IntegerSum) == (limit < 1)
 
 
 def test_rows_of_zeros_wide_rows_and_constant_features() -> None:
@@ -204,11 +278,11 @@ def test_requantised_is_the_rounded_quotient() -> None:
 
 
 def test_quantise_rounds_half_to_even_and_saturates() -> None:
-    """Codes of values between, beyond, infinite and NaN."""
-    op = Quantise("i8", Table([1.0], np.float32), Table([3], np.int32), 12, 127)
+    """Codes of values between, beyond, infinite and NaN, which counts as 0."""
+    op = Quantise("i8", Table([1.0], np.float32), Table([3], np.int32), 12)
     x = [[3.5, 4.5, 2.5, -124.0, -125.0, 1e30, -1e30, np.inf, -np.inf, np.nan, -0.0, 130.4]]
 
-    assert [[1, 1, -1, -127, -127, 127, -127, 127, -127, 0, -3, 127]] == op.evaluate(np.array(x, np.float32)).tolist()
+    assert [[1, 1, -1, -127, -128, 127, -128, 127, -128, -3, -3, 127]] == op.evaluate(np.array(x, np.float32)).tolist()
 
 
 def test_softmax_in_integers_is_close() -> None:
@@ -226,10 +300,44 @@ def test_softmax_in_integers_is_close() -> None:
 
 def test_softmax_takes_any_codes() -> None:
     """Codes at both ends of 32 bits: the gap needs all of them, and one share is everything."""
-    op = IntegerSoftmax("i32", 3, 4, 20000, 3, 500_000, exp2_table())
+    op = IntegerSoftmax("i32", 3, 4, 20000, 3, 500_000, exp2_table(), 20000 / 2**23)
     ends = np.array([[-(2**31), 2**31 - 1, 0], [5, 5, 5]], np.int32)
 
     assert [[0, 32767, 0], [10922, 10922, 10922]] == op.evaluate(ends).tolist()
+
+
+@pytest.mark.parametrize("name", ["kmeans", "knn_euclidean", "gaussian_nb", "logreg_bc", "gmm"])
+@pytest.mark.parametrize("element", CODES)
+def test_proofs_hold_for_codes_at_both_ends(name: str, element: Code) -> None:
+    """Every op with a proof keeps its limit; distances at the ends of the codes come near the largest sum stated."""
+    for step in quantised(name, element)[1].program.steps:
+        if not isinstance(step.op, Proved):
+            continue
+        for proof in step.op.proofs:
+            assert 0 < proof.largest <= (proof.limit or 1)
+        if isinstance(step.op, IntegerSquaredDistance | IntegerNeighbours):
+            low = -LARGEST[element] - 1
+            ends = np.where(step.op.points.data > 0, low, -low - 1).astype(TYPES[element])
+            op = step.op
+            seen = op.distances(ends) if isinstance(op, IntegerNeighbours) else op.evaluate(ends)
+            assert 0.98 * op.largest_sum <= seen.max() <= op.largest_sum
+
+
+@pytest.mark.parametrize("scale", [1e-9, 3e-5, 0.004, 0.3])
+@pytest.mark.parametrize("size", [1, 2, 10, 100])
+def test_shares_stay_within_their_proved_error(scale: float, size: int) -> None:
+    """Of codes of any scale; the proof is less than 5 times what the worst of many rows shows, for few classes."""
+    random = np.random.RandomState(9)
+    op = softmax_of_codes("i32", size, scale)
+    rows = [random.normal(size=(4000, size)) * spread / scale for spread in (0.3, 2.0, 6.0, 30.0)]
+    codes = np.clip(np.concatenate(rows), -(2**31), 2**31 - 1).astype(np.int32)
+    real = codes.astype(np.float64) * scale
+    exact = np.exp(real - real.max(axis=1, keepdims=True))
+    exact /= exact.sum(axis=1, keepdims=True)
+    worst = float(np.abs(op.evaluate(codes) / 32768 - exact).max())
+
+    assert worst <= op.error
+    assert op.error < 5 * worst or size in (1, 100)
 
 
 def test_a_sigmoid_between_table_entries_is_close() -> None:
@@ -263,6 +371,6 @@ def test_distances_share_one_scale() -> None:
 def test_rows_that_calibrate_nothing_are_refused(rows: Array) -> None:
     """No rows, rows of another width, values that are not finite or too large for any scale."""
     with pytest.raises(UsageError, match=r"rows|row 0") as refused:
-        require_calibration(Calibration(rows.astype(np.float32), "rows.npy"), 2)
+        require_calibration(Calibration(rows.astype(np.float32), "rows.npy"), two_features())
 
     assert refused.value.code == "numeric.calibrate"

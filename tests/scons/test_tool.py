@@ -260,3 +260,29 @@ def test_steps_run_at_the_same_time(tmp_path: Path) -> None:
     (start_a, end_a), (start_b, end_b) = (map(float, (tmp_path / f"{n}.txt").read_text().split()) for n in "ab")
 
     assert max(start_a, start_b) < min(end_a, end_b)
+
+
+SIGNED = 'env.AprModel("brake", "brake.apr", trust="keys", key="board.key")\n'
+
+
+def test_signed_and_encrypted_model(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """A model is taken from its signer only; a key that joins or leaves the folder of trust is a change."""
+    require_target("host")
+    project = Project(tmp_path, SIGNED)
+    (tmp_path / "keys").mkdir()
+    for words in (
+        ("keygen", "keys/alice"),
+        ("keygen", "board", "--for", "encrypt"),
+        ("encrypt", "brake.apr", "--recipient", "board.pub", "--sign-key", "keys/alice.key", "-o", "brake.apr"),
+    ):
+        subprocess.run([sys.executable, "-m", "aprgen", *words], cwd=tmp_path, check=True, capture_output=True,
+                       env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+    assert "generating brake" in project.build()
+    manifest = json.loads((tmp_path / "build" / "host" / "brake" / "manifest.json").read_text())
+    assert manifest["signature"]["trusted_as"] == "alice"
+    assert project.build() == []
+
+    (tmp_path / "keys" / "alice.pub").rename(tmp_path / "keys" / "bob.pub")
+    assert "generating brake" in project.build()
+    (tmp_path / "keys" / "bob.pub").write_bytes(bytes.fromhex("58" + "66" * 31))
+    assert "error[security.signer]" in project.refused()

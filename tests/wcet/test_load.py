@@ -147,3 +147,15 @@ def test_budget_of_the_command_line() -> None:
     for wrong in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(UsageError):
             budget_of(wrong)
+
+
+def test_ring_buffer_for_a_jitter() -> None:
+    """50 MiB/s for 1,000 us are 52,428.8 bytes, 57,672 with the margin: 65,536; a short pause needs little, no pause
+    one byte. Without a jitter nothing is said."""
+    platform = load_platform("automotive-s32g")
+    size = FileSize(1000, 2000, signed=False)
+
+    assert load_time(size, platform, jitter_us=Fraction(1000)).ring_bytes == 65_536
+    assert load_time(size, platform, jitter_us=Fraction(1)).ring_bytes == 64
+    assert load_time(size, platform, jitter_us=Fraction(1, 1000)).ring_bytes == 1
+    assert load_time(size, platform).ring_bytes is None
