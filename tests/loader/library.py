@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,48 @@ class Loader:
         status = self._c.session_load(ctypes.c_void_p(self._bytes.ctypes.data), ctypes.c_size_t(len(data)))
         word = LOAD[status // 100]
         return f"{word}:{VIEW[status % 100]}" if word == "PAYLOAD" else word
+
+    def load_with(
+        self,
+        data: bytes,
+        *,
+        verify: Callable[[bytes, bytes, bytes], bool] | None = None,
+        unpack: Callable[[int, bytes, int], bytes | None] | None = None,
+        buffer: int = 0,
+        offset: int = 0,
+        requires_signature: bool = False,
+    ) -> str:
+        """With services: verify(message, signature, key), and unpack(method, stored, size) to bytes or None."""
+        self._bytes = aligned(data)
+
+        def on_verify(_: object, message: int, n: int, signature: int, key: int) -> int:
+            assert verify is not None
+            parts = (ctypes.string_at(message, n), ctypes.string_at(signature, 64), ctypes.string_at(key, 32))
+            return int(verify(*parts))
+
+        def on_unpack(_: object, method: int, stored: int, n_stored: int, out: int, n_out: int) -> int:
+            assert unpack is not None
+            made = unpack(method, ctypes.string_at(stored, n_stored), n_out)
+            if made is None:
+                return 0
+            ctypes.memmove(out, made, n_out)
+            return 1
+
+        address, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32
+        verifier = ctypes.CFUNCTYPE(ctypes.c_int, address, address, size, address, address)
+        unpacker = ctypes.CFUNCTYPE(ctypes.c_int, address, number, address, size, address, size)
+        status = self._c.session_load_with(
+            _at(self._bytes), size(len(data)), size(buffer), size(offset),
+            verifier(on_verify) if verify is not None else None, unpacker(on_unpack) if unpack is not None else None,
+            number(requires_signature),
+        )  # fmt: skip
+        return LOAD[status // 100] + (f":{VIEW[status % 100]}" if LOAD[status // 100] == "PAYLOAD" else "")
+
+    def header(self, data: bytes) -> tuple[str, int, int]:
+        """Status, bytes of the file, bytes of the buffer: from the first bytes of a file."""
+        sizes = np.zeros(2, np.uint64)
+        status = self._c.session_header(_at(aligned(data)), ctypes.c_size_t(len(data)), _at(sizes))
+        return LOAD[status], int(sizes[0]), int(sizes[1])
 
     def open(self, payload: bytes, offset: int = 0) -> str:
         self._bytes = aligned(payload, offset)

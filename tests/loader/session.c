@@ -23,6 +23,35 @@ int session_load(const uint8_t *bytes, size_t n)
     return (100 * status) + ((status == (int)APR_LOAD_E_PAYLOAD) ? (int)file.view_status : 0);
 }
 
+typedef int verifier(void *context, const uint8_t *message, size_t n, const uint8_t signature[64],
+                     const uint8_t key[32]);
+typedef int unpacker(void *context, uint32_t method, const uint8_t *stored, size_t n_stored, uint8_t *out,
+                     size_t n_out);
+
+/* The same with callbacks, which may be NULL, and a buffer of exactly n_buffer bytes, `offset` behind a multiple of 64;
+ * it stays for the calls that follow. */
+int session_load_with(const uint8_t *bytes, size_t n, size_t n_buffer, size_t offset, verifier *verify,
+                      unpacker *unpack, uint32_t requires_signature)
+{
+    static uint8_t *room = NULL;
+    const apr_services services = {NULL, verify, unpack, requires_signature};
+    free(room);
+    room = malloc(n_buffer + offset + 64U);
+    uint8_t *const buffer = &room[((64U - ((uintptr_t)room % 64U)) % 64U) + offset];
+    const int status = (int)apr_load(&view, &file, bytes, n, (n_buffer == 0U) ? NULL : buffer, n_buffer, &services);
+    return (100 * status) + ((status == (int)APR_LOAD_E_PAYLOAD) ? (int)file.view_status : 0);
+}
+
+/* What is known of a file from its first 32 bytes: status, then bytes of the file and of the buffer. */
+int session_header(const uint8_t *bytes, size_t n, uint64_t sizes[2])
+{
+    apr_header header;
+    const int status = (int)apr_header_read(&header, bytes, n);
+    sizes[0] = (status == 0) ? apr_header_file_bytes(&header) : 0U;
+    sizes[1] = (status == 0) ? apr_header_buffer_bytes(&header) : 0U;
+    return status;
+}
+
 int session_open(const void *payload, size_t n)
 {
     return (int)apr_view_open(&view, payload, n);
