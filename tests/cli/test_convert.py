@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aprgen import load
 from aprgen.core import load_model
 from tests.cli.commands import DATA, Command, is_three_lines
 from tests.examples import loaded
@@ -37,6 +38,17 @@ def test_without_the_record(aprgen: Command, tmp_path: Path) -> None:
     assert back.status == 5
     assert is_three_lines(back, "native.record")
     assert not (tmp_path / "back.apr").exists()
+
+
+def test_the_same_from_python(aprgen: Command, tmp_path: Path) -> None:
+    """A loaded model gives the bytes that the command writes, in either form."""
+    path, native = DATA / "real" / "gmm.apr", tmp_path / "gmm.apr"
+    aprgen("convert", path, "-o", native, "--native")
+    model = load(path)
+
+    assert native.read_bytes() == model.in_form("native")
+    assert len(model.in_form("native", keep_record=False)) < native.stat().st_size
+    assert load(native).in_form("bincode") == model.in_form("bincode")
 
 
 def test_a_signature_stays_behind(aprgen: Command, tmp_path: Path) -> None:

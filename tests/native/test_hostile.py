@@ -11,13 +11,14 @@ import pytest
 from aprgen.container.limits import Limits
 from aprgen.core import load_model
 from aprgen.errors import AprgenError, ContainerError, PayloadError
-from aprgen.families.base import Model
 from aprgen.native import read_native, write_native
 from aprgen.native.structures import HEAD, INPUTS, NAMES, NODE_LIST, RECORD, STAGE_LIST, STEPS, TENSOR, VALUES
 from aprgen.ops.trees import Nodes, TreeSum
 from aprgen.program import Array, Builder, Table, row_type
+from aprgen.target import load_target
 from tests.examples import COMPILE, PREFIXES, TEXTS
 from tests.hostile.bytesmith import repaired
+from tests.hostile.test_pipeline import refusal_or_artifact, refusal_or_model
 from tests.native.payloads import (
     NAMES as TEST_NAMES,
 )
@@ -33,6 +34,7 @@ from tests.native.payloads import (
 )
 
 MUTATIONS = 25  # of each fixture
+HOST = load_target("host")
 
 
 def code_of(payload: bytes) -> str:
@@ -383,18 +385,9 @@ def test_every_truncation(name: str) -> None:
                 read_native(head_changed(cut, set_to("n_bytes", size)))
 
 
-def refusal_or_model(payload: bytes) -> AprgenError | Model:
-    try:
-        model = load_model(in_file(payload)).model
-        model.check()
-    except AprgenError as error:
-        return error
-    return model
-
-
 @pytest.mark.parametrize("name", COMPILE)
 def test_mutations(name: str) -> None:
-    """Random bytes of structures changed: refused as a bad file, or still a model that computes without a fault."""
+    """Random bytes changed: refused as a bad file, or still a model that computes and compiles without a fault."""
     payload = native_payload(name)
     chance = random.Random(name)
     for _ in range(MUTATIONS):
@@ -402,10 +395,13 @@ def test_mutations(name: str) -> None:
         for _ in range(1 + int(chance.random() * 3)):
             at = int(chance.random() * len(payload))
             changed[at] = int(chance.random() * 256)
-        model = refusal_or_model(bytes(changed))
-        if isinstance(model, AprgenError):
-            assert model.exit_status in (3, 5), model
+        found = refusal_or_model(in_file(bytes(changed)))
+        if isinstance(found, AprgenError):
+            assert found.exit_status in (3, 5), found
             continue
+        model = found.model
+        refusal = refusal_or_artifact(found, HOST)
+        assert not isinstance(refusal, AprgenError) or refusal.exit_status in (3, 5, 6), refusal
         if model.lower().source.element == "f32":
             rows = np.zeros((2, model.n_features), np.float32)
             rows[1] = np.nan

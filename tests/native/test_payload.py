@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from aprgen.core import Options, check_model, compile_model, load_model
 from aprgen.errors import UnsupportedError
 from aprgen.native import ALIGNMENT, read_native, write_native
 from aprgen.native.layout import OPS
-from aprgen.native.structures import HEAD, NODE_LIST, RECORD, SECTION, STEP, STEPS, TENSOR, VALUES
+from aprgen.native.structures import HEAD, NODE_LIST, RECORD, SECTION, STEP, STEPS, TENSOR, VALUE, VALUES
 from aprgen.ops.elementwise import Map
 from aprgen.ops.trees import Nodes, TreeSum
 from aprgen.payload_form import in_form
@@ -207,3 +208,22 @@ def test_numbers_are_never_used_twice() -> None:
 def test_same_program_same_bytes(name: str) -> None:
     """Writing twice gives the same bytes, and they do not depend on the metadata."""
     assert native_payload(name) == write_native(loaded(name).model.lower(), NAMES)
+
+
+def test_the_page_lists_every_operation() -> None:
+    """docs/native-payload.md has each number with its operation, and as many parameters as are written."""
+    page = (Path(__file__).parents[2] / "docs" / "native-payload.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d+) \| ([A-Z]\w+) \|", page, re.MULTILINE)
+
+    assert [(str(layout.number), layout.op.__name__) for layout in OPS] == listed
+
+
+def test_the_page_has_the_places_of_all_fields() -> None:
+    """Every offset of head, section table, steps and values stands in the page's tables."""
+    page = (Path(__file__).parents[2] / "docs" / "native-payload.md").read_text(encoding="utf-8")
+    tables = [re.findall(r"^\| (\d+) \| ", part, re.MULTILINE) for part in page.split("\n## ")]
+    found = [[int(at) for at in table] for table in tables]
+
+    for structure in (HEAD, SECTION, STEP, VALUE):
+        offsets = [structure.fields[name][1] for name in structure.names or ()]  # type: ignore[index]
+        assert offsets in [table[: len(offsets)] for table in found], structure
