@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0")
 CHANGED = 8_000
 SWEPT = ("logreg_bc", "rfc")
-RUNS = 5_000
+RUNS = 3_000
 
 
 @functools.cache
