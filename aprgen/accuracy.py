@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from aprgen.errors import UsageError
 from aprgen.ops.distance import Neighbours
-from aprgen.passes.quantise import Quantised
+from aprgen.passes.quantise import Quantised, needs_rows
 from aprgen.passes.ranges import METHODS, Method
 from aprgen.program import Program
+from aprgen.rows import random_rows
 
 WORST = 5  # rows shown
+RANDOM_ROWS = 1000
 LARGE = 1e18  # values that no scale of float32 can carry through sums
 
 
@@ -87,7 +89,10 @@ class Accuracy:
 
 
 def stored_rows(program: Program) -> Calibration | None:
-    """Rows that the model itself holds, and their labels."""
+    """Rows that the model itself holds, and their labels; random ones where no scale is taken from rows, to measure
+    with."""
+    if not needs_rows(program):
+        return Calibration(random_rows(program, RANDOM_ROWS).values, "random rows")
     for step in program.steps:
         if isinstance(step.op, Neighbours) and step.inputs == (0,):
             votes = np.zeros((len(step.op.points.data), step.op.n_classes), np.float32)

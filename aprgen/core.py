@@ -36,12 +36,14 @@ from aprgen.families.programmed import Programmed
 from aprgen.native import read_native, write_native
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.fold import fold_scalers
+from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_codes import takes_codes, with_codes
-from aprgen.passes.tree_costs import GOALS, Goal
 from aprgen.passes.tree_shapes import SHAPES, Shape
+from aprgen.passes.tree_sums import with_totals
 from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
@@ -82,6 +84,11 @@ class Loaded:
     def verification(self) -> Verification:
         """Who signed the file, as far as that is known."""
         return self.container.verification if isinstance(self.container, AprFile) else Verification()
+
+    @property
+    def signer(self) -> str:
+        """For the banner and the manifest."""
+        return self.verification.signer
 
     @property
     def was_encrypted(self) -> bool:
@@ -209,8 +216,9 @@ def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
     check_model(loaded.model)
-    lowered, accuracy = _in_numeric_mode(loaded.model.lower(), options)
-    program = pack_weights(choose_strategies(lowered, target.cost, _goal(options.optimise)), target.weights)
+    lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), options)
+    summed = with_totals(lowered, target.cost)
+    program = pack_weights(choose_strategies(summed, target.cost, _goal(options.optimise)), target.weights)
     return artifact_of(loaded, lowered, program, target, options, accuracy)
 
 
@@ -248,27 +256,24 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
         raise UnsupportedError(
             "numeric.text", "a model that reads text has no integer mode", where="--numeric", hint="leave it out"
         )
-    if not has_integer_form(program):
-        return _with_codes(program, options)
-    calibration = options.calibration or stored_rows(program)
-    if calibration is None:
-        raise UsageError(
-            "numeric.calibrate", f"the mode {options.numeric} needs rows of inputs to find scales", where="--calibrate",
-            hint="give a .npy or .csv file with rows that the model will see, some hundred or more",
-        )  # fmt: skip
-    require_calibration(calibration, program)
-    quantised = quantise(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
-    return quantised.program, _accepted(program, quantised, calibration, options)
-
-
-def _with_codes(program: Program, options: Options) -> tuple[Program, Accuracy | None]:
-    """Trees with functions of codes beside those of floats, where rows tell what the codes are."""
-    calibration = options.calibration
-    if calibration is None or not takes_codes(program):
+    made, calibration = program, options.calibration
+    in_floats: tuple[str, ...] = ()
+    if has_integer_form(program):
+        calibration = calibration or stored_rows(program)
+        if calibration is None:
+            raise UsageError(
+                "numeric.calibrate", f"the mode {options.numeric} needs rows of inputs to find scales",
+                where="--calibrate", hint="give a .npy or .csv file with rows that the model will see, some hundred",
+            )  # fmt: skip
+        require_calibration(calibration, program)
+        quantised = quantise(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
+        made, in_floats = quantised.program, quantised.in_floats
+    if options.calibration is not None and takes_codes(made):
+        require_calibration(options.calibration, program)
+        made = with_codes(made, options.calibration.rows, INTEGER_MODES[options.numeric], options.calibration.method)
+    if calibration is None or made is program:
         return program, None
-    require_calibration(calibration, program)
-    made = with_codes(program, calibration.rows, INTEGER_MODES[options.numeric], calibration.method)
-    return made, _accepted(program, Quantised(made, ()), calibration, options)
+    return made, _accepted(program, Quantised(made, in_floats), calibration, options)
 
 
 def _accepted(program: Program, quantised: Quantised, calibration: Calibration, options: Options) -> Accuracy:
@@ -313,7 +318,7 @@ def _names(loaded: Loaded, target: Target, options: Options) -> Names:
         model_sha256=loaded.sha256,
         target=spell.comment(target.name),
         target_sha256=target.sha256,
-        signer=spell.comment(loaded.verification.signer),
+        signer=spell.comment(loaded.signer),
         numeric=options.numeric,
         flags=spell.comment(" ".join(target.exact_flags)),
         version=__version__,
@@ -453,8 +458,9 @@ def _manifest(
             if isinstance(step.op, Proved)
             for proof in step.op.proofs
         ],
+        "notes": list(program.notes),
         "table_bytes": table_bytes,
-        "signer": loaded.verification.signer,
+        "signer": loaded.signer,
         "signature": _signature_facts(loaded.verification),
         "was_encrypted": loaded.was_encrypted,
         "findings": [*loaded.findings, *left_out],

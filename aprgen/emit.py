@@ -6,6 +6,7 @@ The only module that knows Jinja. Knows nothing of families, files or processes.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ import numpy as np
 
 from aprgen import spell
 from aprgen.ops.shaped_trees import Branches
-from aprgen.passes.layout import Entry, plan_entry
+from aprgen.passes.layout import Call, Entry, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
@@ -83,37 +84,35 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         auto_reload=False,
     )
     jinja.filters["branches"] = _branches
-    jinja.filters["constant_branches"] = _constant_branches
-    jinja.filters["mixed_branches"] = _mixed_branches
+    jinja.filters["joined_branches"] = _joined_branches
     return jinja
 
 
 def _branches(trees: Branches, root: int, near: int, kind: str, leaf: str) -> str:
-    """spell.branches, for templates."""
-    return spell.branches(_splits(trees), int(root), near, kind, leaf)
+    """A tree for templates: `leaf` is the statement of a leaf, with %d for its number."""
+    statements = [[] if number < 0 else [leaf % number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(root), near, kind)
 
 
-def _constant_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, constants: Sequence[object]
-) -> str:
-    """The same with the constant of each leaf in place of its number."""
-    return spell.branches(_splits(trees), int(root), near, kind, lambda number: leaf % constants[number])
+def _joined_branches(trees: Branches, near: int, kind: str, words: int, word: str, output: str) -> str:
+    """Joined trees: `word` and `output` are counters, with %d for the number of a word and of an output."""
+    spelled = [[_addition(words, word, output, *one) for one in adds] for adds in trees.adds]
+    statements = [[] if number < 0 else spelled[number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
 
 
-def _mixed_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, pure: int, other: str, width: int
-) -> str:
-    """The same with another text for leaves from `pure` on, whose %d is where their row of `width` values begins."""
-
-    def statement(number: int) -> str:
-        return leaf % number if number < pure else other % ((number - pure) * width)
-
-    return spell.branches(_splits(trees), int(root), near, kind, statement)
+def _addition(words: int, word: str, output: str, counter: int, constant: int) -> str:
+    if counter < words:  # modulo 2^32: the shorter way
+        sign, amount, suffix = ("+", constant, "U") if constant < 2**31 else ("-", 2**32 - constant, "U")
+        return f"{word % counter if '%' in word else word} {sign}= {amount}{suffix};"
+    return f"{output % (counter - words)} += {spell.int_literal(constant)};"
 
 
-def _splits(trees: Branches) -> list[tuple[int, int, int, int]]:
-    columns = (trees.feature, trees.code, trees.left, trees.right)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.Block]:
+    columns = (trees.feature, trees.code, trees.left, trees.right, trees.right_first)
+    splits = [spell.Split(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    ends = itertools.pairwise(trees.first.tolist())
+    return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -180,15 +179,13 @@ def _first(program: Program, index: int) -> int:
     return next(number for number in program.in_code() if program.steps[number].op is op)
 
 
-def _render_step(
-    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
-    shared: dict[int, str],
-) -> _Step:  # fmt: skip
-    """shared: names of the tables of the steps before, by identity."""
+def _step_context(
+    names: Names, program: Program, types: Sequence[ValueType], index: int, tables: dict[str, Table],
+    shared: Mapping[int, str],
+) -> dict[str, object]:  # fmt: skip
+    """What the template of a step sees; its tables are collected, but those in `shared`, names by identity."""
     step = program.steps[index]
-    tables: dict[str, Table] = {}
     context = _context(step.op, f"{names.name}_{index}", tables, shared)
-    shared.update((id(table), name) for name, table in tables.items())
     source = types[step.inputs[0]]
     result = types[index + 1]
     context |= {
@@ -198,9 +195,32 @@ def _render_step(
         "x_type": spell.ELEMENT_TYPES.get(source.element, "char"),
         "y_type": spell.ELEMENT_TYPES.get(result.element, "char"),
     }
-    function = jinja.get_template(f"{step.op.kernel}.c.j2").render(context)
+    return context
+
+
+def _render_step(
+    jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
+    calls: Sequence[Call], shared: dict[int, str],
+) -> _Step:  # fmt: skip
+    """A step's tables and its function; both functions, where one makes what it reads on the way.
+
+    shared: names of the tables of the steps before, by identity.
+    """
+    step = program.steps[index]
+    tables: dict[str, Table] = {}
+    context = _step_context(names, program, types, index, tables, shared)
+    shared.update((id(table), name) for name, table in tables.items())
+    own = [call for call in calls if _first(program, call.step) == index]
+    within = sorted({call.within for call in own if call.within is not None})
+    functions = []
+    if any(call.within is None for call in own) or not calls:
+        functions.append(jinja.get_template(f"{step.op.kernel}.c.j2").render(context))
+    for before in within:
+        made = _step_context(names, program, types, _first(program, before), {}, shared)
+        outer = {"fn": f"{context['fn']}_of_floats", "made": made, "sum": context}
+        functions.append(jinja.get_template("quantised_sum.c.j2").render(outer))
     text = "\n".join(spell.table(name, table.data) for name, table in tables.items())
-    return _Step(text, function, sum(table.n_bytes for table in tables.values()))
+    return _Step(text, "\n".join(functions), sum(table.n_bytes for table in tables.values()))
 
 
 def _body(names: Names, program: Program, entry: Entry) -> str:
@@ -208,7 +228,8 @@ def _body(names: Names, program: Program, entry: Entry) -> str:
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        lines.append(f"    {function_name(names, program, call.step)}({arguments});")
+        ending = "" if call.within is None else "_of_floats"
+        lines.append(f"    {function_name(names, program, call.step)}{ending}({arguments});")
     return "\n".join(lines) + "\n"
 
 
@@ -221,9 +242,21 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
     kind = program.source.element if program.source.element in PARAMETERS else "row"
     types = program.types()
     in_code = program.in_code()
+    parameter = PARAMETERS.get(program.source.element, "x")
+    entries: dict[str, Entry] = {}
+    if kind != "prefix":
+        entries["scores_body"] = plan_entry(program, program.scores, parameter, "out")
+    if program.label is not None:
+        entries["label_body"] = plan_entry(program, program.label, parameter, "label")
+    if program.codes is not None:
+        codes = program.codes
+        entries["codes_body"] = plan_entry(program, codes.scores, "x", "out", codes.x)
+        if codes.label is not None:
+            entries["code_label_body"] = plan_entry(program, codes.label, "x", "label", codes.x)
+    calls = [call for entry in entries.values() for call in entry.calls]
     shared: dict[int, str] = {}
     steps = [
-        _render_step(jinja, names, program, types, index, shared)
+        _render_step(jinja, names, program, types, index, calls, shared)
         for index in in_code
         if _first(program, index) == index
     ]
@@ -235,21 +268,11 @@ def emit_model(program: Program, names: Names, template_folders: Sequence[str]) 
         "rt_version": RT_VERSION,
         "table_bytes": sum(step.table_bytes for step in steps),
         "tables": "\n".join(step.tables for step in steps if step.tables),
-        "functions": "\n".join(step.function for step in steps),
+        "functions": "\n".join(step.function for step in steps if step.function),
     }
-    parameter = PARAMETERS.get(program.source.element, "x")
+    context |= {part: _body(names, program, entry) for part, entry in entries.items()}
     if kind == "prefix":
         context["step"] = function_name(names, program, program.scores - 1)
-    else:
-        context["scores_body"] = _body(names, program, plan_entry(program, program.scores, parameter, "out"))
-    if program.label is not None:
-        context["label_body"] = _body(names, program, plan_entry(program, program.label, parameter, "label"))
-    if program.codes is not None:
-        codes = program.codes
-        context["codes_body"] = _body(names, program, plan_entry(program, codes.scores, "x", "out", codes.x))
-        if codes.label is not None:
-            entry = plan_entry(program, codes.label, "x", "label", codes.x)
-            context["code_label_body"] = _body(names, program, entry)
     return {
         f"{names.name}.h": _file(jinja, f"header_{kind}.h.j2", context),
         f"{names.name}.c": _file(jinja, f"source_{kind}.c.j2", context),
@@ -275,6 +298,7 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
         "n_classes": program.n_classes,
         "classifies": program.label is not None,
         "codes": None if program.codes is None else _codes_context(program, program.codes),
+        "notes": [spell.comment(note) for note in program.notes],
     }
     return context
 

@@ -18,9 +18,9 @@ from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Loaded, Options,
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError, UsageError
 from aprgen.measured import measured_alone, model_facts
 from aprgen.ops.trees import TreeOp
+from aprgen.passes.goals import GOALS
 from aprgen.passes.quantise import has_integer_form
 from aprgen.passes.tree_codes import takes_codes
-from aprgen.passes.tree_costs import GOALS
 from aprgen.passes.tree_shapes import SHAPES
 from aprgen.rows import edge_rows, random_rows
 from aprgen.runners.execution import Execution

@@ -103,9 +103,9 @@ class PasswordFile:
 
 
 def password_file(path: Path) -> PasswordFile:
-    """The file's first line, which may be empty, without its end; more lines are refused."""
+    """The file's one line, which may be empty, without its end; more lines are refused."""
     text, mode = _contents(path)
-    line = text.removesuffix(b"\n").removesuffix(b"\r")
+    line = text.removesuffix(b"\r\n") if text.endswith(b"\r\n") else text.removesuffix(b"\n")
     if b"\n" in line:
         raise UsageError(
             "usage.password", "the password file has several lines", where=str(path),

@@ -138,6 +138,7 @@ class Program:
     """What a model computes for one row.
 
     n_classes is 0 when the model does not classify; `label` is then None. codes: None when it computes in floats.
+    notes: what passes have proved, for the banner of the C and the manifest.
     """
 
     source: ValueType
@@ -146,6 +147,7 @@ class Program:
     label: int | None
     n_classes: int
     codes: Codes | None = None
+    notes: tuple[str, ...] = ()
 
     def types(self) -> tuple[ValueType, ...]:
         """The type of every value, the input first."""

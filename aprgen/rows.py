@@ -118,7 +118,8 @@ def edge_rows(program: Program, limit: int) -> Rows:
 def edge_codes(program: Program, limit: int) -> Array:
     """Rows of codes, the largest that goes left and the smallest that goes right at every split of trees over codes.
 
-    And rows of the ends of the codes' type. About `limit` rows: of many more splits, every n-th.
+    Of trees in tables: other shapes no longer show their splits. And rows of the ends of the codes' type. About `limit`
+    rows: of many more splits, every n-th.
     """
     codes = program.codes
     assert codes is not None
@@ -202,7 +203,11 @@ def _split_rows(op: TreeOp, limit: int) -> Iterator[tuple[str, Floats]]:
             low, high = bounds.get(column, (-np.inf, np.inf))
             seen += 1
             if seen % stride == 0:
-                yield from _rows_at_split(_row_through(op, node, bounds, generator), column, cut)
+                row = _row_through(op, node, bounds, generator)
+                yield from _rows_at_split(row, column, cut)
+                if nodes.missing_left is not None:
+                    row[column] = np.nan
+                    yield "split, NaN", row
             if low < cut:
                 waiting.append((int(left[node]), {**bounds, column: (low, min(high, float(cut)))}))
             if cut < high:

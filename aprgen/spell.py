@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +33,6 @@ ELEMENT_TYPES: dict[Element, str] = {
 
 LINE = 100  # characters of a line of table values
 INDENT = "    "
-CLOSE = -(2**31) - 1  # among references of trees: the end of a block
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -103,33 +103,52 @@ def table(name: str, data: Array) -> str:
     return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
 
 
-def branches(
-    splits: Sequence[tuple[int, int, int, int]], root: int, near: int, kind: str, leaf: str | Callable[[int], str]
-) -> str:
-    """A tree as nested ifs. splits: feature, constant, left and right, which are splits or, below 0, ~leaf.
+@dataclass(frozen=True)
+class Split:
+    """An `if` of two blocks: left when the code of the feature is at most the constant."""
 
-    Codes are of the C type `kind`; from `near` on they are read from `far`. `leaf` is the statement of a leaf by its
-    number, or a text of which every %d is the number.
+    feature: int
+    constant: int
+    left: int
+    right: int
+    right_first: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """Statements, then splits one after the other."""
+
+    statements: Sequence[str]
+    splits: Sequence[Split]
+
+
+def branches(blocks: Sequence[Block], root: int, near: int, kind: str) -> str:
+    """A block as nested ifs; an empty one after an `else` is left out.
+
+    Codes are of the C type `kind`; from `near` on they are read from `far`.
     """
     suffix = "U" if kind.startswith("u") else ""
     lines: list[str] = []
-    waiting: list[tuple[int, int, str]] = [(root, 1, "")]  # reference, depth, what stands before
+    waiting: list[tuple[int | str, int]] = [(root, 1)]  # a block or a line, and its depth
     while waiting:
-        reference, depth, before = waiting.pop()
-        indent = INDENT * depth
-        if before:
-            lines.append(f"{INDENT * (depth - 1)}{before}")
-        if reference == CLOSE:
+        one, depth = waiting.pop()
+        if isinstance(one, str):
+            lines.append(INDENT * depth + one)
             continue
-        if reference < 0:
-            number = ~reference
-            lines.append(indent + (leaf.replace("%d", str(number)) if isinstance(leaf, str) else leaf(number)))
-            continue
-        feature, constant, left, right = splits[reference]
-        place = f"x[{feature}]" if feature < near else f"far[{feature - near}]"
-        lines.append(f"{indent}if ({place} <= {int_literal(constant)}{suffix}) {{")
-        waiting += [(CLOSE, depth + 1, "}"), (right, depth + 1, "} else {"), (left, depth + 1, "")]
-    return "\n".join(lines) + "\n"
+        lines += [INDENT * depth + statement for statement in blocks[one].statements]
+        for split in reversed(blocks[one].splits):
+            place = f"x[{split.feature}]" if split.feature < near else f"far[{split.feature - near}]"
+            sides = (split.right, split.left) if split.right_first else (split.left, split.right)
+            sign = ">" if split.right_first else "<="
+            second = blocks[sides[1]]
+            waiting.append(("}", depth))
+            if second.statements or second.splits:
+                waiting += [(sides[1], depth + 1), ("} else {", depth)]
+            waiting += [
+                (sides[0], depth + 1),
+                (f"if ({place} {sign} {int_literal(split.constant)}{suffix}) {{", depth),
+            ]
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 def identifier(text: str) -> str:

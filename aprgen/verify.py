@@ -107,7 +107,7 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
         allowed = np.broadcast_to(np.asarray(promised), reference.shape)
     gap = _gap(scores, reference)
     bad_model = ~(gap <= np.where(np.isnan(allowed), 0.0, allowed)).all(axis=1)
-    bad_model |= _wrong_labels(program, scores, labels, reference_labels, allowed)
+    bad_model |= _wrong_labels(model.lower(), scores, labels, reference_labels, allowed)
     if bad_model.any():
         row = int(np.argmax(bad_model))
         expected, found = _answer(reference, reference_labels, row), _answer(scores, labels, row)

@@ -6,64 +6,121 @@ nothing. Sums that the libraries make in float64 are made in float32 here, so la
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from boosted import Steps, averaged, gradient_boosting, histograms, lightgbm, sklearn_missing, sklearn_tree, xgboost
 from numpy.typing import NDArray
 
 from aprgen.families.ensemble import leaf_positions, merge_trees, value_positions
 from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
-from aprgen.ops.elementwise import Map, Stage
+from aprgen.ops.elementwise import Map, Stage, vary
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.integer import Dequantise
-from aprgen.ops.trees import TreeSum, TreeTotals, TreeVotes
-from aprgen.program import Builder, Op, Program, Table, row_type
-from aprgen.trees import LEAF, Tree
+from aprgen.ops.mixture import Concat
+from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.passes.fold import folded
+from aprgen.program import Builder, Op, Program, Step, Table, row_type
 
 ABOVE_ZERO = float(np.finfo(np.float32).smallest_subnormal)  # x > 0 exactly when x >= this
 UNIT = 1 << 15  # what a whole vote is in totals; shares of one fit 16 bits with a sign
 
 
-def program_of(estimator: Any) -> Program:
-    """The fitted estimator's decision; of a regression or a projection its values. TypeError for other estimators."""
+def program_of(estimator: Any, *, missing: bool = False) -> Program:
+    """The fitted estimator's decision; of a regression or a projection its values. TypeError for other estimators.
+
+    missing: rows may have missing values (NaN), which trees send where the library does; without it they go right.
+    """
     name = type(estimator).__name__
+    if name == "Pipeline":
+        *scalers, last = (one for _, one in estimator.steps)
+        return _scaled(scalers, program_of(last, missing=missing))
+    if name in _FORESTS:
+        return _forest(estimator, missing)
+    if name in _BOOSTED:
+        return _summed(_BOOSTED[name](estimator), missing)
     if name not in _MAKERS:
-        raise TypeError(f"no conversion for {name}; there are {', '.join(_MAKERS)}")
+        raise TypeError(f"no conversion for {name}; there are {', '.join((*_FORESTS, *_BOOSTED, *_MAKERS))}")
     return _MAKERS[name](estimator)
 
 
-def totals_of(estimator: Any) -> Program | None:
+def totals_of(estimator: Any, *, missing: bool = False) -> Program | None:
     """The decision of a forest or of boosted trees by totals of integers; None of other estimators.
 
     Probabilities and steps are rounded to 16 bits, so a total is off by half a unit for each tree at most: labels can
     differ from the library's only where classes are closer than that. A forest averages probabilities, as its library.
     """
     kind = type(estimator).__name__
-    if kind == "RandomForestClassifier":
-        return _soft_votes(estimator)
-    return _added(_BOOSTED[kind](estimator)) if kind in _BOOSTED else None
+    if kind == "Pipeline":
+        *scalers, last = (one for _, one in estimator.steps)
+        program = totals_of(last, missing=missing)
+        return None if program is None else _scaled(scalers, program)
+    if kind in _FORESTS:
+        return _soft_votes(estimator, missing)
+    return _added(_BOOSTED[kind](estimator), missing) if kind in _BOOSTED else None
 
 
-def below(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 at most each: it splits float32 values alike."""
-    rounded = thresholds.astype(np.float32)
-    under = np.nextafter(rounded, np.float32(-np.inf))
-    return np.where(rounded.astype(np.float64) > thresholds, under, rounded)
+def _scaled(scalers: Sequence[Any], program: Program) -> Program:
+    """The program behind scalers. Thresholds of trees take them in, with the arithmetic of the library itself; what
+    else reads the row reads what a map makes of it."""
+    for scaler in reversed(scalers):
+        stages = _stages(scaler)
+        readers = [step.op for step in program.steps if 0 in step.inputs]
+        if all(isinstance(op, TreeOp) for op in readers):
+            steps = [
+                replace(step, op=folded(step.op, _transformed(scaler))) if isinstance(step.op, TreeOp) else step
+                for step in program.steps
+            ]
+            program = program.with_steps(steps)
+        else:
+            moved = [Step(step.op, tuple(i + 1 for i in step.inputs)) for step in program.steps]
+            label = None if program.label is None else program.label + 1
+            first = Step(Map(program.n_features, stages), (0,))
+            program = replace(program, steps=(first, *moved), scores=program.scores + 1, label=label)
+    program.check()
+    return program
 
 
-def _forest(forest: Any) -> Program:
+def _stages(scaler: Any) -> tuple[Stage, ...]:
+    """A fitted scaler's arithmetic; its scales are above 0."""
+    parts = {
+        "StandardScaler": (("sub", "mean_"), ("div", "scale_")),
+        "RobustScaler": (("sub", "center_"), ("div", "scale_")),
+        "MaxAbsScaler": (("div", "scale_"),),
+        "MinMaxScaler": (("mul", "scale_"), ("add", "min_")),
+    }
+    name = type(scaler).__name__
+    if name not in parts or getattr(scaler, "clip", False):
+        raise TypeError(f"no conversion for {name} in front of a model; there are {', '.join(parts)}, without clip")
+    found = ((verb, getattr(scaler, attribute)) for verb, attribute in parts[name])
+    return tuple(vary(verb, np.asarray(values, np.float32)) for verb, values in found if values is not None)
+
+
+def _transformed(scaler: Any) -> Callable[[Any], Any]:
+    """The scaler's own function, which takes no infinity: that stays what it is."""
+
+    def transformed(rows: Any) -> Any:
+        finite = np.isfinite(rows)
+        scaled = np.asarray(scaler.transform(np.where(finite, rows, np.float32(0))), np.float32)
+        return np.where(finite, scaled, rows)
+
+    return transformed
+
+
+def _forest(forest: Any, missing: bool) -> Program:
     """One vote a tree; scikit-learn averages the trees' probabilities, which can decide otherwise."""
-    trees = tuple(_sklearn_tree(one.tree_) for one in forest.estimators_)
+    trees = tuple(sklearn_tree(one.tree_) for one in forest.estimators_)
+    directions = [sklearn_missing(one.tree_) for one in forest.estimators_] if missing else None
     _, positions = leaf_positions(trees, tuple(tree.leaf_label for tree in trees))
     builder = Builder(row_type(forest.n_features_in_))
     n = len(forest.classes_)
-    votes = builder.add(TreeVotes(merge_trees(trees, positions), forest.n_features_in_, "f32", n), 0)
+    nodes = merge_trees(trees, positions, missing_left=directions)
+    votes = builder.add(TreeVotes(nodes, forest.n_features_in_, "f32", n), 0)
     scores = builder.add(_counts(n, len(trees)), votes)
     return builder.build(scores, builder.add(Argmax("u16", n, None), votes), n_classes=n)
 
@@ -73,10 +130,11 @@ def _counts(n_classes: int, n_trees: int) -> Op:
     return Lookup("u16", n_classes, n_classes, share)
 
 
-def _soft_votes(forest: Any) -> Program:
+def _soft_votes(forest: Any, missing: bool) -> Program:
     """Leaves of one class add the unit to it, all others a row of shares."""
     n = len(forest.classes_)
-    trees = tuple(_sklearn_tree(one.tree_) for one in forest.estimators_)
+    trees = tuple(sklearn_tree(one.tree_) for one in forest.estimators_)
+    directions = [sklearn_missing(one.tree_) for one in forest.estimators_] if missing else None
     numbers: dict[tuple[int, ...], int] = {}
     positions: list[NDArray[np.int64]] = []
     for one, tree in zip(forest.estimators_, trees, strict=True):
@@ -89,137 +147,72 @@ def _soft_votes(forest: Any) -> Program:
         positions.append(place)
     values = Table(np.array(list(numbers), np.int16).reshape(-1, n))
     builder = Builder(row_type(forest.n_features_in_))
-    op = TreeTotals(merge_trees(trees, positions), forest.n_features_in_, "f32", values, 0, n, UNIT)
+    nodes = merge_trees(trees, positions, missing_left=directions)
+    op = TreeTotals(nodes, forest.n_features_in_, "f32", values, 0, n, UNIT)
     total = builder.add(op, 0)
     share = Table(np.array([1 / (UNIT * len(trees))], np.float32))
     scores = builder.add(Dequantise("i32", n, share, None), total)
     return builder.build(scores, builder.add(Argmax("i32", n, None), total), n_classes=n)
 
 
-def _sklearn_tree(tree: Any) -> Tree:
-    """The label of a leaf is the class of most training samples there, its value the first output."""
-    inner = tree.children_left >= 0
-    return Tree(
-        np.where(inner, tree.feature, LEAF).astype(np.int64), below(tree.threshold),
-        tree.children_left.astype(np.int64), tree.children_right.astype(np.int64),
-        tree.value[:, 0].argmax(axis=1).astype(np.int64), tree.value[:, 0, 0].astype(np.float32),
-        np.ones(len(inner), np.int64),
-    )  # fmt: skip
+def _nodes(steps: Steps, chosen: Sequence[int], positions: Sequence[NDArray[np.int64]], missing: bool) -> Nodes:
+    """Node tables of some of the trees; positions: of leaves, tree by tree of those chosen."""
+    directions = [steps.missing_left[t] for t in chosen] if missing else None
+    trees = [steps.trees[t] for t in chosen]
+    return merge_trees(trees, positions, strict=steps.less, missing_left=directions)
 
 
-@dataclass(frozen=True, eq=False)
-class _Steps:
-    """Boosted trees: class 1 when start and the values of the leaves add up to 0 or more (above 0, when strict)."""
-
-    trees: tuple[Tree, ...]
-    values: tuple[NDArray[np.float64], ...]  # by node
-    start: float
-    n_features: int
-    above: bool  # a sum of 0 is class 0
-    less: bool = False  # a value equal to the threshold goes right
-
-
-def _gradient_boosting(model: Any) -> _Steps:
-    """scikit-learn: class 1 when the log-odds of the prior and the trees' steps are at least 0."""
-    trees = tuple(_sklearn_tree(one.tree_) for one in model.estimators_[:, 0])
-    steps = tuple(model.learning_rate * one.tree_.value[:, 0, 0] for one in model.estimators_[:, 0])
-    prior = float(model.init_.class_prior_[1])
-    return _Steps(trees, steps, math.log(prior / (1 - prior)), model.n_features_in_, above=False)
-
-
-def _lightgbm(model: Any) -> _Steps:
-    """LightGBM, binary: class 1 when the sum is above 0."""
-    infos = model.booster_.dump_model()["tree_info"]
-    read = [_nested(info["tree_structure"], _lightgbm_node) for info in infos]
-    return _Steps(*_columns(read), 0.0, model.n_features_in_, above=True)
-
-
-def _lightgbm_node(node: Mapping[str, Any]) -> _Node:
-    if "leaf_value" in node:
-        return None, float(node["leaf_value"])
-    if node["decision_type"] != "<=" or node["missing_type"] != "None":
-        raise ValueError(f"only splits by <= of values that are there are converted, not {node['decision_type']}")
-    return (int(node["split_feature"]), float(node["threshold"]), node["left_child"], node["right_child"]), 0.0
-
-
-def _xgboost(model: Any) -> _Steps:
-    """XGBoost, binary: left when x < condition, class 1 when the margin is above 0."""
-    booster = model.get_booster()
-    read = [_nested(json.loads(text), _xgboost_node) for text in booster.get_dump(dump_format="json")]
-    stated = json.loads(booster.save_config())["learner"]["learner_model_param"]["base_score"]
-    base = float(str(stated).strip("[]"))
-    return _Steps(*_columns(read), math.log(base / (1 - base)), model.n_features_in_, above=True, less=True)
-
-
-def _xgboost_node(node: Mapping[str, Any]) -> _Node:
-    if "leaf" in node:
-        return None, float(node["leaf"])
-    child = {one["nodeid"]: one for one in node["children"]}
-    feature = int(str(node["split"]).removeprefix("f"))
-    condition = float(np.float32(node["split_condition"]))  # printed with the digits that a float32 needs
-    return (feature, condition, child[node["yes"]], child[node["no"]]), 0.0
-
-
-_Node = tuple[tuple[int, float, Any, Any] | None, float]  # split with its children, or the value of a leaf
-
-
-def _nested(root: Any, read: Callable[[Any], _Node]) -> tuple[Tree, NDArray[np.float64]]:
-    """A tree of dictionaries as arrays in pre-order, and the values of its leaves."""
-    features: list[int] = []
-    thresholds: list[float] = []
-    children: list[list[int]] = []
-    values: list[float] = []
-    waiting: list[tuple[Any, int, int]] = [(root, -1, 0)]  # node, parent, side
-    while waiting:
-        node, parent, side = waiting.pop()
-        split, value = read(node)
-        at = len(features)
-        features.append(LEAF if split is None else split[0])
-        thresholds.append(0.0 if split is None else split[1])
-        children.append([LEAF, LEAF])
-        values.append(value)
-        if parent >= 0:
-            children[parent][side] = at
-        if split is not None:
-            waiting += [(split[3], at, 1), (split[2], at, 0)]
-    sides = np.array(children, np.int64)
-    zeros = np.zeros(len(features), np.int64)
-    numbers = np.array(values)
-    tree = Tree(
-        np.array(features, np.int64), below(np.array(thresholds)), sides[:, 0], sides[:, 1], zeros,
-        numbers.astype(np.float32), zeros,
-    )  # fmt: skip
-    return tree, numbers
-
-
-def _columns(
-    read: Sequence[tuple[Tree, NDArray[np.float64]]],
-) -> tuple[tuple[Tree, ...], tuple[NDArray[np.float64], ...]]:
-    return tuple(tree for tree, _ in read), tuple(values for _, values in read)
-
-
-def _summed(steps: _Steps) -> Program:
+def _summed(steps: Steps, missing: bool) -> Program:
     """Floats, added in the order of the trees."""
-    table, positions = value_positions(steps.trees, tuple(one.astype(np.float32) for one in steps.values))
-    builder = Builder(row_type(steps.n_features))
-    nodes = merge_trees(steps.trees, positions, strict=steps.less)
-    total = builder.add(TreeSum(nodes, steps.n_features, "f32", table, float(np.float32(steps.start))), 0)
-    limit = ABOVE_ZERO if steps.above else 0.0
+    n, n_outputs = steps.n_features, len(steps.start)
+    builder = Builder(row_type(n))
+    sums = []
+    for output, start in enumerate(steps.start):
+        chosen = range(output, len(steps.trees), n_outputs)
+        trees = tuple(steps.trees[t] for t in chosen)
+        table, positions = value_positions(trees, tuple(steps.values[t].astype(np.float32) for t in chosen))
+        op = TreeSum(_nodes(steps, chosen, positions, missing), n, "f32", table, float(np.float32(start)))
+        sums.append(builder.add(op, 0))
+    total = sums[0] if n_outputs == 1 else builder.add(Concat((1,) * n_outputs), *sums)
+    if steps.decision == "largest":
+        return builder.build(total, builder.add(Argmax("f32", n_outputs, None), total), n_classes=n_outputs)
+    if steps.decision == "value":
+        return builder.build(_linked(builder, steps, total))
+    limit = ABOVE_ZERO if steps.decision == "above" else 0.0
     return builder.build(total, builder.add(Threshold("ge", limit, 1, 0), total), n_classes=2)
 
 
-def _added(steps: _Steps) -> Program:
-    """Integers: values in units of the power of two with which the largest takes 16 bits."""
-    largest = max(float(np.abs(one).max()) for one in steps.values)
+def _linked(builder: Builder, steps: Steps, total: int) -> int:
+    """A mean or a value behind a link."""
+    stages = () if steps.divisor == 1 else (Stage("div", constant=steps.divisor),)
+    stages += (Stage("exp"),) if steps.link == "exp" else ()
+    return builder.add(Map(1, stages), total) if stages else total
+
+
+def _added(steps: Steps, missing: bool) -> Program:
+    """Integers: values in units of the power of two with which the largest takes 16 bits. Of several outputs a leaf is
+    a row with one value that is not 0, and the first tree of each holds where its sum starts."""
+    n, n_outputs = steps.n_features, len(steps.start)
+    values = list(steps.values)
+    for output, start in enumerate(steps.start if n_outputs > 1 else ()):
+        values[output] = values[output] + start
+    largest = max(float(np.abs(one).max()) for one in values)
     unit = 2.0 ** (math.ceil(math.log2(max(largest, 1e-30))) - 15)
-    values = tuple(np.clip(np.rint(one / unit), -UNIT, UNIT - 1).astype(np.int64) for one in steps.values)
-    distinct, positions = leaf_positions(steps.trees, values)
-    builder = Builder(row_type(steps.n_features))
-    nodes = merge_trees(steps.trees, positions, strict=steps.less)
-    start = round(steps.start / unit)
-    total = builder.add(TreeTotals(nodes, steps.n_features, "f32", Table(distinct.astype(np.int16)), start, 1), 0)
-    scores = builder.add(Dequantise("i32", 1, Table(np.array([unit], np.float32)), None), total)
-    decision = IntegerThreshold("i32", 1 if steps.above else 0, 1, 0)
+    codes = tuple(np.clip(np.rint(one / unit), -UNIT, UNIT - 1).astype(np.int64) for one in values)
+    places = tuple(code * n_outputs + t % n_outputs for t, code in enumerate(codes))
+    distinct, positions = leaf_positions(steps.trees, places)
+    rows = np.zeros((len(distinct), n_outputs), np.int16)
+    rows[np.arange(len(distinct)), distinct % n_outputs] = distinct // n_outputs
+    builder = Builder(row_type(n))
+    nodes = _nodes(steps, range(len(steps.trees)), positions, missing)
+    start = round(steps.start[0] / unit) if n_outputs == 1 else 0
+    total = builder.add(TreeTotals(nodes, n, "f32", Table(rows.reshape(-1)), start, n_outputs), 0)
+    scores = builder.add(Dequantise("i32", n_outputs, Table(np.array([unit], np.float32)), None), total)
+    if steps.decision == "largest":
+        return builder.build(scores, builder.add(Argmax("i32", n_outputs, None), total), n_classes=n_outputs)
+    if steps.decision == "value":
+        return builder.build(_linked(builder, steps, scores))
+    decision = IntegerThreshold("i32", 1 if steps.decision == "above" else 0, 1, 0)
     return builder.build(scores, builder.add(decision, total), n_classes=2)
 
 
@@ -289,20 +282,22 @@ def _neighbours(model: Any) -> Program:
     return builder.build(votes, builder.add(Argmax("f32", n, None), votes), n_classes=n)
 
 
-_BOOSTED: Mapping[str, Callable[[Any], _Steps]] = {
-    "GradientBoostingClassifier": _gradient_boosting,
-    "LGBMClassifier": _lightgbm,
-    "XGBClassifier": _xgboost,
+_BOOSTED: Mapping[str, Callable[[Any], Steps]] = {
+    "GradientBoostingClassifier": gradient_boosting,
+    "GradientBoostingRegressor": gradient_boosting,
+    "HistGradientBoostingClassifier": histograms,
+    "HistGradientBoostingRegressor": histograms,
+    "LGBMClassifier": lightgbm,
+    "LGBMRegressor": lightgbm,
+    "XGBClassifier": xgboost,
+    "XGBRegressor": xgboost,
+    "RandomForestRegressor": averaged,
+    "ExtraTreesRegressor": averaged,
 }
-
-
-def _in_floats(read: Callable[[Any], _Steps]) -> Callable[[Any], Program]:
-    return lambda model: _summed(read(model))
+_FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier")
 
 
 _MAKERS: Mapping[str, Callable[[Any], Program]] = {
-    "RandomForestClassifier": _forest,
-    **{name: _in_floats(read) for name, read in _BOOSTED.items()},
     "MLPClassifier": _network,
     "LogisticRegression": _linear_classifier,
     "LinearSVC": _linear_classifier,

@@ -26,7 +26,7 @@ from pathlib import Path
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Artifact, Loaded, Options, check_model, compile_model, load_model
 from aprgen.errors import AprgenError
-from aprgen.passes.tree_costs import GOALS
+from aprgen.passes.goals import GOALS
 from aprgen.rows import random_rows
 from aprgen.target import load_target
 

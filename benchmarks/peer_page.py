@@ -1,177 +1,95 @@
-"""The comparison with other generators as a table of ratios beside goals, and as a page with bars.
+"""The comparison with other generators as a page: bars of ratios, goals, and every figure.
 
-Knows figures and what is wanted of them; measures nothing.
+Knows comparisons and verdicts; judges and measures nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 
 from peer_figures import Figures
+from peer_goals import FLASH, INSTRUCTIONS, SAME, Comparison, Verdict
 
-SAME = 0.98  # of the labels; a generator's form that agrees less is not compared
-LOSS = {"mlp_digits": 0.005, "mlp_wide": 0.005}  # of the labels that aprgen's forms may change; else none
-CLOSE = 0.05  # of the largest value: a form with a larger error is not compared
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The best figures known of generators that no package index has, from runs with gcc 12.2 and newlib."""
-
-    tool: str
-    instructions: int
-    flash_bytes: int
-
-
-# By model and core: fewest instructions, smallest flash. Models were trained likewise, not bit for bit alike.
-RECORDED: Mapping[tuple[str, str], Sequence[Recorded]] = {
-    ("gb_bc", "cortex-m4"): (Recorded("onnx2c", 1584, 19_800),),
-    ("gb_bc", "cortex-m0plus"): (Recorded("onnx2c", 22_234, 22_028),),
-    ("mlp_digits", "cortex-m4"): (Recorded("CMSIS-NN -O2", 7255, 7208), Recorded("CMSIS-NN -Os", 9807, 4856)),
-    ("mlp_digits", "cortex-m0plus"): (Recorded("CMSIS-NN -O2", 18_340, 5840), Recorded("CMSIS-NN -Os", 23_384, 5384)),
-    ("mlp_wide", "cortex-m4"): (Recorded("CMSIS-NN -O2", 188_977, 95_248), Recorded("CMSIS-NN -Os", 283_154, 92_864)),
-    ("mlp_wide", "cortex-m0plus"): (
-        Recorded("CMSIS-NN -O2", 509_860, 93_888), Recorded("CMSIS-NN -Os", 678_483, 93_424)
-    ),
-    ("svc_digits", "cortex-m4"): (Recorded("onnx2c", 4742, 2904),),
-    ("svc_digits", "cortex-m0plus"): (Recorded("onnx2c", 100_243, 4904),),
-    ("knn_iris", "cortex-m4"): (Recorded("emlearn int16, 96.7% agree", 15_500, 0),),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Goal:
-    """At most these shares of the best other generator's figures; None: no goal."""
-
-    instructions: float | None
-    flash: float | None = None
-
-
-_BOOSTED = {"cortex-m4": Goal(0.7, 0.5), "cortex-m0plus": Goal(0.12)}
-_DENSE = {"cortex-m4": Goal(0.7), "cortex-m0plus": Goal(0.1)}
-_NETWORK = {"cortex-m4": Goal(0.7, 0.7), "cortex-m0plus": Goal(0.75, 0.75)}
-_BOTH = ("cortex-m4", "cortex-m0plus")
-GOALS: Mapping[str, Mapping[str, Goal]] = {
-    "rf_digits": dict.fromkeys(_BOTH, Goal(1.0, 0.75)),
-    "rf_iris": dict.fromkeys(_BOTH, Goal(0.8, 0.8)),
-    "gb_bc": _BOOSTED, "lgb_bc": _BOOSTED, "xgb_bc": _BOOSTED,
-    "mlp_digits": _NETWORK, "mlp_wide": _NETWORK,
-    "logreg_bc": _DENSE, "linreg_diabetes": _DENSE, "svc_digits": _DENSE,
-    "pca_digits": dict.fromkeys(_BOTH, Goal(0.02)),
-    "gnb_wine": dict.fromkeys(_BOTH, Goal(0.4)),
-    "knn_iris": dict.fromkeys(_BOTH, Goal(0.4)),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """aprgen's best figure of one kind beside the best of the others. ratio: None where there is no other."""
-
-    model: str
-    core: str
-    what: str  # "instructions" or "flash"
-    ours: float
-    our_form: str
-    theirs: float | None
-    their_form: str
-    ratio: float | None
-    goal: float | None
-    same: bool  # labels are the library's, on rows at thresholds too
-
-    @property
-    def met(self) -> bool | None:
-        """None where there is nothing to meet."""
-        return None if self.ratio is None or self.goal is None else self.same and self.ratio <= self.goal
-
-    @property
-    def line(self) -> str:
-        """A row of the table that is printed."""
-        ours = f"{self.ours:10,.0f} {self.our_form + ('' if self.same else ', labels differ'):24}"
-        if self.theirs is None or self.ratio is None:
-            return f"{self.model:16} {self.core:13} {self.what:12} {ours}"
-        goal = "" if self.goal is None else f" goal {self.goal:.2f} {'met' if self.met else 'MISSED'}"
-        return (
-            f"{self.model:16} {self.core:13} {self.what:12} {ours} {self.theirs:10,.0f} {self.their_form:34} "
-            f"ratio {self.ratio:.2f}{goal}"
-        )
-
-
-def compared(figures: Sequence[Figures]) -> tuple[Comparison, ...]:
-    """Per model and core the fewest instructions and the least flash, of forms whose answers are the library's."""
-    found: list[Comparison] = []
-    for model, core in dict.fromkeys((one.model, one.core) for one in figures):
-        here = [one for one in figures if (one.model, one.core) == (model, core) and _answers(one)]
-        goal = GOALS.get(model, {}).get(core, Goal(None))
-        recorded = RECORDED.get((model, core), ())
-        close = [one for one in here if one.tool == "aprgen"]
-        ours = [one for one in close if _same(one)] or close
-        if not ours:
-            continue
-        for what, wanted in (("instructions", goal.instructions), ("flash", goal.flash)):
-            mine = min(ours, key=lambda one: _figure(one, what))
-            others = [(_figure(one, what), f"{one.tool} {one.form}") for one in here if one.tool != "aprgen"]
-            others += [(_recorded(one, what), f"{one.tool}, recorded") for one in recorded if _recorded(one, what) > 0]
-            best = min(others, default=None)
-            value = _figure(mine, what)
-            found.append(
-                Comparison(
-                    model, core, what, value, mine.form, None if best is None else best[0],
-                    "" if best is None else best[1], None if best is None else value / best[0], wanted, _same(mine),
-                )
-            )  # fmt: skip
-    return tuple(found)
-
-
-def _answers(one: Figures) -> bool:
-    """Whether a form is compared: most labels are the library's, or its values are close."""
-    if one.exact is False:
-        return False
-    return one.agree >= SAME if one.agree is not None else (one.error or 0.0) <= CLOSE * one.largest
-
-
-def _same(one: Figures) -> bool:
-    """Whether a form of aprgen's answers as the library does, but for what is allowed."""
-    return one.agree is None or (one.agree >= 1 - LOSS.get(one.model, 0.0) and one.edge in (None, 1.0))
-
-
-def _figure(one: Figures, what: str) -> float:
-    return one.mean if what == "instructions" else float(one.flash_bytes)
-
-
-def _recorded(one: Recorded, what: str) -> float:
-    return float(one.instructions if what == "instructions" else one.flash_bytes)
-
-
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;width:100%;font-size:13px}th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;
-text-align:right}th:first-child,td:first-child,td.t,th.t{text-align:left}td.met{color:#116329}td.missed{color:#a40e26;
-font-weight:600}svg text{font:12px system-ui,sans-serif;fill:#1b1f24}"""
+text-align:right}th:first-child,td:first-child,td.t,th.t{text-align:left}td:nth-child(-n+2){white-space:nowrap}
+div{overflow-x:auto}td.met{color:#116329}td.missed{color:#a40e26;font-weight:600}
+svg text{font:12px system-ui,sans-serif;fill:#1b1f24}"""
 _BAR, _LEFT, _WIDTH = 20, 190, 620
 
 
-def html_page(figures: Sequence[Figures], facts: Mapping[str, str]) -> str:
-    """A page of its own: ratios as bars, then every figure. No scripts, nothing from elsewhere."""
-    found = compared(figures)
+def html_page(
+    figures: Sequence[Figures], found: Sequence[Comparison], goals: Sequence[Verdict], facts: Mapping[str, str],
+    left_out: Sequence[str],
+) -> str:  # fmt: skip
+    """A page of its own: ratios as bars, goals, then every figure. No scripts, nothing from elsewhere."""
     stated = "".join(f"<li>{escape(name)}: {escape(value)}</li>" for name, value in facts.items())
     charts = "".join(
         f"<h2>{escape(core)}, {what}</h2>{_chart([one for one in found if one.core == core and one.what == what])}"
-        for core in dict.fromkeys(one.core for one in found)
-        for what in ("instructions", "flash")
+        for core in dict.fromkeys(one.core for one in found if one.ratio is not None)
+        for what in (INSTRUCTIONS, FLASH)
     )
-    rows = "".join(_row(one) for one in found)
-    every = "".join(_figures_row(one) for one in figures)
+    met, judged = sum(one.met is True for one in goals), sum(one.met is not None for one in goals)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>aprgen beside other generators</title>'
         f"<style>{_STYLE}</style><h1>aprgen beside other generators</h1><ul>{stated}</ul>"
         "<p>A bar is aprgen's figure as a share of the best other generator's; the line across it is the goal. "
-        f"Only forms count whose labels are the library's on {SAME:.0%} of the rows or more.</p>{charts}"
-        '<h2>Best forms</h2><table><tr><th>model</th><th class="t">core</th><th class="t">figure</th><th>aprgen</th>'
-        '<th class="t">form</th><th>best other</th><th class="t">by</th><th>ratio</th><th>goal</th></tr>'
-        f"{rows}</table><h2>Every form</h2><table><tr><th>model</th><th class='t'>core</th><th class='t'>form</th>"
-        "<th>flash</th><th>RAM</th><th>stack</th><th>mean</th><th>most</th><th>agree</th><th>at edges</th>"
-        f"<th>error</th></tr>{every}</table></html>\n"
+        f"Only forms count whose labels are the library's on {SAME:.0%} of the rows or more. Mean and most are "
+        "instructions over the rows kept from training; at most is the bound of <code>aprgen wcet</code> for any row, "
+        "which no other generator states (-).</p>"
+        f"{charts}<h2>Goals: {met} of {judged} met</h2>"
+        f"{_table(_GOAL_HEAD, ''.join(_goal_row(one) for one in goals))}"
+        f"<h2>Best forms</h2>{_table(_BEST_HEAD, ''.join(_row(one) for one in found))}"
+        f"<h2>Every form</h2>{_table(_FORM_HEAD, ''.join(_figures_row(one) for one in figures))}"
+        f"{_left_out(left_out)}</html>\n"
+    )
+
+
+_GOAL_HEAD = ("model", "t:core", "t:quantity", "found", "goal", "t:", "t:figures")
+_BEST_HEAD = (
+    "model", "t:core", "t:figure", "aprgen", "t:form", "mean", "most", "at most", "cycles at most", "stack", "RAM",
+    "best other", "t:by", "ratio", "goal",
+)  # fmt: skip
+_FORM_HEAD = (
+    "model", "t:core", "t:form", "flash", "RAM", "stack", "mean", "most", "at most", "agree", "at edges", "error"
+)  # fmt: skip
+
+
+def _table(head: Sequence[str], rows: str) -> str:
+    """Columns that begin with t: hold text."""
+    cells = "".join(
+        f'<th class="t">{one[2:]}</th>' if one.startswith("t:") else f"<th>{one}</th>" for one in head
+    )  # fmt: skip
+    return f"<div><table><tr>{cells}</tr>{rows}</table></div>"
+
+
+def _left_out(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return ""
+    return f"<h2>Left out</h2><ul>{''.join(f'<li>{escape(one)}</li>' for one in reasons)}</ul>"
+
+
+def at_most(one: Figures) -> str:
+    """The bound in instructions; "-" where there is none to ask for."""
+    if one.tool != "aprgen":
+        return "-"
+    if one.bound is None:
+        return ""
+    return "none" if one.bound.instructions is None else f"{one.bound.instructions:,}"
+
+
+def cycles_at_most(one: Figures) -> str:
+    return "" if one.bound is None or one.bound.cycles is None else f"{one.bound.cycles:,}"
+
+
+def _goal_row(one: Verdict) -> str:
+    found = "" if one.found is None else f"{one.found:,.4g}"
+    state = {True: "met", False: "missed", None: ""}[one.met]
+    return (
+        f'<tr><td>{escape(one.model)}</td><td class="t">{escape(one.core)}</td>'
+        f'<td class="t">{escape(one.quantity)}</td><td>{found}</td><td>{one.limit:,.4g}</td>'
+        f'<td class="t {state}">{one.state}</td><td class="t">{escape(one.words)}</td></tr>'
     )
 
 
@@ -204,17 +122,20 @@ def _row(one: Comparison) -> str:
     ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
     goal = "" if one.goal is None else f"{one.goal:.2f} {state}"
     form = one.our_form if one.same else f"{one.our_form}, labels differ"
+    mine = one.mine
     return (
         f'<tr><td>{escape(one.model)}</td><td class="t">{escape(one.core)}</td><td class="t">{one.what}</td>'
-        f'<td>{one.ours:,.0f}</td><td class="t">{escape(form)}</td><td>{theirs}</td>'
-        f'<td class="t">{escape(one.their_form)}</td><td>{ratio}</td><td class="{state}">{goal}</td></tr>'
+        f'<td>{one.ours:,.0f}</td><td class="t">{escape(form)}</td><td>{mine.mean:,.0f}</td><td>{mine.most:,}</td>'
+        f"<td>{at_most(mine)}</td><td>{cycles_at_most(mine)}</td><td>{mine.most_stack}</td><td>{mine.ram_bytes}</td>"
+        f'<td>{theirs}</td><td class="t">{escape(one.their_form)}</td><td>{ratio}</td>'
+        f'<td class="{state}">{goal}</td></tr>'
     )
 
 
 def _figures_row(one: Figures) -> str:
     cells = (
-        f"{one.flash_bytes:,}", str(one.ram_bytes), str(one.stack_bytes), f"{one.mean:,.0f}", f"{one.most:,}",
-        "" if one.agree is None else f"{one.agree:.2%}", "" if one.edge is None else f"{one.edge:.2%}",
+        f"{one.flash_bytes:,}", str(one.ram_bytes), str(one.most_stack), f"{one.mean:,.0f}", f"{one.most:,}",
+        at_most(one), "" if one.agree is None else f"{one.agree:.2%}", "" if one.edge is None else f"{one.edge:.2%}",
         "" if one.error is None else f"{one.error:.2g}",
     )  # fmt: skip
     start = f'<tr><td>{escape(one.model)}</td><td class="t">{escape(one.core)}</td>'

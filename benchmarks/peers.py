@@ -8,7 +8,9 @@ Labels are compared with those of the library that trained the model, on rows ke
 thresholds and other edges. A generator may use -O2 or -Os and any of its forms, and so may aprgen; of each the one with
 fewest instructions and the one with least flash count. Trees of a generator that takes integers are compared with the
 functions of codes, trees of one that takes floats with the functions of floats; all forms are listed. An instruction is
-no cycle. The command ends with status 1 when aprgen's code differs from its own Program by a bit.
+no cycle. Of aprgen's forms that count, the bound of `aprgen wcet` stands beside mean and most in the same unit, and in
+cycles where these are known. The goals are judged at the end. The command ends with status 1 when aprgen's code differs
+from its own Program by a bit, or a run takes more than the bound; a goal that is missed changes no status.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -27,34 +31,40 @@ import numpy as np
 from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
 from numpy.typing import NDArray
-from peer_figures import Figures
-from peer_inputs import fair
-from peer_page import compared, html_page
-from peer_sources import PeerCode, peer_codes
+from peer_bounds import bound_of
+from peer_figures import Bound, Figures, facts_of
+from peer_goals import compared, verdicts
+from peer_inputs import OF_CODES, fair
+from peer_page import at_most, cycles_at_most, html_page
+from peer_sources import NOT_COMPARED, PeerCode, peer_codes
 
 from aprgen import __version__, spell
 from aprgen.core import INTEGER_MODES, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import AprgenError
 from aprgen.footprint import measure
-from aprgen.image import ModelFacts, build_image
+from aprgen.image import Image, ModelFacts, build_image
 from aprgen.ops.trees import TreeOp
+from aprgen.passes.goals import GOALS
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
-from aprgen.passes.tree_codes import takes_codes, with_codes
-from aprgen.passes.tree_costs import GOALS
+from aprgen.passes.tree_codes import over_codes, takes_codes, with_codes
 from aprgen.program import Program
 from aprgen.rows import edge_codes, edge_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import Board, Target, load_target
 from aprgen.toolchain import compiler_version, find_toolchain
 
-CORES = ("cortex-m4", "cortex-m0plus")
+CORES = ("cortex-m4", "cortex-m0plus", "cortex-m55")
+VECTORS = "cortex-m55"  # networks only, and nothing of other generators: it is compared with Cortex-M4
+NETWORKS = ("mlp_digits", "mlp_wide")
 SCHEMA = "aprgen.benchmarks.peers"
+VERSION = 2
 ROWS = 120
 EDGES = 120
 LARGE_BOARD = Board(0, 0x400000, 0x20000000, 0x400000)  # of mps2-an386, for code that no small board holds
+REASON = 240  # characters of a compiler's words
 FURTHEST = 1e6  # edge rows beyond it are no input of a model of sums
 _Floats = NDArray[np.float32]
 
@@ -69,6 +79,14 @@ class OneFunction(ModelFacts):
 
 
 @dataclass(frozen=True, eq=False)
+class Kept:
+    """An image, there for as long as this is."""
+
+    image: Image
+    folder: tempfile.TemporaryDirectory[str] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
     labels: NDArray[np.int32] | None
     scores: _Floats
@@ -76,11 +94,29 @@ class Measured:
     flash_bytes: int
     ram_bytes: int
     stack_bytes: int
+    kept: Kept
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Another generator's code that cannot be built or run, and why."""
+
+    model: str
+    core: str
+    tool: str
+    form: str
+    why: str
+
+    @property
+    def line(self) -> str:
+        return f"{self.model:16} {self.core:13} {self.tool + ' ' + self.form:28} {self.why}"
 
 
 def core_of(name: str) -> Target:
-    """The target on a board that holds any code, without a budget."""
+    """The target on a board that holds any code, without a budget; with vectors, on its own board."""
     target = load_target(name)
+    if name == VECTORS:
+        return replace(target, memory=None)
     runs = tuple(replace(rule, machine="mps2-an386") if rule.kind == "qemu-system" else rule for rule in target.runs)
     return replace(target, board=LARGE_BOARD, memory=None, runs=runs)
 
@@ -91,19 +127,19 @@ def run_code(
     """Build with the target's compiler, flags added, and run all rows."""
     toolchain = find_toolchain(target, "system")
     rule = replace(toolchain.rule, cflags=(*toolchain.rule.cflags, *flags))
-    with tempfile.TemporaryDirectory(prefix="aprgen-") as folder:
-        image = build_image(target, replace(toolchain, rule=rule), sources, facts, Path(folder), seconds=600)
-        run = runner_for(target, "system").run(image, rows, count=True, seconds=600)
-        size = measure(image)
+    folder = tempfile.TemporaryDirectory(prefix="aprgen-")
+    image = build_image(target, replace(toolchain, rule=rule), sources, facts, Path(folder.name), seconds=600)
+    run = runner_for(target, "system").run(image, rows, count=True, seconds=600)
+    size = measure(image)
     (function,) = facts.functions
     return Measured(
         run.labels, run.scores, run.instructions[function].values.astype(np.float64), size.flash_bytes, size.ram_bytes,
-        run.stack_bytes[function],
+        run.stack_bytes[function], Kept(image, folder),
     )  # fmt: skip
 
 
 def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[str, Program]]:
-    """aprgen's forms of the model: floats, integers, totals of integers, and every goal of trees."""
+    """aprgen's forms: floats, integers, totals of integers, and every goal of trees; those with the same C are one."""
     found = [("f32", lowered)]
     if has_integer_form(lowered):
         found += [(name, quantise(lowered, subject.train_x, code).program) for name, code in INTEGER_MODES.items()]
@@ -112,9 +148,13 @@ def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[
     found += [coded for form, program in found for coded in _coded(form, program, subject.train_x)]
     has_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
     for name, program in found:
+        shapes: dict[str, tuple[list[str], Program]] = {}  # by their C
         for goal in (None, *GOALS) if has_trees else (None,):
-            form = name if goal is None else f"{name} {goal}"
-            yield form, pack_weights(choose_strategies(program, target.cost, goal), target.weights)
+            shape = pack_weights(choose_strategies(program, target.cost, goal), target.weights)
+            code = emit_model(shape, _names(subject.name, name, target), target.templates)["m.c"]
+            shapes.setdefault(code, ([], shape))[0].extend([] if goal is None else [goal])
+        for goals, shape in shapes.values():
+            yield f"{name} {'/'.join(goals)}".rstrip(), shape
 
 
 def _coded(form: str, program: Program, rows: _Floats) -> Iterator[tuple[str, Program]]:
@@ -178,7 +218,8 @@ def _of_codes(
     assert codes is not None
     x, n_kept = program.evaluate(rows, [codes.x])[codes.x], len(rows)
     if codes.exact is not None:
-        edges = edge_codes(program, EDGES)
+        element = "i8" if x.itemsize == 1 else "i16"
+        edges = edge_codes(over_codes(program_of(subject.estimator), codes.exact, element), EDGES)  # trees in tables
         x, rows = np.concatenate([x, edges]), np.concatenate([rows, codes.exact.floats(edges)])
     wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
     found = program.evaluate(x, wanted, given=codes.x)
@@ -208,14 +249,16 @@ def _of_codes(
     return _figures(subject, target, "aprgen", f"{form} of codes", run, rows, n_kept, bool(np.array_equal(got, raw)))
 
 
-def of_peer(subject: Subject, target: Target, code: PeerCode, n_rows: int, n_outputs: int) -> Iterator[Figures]:
+def of_peer(
+    subject: Subject, target: Target, code: PeerCode, n_rows: int, n_outputs: int
+) -> Iterator[Figures | Failed]:  # fmt: skip
     """A generator's code with both levels of optimisation."""
     facts = OneFunction("m", "row", code.rows.shape[1], n_outputs, subject.labelled)
     for level in ("-O2", "-Os"):
         try:
             run = run_code(target, dict(code.sources), facts, code.rows[:n_rows], (*code.flags, level))
         except AprgenError as error:
-            print(f"{subject.name:16} {target.name:13} {code.tool:26} {level}: {error.what[:200]}", flush=True)
+            yield Failed(subject.name, target.name, code.tool, level, error.what[:REASON])
             continue
         rows = subject.rows[:n_rows]
         yield _figures(subject, target, code.tool, level, run, rows, len(rows), None)
@@ -240,8 +283,46 @@ def _figures(
     counts = run.counts[:n_kept]
     return Figures(
         subject.name, target.name, tool, form, run.flash_bytes, run.ram_bytes, run.stack_bytes, float(counts.mean()),
-        int(counts.max()), agree, edge, error, largest, exact,
+        int(counts.max()), agree, edge, error, largest, exact, built=run.kept,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The forms of one model on one core. bounds: by form, still being made in another process."""
+
+    figures: tuple[Figures, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    bounds: Mapping[str, Future[Bound]] = field(default_factory=dict)
+
+    def bounded(self) -> list[Figures]:
+        """With bounds, each printed; the images are let go."""
+        found = []
+        for one in self.figures:
+            bound = self.bounds[one.form].result() if one.built is not None else None
+            found.append(replace(one, built=None, bound=bound))
+            if bound is not None:
+                print(bound_line(found[-1]), flush=True)
+        return found
+
+
+def with_bounds(
+    subject: Subject, target: Target, figures: Sequence[Figures], failed: Sequence[Failed], pool: Executor
+) -> Group:  # fmt: skip
+    """Bounds of aprgen's fastest and smallest form are begun; images of others are let go."""
+    chosen = {one.mine.form for one in compared(figures)}
+    wanted = {form.removesuffix(OF_CODES) for form in chosen}
+    lowered = program_of(subject.estimator)
+    programs = {form: program for form, program in forms(subject, lowered, target) if form in wanted}
+    bounds = {}
+    kept = []
+    for one in figures:
+        if one.tool == "aprgen" and one.form in chosen:
+            bounds[one.form] = pool.submit(bound_of, one.built.image, programs[one.form.removesuffix(OF_CODES)])
+            kept.append(one)
+        else:
+            kept.append(replace(one, built=None))
+    return Group(tuple(kept), tuple(failed), bounds)
 
 
 def line(one: Figures) -> str:
@@ -255,7 +336,22 @@ def line(one: Figures) -> str:
     )
 
 
-LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "emlearn", "m2cgen", "micromlgen")
+def bound_line(one: Figures) -> str:
+    """Mean, most and bound side by side."""
+    assert one.bound is not None
+    why = f" ({one.bound.refused})" if one.bound.refused else ""
+    cycles = cycles_at_most(one)
+    return (
+        f"{one.model:16} {one.core:13} {one.tool + ' ' + one.form:28} {one.mean:9,.0f} mean {one.most:8,} most "
+        f"{at_most(one):>9} at most{why} {cycles and cycles + ' cycles at most':24} {one.most_stack:4} B stack at most"
+        f"{' CONTRADICTED by a run' if one.contradicted else ''}"
+    )
+
+
+LIBRARIES = (
+    "scikit-learn", "lightgbm", "xgboost", "xgboost-cpu", "emlearn", "m2cgen", "micromlgen", "tl2cgen", "treelite",
+    "ydf",
+)  # fmt: skip
 
 
 def stated_facts(cores: Sequence[str]) -> dict[str, str]:
@@ -269,6 +365,28 @@ def stated_facts(cores: Sequence[str]) -> dict[str, str]:
     return facts
 
 
+def measured(subject: Subject, core: str, codes: Sequence[PeerCode], n_rows: int, pool: Executor) -> Group:
+    """All forms of one model on one core, each printed when it is there."""
+    if core == VECTORS and subject.name not in NETWORKS:
+        return Group()
+    target = core_of(core)
+    found: list[Figures] = []
+    failed: list[Failed] = []
+    for one in of_aprgen(subject, target, subject.rows[:n_rows]):
+        found.append(one)
+        print(line(one), flush=True)
+    n_outputs = program_of(subject.estimator).n_outputs
+    for code in () if core == VECTORS else codes:
+        for other in of_peer(subject, target, code, n_rows, n_outputs):
+            if isinstance(other, Failed):
+                failed.append(other)
+                print(other.line, flush=True)
+            else:
+                found.append(other)
+                print(line(other), flush=True)
+    return with_bounds(subject, target, found, failed, pool)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks/peers.py", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--core", nargs="+", choices=CORES, default=list(CORES))
@@ -277,36 +395,40 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--html", type=Path)
     given = parser.parse_args(words)
-    found: list[Figures] = []
-    for name in given.model:
-        if not available(name):
-            print(f"{name:16} left out: {RECIPES[name].module} is not installed", flush=True)
-            continue
-        subject = train(name)
-        codes = list(peer_codes(subject))
-        for core in given.core:
-            target = core_of(core)
-            mine = list(of_aprgen(subject, target, subject.rows[: given.rows]))
-            n_outputs = program_of(subject.estimator).n_outputs
-            others = [one for code in codes for one in of_peer(subject, target, code, given.rows, n_outputs)]
-            for one in (*mine, *others):
-                found.append(one)
-                print(line(one), flush=True)
+    groups: list[Group] = []
+    # One process bounds while this one builds and runs; a fork would have the threads of the libraries that train.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        for name in given.model:
+            if not available(name):
+                print(f"{name:16} left out: {RECIPES[name].module} is not installed", flush=True)
+                continue
+            subject = train(name)
+            codes = list(peer_codes(subject))
+            groups += [measured(subject, core, codes, given.rows, pool) for core in given.core]
+        print(flush=True)
+        found = [one for group in groups for one in group.bounded()]
+    failed = [one for group in groups for one in group.failed]
     comparisons = compared(fair(found))
+    goals = verdicts(comparisons)
     print("", *(one.line for one in comparisons), sep="\n")
+    print("", *(one.line for one in goals), sep="\n")
+    print(f"{sum(one.met is True for one in goals)} of {sum(one.met is not None for one in goals)} goals met")
     facts = stated_facts(given.core)
     if given.json is not None:
         document = {
-            "schema": SCHEMA, "facts": facts, "comparisons": [asdict(one) for one in comparisons],
-            "figures": [asdict(one) for one in found],
+            "schema": SCHEMA, "version": VERSION, "facts": facts,
+            "comparisons": [asdict(one) | {"mine": facts_of(one.mine)} for one in comparisons],
+            "goals": [asdict(one) for one in goals], "figures": [facts_of(one) for one in found],
+            "failed": [asdict(one) for one in failed],
         }  # fmt: skip
         given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if given.html is not None:
-        given.html.write_text(html_page(found, facts), encoding="utf-8")
+        left_out = [*NOT_COMPARED, *(one.line for one in failed)]
+        given.html.write_text(html_page(found, comparisons, goals, facts, left_out), encoding="utf-8")
     if not found:
         print("nothing was compared: install the libraries, see the top of this file", file=sys.stderr)
         return 2
-    return 1 if any(one.exact is False for one in found) else 0
+    return 1 if any(one.exact is False or one.contradicted for one in found) else 0
 
 
 if __name__ == "__main__":

@@ -75,10 +75,14 @@ def _tree(tree: Any) -> Tree:
     return builder.build()
 
 
-def emlearn_source(trained: Trained, method: str) -> dict[str, str]:
-    """emlearn's code behind the functions that the harness calls; the row's bytes are its 16-bit integers."""
+def emlearn_source(trained: Trained, method: str, leaf_bits: int = 0) -> dict[str, str]:
+    """emlearn's code behind the functions that the harness calls; the row's bytes are its 16-bit integers.
+
+    leaf_bits: of each share of a class that a tree adds; 0: a tree has one vote.
+    """
     emlearn = importlib.import_module("emlearn")
-    code = emlearn.convert(trained.integer_model, method=method, dtype="int16_t").save(name="peer")
+    made = emlearn.convert(trained.integer_model, method=method, dtype="int16_t", leaf_bits=leaf_bits)
+    code = made.save(name="peer")
     headers = {path.name: path.read_text() for path in Path(emlearn.includedir).glob("eml_*.h")}
     source = f"""{code}
 #include <stddef.h>

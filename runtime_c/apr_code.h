@@ -14,6 +14,13 @@
 #define APR_COMPACT
 #endif
 
+/* The number whose two's complement the bits are.
+ * Deviation: uint32 above INT32_MAX to int32; every compiler we list wraps. */
+static inline int32_t apr_signed(uint32_t bits)
+{
+    return (int32_t)bits;
+}
+
 /* The bits as an integer, INT32_MAX for a NaN with a sign: orders what is not negative like the floats, NaN last, and is
  * below 0 for all else.
  * Deviation: uint32 above INT32_MAX to int32; every compiler we list wraps. */

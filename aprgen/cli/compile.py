@@ -105,6 +105,8 @@ def _print(artifact: Artifact, folder: Path, footprint: Footprint | None, compil
     if artifact.accuracy is not None:
         for label, value in _accuracy_lines(artifact.accuracy):
             _line(label, value)
+    for note in artifact.program.notes:
+        _line("proved", note)
     _line("tables", f"{count_of(artifact.table_bytes, 'byte')}, constant")
     if footprint is not None:
         from aprgen.cli.footprint_facts import footprint_lines

@@ -89,7 +89,7 @@ class Decrypt:
 
 def words_of(opening: Opening) -> list[str]:
     """For the command that a banner gives: no folders, and of secrets only their kind, as all open the same file."""
-    words = [word for place in opening.trust for word in ("--trust", place.name)]
+    words = [word for place in opening.trust for word in ("--trust", place.name or "KEYS")]
     words += ["--require-signature"] if opening.require_signature else []
     words += ["--allow-legacy"] if opening.allow_legacy else []
     words += ["--key", "KEY"] if opening.key is not None else []
@@ -108,7 +108,8 @@ def opening_of(n: argparse.Namespace) -> Opening:
 
 def add_verbs(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
     one = verb("keygen", "Make a pair of keys: NAME.key, the secret one, and NAME.pub.")
-    one.add_argument("stem", metavar="NAME", type=Path, help="path of both files, without .key and .pub")
+    one.add_argument("stem", metavar="NAME", type=Path, nargs="?", help="path of both files, without .key and .pub")
+    one.add_argument("-o", "--out", metavar="NAME", type=Path, help="the same")
     one.add_argument(
         "--for", dest="use", choices=("sign", "encrypt"), default="sign", help="what the keys are for (sign)"
     )
@@ -141,7 +142,11 @@ def request_of(n: argparse.Namespace) -> Keygen | Sign | Encrypt | Decrypt:
                 hint = "leave --encoding out"
                 what = f"keys of suite {n.suite} are written as PEM"
                 raise UsageError("usage.arguments", what, where="--encoding", hint=hint)
-            return Keygen(n.stem, n.use, n.suite, n.encoding, n.force, n.format)
+            if (n.stem is None) == (n.out is None):
+                hint = "give one path, such as keys/alice, to which .key and .pub are added"
+                what = "a pair of keys has one NAME"
+                raise UsageError("usage.arguments", what, where="the words after aprgen keygen", hint=hint)
+            return Keygen(n.stem or n.out, n.use, n.suite, n.encoding, n.force, n.format)
         case "sign":
             return Sign(n.model, n.out, n.key, n.replace, n.format)
         case "encrypt":

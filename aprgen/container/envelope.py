@@ -39,6 +39,7 @@ class Kdf:
 STANDARD_KDF = Kdf(19_456, 2, 1)  # aprender's, stated nowhere in the file
 DEFAULT_KDF = Kdf(65_536, 3, 1)  # what aprgen writes where it can: memory and passes of RFC 9106's second choice
 WEAKEST_KIB_PASSES = STANDARD_KDF.memory_kib * STANDARD_KDF.passes
+LEAST_KIB = 7_168  # passes do not stand in for memory, against those who guess with special hardware
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _kdf_error(kdf: Kdf, where: str, limits: Limits) -> AprgenError | None:
             where=where,
             hint="raise Limits.kdf_memory_kib, kdf_kib_passes and kdf_lanes if you trust the file",
         )
-    if kdf.memory_kib * kdf.passes < WEAKEST_KIB_PASSES:
+    if kdf.memory_kib < LEAST_KIB or kdf.memory_kib * kdf.passes < WEAKEST_KIB_PASSES:
         return SecurityError(
             "security.kdf",
             f"the file asks for {stated}, weaker than any that is allowed",

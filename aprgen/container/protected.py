@@ -16,8 +16,9 @@ from aprgen.container.keys import NO_ACCESS, Access, PublicKey, SecretKey, Trust
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.container.suites import NOT_STATED, STANDARD, Suite
 from aprgen.container.v1 import inspect_v1, read_v1
+from aprgen.container.v2 import MAGIC as V2_MAGIC
 from aprgen.container.verification import Verification
-from aprgen.errors import SecurityError
+from aprgen.errors import SecurityError, UnsupportedError
 
 MOST_PAYLOAD = (1 << 32) - 1  # the header has 32 bits for its size
 
@@ -132,6 +133,11 @@ def decrypt_v1(data: bytes, access: Access, *, limits: Limits = DEFAULT_LIMITS) 
 
 def _sound(data: bytes, limits: Limits, trust: Trust = NO_ACCESS.trust) -> tuple[Header, Verification]:
     """Of a file in which nothing is wrong, as far as can be told without a secret."""
+    if data[: len(V2_MAGIC)] == V2_MAGIC:
+        raise UnsupportedError(
+            "container.v2", "an APR v2 file, which has no place for a signature and no encryption", where="byte 0",
+            hint="sign and encrypt APR v1 files",
+        )  # fmt: skip
     found = inspect_v1(data, limits, Access(trust))
     for problem in found.problems:
         if problem.code != "security.encrypted":

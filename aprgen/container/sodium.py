@@ -8,8 +8,6 @@ from __future__ import annotations
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-ZERO = bytes(32)
-
 
 def ed25519_key_is_sound(public: bytes) -> bool:
     """A canonical point of the prime-order group: no low order, no order with a small factor."""
@@ -33,10 +31,9 @@ def x25519_public(secret: bytes) -> bytes:
 def x25519_agree(secret: bytes, public: bytes) -> bytes | None:
     """The shared secret; None for a public key of low order, which would make it the same for everyone."""
     try:
-        shared = bindings.crypto_scalarmult(secret, public)
+        return bindings.crypto_scalarmult(secret, public)
     except (CryptoError, RuntimeError):  # libsodium refuses an all-zero result
         return None
-    return None if shared == ZERO else shared
 
 
 def argon2id(password: bytes, salt: bytes, *, memory_kib: int, passes: int, size: int) -> bytes:

@@ -50,10 +50,17 @@ def split_counts(trees: Sequence[Tree], n_features: int) -> tuple[int, ...]:
     return tuple(int(count) for count in counts)
 
 
-def merge_trees(trees: Sequence[Tree], leaf_of: Sequence[Array], *, strict: bool = False) -> Nodes:
+def merge_trees(
+    trees: Sequence[Tree],
+    leaf_of: Sequence[Array],
+    *,
+    strict: bool = False,
+    missing_left: Sequence[Array] | None = None,
+) -> Nodes:
     """Node tables of all trees; leaf_of[t][node] is the leaf index of a leaf node.
 
     With `strict` the trees go left when x < threshold, which for floats is x <= the next value below.
+    missing_left[t][node]: whether a NaN goes left there; None: nowhere.
     """
     features: list[Array] = []
     thresholds: list[Array] = []
@@ -72,6 +79,10 @@ def merge_trees(trees: Sequence[Tree], leaf_of: Sequence[Array], *, strict: bool
         roots.append(int(reference[0]))
         base += int(np.count_nonzero(inner))
         depth = max(depth, tree.depth)
+    missing: Table | None = None
+    if missing_left is not None and base > 0:
+        goes = [left[~tree.is_leaf] for tree, left in zip(trees, missing_left, strict=True)]
+        missing = Table(np.concatenate(goes).astype(np.uint8))
     feature = np.concatenate(features) if features else np.zeros(0, np.int64)
     threshold = np.concatenate(thresholds).astype(np.float32)
     if strict:
@@ -87,6 +98,7 @@ def merge_trees(trees: Sequence[Tree], leaf_of: Sequence[Array], *, strict: bool
         right=Table(np.concatenate(rights).astype(kind)),
         root=Table(np.array(roots).astype(kind)),
         depth=depth,
+        missing_left=missing,
     )
 
 

@@ -7,8 +7,8 @@ tree ops: one leaf, votes, a sum in the order of the trees, or totals of integer
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,30 +21,102 @@ from aprgen.program import Array, Table, ValueType
 Use = Literal["leaf", "votes", "sum", "totals"]
 
 NEAR = 32  # codes that the short loads of Thumb reach from a pointer
+REGISTERS = 4  # counters that fit beside pointers to the row in the eight low registers of Thumb
+
+
+Adds = tuple[tuple[int, int], ...]  # counter and what is added to it
 
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """Trees that become code: no table of the model, so plain arrays. References as in Nodes, children follow."""
+    """Trees that become code: no table of the model, so plain arrays.
+
+    A block reaches what `leaf` says, then passes its splits one after the other; each goes on in one of two blocks,
+    which come after it. Trees whose order does not matter share blocks, and `leaf` is then a number in `adds`.
+    """
 
     feature: NDArray[np.int64]
     code: NDArray[np.int64]  # left when x[feature] <= code
-    left: NDArray[np.int64]
+    left: NDArray[np.int64]  # blocks
     right: NDArray[np.int64]
-    root: NDArray[np.int64]
+    right_first: NDArray[np.bool_]  # which side stands first in the code; the other one may be empty
+    first: NDArray[np.int64]  # [blocks + 1], block b has the splits first[b] to first[b + 1] - 1
+    leaf: NDArray[np.int64]  # of each block, -1: none
+    root: NDArray[np.int64]  # blocks
     depth: int
+    adds: tuple[Adds, ...] = ()
+
+    def reached(self, x: Array, root: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+        """What the rows reach on from a block: their numbers, and a leaf."""
+        waiting = [(root, np.arange(len(x)))]
+        while waiting:
+            block, rows = waiting.pop()
+            if self.leaf[block] >= 0:
+                yield rows, int(self.leaf[block])
+            for split in range(int(self.first[block]), int(self.first[block + 1])):
+                goes_left = x[rows, self.feature[split]] <= self.code[split]
+                for side, there in ((self.left, rows[goes_left]), (self.right, rows[~goes_left])):
+                    if len(there):
+                        waiting.append((int(side[split]), there))
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
-        """For each tree, the leaf of every row."""
-        rows = np.arange(len(x))
-        for root in self.root:
-            at = np.full(len(x), int(root), np.int64)
-            while (at >= 0).any():
-                inner = at >= 0
-                node = np.where(inner, at, 0)
-                goes_left = x[rows, self.feature[node]] <= self.code[node]
-                at = np.where(inner, np.where(goes_left, self.left[node], self.right[node]), at)
-            yield ~at
+        """For each root, the leaf of every row, where each block has a leaf or one split."""
+        for root in self.root.tolist():
+            found = np.full(len(x), -1, np.int64)
+            for rows, leaf in self.reached(x, root):
+                found[rows] = leaf
+            yield found
+
+
+@dataclass(frozen=True)
+class Field:
+    """Bits of a counter: mask 0 stands for all of them, as a number with a sign."""
+
+    word: int
+    shift: int
+    mask: int
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Words of 32 bits that leaves add to, modulo 2^32, and what they say of each output when all has been added.
+
+    Output c is offset_c + unit * field_c, or offset_c alone without fields; leaves can add to it directly, too, as
+    counter `words + c`. In its field a count is proved to have room; on the way there it need not be.
+    """
+
+    begin: tuple[int, ...]  # of each word, [0, 2^32)
+    fields: tuple[Field, ...]  # by output, or none
+    unit: int
+    offset: tuple[int, ...]  # by output
+    direct: bool  # leaves add to outputs
+
+    @property
+    def words(self) -> int:
+        return len(self.begin)
+
+    @property
+    def one_word(self) -> bool:
+        return self.words == 1
+
+    @property
+    def in_registers(self) -> bool:
+        return self.words <= REGISTERS
+
+    def after(self, adds: Mapping[int, int]) -> Counters:
+        """These when all that has been added."""
+        begin = tuple((word + adds.get(index, 0)) % 2**32 for index, word in enumerate(self.begin))
+        offset = tuple(value + adds.get(self.words + index, 0) for index, value in enumerate(self.offset))
+        return replace(self, begin=begin, offset=offset)
+
+    def outputs(self, words: NDArray[np.uint32], added: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[rows, outputs] of counters [rows, words] and of what was added directly."""
+        found = added + np.array(self.offset, np.int64)
+        for output, field in enumerate(self.fields):
+            word = words[:, field.word]
+            value = word >> np.uint32(field.shift) & np.uint32(field.mask) if field.mask else word.view(np.int32)
+            found[:, output] += self.unit * value.astype(np.int64)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,41 +193,54 @@ class TreePart:
     """Trees that stand in one function."""
 
     branches: Branches
-    first: int
-    last: int
+    n_trees: int
+
+    @property
+    def wide(self) -> bool:
+        """Some code is read through the second pointer."""
+        return bool((self.branches.feature >= NEAR).any())
 
 
 @dataclass(frozen=True, eq=False)
 class BranchTrees(ShapedTrees):
-    """Every split an `if` with a constant. Codes from NEAR on are read through a second pointer."""
+    """Every split an `if` with a constant. Codes from NEAR on are read through a second pointer.
+
+    Votes and totals are counted in `counters`, each part one block of joined trees; other trees stand one by one.
+    """
 
     parts: tuple[TreePart, ...]
-    depth: int
-    constants: tuple[int, ...] = ()  # what leaves add to a single total, in place of values
+    counters: Counters | None  # of votes and totals
 
     @property
     def kernel(self) -> str:
         return f"branch_{self.use}"
 
     @property
-    def wide(self) -> bool:
-        return self.n_features > NEAR
-
-    @property
     def near(self) -> int:
         return NEAR
 
     @property
-    def added(self) -> Array:
-        return np.array(self.constants, np.int32) if self.constants else super().added
-
-    @property
     def n_trees(self) -> int:
-        return sum(len(part.branches.root) for part in self.parts)
+        return sum(part.n_trees for part in self.parts)
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         for part in self.parts:
             yield from part.branches.leaves(x)
+
+    def evaluate(self, x: Array) -> Array:
+        if self.counters is None:
+            return super().evaluate(x)
+        words = np.tile(np.array(self.counters.begin, np.uint32), (len(x), 1))
+        added = np.zeros((len(x), self.n_classes), np.int64)
+        for part in self.parts:
+            for rows, leaf in part.branches.reached(x, int(part.branches.root[0])):
+                for counter, constant in part.branches.adds[leaf]:
+                    if counter < self.counters.words:
+                        words[rows, counter] += np.uint32(constant)
+                    else:
+                        added[rows, counter - self.counters.words] += constant
+        found = self.counters.outputs(words, added)
+        return found.astype(np.uint16 if self.use == "votes" else np.int32)
 
 
 @dataclass(frozen=True, eq=False)

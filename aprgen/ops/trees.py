@@ -1,7 +1,7 @@
 """Tree ops: walk binary decision trees stored as node tables and combine the leaves reached.
 
-At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right. The comparison is made on float32
-values, or on order-preserving int32 keys, which is exact and needs no floating-point unit; keys are made once per row,
+At a node a row goes left when x[feature] <= threshold, else right; a NaN goes right, or where the node says. Floats are
+compared, or order-preserving int32 keys, which is exact and needs no floating-point unit; keys are made once per row,
 or late, of the values that a walk meets. A row can be integers from the start: codes. Know no C, files or targets.
 """
 
@@ -76,6 +76,7 @@ class Nodes:
     right: Table  # as left
     root: Table  # as left [trees]
     depth: int  # most internal nodes on any path
+    missing_left: Table | None = None  # u8 [nodes], 1 where a NaN goes left; passes/missing.py leaves none
 
     @property
     def n_trees(self) -> int:
@@ -97,6 +98,8 @@ class Nodes:
             if wrong.any():
                 at = int(np.argmax(wrong))
                 raise ValueError(f"node {at} of {self.n_nodes} has child {int(children[at])}")
+        if self.missing_left is not None and np.isnan(self.threshold.data[self.missing_left.data != 0]).any():
+            raise ValueError("a node without a threshold sends missing values left")
 
     def walk(self, x: Array) -> Iterator[NDArray[np.int64]]:
         """For each tree, the leaf of every row."""
@@ -108,7 +111,10 @@ class Nodes:
                 if not inner.any():
                     break
                 node = np.where(inner, at, 0)
-                left = x[rows, self.feature.data[node]] <= self.threshold.data[node]
+                value = x[rows, self.feature.data[node]]
+                left = value <= self.threshold.data[node]
+                if self.missing_left is not None:
+                    left = left | (np.isnan(value) & (self.missing_left.data[node] != 0))
                 child = np.where(left, self.left.data[node], self.right.data[node])
                 at = np.where(inner, child, at)
             yield ~at

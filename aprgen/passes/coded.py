@@ -33,6 +33,7 @@ class Coded:
     scale: Doubles
     offset: Doubles
     limit: int
+    reach: tuple[int, int] | None = None  # of a total: no code is below or above, whatever the row
 
     @property
     def size(self) -> int:

@@ -2,19 +2,22 @@
 
 Weights are symmetric with a scale for each row; inputs and hidden values have a scale and an offset for each element,
 since the next dense op takes both into its weights and bias for nothing. Sums are proved to stay within 32 bits. Ops
-without an integer form stay in floats, and trees stay as they are: they are exact (Jacob et al. 2018, arXiv:1712.05877,
+without an integer form stay in floats. Splits of trees stay as they are: they are exact, and what leaves add up to
+becomes a total with a bound (Jacob et al. 2018, arXiv:1712.05877,
 section 2, with scales for each element). Every scale is computed with correctly rounded sums: same rows, same codes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 
-from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Threshold
+from aprgen.ops.curve import Curve
+from aprgen.ops.decide import Argmax, Argmin, IntegerThreshold, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
@@ -38,14 +41,22 @@ from aprgen.ops.integer import (
 )
 from aprgen.ops.integer_distance import IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Normalise, Softmax
+from aprgen.ops.trees import TreeOp, TreeSum
 from aprgen.passes.coded import LARGEST_OFFSET, Coded, Doubles, Sums, multipliers, sums_of, wide_enough
 from aprgen.passes.gaussians import LogDensity, coded_density
 from aprgen.passes.ranges import Method, covering, rounded_up, spans
+from aprgen.passes.tree_sums import FUNCTION_ENTRIES, Totals, integer_totals, threshold_between
 from aprgen.program import Array, Builder, Codes, Op, Program, Table
 
 CHANNEL_FLOOR = 1 / 8  # of the widest channel's range, at least that is every channel's: rare values do not saturate
+SAME_SCALE = 1e-5  # relative; scales are rounded to float32
 CURVES = frozenset({"sigmoid", "tanh", "gelu", "leaky_relu"})
 SIGMOID_REACH = 17.0  # sigmoid(17) rounds to 1 in Q15
+BITS: dict[Code, int] = {"i8": 8, "i16": 16, "i32": 32}
+LARGEST_ENTRIES_LOG = 9  # of a curve's table
+CURVE_ERROR: dict[Code, float] = {"i8": 2.0**-10, "i16": 2.0**-14, "i32": 2.0**-14}  # of its largest value
+LARGEST_CURVE_SHIFT = 14
+CURVE_SAMPLES = 1 << 16  # totals at which a curve's error is measured
 COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0}  # see multipliers: 10 bits where weights have 8
 
 
@@ -70,6 +81,8 @@ class _Work:
     floats: dict[int, int]
     done: set[int]  # steps that another step has taken in
     in_floats: list[str]
+    functions: dict[int, tuple[Coded, Map]]  # of totals, by value; they keep or turn the order
+    notes: list[str]
 
     def readers(self, value: int) -> tuple[int, ...]:
         steps = self.program.needed(self.program.scores, self.program.label)
@@ -77,7 +90,13 @@ class _Work:
 
 
 def has_integer_form(program: Program) -> bool:
-    """Whether there is anything to quantise; trees are exact as they are."""
+    """Whether there is anything to quantise; splits and votes of trees are exact as they are."""
+    steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
+    return any(isinstance(step.op, TreeSum) for step in steps) or needs_rows(program)
+
+
+def needs_rows(program: Program) -> bool:
+    """Whether scales are taken from rows; those of sums of leaves are taken from the leaves."""
     steps = [program.steps[index] for index in program.needed(program.scores, program.label)]
     return any(
         isinstance(step.op, Dense | SquaredDistance | Gauss)
@@ -95,7 +114,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
     """
     steps = program.needed(program.scores, program.label)
     observed = program.evaluate(rows, {0, *(index + 1 for index in steps)})
-    work = _Work(program, observed, element, method, Builder(program.source), {}, {0: 0}, set(), [])
+    work = _Work(program, observed, element, method, Builder(program.source), {}, {0: 0}, set(), [], {}, [])
     for index in steps:
         if index not in work.done:
             _rewrite(work, index)
@@ -104,7 +123,7 @@ def quantise(program: Program, rows: Array, element: Code, method: Method = "min
     scores = _as_floats(work, program.scores)
     label = None if program.label is None else work.floats[program.label]
     made = work.builder.build(scores, label, program.n_classes)
-    made = replace(made, codes=_codes(work))
+    made = replace(made, codes=_codes(work), notes=(*program.notes, *work.notes))
     return Quantised(made, tuple(work.in_floats))
 
 
@@ -134,9 +153,15 @@ def _rewrite(work: _Work, index: int) -> None:
             work.coded[value] = replace(votes, scale=votes.scale / votes.limit)
         case Gauss() as op if (density := _density(op)).is_finite:
             _gauss(work, density, step.inputs[0], value)
+        case TreeSum() as op if (totals := integer_totals(op, BITS[work.element])) is not None:
+            work.coded[value] = _sum_of_leaves(work, totals, _as_floats(work, step.inputs[0]))
         case Map() as op if step.inputs[0] in work.coded and _is_affine(op):
             work.coded[value] = _affine(work.coded[step.inputs[0]], op)
-        case Map() as op if step.inputs[0] == 0 and _is_affine(op):
+        case Map() as op if (total := work.coded.get(step.inputs[0])) is not None and total.reach is not None:
+            _function(work, op, total, value)
+        case Threshold() as op if step.inputs[0] in work.functions:
+            work.floats[value] = _decision_before(work, op, step.inputs[0])
+        case Map() as op if step.inputs[0] == 0 and _is_affine(op) and not _feeds_trees(work, value):
             work.coded[value] = _affine(_input(work), op)
         case Softmax() if _can_be_compared(work, step.inputs[0]):
             work.coded[value] = _powers(work, work.coded[step.inputs[0]])
@@ -146,6 +171,11 @@ def _rewrite(work: _Work, index: int) -> None:
             inputs = tuple(_as_floats(work, i) for i in step.inputs)
             work.floats[value] = work.builder.add(op, *inputs)
             work.in_floats.append(op.kernel)
+
+
+def _feeds_trees(work: _Work, value: int) -> bool:
+    """Trees keep exact inputs."""
+    return any(isinstance(work.program.steps[index].op, TreeOp) for index in work.readers(value))
 
 
 def _can_be_compared(work: _Work, value: int) -> bool:
@@ -174,19 +204,35 @@ def _input(work: _Work) -> Coded:
         return work.coded[0]
     limit = LARGEST[work.element]
     low, high = spans(work.observed[0], work.method, limit)
-    readers = [work.program.steps[index].op for index in work.readers(0)]
-    alike = any(isinstance(op, SquaredDistance | Neighbours) for op in readers)
-    for op in readers:
-        if isinstance(op, SquaredDistance | Neighbours | Gauss):
-            points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
-            low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
-    inverse, zero = covering(low, high, limit, alike=alike)
+    compared = tuple(_compared(work, limit))
+    for op, scaled in compared:
+        points = (op.centre if isinstance(op, Gauss) else op.points).data.astype(np.float64)
+        points = (points - scaled.offset) / scaled.scale
+        low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+    factor = next((np.abs(scaled.scale) for op, scaled in compared if not isinstance(op, Gauss)), None)
+    inverse, zero = covering(low, high, limit, factor)
     scale = 1 / inverse.astype(np.float64)
     one = bool(np.all(inverse == inverse[0]) and np.all(zero == zero[0]))
     tables = Table(inverse[:1] if one else inverse), Table(zero[:1] if one else zero)
     value = work.builder.add(Quantise(work.element, *tables, len(scale)), 0)
     work.coded[0] = Coded(value, work.element, scale, zero * scale, limit)
     return work.coded[0]
+
+
+def _compared(work: _Work, limit: int) -> Iterator[tuple[SquaredDistance | Neighbours | Gauss, Coded]]:
+    """Ops with stored points that read the input, or what a scaler makes of it, and the scaler as scale and offset."""
+    n = work.program.n_features
+    row = Coded(0, work.element, np.ones(n), np.zeros(n), limit)
+    seen: list[tuple[int, Coded]] = [(0, row)]
+    while seen:
+        value, coded = seen.pop()
+        for index in work.readers(value):
+            match work.program.steps[index].op:
+                case SquaredDistance() | Neighbours() | Gauss() as op:
+                    yield op, coded
+                case Map() as op if _is_affine(op):
+                    scaled = _affine(coded, op)
+                    seen += [(index + 1, scaled)] if bool(np.all(scaled.scale != 0)) else []
 
 
 # Dense: weights by row, sums within 32 bits.
@@ -211,11 +257,34 @@ def _dense(work: _Work, op: Dense, source: int, value: int) -> Coded:
     return _hidden(work, op, x, value)
 
 
-def _coded_from(work: _Work, source: int) -> Coded:
-    """A hidden value as codes: it is there, or it is made from floats."""
+def _alike(work: _Work, source: int, points: Array) -> Coded:
+    """A value as codes of one scale for all elements, which distances need."""
+    x = _input(work) if source == 0 else work.coded.get(source)
+    if x is not None and x.element in ("i8", "i16") and bool(np.all(np.abs(x.scale / x.scale[0] - 1) < SAME_SCALE)):
+        return x
+    _as_floats(work, source)
+    return _coded_from(replace(work, coded={}), source, points.astype(np.float64))
+
+
+def _with_room(work: _Work, source: int, points: Doubles) -> Coded:
+    """A value as codes that reach all points."""
+    x = _input(work) if source == 0 else _coded_from(work, source)
+    reach = np.abs((points - x.offset) / x.scale).max()
+    if reach <= x.limit + 1:
+        return x
+    _as_floats(work, source)
+    return _coded_from(replace(work, coded={}), source, points)
+
+
+def _coded_from(work: _Work, source: int, points: Doubles | None = None) -> Coded:
+    """A hidden value as codes: it is there, or it is made from floats; with one scale where it is compared with
+    points."""
     if source not in work.coded:
         limit = LARGEST[work.element]
         low, high = spans(work.observed[source], work.method, limit)
+        if points is not None:
+            reach = np.maximum(np.abs(points).max(), np.maximum(np.abs(low), np.abs(high)).max())
+            low, high = np.full_like(low, -reach), np.full_like(high, reach)
         scale = rounded_up(np.maximum(np.abs(low), np.abs(high)) / limit)
         inverse = (1 / scale).astype(np.float32)
         zero = Table(np.zeros(len(scale), np.int32))
@@ -349,7 +418,7 @@ def _affine(x: Coded, op: Map) -> Coded:
 
 
 def _distance(work: _Work, op: SquaredDistance, source: int) -> Coded:
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _alike(work, source, op.points.data)
     points, shift = _points(op.points, x, "euclidean")
     value = work.builder.add(IntegerSquaredDistance(x.element, points, shift), x.value)
     n_points = len(op.points.data)
@@ -373,7 +442,7 @@ def _counts_votes(op: Neighbours) -> bool:
 
 def _neighbours(work: _Work, op: Neighbours, source: int) -> Coded:
     """Votes; the limit of their codes is k, which they add up to."""
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _alike(work, source, op.points.data)
     metric = cast(IntegerMetric, op.metric)
     points, shift = _points(op.points, x, metric)
     made = IntegerNeighbours(x.element, metric, op.k, points, op.classes, op.n_classes, shift)
@@ -397,7 +466,7 @@ def _gauss(work: _Work, density: LogDensity, source: int, value: int) -> None:
     """Log densities; with what makes shares of them (a mixture's exp, weights and sum) where only that reads them."""
     shares = _shares(work, density, value)
     density, end, floor = (density, value, None) if shares is None else shares
-    x = _input(work) if source == 0 else _coded_from(work, source)
+    x = _with_room(work, source, density.centre)
     made = coded_density(density, x.element, x.scale, x.offset, work.observed[source].astype(np.float64))
     n = len(density.constant)
     codes = work.builder.add(made.op, x.value)
@@ -499,3 +568,77 @@ def _least_code(op: Requantise | Interpolate | IntegerLookup, before: Code, limi
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle + 1, high)
     return low
+
+
+# What leaves of trees add up to.
+
+
+def _sum_of_leaves(work: _Work, totals: Totals, rows: int) -> Coded:
+    """The total, which no row takes out of its reach."""
+    value = work.builder.add(totals.op, rows)
+    trees = f"what the leaves of {totals.op.n_trees} trees add up to"
+    if totals.bound > 0:
+        work.notes.append(f"{trees} is within {totals.bound:.3g} of the sum in floats, for every row")
+    else:
+        work.notes.append(f"{trees} is the sum in floats: {totals.proof}")
+    scale, offset = np.array([totals.unit]), np.array([totals.start])
+    return Coded(value, "i32", scale, offset, LARGEST["i32"], (totals.low, totals.high))
+
+
+def _of_totals(op: Map, x: Coded, totals: Array) -> Array:
+    """The function of the real values of totals, in floats."""
+    real = (totals.astype(np.float64) * x.scale[0] + x.offset[0]).astype(np.float32)
+    with np.errstate(all="ignore"):
+        return op.evaluate(real.reshape(-1, 1))[:, 0].astype(np.float64)
+
+
+def _function(work: _Work, op: Map, x: Coded, value: int) -> None:
+    """A function of a total: its values by total when those are few, else a curve, as long as it needs to be."""
+    assert x.reach is not None
+    low, high = x.reach
+    totals = np.arange(low, high + 1, 1 + (high - low) // CURVE_SAMPLES)
+    exact = _of_totals(op, x, totals)
+    if not np.isfinite(exact).all():
+        work.floats[value] = work.builder.add(op, _as_floats(work, work.program.steps[value - 1].inputs[0]))
+        work.in_floats.append(op.kernel)
+        return
+    steps = np.diff(exact)
+    if np.all(steps >= 0) or np.all(steps <= 0):
+        work.functions[value] = (x, op)
+    if low == 0 and high < FUNCTION_ENTRIES:
+        table = Table(exact.astype(np.float32))
+        work.floats[value] = work.builder.add(Lookup("i32", 1, 1, table), x.value)
+        return
+    unit = max(float(np.abs(exact).max()), 1e-30) / LARGEST["i16"]
+    for entries in range(LARGEST_ENTRIES_LOG + 1):
+        made = _curve_of_total(op, x, unit, entries)
+        error = float(np.abs(made.evaluate(totals.reshape(-1, 1))[:, 0] * unit - exact).max())
+        if error <= CURVE_ERROR[work.element] * unit * LARGEST["i16"]:
+            break
+    compared = "every total" if len(totals) == high - low + 1 else f"{len(totals)} totals that were compared"
+    work.notes.append(f"a curve is within {error:.3g} of the function of it, for {compared}")
+    work.coded[value] = Coded(work.builder.add(made, x.value), "i16", np.array([unit]), np.zeros(1), LARGEST["i16"])
+
+
+def _curve_of_total(op: Map, x: Coded, unit: float, entries: int) -> Curve:
+    """About 2^entries straight lines."""
+    assert x.reach is not None
+    low, high = x.reach
+    between = max((high - low).bit_length() - entries, 0)
+    drop = max(0, between - LARGEST_CURVE_SHIFT)
+    at = low + (np.arange(((high - low) >> between) + 2, dtype=np.int64) << between)
+    limit = LARGEST["i16"]
+    codes = np.clip(np.rint(np.nan_to_num(_of_totals(op, x, at)) / unit), -limit, limit)
+    return Curve(low, high, drop, between - drop, Table(codes.astype(np.int16)))
+
+
+def _decision_before(work: _Work, op: Threshold, source: int) -> int:
+    """A label from the total itself: the function behind it keeps or turns the order."""
+    x, function = work.functions[source]
+    assert x.reach is not None
+
+    def label(total: int) -> int:
+        value = _of_totals(function, x, np.array([total])).astype(np.float32)
+        return int(op.evaluate(value.reshape(1, 1))[0, 0])
+
+    return work.builder.add(threshold_between(*x.reach, label), x.value)

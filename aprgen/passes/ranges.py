@@ -41,15 +41,15 @@ def rounded_up(values: _Doubles) -> _Doubles:
 
 
 def covering(
-    low: _Doubles, high: _Doubles, limit: int, *, alike: bool = False
+    low: _Doubles, high: _Doubles, limit: int, factor: _Doubles | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Codes per unit and the zero of each element, such that codes from -limit to limit cover low to high.
 
-    See ops.integer.Quantise. alike: all elements have the units of the widest.
+    See ops.integer.Quantise. factor: elements are compared after they are multiplied by it, and have one scale then.
     """
     width = np.where(high > low, high - low, 2 * np.maximum(np.abs(high), np.where(high == 0, 1.0, 0.0)))
     scale = np.maximum(rounded_up(width / (2 * limit)), np.abs(low + high) / (2 * LARGEST_ZERO))
-    scale = np.full_like(scale, scale.max()) if alike else scale
+    scale = scale if factor is None else (scale * factor).max() / factor
     inverse = (1 / scale).astype(np.float32)
     zero = np.where(high > low, np.rint((low + high) / 2 / (1 / inverse.astype(np.float64))), 0.0)
     return inverse, zero.astype(np.int32)

@@ -12,7 +12,9 @@ import numpy as np
 
 from aprgen.errors import UnsupportedError
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
-from aprgen.passes.tree_costs import GOALS, Goal, Way, best_way, way_of_shape
+from aprgen.passes.goals import GOALS, Goal
+from aprgen.passes.missing import without_missing
+from aprgen.passes.tree_costs import Way, best_way, way_of_shape
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Op, Program, Step, Table
 from aprgen.target import Cost
@@ -44,6 +46,9 @@ def choose_strategies(program: Program, cost: Cost, optimise: Goal | Shape | Non
     """
 
     def chosen(op: TreeOp) -> tuple[Op, ...]:
+        if op.nodes.missing_left is not None:
+            before, plain = without_missing(op)
+            return (*before, *chosen(plain))
         way = None if optimise is None else _way(op, cost, optimise)
         return _in_tables(op, cost) if way is None else way.ops
 

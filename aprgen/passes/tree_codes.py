@@ -61,7 +61,7 @@ def over_codes(program: Program, exact: Exact, element: Code) -> Program:
     x_scale, x_offset = tuple((1 / per_unit).tolist()), tuple((np.array(exact.zero) / per_unit).tolist())
     nothing = (0.0,) * program.n_outputs
     codes = Codes(x, moved[wanted], label, x_scale, x_offset, scale, nothing, exact)
-    coded = replace(made, codes=codes)
+    coded = replace(made, codes=codes, notes=program.notes)
     coded.check()
     return coded
 

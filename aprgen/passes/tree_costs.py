@@ -6,15 +6,16 @@ Knows no target by name and no C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
-from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
+from aprgen.ops.codes import BitKeys, CodeElement, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import TreeOp
+from aprgen.passes.goals import Goal
+from aprgen.passes.joined_trees import Prices
 from aprgen.passes.tree_shapes import (
     SHAPES,
     CodedTrees,
@@ -29,8 +30,13 @@ from aprgen.passes.tree_shapes import (
 from aprgen.program import Op
 from aprgen.target import Cost
 
-Goal = Literal["size", "mean", "wcet"]
-GOALS: tuple[Goal, ...] = get_args(Goal)
+ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
+
+
+# Bytes and instructions of a split. Codes with a sign: Armv6-M loads them by a register's offset.
+SPLIT: Mapping[CodeElement, tuple[float, float]] = {
+    "u8": (7.0, 3.0), "u16": (7.0, 3.0), "i8": (8.7, 3.5), "i16": (8.7, 3.5), "i32": (12.5, 4.4),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +62,7 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
-    found = min([tables, *ways(op, coded)], key=lambda way: way.serves(goal))
+    found = min([tables, *ways(op, coded, goal)], key=lambda way: way.serves(goal))
     return None if found is tables else found
 
 
@@ -66,32 +72,32 @@ def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
         shape = "branches"  # codes are the keys
     coded = coded_trees(op)
     goal: Goal = "size" if shape == "packed" else "mean"
-    fitting = () if coded is None else tuple(way for way in ways(op, coded) if way.shape == shape)
+    fitting = () if coded is None else tuple(way for way in ways(op, coded, goal) if way.shape == shape)
     return min(fitting, key=lambda way: way.serves(goal), default=None)
 
 
-def ways(op: TreeOp, coded: CodedTrees) -> Iterator[Way]:
-    """Every shape that fits, with each maker of codes."""
+def ways(op: TreeOp, coded: CodedTrees, goal: Goal = "mean") -> Iterator[Way]:
+    """Every shape that fits, its code written for the goal, with each maker of codes."""
     for shape in SHAPES:
         if op.compare == "code" and shape == "keyed-branches":
             continue
-        trees = shaped(op, coded, shape)
+        trees = shaped(op, coded, shape, goal)
         if trees is None:
             continue
         more, mean, worst = _of_trees(trees, coded)
         if op.compare == "code":
             yield Way(shape, (trees,), more, mean, worst)
-            yield from _ways_without_sign(op, coded, shape)
+            yield from _ways_without_sign(op, coded, shape, goal)
             continue
         for codes in makers(op, coded, shape):
             flash, work = _of_codes(codes, coded)
             yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
 
 
-def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape) -> Iterator[Way]:
+def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[Way]:
     """Branches over codes that were copied: smaller, and faster where many splits are passed."""
     copied = without_sign(op, coded) if shape == "branches" else None
-    trees = None if copied is None else shaped(op, copied[1], shape)
+    trees = None if copied is None else shaped(op, copied[1], shape, goal)
     if copied is not None and trees is not None:
         flash, mean, worst = _of_trees(trees, copied[1])
         n = len(copied[0].order)
@@ -124,17 +130,48 @@ def _of_codes(codes: CodeOp, coded: CodedTrees) -> tuple[float, float]:
 
 def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, float]:
     """Flash bytes, mean and worst instructions. A sum adds a float per tree in every shape, so it is left out."""
-    n_trees, n_nodes = len(coded.trees.root), coded.trees.n_nodes
-    mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
-    if isinstance(trees, BranchTrees) and trees.element == "i32":
-        return 13.0 * n_nodes + 8 * n_trees, 4.4 * mean + 5 * n_trees, 4.4 * worst + 6 * n_trees
-    if isinstance(trees, BranchTrees) and trees.element in ("i8", "i16"):  # Armv6-M loads them by a register's offset
-        return 9.6 * n_nodes + 8 * n_trees, 3.5 * mean + 5 * n_trees, 3.5 * worst + 6 * n_trees
+    n_trees = len(coded.trees.root)
     if isinstance(trees, BranchTrees):
-        return 7.9 * n_nodes + 8 * n_trees, 3 * mean + 5 * n_trees, 3 * worst + 6 * n_trees
+        return _of_branches(trees)
     assert isinstance(trees, PackedTrees)
+    mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     word_bytes = trees.words.n_bytes + trees.root.n_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
     return 110 + word_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
+
+
+def _of_branches(trees: BranchTrees) -> tuple[float, float, float]:
+    """Block by block, each side of a split alike."""
+    split_bytes, split = SPLIT[trees.element]
+    outputs = trees.n_classes if trees.counters is not None else 0
+    flash, mean, worst = 24.0 * len(trees.parts) + 12 * outputs, 8.0 * len(trees.parts) + 4 * outputs, 0.0
+    worst += mean
+    prices = _prices(trees)
+    for part in trees.parts:
+        branches = part.branches
+        paid = [0.0 if leaf < 0 else prices[leaf][1] for leaf in branches.leaf.tolist()]
+        flash += sum(0.0 if leaf < 0 else prices[leaf][0] for leaf in branches.leaf.tolist())
+        flash += split_bytes * len(branches.feature)
+        usual, longest = list(paid), list(paid)
+        ends = branches.first.tolist()
+        left, right = branches.left.tolist(), branches.right.tolist()
+        for block in reversed(range(len(paid))):
+            for number in range(ends[block], ends[block + 1]):
+                low, high = left[number], right[number]
+                usual[block] += split + (usual[low] + usual[high]) / 2
+                longest[block] += split + max(longest[low], longest[high])
+        mean += sum(usual[root] for root in branches.root.tolist())
+        worst += sum(longest[root] for root in branches.root.tolist())
+    return flash, mean, worst
+
+
+def _prices(trees: BranchTrees) -> list[tuple[float, float]]:
+    """Bytes and instructions of what a block adds, with the jump behind it; of a leaf of trees that stand alone."""
+    if trees.counters is None:
+        n_leaves = 1 + max(int(part.branches.leaf.max()) for part in trees.parts)
+        return [(4.0, 4.0)] * n_leaves
+    small, exact = (Prices(goal, trees.counters.words, trees.counters.in_registers) for goal in ADDITIONS)
+    every = [dict(adds) for adds in trees.parts[0].branches.adds]
+    return [(small.of(adds) + 1, exact.of(adds) + 0.5) for adds in every]
 
 
 def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float, float]:

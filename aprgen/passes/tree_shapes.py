@@ -26,6 +26,9 @@ from aprgen.ops.codes import (
 )
 from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
+from aprgen.passes.counters import counted
+from aprgen.passes.goals import Goal
+from aprgen.passes.joined_trees import Prices, Splits, joined
 from aprgen.program import Table
 
 Ints = NDArray[np.int64]
@@ -56,6 +59,7 @@ class FlatTrees:
 
 def flat_trees(nodes: Nodes) -> FlatTrees | None:
     """The trees of node tables over floats, or over codes; None when shared subtrees make too many nodes."""
+    assert nodes.missing_left is None, "see passes/missing.py"
     of_codes = nodes.threshold.data.dtype.kind == "i"
     keys = (nodes.threshold.data if of_codes else threshold_keys(nodes.threshold.data)).tolist()
     feature = nodes.feature.data.tolist()
@@ -203,14 +207,14 @@ def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
     return (BitKeys if coded.trees.key.min() >= 0 else FloatKeysInLine)(n_features, "i32", order)
 
 
-def shaped(op: TreeOp, coded: CodedTrees, shape: Shape) -> ShapedTrees | None:
+def shaped(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal = "mean") -> ShapedTrees | None:
     """The op's trees in a shape, reading codes; None where it does not fit."""
     if shape == "packed":
         least = min(0, int(coded.code.min()))
         return _packed(op, replace(coded, code=coded.code - least), least)
     if shape == "keyed-branches":
-        return _branches(op, replace(coded, code=coded.trees.key, element="i32"))
-    return _branches(op, coded)
+        return _branches(op, replace(coded, code=coded.trees.key, element="i32"), goal)
+    return _branches(op, coded, goal)
 
 
 def _use(op: TreeOp) -> tuple[Use, int, float]:
@@ -224,27 +228,79 @@ def _use(op: TreeOp) -> tuple[Use, int, float]:
     return "leaf", 1, 0.0
 
 
-def _branches(op: TreeOp, coded: CodedTrees) -> BranchTrees | None:
+def _branches(op: TreeOp, coded: CodedTrees, goal: Goal) -> BranchTrees | None:
     trees = coded.trees
     ends = _ends(trees)
     sizes = ends - _starts(trees)
     if trees.depth.max() > MAX_NESTING or sizes.max() > TREE_SPLITS:
         return None
     use, n_classes, start = _use(op)
-    parts: list[TreePart] = []
-    first = 0
-    for tree in range(1, len(sizes) + 1):
-        if tree == len(sizes) or sizes[first : tree + 1].sum() > PART_SPLITS:
-            parts.append(TreePart(_part(coded, first, tree), first, tree - 1))
-            first = tree
-    values, unit, constants = (op.values if isinstance(op, TreeSum) else None), 0, ()
-    if isinstance(op, TreeTotals):
-        values, unit = (None if op.single else op.values), op.unit
-        constants = tuple(op.values.data.reshape(-1).tolist()) if op.single else ()
-    return BranchTrees(
-        use, len(coded.columns), coded.element, n_classes, values, start, unit, tuple(parts), int(trees.depth.max()),
-        constants,
-    )  # fmt: skip
+    unit = op.unit if isinstance(op, TreeTotals) else 0
+    n_codes, element = len(coded.columns), coded.element
+    if isinstance(op, TreeVotes | TreeTotals):
+        places = zip(trees.root.tolist(), ends.tolist(), strict=True)
+        counting = counted(op, [_leaves_of(trees, root, end) for root, end in places])
+        counters = counting.counters
+        columns = (coded.feature, coded.code, trees.left, trees.right, shares_left(trees))
+        splits = Splits(*(column.tolist() for column in columns))
+        grouped = _grouped(coded, sizes)
+        prices = Prices(goal, counters.words, counters.in_registers)
+        branches, always = joined(splits, grouped, counting.adds, prices)
+        parts = tuple(
+            TreePart(one, len(roots)) for one, roots in zip(branches, grouped, strict=True) if len(one.feature)
+        )
+        if not parts:
+            return None
+        counters = counters.after(always)
+        return BranchTrees(use, n_codes, element, n_classes, None, start, unit, parts, counters)
+    bounds = [0]
+    for tree in range(1, len(sizes)):
+        if sizes[bounds[-1] : tree + 1].sum() > PART_SPLITS:
+            bounds.append(tree)
+    bounds.append(len(sizes))
+    parts = tuple(TreePart(_one_by_one(coded, *pair), pair[1] - pair[0]) for pair in itertools.pairwise(bounds))
+    values = op.values if isinstance(op, TreeSum) else None
+    return BranchTrees(use, n_codes, element, n_classes, values, start, unit, parts, None)
+
+
+def shares_left(trees: FlatTrees) -> NDArray[np.float64]:
+    """How likely each split sends a row left: by the leaves on either side, as training splits where many rows are."""
+    leaves = np.ones(trees.n_nodes + 1, np.int64)  # of subtrees; the last one stands for a leaf
+    share = np.zeros(trees.n_nodes)
+    for node in reversed(range(trees.n_nodes)):
+        low, high = leaves[max(int(trees.left[node]), -1)], leaves[max(int(trees.right[node]), -1)]
+        leaves[node] = low + high
+        share[node] = low / (low + high)
+    return share
+
+
+def _grouped(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
+    """The roots of each part: trees that begin with the same split stand together, as far as a part has room."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for tree, root in enumerate(coded.trees.root.tolist()):
+        split = (-1, root) if root < 0 else (int(coded.feature[root]), int(coded.code[root]))
+        groups.setdefault(split, []).append(tree)
+    parts: list[list[int]] = []
+    room = 0
+    for group in groups.values():
+        if sizes[group].sum() > room or not parts:
+            parts.append([])
+            room = PART_SPLITS
+        for tree in group:
+            if sizes[tree] > room and parts[-1]:
+                parts.append([])
+                room = PART_SPLITS
+            parts[-1].append(int(coded.trees.root[tree]))
+            room -= int(sizes[tree])
+    return parts
+
+
+def _leaves_of(trees: FlatTrees, root: int, end: int) -> Ints:
+    """The leaves that a tree has, each once."""
+    if root < 0:
+        return np.array([~root], np.int64)
+    sides = np.concatenate([trees.left[root:end], trees.right[root:end]])
+    return np.unique(~sides[sides < 0])
 
 
 def _starts(trees: FlatTrees) -> Ints:
@@ -261,22 +317,25 @@ def _ends(trees: FlatTrees) -> Ints:
     return ends
 
 
-def _part(coded: CodedTrees, first: int, end: int) -> Branches:
-    """Trees `first` to `end` (exclusive) with nodes numbered from 0."""
+def _one_by_one(coded: CodedTrees, first_tree: int, end: int) -> Branches:
+    """Trees `first_tree` to `end` (exclusive), a block for each node and each leaf, and a root for each tree."""
     trees = coded.trees
-    begin, stop = int(_starts(trees)[first]), int(_ends(trees)[end - 1])
-
-    def moved(references: Ints) -> Ints:
-        return np.where(references >= 0, references - begin, references)
-
-    return Branches(
-        coded.feature[begin:stop],
-        coded.code[begin:stop],
-        moved(trees.left[begin:stop]),
-        moved(trees.right[begin:stop]),
-        moved(trees.root[first:end]),
-        int(trees.depth[first:end].max()),
-    )
+    references = trees.root[first_tree:end].tolist()
+    n_roots = len(references)
+    columns: tuple[list[int], ...] = ([], [], [], [])
+    starts, leaf = [0], []
+    for reference in references:  # grows on the way
+        leaf.append(~reference if reference < 0 else -1)
+        if reference >= 0:
+            split = (int(coded.feature[reference]), int(coded.code[reference]))
+            for column, value in zip(columns, (*split, len(references), len(references) + 1), strict=True):
+                column.append(value)
+            references += [int(trees.left[reference]), int(trees.right[reference])]
+        starts.append(len(columns[0]))
+    feature, code, left, right, first, leaves = (np.array(column, np.int64) for column in (*columns, starts, leaf))
+    depth = int(trees.depth[first_tree:end].max())
+    in_order = np.zeros(len(feature), np.bool_)
+    return Branches(feature, code, left, right, in_order, first, leaves, np.arange(n_roots), depth)
 
 
 def _packed(op: TreeOp, coded: CodedTrees, least: int) -> PackedTrees | None:

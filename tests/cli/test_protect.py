@@ -17,6 +17,7 @@ import pytest
 
 import aprgen as package
 from aprgen.cli import access as access_module
+from aprgen.cli.protection import Opening, PasswordSource, words_of
 from aprgen.errors import AprgenError, SecurityError
 from tests.cli.commands import DATA, ROOT, Answer, Command, is_three_lines, process
 from tests.hostile.bytesmith import patched
@@ -81,6 +82,14 @@ def test_keygen_encodings(aprgen: Command, tmp_path: Path, encoding: str, size: 
     assert aprgen("validate", tmp_path / "s.apr", "--trust", public).status == 0
     answer = aprgen("keygen", tmp_path / "b", "--encoding", encoding, "--suite", "hybrid")
     assert refused(answer, "usage.arguments", 2)
+
+
+def test_keygen_needs_one_name(aprgen: Command, tmp_path: Path) -> None:
+    """NAME stands alone or behind -o, as the other verbs have it."""
+    assert aprgen("keygen", "-o", tmp_path / "a").status == 0
+    assert (tmp_path / "a.pub").exists()
+    for words in ((), (tmp_path / "b", "-o", tmp_path / "c")):
+        assert refused(aprgen("keygen", *words), "usage.arguments", 2)
 
 
 def test_keygen_overwrites_nothing(aprgen: Command, tmp_path: Path) -> None:
@@ -170,6 +179,9 @@ def test_the_whole_way(aprgen: Command, tmp_path: Path, suite: str) -> None:
     assert f" * signer   {manifest['signer']}\n" in banner
     assert "--trust alice.pub --require-signature --key KEY" in banner
     assert str(tmp_path) not in banner
+    assert "--trust KEYS --allow-legacy --password-prompt" in " ".join(
+        words_of(Opening((Path("."),), allow_legacy=True, password=PasswordSource(file=Path("p"))))
+    )
 
     plain = tmp_path / "plain.apr"
     assert aprgen("decrypt", closed, *opening, "-o", plain).status == 0
@@ -196,9 +208,25 @@ def test_signed(aprgen: Command, tmp_path: Path, suite: str) -> None:
     answer = aprgen("inspect", signed, "--trust", stranger)
     assert refused(answer, "security.signer")
     assert "signed by unknown key" in answer.out
-    for verb in (("validate",), ("compile", "-o", tmp_path / "out"), ("test",), ("explore",)):
-        assert refused(aprgen(verb[0], signed, *verb[1:], "--trust", stranger), "security.signer")
+    words = ("compile", signed, "-o", tmp_path / "out", "--trust", stranger)
+    assert refused(aprgen(*words), "security.signer")
     assert not (tmp_path / "out").exists()
+
+
+def test_every_verb_asks(aprgen: Command, tmp_path: Path) -> None:
+    """Every verb that reads a model takes the options, and refuses alike."""
+    _, stranger = made(aprgen, tmp_path / "mallory")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("0,0\n")
+    signed, closed = DATA / "real" / "signed_linreg.apr", DATA / "real" / "encrecip_dtr.apr"
+    key = secret_file(tmp_path / "k", bytes(range(32)))
+    more = {"run": ("--inputs", rows), "wcet": ("--target", "cortex-m4")}
+    for verb in ("compile", "run", "test", "wcet", "explore", "inspect", "validate"):
+        words = more.get(verb, ())
+        assert refused(aprgen(verb, signed, *words, "--trust", stranger), "security.signer"), verb
+        assert refused(aprgen(verb, closed, *words, "--key", key), "security.decryption"), verb
+        if verb not in ("inspect", "validate"):
+            assert refused(aprgen(verb, closed, *words), "security.encrypted"), verb
 
 
 def test_unsigned(aprgen: Command, tmp_path: Path) -> None:

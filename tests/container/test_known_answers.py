@@ -119,10 +119,12 @@ def test_aes_256_gcm_refuses(case: dict[str, bytes]) -> None:
     assert openssl.aes_gcm_open(case["key"], case["nonce"], case["sealed"], case["bound"]) is None
 
 
-@pytest.mark.parametrize("case", vectors("hkdf_sha256")["cases"])
-def test_hkdf_sha256(case: dict[str, bytes]) -> None:
-    """RFC 5869, appendix A."""
-    assert case["key"] == derive("sha256", case["secret"], case["info"], int(case["size"]), case["salt"])
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, case) for name in ("sha256", "sha384") for case in vectors(f"hkdf_{name}")["cases"]]
+)
+def test_hkdf(name: str, case: dict[str, bytes]) -> None:
+    """RFC 5869, appendix A, for SHA-256; Wycheproof for SHA-384."""
+    assert case["key"] == derive(name, case["secret"], case["info"], int(case["size"]), case["salt"])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_hkdf_sha256(case: dict[str, bytes]) -> None:
 )
 @pytest.mark.parametrize("size", [1, 32, 48, 100])
 def test_hkdf_of_other_hashes(name: str, algorithm: hashes.HashAlgorithm, size: int) -> None:
-    """No standard publishes vectors for SHA-384 and SHA3-256: another implementation gives the same keys."""
+    """Nobody publishes vectors for SHA3-256: for it, and for long infos, another implementation gives the same keys."""
     secret, info = hashlib.sha512(name.encode()).digest(), b"apr-v1-encrypt" + bytes(1200)
 
     assert HKDF(algorithm, size, None, info).derive(secret) == derive(name, secret, info, size)
@@ -163,6 +165,16 @@ def test_ml_kem_768(case: dict[str, bytes]) -> None:
     assert case["shared_of_rejected"] == openssl.ml_kem_decapsulate(case["seed"], case["rejected"])
     shared, sent = openssl.ml_kem_encapsulate(public)
     assert shared == openssl.ml_kem_decapsulate(case["seed"], sent)
+
+
+def test_final_standards_not_drafts() -> None:
+    """FIPS 204 and 203 hash the parameters with the seed, as their drafts did not: it shows in a part of the key."""
+    signing, agreeing = bytes(range(32)), bytes(range(64))
+    rho = hashlib.shake_256(signing + b"\6\5").digest(32)  # k and l of ML-DSA-65; FIPS 204, algorithm 6
+    kem_rho = hashlib.sha3_512(agreeing[:32] + b"\3").digest()[:32]  # k of ML-KEM-768; FIPS 203, algorithm 13
+
+    assert rho == openssl.ml_dsa_public(signing)[:32]
+    assert kem_rho == openssl.ml_kem_public(agreeing)[-32:]
 
 
 def test_ml_kem_key_beyond_the_modulus() -> None:

@@ -28,7 +28,7 @@ from aprgen.container.envelope import overhead_bytes, parse_envelope
 from aprgen.container.keys import NO_ACCESS, PublicKey, SecretKey
 from aprgen.container.protected import Password, decrypt_v1, encrypt_v1, sign_v1
 from aprgen.container.suites import GOVERNMENT, HYBRID, POST_QUANTUM, STANDARD, SUITES, Suite
-from aprgen.errors import AprgenError, SecurityError, UsageError
+from aprgen.errors import AprgenError, SecurityError, UnsupportedError, UsageError
 from tests.container import files
 from tests.container.files import Fixture
 from tests.hostile.bytesmith import fixture, patched, repaired, with_crc
@@ -86,6 +86,11 @@ def encrypted(suite: Suite) -> bytes:
 @cache
 def both(suite: Suite) -> bytes:
     return encrypt_v1(BARE, actors(suite).address, signer=actors(suite).author)
+
+
+@cache
+def locked(suite: Suite) -> bytes:
+    return encrypt_v1(BARE, Password(suite, PASSWORD))
 
 
 def opened(data: bytes, access: Access = NO_ACCESS) -> AprFile:
@@ -255,7 +260,7 @@ def test_both_secrets_of_standard() -> None:
     access = Access(secrets=Secrets(PASSWORD, who.recipient))
 
     assert opened(BARE).payload == opened(encrypted(STANDARD), access).payload
-    assert opened(BARE).payload == opened(encrypt_v1(BARE, Password(STANDARD, PASSWORD)), access).payload
+    assert opened(BARE).payload == opened(locked(STANDARD), access).payload
 
 
 def test_stated_standard_stays_stated() -> None:
@@ -513,11 +518,14 @@ def envelope_at(data: bytes) -> int:
         ((65_536, 0, 1), "beyond the limits"),
         ((8, 1, 1), "weaker"),
         ((0, 3, 1), "weaker"),
+        ((1, 40_000, 1), "weaker"),
+        ((60, 1_000, 8), "weaker"),
+        ((19_456, 1, 1), "weaker"),
     ],
 )
 def test_costs_of_a_password_are_bounded(suite: Suite, costs: tuple[int, int, int], words: str) -> None:
     """What a file may ask of memory and time is checked before the password is touched, with and without one."""
-    data = encrypt_v1(BARE, Password(suite, PASSWORD))
+    data = locked(suite)
     hostile = patched(data, envelope_at(data) + 8, struct.pack("<III", *costs))
     for access in (NO_ACCESS, Access(secrets=Secrets(PASSWORD))):
         codes = [problem.code for problem in inspect_v1(hostile, access=access).problems]
@@ -528,7 +536,7 @@ def test_costs_of_a_password_are_bounded(suite: Suite, costs: tuple[int, int, in
 def test_lanes() -> None:
     """Files of other writers may use several lanes, which libsodium has not."""
     suite = HYBRID
-    data = encrypt_v1(BARE, Password(suite, PASSWORD))
+    data = locked(suite)
     start = envelope_at(data)
     header = inspect_v1(data).header
     assert header is not None
@@ -622,6 +630,15 @@ def test_refused_to_make() -> None:
     assert "security.suite" == made(lambda: sign_v1(encrypted(STANDARD), other.author))
     assert "security.plain" == made(lambda: decrypt_v1(BARE, who.opens))
     assert "security.signature" == made(lambda: sign_v1(patched(signed(STANDARD), 60, b"?"), who.author))
+
+
+def test_v2_is_neither_signed_nor_encrypted() -> None:
+    """The format has no place for it, and that is what is said."""
+    data = fixture("v2/v2_mlp_f32")
+    with pytest.raises(UnsupportedError, match="APR v2"):
+        sign_v1(data, actors(STANDARD).author)
+    with pytest.raises(UnsupportedError, match="APR v2"):
+        encrypt_v1(data, actors(HYBRID).address)
 
 
 def test_signed_after_encryption() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Options, compile_model
-from aprgen.passes.tree_costs import GOALS
+from aprgen.passes.goals import GOALS
+from aprgen.passes.quantise import has_integer_form
 from aprgen.resources import folder
 from aprgen.rows import random_rows
 from aprgen.target import load_target
@@ -89,6 +90,8 @@ def all_options(name: str) -> Iterator[Options]:
             yield Options(name, optimise=goal)
             yield Options(name, "s8", Calibration(rows, "random rows"), optimise=goal)
         yield Options(name, "s16", Calibration(rows, "random rows"))
+        for mode in INTEGER_MODES if has_integer_form(loaded(name).model.lower()) else ():
+            yield Options(name, mode)
     elif rows is not None:
         for mode in INTEGER_MODES:
             yield Options(name, mode, Calibration(rows, "random rows"))

@@ -6,6 +6,7 @@ import ctypes
 import re
 import string
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,16 @@ def test_decimals_tell_floats_apart() -> None:
     assert values.tolist() == np.array([float(text) for text in texts], np.float32).tolist()
 
 
-def test_branches_are_nested_ifs() -> None:
-    """Left inside the if, right inside the else, codes from `near` on through `far`, numbers of leaves filled in."""
-    splits = [(0, 3, -1, 1), (5, 7, -2, -3)]
+def block(*statements: str, splits: Sequence[spell.Split] = ()) -> spell.Block:
+    return spell.Block(statements, splits)
 
-    assert spell.branches(splits, 0, 4, "uint8_t", "y = %d;") == (
+
+def test_branches_are_nested_ifs() -> None:
+    """Left inside the if, right inside the else, codes from `near` on through `far`."""
+    outer, inner = spell.Split(0, 3, 1, 2, False), spell.Split(5, 7, 3, 4, False)
+    blocks = [block(splits=[outer]), block("y = 0;"), block(splits=[inner]), block("y = 1;"), block("y = 2;")]
+
+    assert spell.branches(blocks, 0, 4, "uint8_t") == (
         "    if (x[0] <= 3U) {\n"
         "        y = 0;\n"
         "    } else {\n"
@@ -141,7 +147,27 @@ def test_branches_are_nested_ifs() -> None:
     )
 
 
+def test_blocks_of_several_splits() -> None:
+    """Statements first, then split after split; the right side first where it is said so, no else without a block."""
+    splits = [spell.Split(0, 3, 1, 2, True), spell.Split(1, 4, 2, 1, False)]
+    blocks = [block("y += 1;", "z += 2;", splits=splits), block(), block("y += 3;")]
+
+    assert spell.branches(blocks, 0, 4, "uint8_t") == (
+        "    y += 1;\n"
+        "    z += 2;\n"
+        "    if (x[0] > 3U) {\n"
+        "        y += 3;\n"
+        "    }\n"
+        "    if (x[1] <= 4U) {\n"
+        "        y += 3;\n"
+        "    }\n"
+    )
+
+
 def test_branches_of_signed_keys() -> None:
     """Signed constants have no suffix, and the smallest one is spelled as C can read it."""
-    assert "if (x[0] <= (-2147483647 - 1)) {\n" in spell.branches([(0, -(2**31), -1, -2)], 0, 4, "int32_t", "%d;")
-    assert spell.branches([], -3, 4, "int32_t", "y[%d] = %d;") == "    y[2] = 2;\n"
+    blocks = [block(splits=[spell.Split(0, -(2**31), 1, 2, False)]), block("y = 0;"), block("y = 1;")]
+
+    assert "if (x[0] <= (-2147483647 - 1)) {\n" in spell.branches(blocks, 0, 4, "int32_t")
+    assert spell.branches(blocks, 2, 4, "int32_t") == "    y = 1;\n"
+    assert spell.branches([block()], 0, 4, "int32_t") == ""

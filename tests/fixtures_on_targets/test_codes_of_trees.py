@@ -14,8 +14,14 @@ import pytest
 from aprgen import spell
 from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact
-from aprgen.core import Artifact, Options, compile_model
+from aprgen.core import Artifact, Options, artifact_of, compile_model
 from aprgen.image import ModelFacts, build_image
+from aprgen.ops.trees import TreeOp
+from aprgen.passes.strategy import with_trees
+from aprgen.passes.tree_codes import over_codes
+from aprgen.passes.tree_costs import ways
+from aprgen.passes.tree_shapes import coded_trees
+from aprgen.program import Exact, Op, Program
 from aprgen.rows import edge_codes, random_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import load_target
@@ -26,7 +32,10 @@ from tests.examples import loaded
 
 NAMES = ("dtc_bc_depth", "dtc_single_leaf", "dtr", "rfc", "rfr", "gbm", "iforest")
 WAYS = (None, "packed", "branches")
-FORMS = [*zip(NAMES, itertools.cycle(("s16", "s8")), itertools.cycle(WAYS)), ("rfc", "s8", "branches")]
+FORMS = [
+    *zip(NAMES, itertools.cycle(("s16", "s8")), itertools.cycle(WAYS)),
+    ("rfc", "s8", "branches"), ("rfc", "s8", "packed"),
+]  # fmt: skip
 NEEDS_SPLITS = "dtc_single_leaf"
 
 
@@ -38,12 +47,13 @@ def coded(name: str, target: str, mode: str, way: str | None) -> Artifact:
     return compile_model(loaded(name), load_target(target), options)
 
 
-def rows_of_codes(artifact: Artifact) -> np.ndarray:
-    """On both sides of splits, the ends of the type, and anywhere."""
-    edges = edge_codes(artifact.program, 200)
+def rows_of_codes(program: Program) -> np.ndarray:
+    """On both sides of splits where trees are tables, the ends of the type, small ones, and anywhere."""
+    edges = edge_codes(program, 200)
     info = np.iinfo(edges.dtype)
     anywhere = np.random.RandomState(4).randint(info.min, info.max + 1, size=(100, edges.shape[1]))
-    return np.concatenate([edges, anywhere.astype(edges.dtype)])
+    small = np.random.RandomState(5).randint(-3, 4, size=(50, edges.shape[1]))
+    return np.concatenate([edges, anywhere.astype(edges.dtype), small.astype(edges.dtype)])
 
 
 def expected(artifact: Artifact, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -57,9 +67,32 @@ def expected(artifact: Artifact, x: np.ndarray) -> tuple[np.ndarray, np.ndarray 
 @pytest.mark.parametrize(("name", "mode", "way"), FORMS)
 def test_functions_of_codes_of_trees(name: str, mode: str, way: str | None, tmp_path: Path) -> None:
     """NAME_scores_q, NAME_predict_q and NAME_classify_q, without a warning, give what the Program gives."""
-    artifact = coded(name, "host", mode, way)
+    same_answers(coded(name, "host", mode, way), tmp_path, coded(name, "host", mode, None).program)
+
+
+def test_codes_without_a_sign_compiled(tmp_path: Path) -> None:
+    """Copies without a sign, which small models do not choose: codes below 0 are answered like the Program's."""
+    lowered = loaded("rfc").model.lower()
+    n = lowered.n_features
+    program = over_codes(lowered, Exact((20.0,) * n, (-40,) * n), "i8")
+
+    def chosen(op: TreeOp) -> tuple[Op, ...]:
+        coded_op = coded_trees(op) if op.compare == "code" else None
+        found = [] if coded_op is None else [way.ops for way in ways(op, coded_op) if len(way.ops) == 2]
+        return found[0] if found else (op,)
+
+    shaped = with_trees(program, chosen)
+    artifact = artifact_of(loaded("rfc"), program, shaped, load_target("host"), Options("rfc", "s8"))
+
+    assert "without_sign" in artifact.manifest["steps"]  # type: ignore[operator]
+    same_answers(artifact, tmp_path, program)
+
+
+def same_answers(artifact: Artifact, tmp_path: Path, plain: Program) -> None:
+    """plain: the same with trees in tables, which show the codes on both sides of splits."""
+    name = artifact.name
     library = load(name, artifact.texts, artifact.program, tmp_path).library
-    x = rows_of_codes(artifact)
+    x = rows_of_codes(plain)
     scores, label = expected(artifact, x)
     out, checked = np.zeros_like(scores), np.zeros_like(scores)
     for row in range(len(x)):
@@ -81,8 +114,10 @@ def test_labels_of_codes_on_a_core(
 ) -> None:
     """The emulated core gives the Program's labels for every row of codes."""
     require_target(target)
-    artifact = coded("rfc", target, "s8" if target == "cortex-m4" else "s16", way)
-    x = rows_of_codes(artifact)
+    mode = "s8" if target == "cortex-m4" else "s16"
+    artifact = coded("rfc", target, mode, way)
+    plain = coded("rfc", "host", mode, None).program  # in tables, which no core's costs change
+    x = rows_of_codes(plain)
     words = -(-x.shape[1] * x.itemsize // 4)
     padded = np.zeros((len(x), words * 4 // x.itemsize), x.dtype)
     padded[:, : x.shape[1]] = x

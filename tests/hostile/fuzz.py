@@ -35,6 +35,7 @@ PASSWORD_ONE_IN = 25
 NUMBERS = (0, 1, 2, 3, 4, 7, 8, 15, 16, 27, 28, 31, 32, 43, 44, 52, 64, 67, 68, 95, 96, 97, 127, 128, 192, 255, 256,
            1087, 1088, 1131, 1132, 1163, 1164, 1184, 1952, 3309, 5261, 5357, 0x7FFF, 0xFFFF, 0x10000, 19_456, 65_536,
            131_072, 131_073, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)  # fmt: skip
+KIB, PASSES, LANES = (0, 1, 8, 60, 7_168, 19_456, 65_536), (0, 1, 2, 3, 8, 40_000), (0, 1, 4, 8, 9)
 
 Mutation = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
 
@@ -135,6 +136,15 @@ def set_envelope(rng: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
     return data[:at] + struct.pack("<I", rng.choice(NUMBERS)) + data[at + 4 :]
 
 
+def set_costs(rng: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
+    """What Argon2id is to cost, where an envelope states it: each number sensible by itself, or nearly."""
+    at = HEADER_BYTES + struct.unpack_from("<I", data, 8)[0] + 8 if len(data) >= HEADER_BYTES else len(data)
+    if at + 12 > len(data):
+        return data
+    costs = rng.choice(KIB), rng.choice(PASSES), rng.choice(LANES)
+    return data[:at] + struct.pack("<III", *costs) + data[at + 12 :]
+
+
 def other_block(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """The signature block, or as much as one has, of another file."""
     other, size = rng.choice(others), rng.choice((96, 193, 512, 5261, 5357))
@@ -152,7 +162,7 @@ def other_payload(rng: random.Random, data: bytes, others: Sequence[bytes]) -> b
 
 BLIND: tuple[Mutation, ...] = (flip_bits, overwrite, cut_out, repeat, cut_end, splice)
 AWARE: tuple[Mutation, ...] = (
-    set_header, toggle_protection, move_end_of_payload, set_envelope, other_block, other_payload,
+    set_header, toggle_protection, move_end_of_payload, set_envelope, set_costs, other_block, other_payload,
 )  # fmt: skip
 
 

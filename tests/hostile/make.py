@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.hostile import framing, payloads, v2files
+from tests.hostile import framing, payloads, protectedframing, v2files
 from tests.hostile.bytesmith import Named
 
 SOURCES: tuple[tuple[str, Callable[[], Named]], ...] = (
@@ -19,6 +19,7 @@ SOURCES: tuple[tuple[str, Callable[[], Named]], ...] = (
     ("container/compression", framing.compression_bombs),
     ("container/metadata", framing.metadata_bombs),
     ("container/v2", v2files.damaged),
+    ("container/protected", protectedframing.protected_files),
     ("payload/counts", payloads.counts),
     ("payload/deep", payloads.deep_trees),
     ("payload/senseless", payloads.senseless),

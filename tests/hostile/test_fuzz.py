@@ -12,7 +12,7 @@ from tests.hostile import fuzz as fuzzer
 from tests.hostile.fuzz import Tally, check_protected, fuzz, mutated, read_once
 from tests.hostile.protectedfiles import protected
 
-FILES = 1_500
+FILES = 1_000
 
 
 def test_first_files() -> None:

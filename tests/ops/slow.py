@@ -17,9 +17,10 @@ from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
+from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 
 F = np.float32
@@ -259,6 +260,11 @@ def without_sign(op: WithoutSign, x: Sequence[int]) -> list[int]:
     return [x[c] if x[c] > 0 else 0 for c in op.order]
 
 
+def missing_low(op: MissingLow, x: Row) -> list[np.float32]:
+    read = [x[int(c)] for c in op.columns.data]
+    return [F(-np.inf) if i < op.low and math.isnan(v) else v for i, v in enumerate(read)]
+
+
 def keys_in_line(op: FloatKeysInLine, x: Row) -> list[int]:
     return [key(x[c]) for c in op.order]
 
@@ -271,16 +277,34 @@ def rank_codes(op: RankCodes, x: Row) -> list[int]:
     return codes
 
 
+def reached(trees: Branches, x: Sequence[int], block: int) -> list[int]:
+    """What a row meets from a block on, going into every split."""
+    found = [int(trees.leaf[block])] if trees.leaf[block] >= 0 else []
+    for split in range(trees.first[block], trees.first[block + 1]):
+        side = trees.left if x[int(trees.feature[split])] <= trees.code[split] else trees.right
+        found += reached(trees, x, int(side[split]))
+    return found
+
+
 def branch_leaves(op: BranchTrees, x: Sequence[int]) -> list[int]:
-    leaves = []
+    return [leaf for part in op.parts for root in part.branches.root for leaf in reached(part.branches, x, int(root))]
+
+
+def counted(op: BranchTrees, x: Sequence[int]) -> list[int]:
+    """Counters as whole numbers, cut to 32 bits at the end only."""
+    counters = op.counters
+    assert counters is not None
+    values = [*counters.begin, *counters.offset]
     for part in op.parts:
-        trees = part.branches
-        for root in trees.root:
-            at = int(root)
-            while at >= 0:
-                at = int(trees.left[at] if x[int(trees.feature[at])] <= trees.code[at] else trees.right[at])
-            leaves.append(~at)
-    return leaves
+        for leaf in reached(part.branches, x, int(part.branches.root[0])):
+            for counter, constant in part.branches.adds[leaf]:
+                values[counter] += constant
+    outputs = values[counters.words :]
+    for output, field in enumerate(counters.fields):
+        word = values[field.word] % 2**32
+        signed = word - 2**32 if word >= 2**31 else word
+        outputs[output] += counters.unit * (word // 2**field.shift % (field.mask + 1) if field.mask else signed)
+    return outputs
 
 
 def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
@@ -311,12 +335,12 @@ def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     """What a leaf adds to total c: the unit to that of its number, or a row behind those leaves, or a constant."""
     if op.unit and leaf < op.n_classes:
         return op.unit if leaf == c else 0
-    if isinstance(op, BranchTrees) and op.constants:
-        return op.constants[leaf]
     return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
 
 
 def shaped_trees(op: ShapedTrees, x: Sequence[int]) -> Sequence[int | np.float32]:
+    if isinstance(op, BranchTrees) and op.counters is not None:
+        return counted(op, x)
     leaves = branch_leaves(op, x) if isinstance(op, BranchTrees) else packed_leaves(op, x)  # type: ignore[arg-type]
     if op.use == "leaf":
         return leaves
@@ -352,6 +376,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     BitKeys: bit_keys,
     FloatKeysInLine: keys_in_line,
     WithoutSign: without_sign,
+    MissingLow: missing_low,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     TreeLeaf: tree_leaf,

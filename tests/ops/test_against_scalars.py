@@ -17,6 +17,7 @@ from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import FUNCTIONS, Map, Stage, Verb, vary
 from aprgen.ops.gauss import Gauss
+from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
 from aprgen.ops.shaped_trees import ShapedTrees
@@ -173,6 +174,13 @@ def key_makers(draw: Draw) -> Op:
 
 
 @st.composite
+def missing_lows(draw: Draw) -> Op:
+    n = draw(sizes)
+    columns = draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=5))
+    return MissingLow(n, Table(np.array(columns, np.uint8)), draw(st.integers(1, len(columns))))
+
+
+@st.composite
 def coded(draw: Draw, part: int) -> Op:
     """Codes (0) or trees that read them (1), from trees with thresholds anywhere or on a grid."""
     op = draw(trees(("f32",) if part == 0 else ("f32", "code")))
@@ -206,6 +214,7 @@ STRATEGIES = {
     "top mix": top_mixes,
     "trees": trees,
     "keys": key_makers,
+    "missing": missing_lows,
     "codes": lambda: coded(0),
     "coded trees": lambda: coded(1),
     "codes without a sign": signless,
@@ -276,7 +285,7 @@ def test_every_op_has_a_slow_twin() -> None:
         "Dense", "SquaredDistance", "Neighbours", "Gauss", "Map", "Softmax", "Normalise", "Complement", "Argmax",
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
         "TreeTotals",
-        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign",
+        "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign", "MissingLow",
         "BranchTrees", "PackedTrees",
     }  # fmt: skip
 

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprgen.passes.layout import Entry, plan_entry
+from aprgen.passes.quantise import quantise
 from aprgen.program import Array, Element, Program, Step, ValueType
+from aprgen.rows import random_rows
 from tests.examples import ROWS, loaded
 
 
@@ -94,3 +96,20 @@ def test_fixtures_run_through_their_plans() -> None:
         for wanted in (program.scores, program.label):
             if wanted is not None:
                 executed(program, plan_entry(program, wanted, "x", "out"), wanted)
+
+
+def test_codes_that_one_sum_reads_need_no_buffer() -> None:
+    """From floats a linear model's codes are made on the way into the sum; from codes there is nothing to make; a
+    second reader of the codes needs them all."""
+    program = loaded("linreg").model.lower()
+    made = quantise(program, random_rows(program, 60).values, "i16").program
+    assert made.codes is not None
+    from_floats = plan_entry(made, made.scores, "x", "out")
+    from_codes = plan_entry(made, made.codes.scores, "x", "out", made.codes.x)
+    network = loaded("pca").model.lower()
+    several = quantise(network, random_rows(network, 60).values, "i16").program
+
+    assert [call.within for call in from_floats.calls] == [0, None]
+    assert [buffer.size for buffer in from_floats.buffers] == [1]
+    assert [(call.within, call.arguments) for call in from_codes.calls] == [(None, ("x",))]
+    assert {call.within for call in plan_entry(several, several.scores, "x", "out").calls} == {None}

@@ -63,9 +63,9 @@ def test_integers_stay_close_to_floats(name: str, element: Code) -> None:
     assert accuracy.labels_changed is None or accuracy.labels_changed <= (0 if element == "i16" else 8)
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
+@pytest.mark.parametrize("name", sorted({*TREES} - {"gbm", "gbm_single_class", "iforest", "rfr"}))
 def test_trees_stay_exact(name: str) -> None:
-    """A Program of trees has nothing to quantise and comes back itself."""
+    """A Program of trees that add no floats has nothing to quantise and comes back itself."""
     program, made, _ = quantised(name, "i8")
 
     assert made.program is program

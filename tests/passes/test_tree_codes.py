@@ -15,9 +15,10 @@ from aprgen.families.ensemble import merge_trees
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import LARGEST, TYPES, Code, Quantise
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeVotes
+from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.strategy import choose_strategies, with_trees
 from aprgen.passes.tree_codes import codes_for, grid_of, over_codes, takes_codes, with_codes
-from aprgen.passes.tree_costs import GOALS, Goal, ways
+from aprgen.passes.tree_costs import ways
 from aprgen.passes.tree_shapes import SHAPES, Shape, coded_trees, without_sign
 from aprgen.program import Builder, Codes, Exact, Op, Program, Table, row_type
 from aprgen.rows import edge_codes, random_rows

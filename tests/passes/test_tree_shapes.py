@@ -19,8 +19,9 @@ from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftC
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
+from aprgen.passes.goals import GOALS
 from aprgen.passes.strategy import choose_strategies, with_trees
-from aprgen.passes.tree_costs import GOALS, best_way, expected_splits, ways
+from aprgen.passes.tree_costs import best_way, expected_splits, ways
 from aprgen.passes.tree_shapes import MAX_NESTING, SHAPES, Shape, coded_trees, flat_trees, shaped
 from aprgen.program import Array, Builder, Op, Program, Step, Table, ValueType, row_type
 from aprgen.rows import edge_rows, random_rows
@@ -134,10 +135,12 @@ def test_c_of_random_models(family: str, number: int) -> None:
     check()
 
 
-TOTALS = {  # of three leaves: outputs, values, what the first leaves add
+TOTALS = {  # outputs, values, what the first leaves add
     "total": (1, [-70_000, 3, 1_000_000], 0),
     "totals": (2, [-70_000, 3, 0, 5, 7, 8], 0),
     "units": (2, [300, 600], 900),
+    "counts and outputs": (10, [1_000_000, 0, -3, 0, 0, 70_000, 0, 0, 0, 1] * 2 + [-9, 1_000_003] * 5, 1 << 15),
+    "ten outputs": (10, [1_000_000, 0, -3, 0, 0, 70_000, 0, 0, 0, 1] * 2 + [-9, 1_000_003] * 5, 0),
 }
 
 
@@ -150,8 +153,8 @@ def op_of_totals(name: str, nodes: Nodes, n_features: int) -> TreeTotals:
 @pytest.mark.parametrize("name", TOTALS)
 def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
     """Totals of integers as C, in tables of nodes and in every shape: the Program's scores, bit for bit."""
-    nodes = halves(7, 5, 6, 3, 11)
-    n_outputs = TOTALS[name][0]
+    n_outputs, values, unit = TOTALS[name]
+    nodes = halves(7, 5, 6, len(values) // n_outputs + (n_outputs if unit else 0), 11)
     builder = Builder(row_type(6))
     total = builder.add(op_of_totals(name, nodes, 6), 0)
     program = builder.build(builder.add(Dequantise("i32", n_outputs, Table([0.5], np.float32), None), total))
@@ -363,8 +366,8 @@ def test_goals_are_served(name: str) -> None:
     (op,) = (step.op for step in loaded(name).model.lower().steps if isinstance(step.op, TreeOp))
     coded = coded_trees(op)
     assert coded is not None
-    found = list(ways(op, coded))
     for goal in GOALS:
+        found = list(ways(op, coded, goal))
         best = best_way(op, load_target("cortex-m4").cost, goal)
         assert best is None or best.serves(goal) == min(one.serves(goal) for one in found)
 

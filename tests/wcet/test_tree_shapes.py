@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from aprgen.trees import Tree, TreeBuilder
 from aprgen.wcet.analyse import Question, analyse
 from tests.examples import loaded
 from tests.passes.test_tree_shapes import compiled_way
+from tests.random_models import BY_NAME, Payload
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +39,51 @@ def test_shapes_are_bounded(name: str, number: int, target: str) -> None:
         assert entry.observed.high_maximum <= entry.cycles
         walks = [loop for loop in entry.loops if loop.id.endswith("_walk")]
         assert bool(number) == bool(walks)
+
+
+def lopsided(cut: float, *, deep_left: bool) -> Tree:
+    """A leaf on one side of the root, and eight splits of another feature, one below the other, on the other side."""
+    builder = TreeBuilder()
+    sides: list[tuple[int, int]] = []
+
+    def place(tree: object) -> int:
+        if isinstance(tree, int):
+            at = builder.leaf(tree)
+            sides.append((-1, -1))
+            return at
+        assert isinstance(tree, tuple)
+        at = builder.add(tree[0], tree[1])
+        sides.append((-1, -1))
+        sides[at] = (place(tree[2]), place(tree[3]))
+        return at
+
+    chain: object = 1
+    for level in range(8):
+        chain = (1, float(level), level % 2, chain)
+    place((0, cut, chain, 0) if deep_left else (0, cut, 0, chain))
+    left, right = np.array(sides, np.int64).T
+    return replace(builder.build(), left=left, right=right)
+
+
+def bound_of(first: Tree, second: Tree) -> tuple[int, int]:
+    """The bound of a forest of both trees as branches, and the most of all runs."""
+    members = tuple({"tree": tree, "max_depth": None, "n_features": 2} for tree in (first, second))
+    fields: dict[str, object] = {
+        "trees": members, "n_estimators": 2, "max_depth": None, "random_state": None, "oob_indices": (),
+        "x_train": None, "y_train": np.array([1], np.uint64),
+    }  # fmt: skip
+    model = Payload(BY_NAME["RandomForestClassifier"], fields).load()
+    report = analyse(model, compiled_way(model, 0, "cortex-m4"), Question(rows=200, model_file="m.apr")).report
+    (entry,) = (one for one in report.entries if one.function.endswith("_classify"))
+    assert entry.cycles is not None
+    assert entry.observed is not None
+    return entry.cycles, entry.observed.high_maximum
+
+
+def test_what_excludes_each_other_is_not_added_up() -> None:
+    """Trees that are deep on opposite sides of the same split: joined, no path of the code goes down both."""
+    joined, most = bound_of(lopsided(0.5, deep_left=True), lopsided(0.5, deep_left=False))
+    apart, _ = bound_of(lopsided(0.5, deep_left=True), lopsided(0.25, deep_left=False))
+
+    assert most <= joined
+    assert joined + 8 * 2 < apart  # a chain of eight splits is left out, each of two instructions and more
