@@ -23,6 +23,7 @@ from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
 from aprgen.output_folder import write_folder
 from aprgen.passes.ranges import Method
+from aprgen.payload_form import Form, in_form
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution
@@ -75,6 +76,13 @@ class Model:
                 hint=f"give float32 rows of {n} features",
             )
         return np.ascontiguousarray(array[:, :n])
+
+    def in_form(self, form: Form, *, keep_record: bool = True) -> bytes:
+        """The model's file with its payload "native" or as "bincode", as `aprgen convert` writes it.
+
+        keep_record: the native form keeps the original payload, so that it can be given back.
+        """
+        return in_form(self.loaded, form, keep_record=keep_record)
 
     def predict(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32]:
         """Scores [rows, n_outputs] in the arithmetic of the original library."""

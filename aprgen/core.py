@@ -16,11 +16,24 @@ import numpy as np
 
 from aprgen import __version__, spell
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
-from aprgen.container import DEFAULT_LIMITS, NO_ACCESS, Access, AprFile, AprV2File, Limits, Verification, open_container
+from aprgen.container import (
+    DEFAULT_LIMITS,
+    NO_ACCESS,
+    Access,
+    AprFile,
+    AprV2File,
+    Header,
+    Limits,
+    Metadata,
+    Verification,
+    open_container,
+)
 from aprgen.emit import Names, emit_model, emit_selftest
-from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
+from aprgen.errors import BudgetError, ComparisonError, PayloadError, UnsupportedError, UsageError
 from aprgen.families import decode_model, network
 from aprgen.families.base import Model, require_table_bytes
+from aprgen.families.programmed import Programmed
+from aprgen.native import read_native, write_native
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.fold import fold_scalers
@@ -64,6 +77,8 @@ class Loaded:
     container: AprFile | AprV2File
     candidates: tuple[str, ...]  # structs that fit the payload, the chosen one first
     sha256: str  # of the file
+    record: bytes | None = None  # the payload as the original library writes it, where the file holds that
+    notes: tuple[str, ...] = ()  # what a careful reader reports about the payload
 
     @property
     def verification(self) -> Verification:
@@ -82,10 +97,21 @@ class Loaded:
     @property
     def findings(self) -> tuple[str, ...]:
         """What a careful reader reports about a sound file."""
+        found = (*self.container.findings, *self.notes)
         if len(self.candidates) < 2:
-            return self.container.findings
+            return found
         names = " and ".join(self.candidates)
-        return (*self.container.findings, f"the bytes fit {names} alike; taken as {self.candidates[0]}")
+        return (*found, f"the bytes fit {names} alike; taken as {self.candidates[0]}")
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What the payload of a v1 file says."""
+
+    model: Model
+    candidates: tuple[str, ...]
+    record: bytes | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,10 +147,43 @@ def load_model(
     if isinstance(container, AprV2File):
         tensors = {tensor.name: tensor.values for tensor in container.tensors}
         return Loaded(network.from_tensors(tensors, container.metadata), container, ("Sequential",), digest)
-    hint = container.metadata.custom.get(HINT_KEY)
+    found = decode_payload(container.header, container.metadata, container.payload, struct=struct, limits=limits)
+    return Loaded(found.model, container, found.candidates, digest, found.record, found.notes)
+
+
+def decode_payload(
+    header: Header,
+    metadata: Metadata | None,
+    payload: bytes,
+    *,
+    struct: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Payload:
+    """The model in the unpacked payload of a v1 file, in either form; `struct` is stronger than what the file says."""
+    hint = metadata.custom.get(HINT_KEY) if metadata is not None else None
     name = struct if struct is not None else (hint if isinstance(hint, str) else None)
-    decoded = decode_model(container.header.model_type, container.payload, name=name, limits=limits)
-    return Loaded(decoded.model, container, decoded.candidates, digest)
+    if header.native:
+        return _decode_native(header, payload, name, limits)
+    decoded = decode_model(header.model_type, payload, name=name, limits=limits)
+    return Payload(decoded.model, decoded.candidates, payload)
+
+
+def _decode_native(header: Header, payload: bytes, name: str | None, limits: Limits) -> Payload:
+    """A record and a computation must say the same, or one of the two would be a model that nobody looked at."""
+    native = read_native(payload, limits)
+    if native.record is None:
+        return Payload(Programmed(native.program, native.names), (native.names.struct,), None, native.findings)
+    decoded = decode_model(header.model_type, native.record, name=name or native.names.struct, limits=limits)
+    decoded.model.check()
+    if write_native(decoded.model.lower(), native.names) != write_native(native.program, native.names):
+        raise PayloadError(
+            "native.program",
+            f"the computation is not that of the {decoded.model.family} which the file keeps as its record",
+            where="the steps of the native payload",
+            hint="the file was edited, or another version of aprgen made it: convert it back (--payload bincode), "
+            "look at the model, and convert it again",
+        )
+    return Payload(decoded.model, decoded.candidates, native.record, native.findings)
 
 
 def check_model(model: Model) -> None:

@@ -17,11 +17,11 @@ ROOT = Path(aprgen.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
-    ("trees", "passes", "toolchain", "rows", "key_files"),
+    ("trees", "passes", "toolchain", "rows", "native", "key_files"),
     ("accuracy",),
     ("families", "emit", "image", "text_rows"),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
-    ("measured",),
+    ("measured", "payload_form"),
     ("build", "wcet"),
     ("verify", "budgets"),
     ("exploration", "bundle"),
@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api", "cli", "scons"),
     ("__main__",),
 )
-PACKAGES = ("container", "ops", "passes", "families", "runners", "wcet", "bundle", "cli")
+PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli")
 
 # Imports inside functions: for a fast start only, never to break a cycle.
 LAZY = {
@@ -45,7 +45,8 @@ LAZY = {
     "cli": tuple(
         f"aprgen.cli.{verb}"
         for verb in (
-            "bundle", "compile", "explore", "inspect", "protect", "run", "targets", "test", "validate", "wcet",
+            "bundle", "compile", "convert", "explore", "inspect", "protect", "run", "targets", "test", "validate",
+            "wcet",
         )
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from aprgen.cli.arguments import (
     Bundle,
     Compile,
+    Convert,
     Explore,
     Inspect,
     Request,
@@ -89,6 +90,10 @@ def execute(request: Request) -> int:
             from aprgen.cli.validate import validate_command
 
             return validate_command(request)
+        case Convert():
+            from aprgen.cli.convert import convert_command
+
+            return convert_command(request)
         case Keygen():
             from aprgen.cli.protect import keygen_command
 

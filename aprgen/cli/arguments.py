@@ -25,7 +25,10 @@ SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploratio
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
 SHAPES = ("branches", "packed", "keyed-branches")  # as in passes/tree_shapes.py
 EMBEDS = ("code", "bytes", "both")  # as in bundle/members.py
-VERBS = ("compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate", *protection.VERBS, "targets")
+VERBS = (
+    "compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate", "convert", *protection.VERBS,
+    "targets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,19 @@ class Validate:
 
 
 @dataclass(frozen=True)
+class Convert:
+    """form: "native" or "bincode"."""
+
+    model: Path
+    out: Path
+    form: str
+    keep_record: bool
+    struct: str | None
+    opening: Opening
+    format: Format
+
+
+@dataclass(frozen=True)
 class Targets:
     """name: empty for all."""
 
@@ -201,7 +217,8 @@ class Targets:
 
 
 Request = (
-    Compile | Run | Test | Wcet | Explore | Bundle | Inspect | Validate | Keygen | Sign | Encrypt | Decrypt | Targets
+    Compile | Run | Test | Wcet | Explore | Bundle | Inspect | Validate | Convert | Keygen | Sign | Encrypt | Decrypt
+    | Targets
 )
 
 
@@ -235,6 +252,8 @@ def parse(words: Sequence[str]) -> Request:
             return Inspect(given.model, given.struct, opening_of(given), given.format)
         case "validate":
             return Validate(tuple(given.models), given.struct, opening_of(given), given.format)
+        case "convert":
+            return _convert(given)
         case verb if verb in protection.VERBS:
             return protection.request_of(given)
         case _:
@@ -322,6 +341,16 @@ def _wcet(n: argparse.Namespace) -> Wcet:
         n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
         n.load_budget_us, n.load_jitter_us, n.measure, n.struct, opening_of(n), _numerics(n), n.tools, n.format,
     )  # fmt: skip
+
+
+def _convert(n: argparse.Namespace) -> Convert:
+    if n.payload is None:
+        hint = "add --native, or --payload native or bincode"
+        raise UsageError("usage.arguments", "no form to convert to", where="the words after convert", hint=hint)
+    if not n.record and n.payload != "native":
+        hint = "leave it out: the payload of the original library is all that the file then holds"
+        raise UsageError("usage.arguments", "a record is kept in native payloads only", where="--no-record", hint=hint)
+    return Convert(n.model, n.out, n.payload, n.record, n.struct, opening_of(n), n.format)
 
 
 def _share(text: str) -> float:
@@ -494,6 +523,19 @@ def _parser() -> argparse.ArgumentParser:
     add_opening(one)
 
     protection.add_verbs(verb)
+
+    one = verb("convert", "Write a model's file with its payload in another form.")
+    _model(one)
+    one.add_argument("-o", "--out", metavar="OUT.apr", type=Path, required=True, help="the file to write")
+    forms = one.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--payload", choices=("native", "bincode"), help="native: for devices, used in place; bincode: the original's"
+    )
+    forms.add_argument("--native", dest="payload", action="store_const", const="native", help="as --payload native")
+    one.add_argument(
+        "--no-record", dest="record", action="store_false",
+        help="leave the original payload out of a native one: smaller, and not to be converted back",
+    )  # fmt: skip
 
     one = verb("targets", "List the targets, or show one.")
     one.add_argument("name", metavar="NAME", nargs="?", default="", help="a target's name or TOML file")

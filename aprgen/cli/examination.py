@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container, load_bytes, read_v2
-from aprgen.core import HINT_KEY, check_model
+from aprgen.core import check_model, decode_payload
 from aprgen.errors import AprgenError, UsageError
-from aprgen.families import decode_model, network
+from aprgen.families import network
 from aprgen.families.base import Model
 
 ENCRYPTED = "security.encrypted"
@@ -90,9 +90,7 @@ def _v1_model(found: Inspection, struct: str | None) -> tuple[Model | None, tupl
     """The model, tried whenever there is an unpacked payload: a damaged checksum does not hide the structure."""
     if found.header is None or found.payload is None:
         return None, ()
-    hint = found.metadata.custom.get(HINT_KEY) if found.metadata is not None else None
-    name = struct if struct is not None else hint if isinstance(hint, str) else None
-    decoded = decode_model(found.header.model_type, found.payload, name=name)
+    decoded = decode_payload(found.header, found.metadata, found.payload, struct=struct)
     return decoded.model, decoded.candidates
 
 

@@ -62,7 +62,7 @@ def decompress(method: int, stored: bytes, claim: int, base: int = 0, limits: Li
     elif method == LZ4:
         payload = _decompress_lz4(stored, claim, base)
     else:
-        payload = _decompress_zstd(stored, claim, base, limits)
+        payload = unpack_zstd(stored, claim, base, limits)
     if len(payload) != claim:
         more = "more than " if len(payload) > claim else ""
         raise _error(
@@ -102,7 +102,7 @@ def _decompress_lz4(stored: bytes, claim: int, base: int) -> bytes:
     return payload
 
 
-def _decompress_zstd(stored: bytes, claim: int, base: int, limits: Limits) -> bytes:
+def unpack_zstd(stored: bytes, claim: int, base: int, limits: Limits) -> bytes:
     """All frames in a row; stops early, with up to one step too much, when there is more than the claim."""
     decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
     unpacked = io.BytesIO()

@@ -16,6 +16,7 @@ MAGIC = b"APRN"
 HEADER_BYTES = 32
 CRC_BYTES = 4
 MAX_UNCOMPRESSED = 1 << 30  # aprender's own limit
+NATIVE_ALIGNMENT = 64  # of a native payload in its file, where it is stored as it is used
 
 MODEL_TYPES: dict[int, str] = {
     0x0001: "LinearRegression",
@@ -108,6 +109,16 @@ class Header:
         return bool(self.flags & SIGNED)
 
     @property
+    def native(self) -> bool:
+        """The payload is a native one (docs/native-payload.md), not bincode."""
+        return bool(self.flags & TRUENO_NATIVE)
+
+    @property
+    def in_place(self) -> bool:
+        """The payload can be used where it lies in the file."""
+        return self.compression == 0 and not self.encrypted
+
+    @property
     def payload_start(self) -> int:
         return HEADER_BYTES + self.metadata_size
 
@@ -194,6 +205,15 @@ def check_header(
     suite_error = _suite_error(header, allow_legacy)
     if suite_error is not None:
         problems.append(suite_error)
+    if header.native and header.in_place and header.payload_start % NATIVE_ALIGNMENT:
+        problems.append(
+            ContainerError(
+                "container.alignment",
+                f"a native payload starts at byte {header.payload_start}, which is no multiple of {NATIVE_ALIGNMENT}",
+                where="byte 8, in the header",
+                hint="the metadata was changed without its padding; convert the original again",
+            )
+        )
     return tuple(problems)
 
 

@@ -370,8 +370,13 @@ def _write_struct(fields: tuple[_Field, ...], item: object) -> dict[str, Value]:
     return written
 
 
-def read_metadata(data: bytes, base: int = 32, limits: Limits = DEFAULT_LIMITS) -> tuple[Metadata, tuple[str, ...]]:
-    """The metadata, and what a careful reader reports. `base` is the position in the file, for messages."""
+def read_metadata(
+    data: bytes, base: int = 32, limits: Limits = DEFAULT_LIMITS, *, padding: int = 0
+) -> tuple[Metadata, tuple[str, ...]]:
+    """The metadata, and what a careful reader reports. `base` is the position in the file, for messages.
+
+    padding: fewer zeros than this behind the map are its padding, and nothing to report.
+    """
     if len(data) > limits.metadata_bytes:
         raise ContainerError(
             "container.limit",
@@ -383,7 +388,8 @@ def read_metadata(data: bytes, base: int = 32, limits: Limits = DEFAULT_LIMITS) 
     if not isinstance(value, Mapping | tuple):
         raise _wrong("metadata", "a map", value)
     findings: list[str] = []
-    if used < len(data):
+    is_padding = len(data) - used < padding and not any(data[used:])
+    if used < len(data) and not is_padding:
         findings.append(f"{len(data) - used} bytes after the metadata map are ignored")
     unknown = _others(_METADATA, value)
     if unknown:
@@ -410,5 +416,7 @@ def as_json(metadata: Metadata) -> dict[str, Value]:
     return {key: clean(item) for key, item in as_map(metadata).items()}
 
 
-def write_metadata(metadata: Metadata) -> bytes:
-    return messagepack.pack(as_map(metadata))
+def write_metadata(metadata: Metadata, *, base: int = 32, alignment: int = 1) -> bytes:
+    """The map, and zeros behind it until what follows in the file is aligned; readers ignore bytes behind the map."""
+    data = messagepack.pack(as_map(metadata))
+    return data + bytes(-(base + len(data)) % alignment)

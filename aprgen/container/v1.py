@@ -20,6 +20,8 @@ from aprgen.container.header import (
     LICENSED,
     MAGIC,
     MODEL_TYPES,
+    NATIVE_ALIGNMENT,
+    TRUENO_NATIVE,
     Header,
     check_header,
     header_findings,
@@ -59,7 +61,7 @@ class Encryption:
 
 @dataclass(frozen=True)
 class AprFile:
-    """A sound v1 file. `payload` is unpacked, so it holds the bincode bytes of the model's struct."""
+    """A sound v1 file. `payload` is unpacked: the bincode bytes of the model's struct, or a native payload."""
 
     header: Header
     metadata: Metadata
@@ -162,7 +164,9 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO
         problems.append(plain_error("byte 21, in the header"))
     if metadata_inside:
         try:
-            metadata, more = read_metadata(data[HEADER_BYTES : header.payload_start], HEADER_BYTES, limits)
+            padding = NATIVE_ALIGNMENT if header.native else 0
+            described = data[HEADER_BYTES : header.payload_start]
+            metadata, more = read_metadata(described, HEADER_BYTES, limits, padding=padding)
             findings += more + _flag_findings(header, metadata)
         except ContainerError as error:
             problems.append(error)
@@ -408,9 +412,13 @@ def write_v1(
     *,
     method: int = compression.NONE,
     quality: int | None = None,
+    native: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
-    """A plain file as aprender's `save` writes it. `payload` is bincode, `quality` 1..100 or None."""
+    """A plain file as aprender's `save` writes it. `payload` is bincode, `quality` 1..100 or None.
+
+    native: the payload is a native one, and starts at a multiple of 64 in the file, metadata being padded with zeros.
+    """
     if model_type not in MODEL_TYPES:
         raise UsageError("container.model_type", f"model type {model_type:#06x} does not exist", hint="see MODEL_TYPES")
     if method not in COMPRESSIONS:
@@ -425,7 +433,7 @@ def write_v1(
             f"a payload of {len(payload)} bytes, the limit is {limits.payload_bytes}",
             hint="raise Limits.payload_bytes, or drop the training set",
         )
-    described = write_metadata(metadata)
+    described = write_metadata(metadata, base=HEADER_BYTES, alignment=NATIVE_ALIGNMENT if native else 1)
     stored = compression.compress(method, payload)
     header = Header(
         major=1,
@@ -435,7 +443,7 @@ def write_v1(
         payload_size=len(stored),
         uncompressed_size=len(payload),
         compression=method,
-        flags=LICENSED if metadata.license is not None else 0,
+        flags=(LICENSED if metadata.license is not None else 0) | (TRUENO_NATIVE if native else 0),
         quality=quality or 0,
     )
     body = pack_header(header) + described + stored

@@ -1,0 +1,289 @@
+"""Flash and stack of the device's loader per core and per option, linked alone; and its speed on this machine.
+
+    python benchmarks/loader.py [--core NAME ...] [--quick]
+
+For each core and each choice of operations it links the loader with a caller of apr_load, apr_view_predict and
+apr_view_classify (freestanding, -Os, sections that nothing calls left out) and takes flash and RAM from the ELF file;
+routines of the compiler's library that are linked count. Then, on this machine: the checks of a header, CRC-32 by each
+table against zlib.crc32, opening files, and rows against the C that aprgen writes for the same models. --quick takes
+one core, two choices, one table and one file; it shows that the benchmark works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+
+from aprgen import compile as compile_model
+from aprgen import load
+from aprgen.core import load_model, runtime_headers
+from aprgen.payload_form import in_form
+from aprgen.resources import folder
+from aprgen.rows import random_rows
+from aprgen.target import load_target
+
+CORES: Mapping[str, tuple[str, ...]] = {
+    "cortex-m0plus": ("-mcpu=cortex-m0plus", "-mfloat-abi=soft"),
+    "cortex-m4": ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+    "cortex-m33": ("-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
+}
+GROUPS = ("TREES", "DENSE", "DISTANCES", "GAUSS", "FUNCTIONS", "POWERS", "TEXT")
+SOURCES = ("apr_load.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c")
+FILES = ("linreg", "rfc_digits", "logreg_bc", "knn_euclidean", "gaussian_nb", "v2_mlp_f32")
+FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "data" / "apr"
+TABLES = (0, 64, 1024, 4096)  # bytes, of CRC-32
+ROWS = 20_000
+MIB = 1 << 20
+
+CALLER = """
+#include "apr_load.h"
+
+extern const uint8_t file_bytes[];
+extern const uint32_t file_size;
+float x[16], out[16], workspace[64];
+char text[64];
+uint32_t lengths[1];
+volatile int32_t result;
+void _start(void);
+
+void _start(void)
+{
+    apr_view view;
+    apr_file file;
+    result = (int32_t)apr_load(&view, &file, file_bytes, file_size, NULL, 0U, NULL);
+#if CALLS_VIEW
+    result = (int32_t)apr_view_predict(&view, x, 16U, out, 16U, workspace, 64U);
+    result = apr_view_classify(&view, x, workspace);
+#endif
+#if CALLS_VIEW && APR_VIEW_TEXT
+    result = (int32_t)apr_view_predict_text(&view, (const char *)file_bytes, 16U, out, 16U, workspace, 64U);
+    result = (int32_t)apr_view_suggest(&view, (const char *)file_bytes, 16U, 1U, text, 64U, lengths, out);
+#endif
+    for (;;) {
+    }
+}
+"""
+# The framing alone: apr_file_open, for firmware that only wants to know whether a file is whole.
+FRAMING = CALLER.replace(
+    "apr_load(&view, &file, file_bytes, file_size, NULL, 0U, NULL)", "apr_file_open(&file, file_bytes, file_size)"
+).replace("    apr_view view;\n", "")
+# What a compiler may call, and the file, which does not count.
+AROUND = """
+#include <stddef.h>
+#include <stdint.h>
+const uint8_t file_bytes[64] __attribute__((aligned(64), section(".file"))) = {1};
+const uint32_t file_size __attribute__((section(".file"))) = 64U;
+void *memcpy(void *to, const void *from, size_t n)
+{
+    volatile unsigned char *t = to;
+    const unsigned char *f = from;
+    for (size_t i = 0U; i < n; ++i) {
+        t[i] = f[i];
+    }
+    return to;
+}
+void *memset(void *to, int value, size_t n)
+{
+    volatile unsigned char *t = to;
+    for (size_t i = 0U; i < n; ++i) {
+        t[i] = (unsigned char)value;
+    }
+    return to;
+}
+"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    name: str
+    groups: tuple[str, ...]
+    table_bytes: int = 64
+    framing_only: bool = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        kept = (f"-DAPR_VIEW_{group}={int(group in self.groups)}" for group in GROUPS)
+        return (*kept, f"-DAPR_CRC_TABLE_BYTES={self.table_bytes}", f"-DCALLS_VIEW={int(not self.framing_only)}")
+
+
+CHOICES = (
+    Choice("framing and checksum alone", (), 0, framing_only=True),
+    Choice("smallest: trees", ("TREES",), 0),
+    Choice("trees", ("TREES",)),
+    Choice("linear models, scalers", ("DENSE",)),
+    Choice("networks, logistic", ("DENSE", "FUNCTIONS")),
+    Choice("distances", ("DISTANCES",)),
+    Choice("distances, Minkowski", ("DISTANCES", "POWERS")),
+    Choice("naive Bayes, mixtures", ("GAUSS", "FUNCTIONS")),
+    Choice("texts alone", ("TEXT",)),
+    Choice("all rows", tuple(group for group in GROUPS if group != "TEXT")),
+    Choice("all", GROUPS),
+    Choice("all, CRC by 1 KiB", GROUPS, 1024),
+    Choice("all, CRC by 4 KiB", GROUPS, 4096),
+)
+
+
+def flash_bytes(core: str, choice: Choice, work: Path) -> int:
+    """What the linked loader takes, without the file and without what calls it."""
+    target = load_target(core)
+    for name, text in runtime_headers("".join(f'#include "{name}"\n' for name in SOURCES), target).items():
+        (work / name).write_text(text, encoding="utf-8")
+    (work / "caller.c").write_text(FRAMING if choice.framing_only else CALLER, encoding="utf-8")
+    (work / "around.c").write_text(AROUND, encoding="utf-8")
+    flags = (
+        "-std=c99", "-Os", "-mthumb", *CORES[core], "-ffreestanding", "-ffp-contract=off", "-ffunction-sections",
+        "-fdata-sections", "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,-Ttext=0x0", "-I.",
+    )  # fmt: skip
+    subprocess.run(
+        ["arm-none-eabi-gcc", *flags, *choice.flags, "caller.c", "around.c", *SOURCES, "-lgcc", "-o", "loader.elf"],
+        cwd=work, check=True,
+    )  # fmt: skip
+    with (work / "loader.elf").open("rb") as file:
+        elf = ELFFile(file)
+        sections = [s for s in elf.iter_sections() if s["sh_flags"] & 2 and s["sh_type"] == "SHT_PROGBITS"]
+        total = sum(int(s["sh_size"]) for s in sections if s.name in (".text", ".rodata", ".ARM.exidx", ".data"))
+        symbols = elf.get_section_by_name(".symtab")
+        caller = sum(int(s["st_size"]) for s in symbols.iter_symbols() if s.name in ("_start", "memcpy", "memset"))
+    return total - caller
+
+
+def print_flash(cores: Sequence[str], choices: Sequence[Choice]) -> None:
+    print(f"{'bytes of flash, -Os':<34}" + "".join(f"{core:>16}" for core in cores))
+    for choice in choices:
+        with tempfile.TemporaryDirectory() as work:
+            sizes = [flash_bytes(core, choice, Path(work)) for core in cores]
+        print(f"{choice.name:<34}" + "".join(f"{size:>16,}" for size in sizes))
+
+
+def library(work: Path, table_bytes: int) -> ctypes.CDLL:
+    """The loader as a shared library of this machine, with the calls that are timed."""
+    timed = """
+#include "apr_crc.h"
+#include "apr_load.h"
+uint32_t timed_crc(const uint8_t *bytes, size_t n) { return apr_crc32(0U, bytes, n); }
+uint32_t timed_headers(const uint8_t *bytes, uint32_t count)
+{
+    uint32_t sum = 0U;
+    apr_header header;
+    for (uint32_t i = 0U; i < count; ++i) {
+        __asm__ volatile("" ::: "memory");
+        sum += (uint32_t)apr_header_read(&header, bytes, 32U) + header.payload_bytes;
+    }
+    return sum;
+}
+int timed_load(apr_view *view, const uint8_t *bytes, size_t n)
+{
+    apr_file file;
+    return (int)apr_load(view, &file, bytes, n, NULL, 0U, NULL);
+}
+void timed_rows(const apr_view *view, const float *x, size_t n_rows, float *out, float *workspace)
+{
+    for (size_t row = 0U; row < n_rows; ++row) {
+        apr_view_scores(view, &x[row * view->head->n_features], &out[row * view->head->n_outputs], workspace);
+    }
+}
+"""
+    (work / "timed.c").write_text(timed, encoding="utf-8")
+    runtime = folder("runtime_c")
+    out = work / f"loader{table_bytes}.so"
+    subprocess.run(
+        ["gcc", "-std=c99", "-O2", "-ffp-contract=off", "-shared", "-fPIC", f"-DAPR_CRC_TABLE_BYTES={table_bytes}",
+         f"-I{runtime}", "timed.c", *(str(runtime / name) for name in SOURCES), "-o", str(out)],
+        cwd=work, check=True,
+    )  # fmt: skip
+    return ctypes.CDLL(str(out))
+
+
+def best_seconds(call: Callable[[], object], times: int = 5) -> float:
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def at(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def aligned(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    room = np.zeros(len(data) + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    room[start : start + len(data)] = np.frombuffer(data, np.uint8)
+    return room[start : start + len(data)]
+
+
+def crc_seconds(loader: ctypes.CDLL, data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> float:
+    return best_seconds(lambda: loader.timed_crc(at(data), ctypes.c_size_t(len(data))), 3)
+
+
+def print_speed(names: Sequence[str], tables: Sequence[int], mib: int) -> None:
+    path = {path.stem: path for path in FIXTURES.glob("*/*.apr")}
+    with tempfile.TemporaryDirectory() as work:
+        loader = library(Path(work), 64)
+        header = aligned(path["rfc"].read_bytes()[:32])
+        count = 1_000_000
+        seconds = best_seconds(lambda: loader.timed_headers(at(header), ctypes.c_uint32(count)))
+        print(f"\nchecks of a header: {seconds / count * 1e9:.1f} ns, asked for are less than 1,000")
+        data = np.random.default_rng(1).integers(0, 256, mib * MIB, np.uint8)
+        zlib_seconds = best_seconds(lambda: zlib.crc32(data))
+        for table_bytes in tables:
+            seconds = crc_seconds(library(Path(work), table_bytes), data)
+            print(
+                f"CRC-32 of {mib} MiB, table of {table_bytes:>5} bytes: {seconds * 1e3:>7.1f} ms, "
+                f"{seconds / zlib_seconds:>6.1f} of zlib's time"
+            )
+        print(f"\n{'':<16}{'file, bytes':>12}{'open, us':>10}{'row, ns':>10}{'row of its own C, ns':>22}")
+        for name in names:
+            print_file(name, path[name], loader)
+
+
+def print_file(name: str, path: Path, loader: ctypes.CDLL) -> None:
+    loaded = load_model(path.read_bytes())
+    file = aligned(in_form(loaded, "native", keep_record=False))
+    view = (ctypes.c_void_p * 16)()
+    if loader.timed_load(view, at(file), ctypes.c_size_t(len(file))) != 0:
+        raise SystemExit(f"{name} is refused")
+    opening = best_seconds(lambda: loader.timed_load(view, at(file), ctypes.c_size_t(len(file))), 50)
+    program = loaded.model.lower()
+    rows = np.ascontiguousarray(np.resize(random_rows(program, 500).values, (ROWS, program.n_features)))
+    out = np.zeros((ROWS, program.n_outputs), np.float32)
+    workspace = np.zeros(1 << 16, np.float32)
+    seconds = best_seconds(
+        lambda: loader.timed_rows(view, at(rows), ctypes.c_size_t(ROWS), at(out), at(workspace))
+    )  # fmt: skip
+    image = compile_model(load(path), name="m").build()
+    own = best_seconds(lambda: image.predict(rows))
+    if image.predict(rows).tobytes() != out.tobytes():
+        raise SystemExit(f"{name}: the view and its own C differ")
+    print(f"{name:<16}{len(file):>12,}{opening * 1e6:>10.2f}{seconds / ROWS * 1e9:>10.1f}{own / ROWS * 1e9:>22.1f}")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--core", action="append", choices=sorted(CORES), help="all when none is named")
+    parser.add_argument("--quick", action="store_true", help="one core, two choices, one file")
+    given = parser.parse_args(words)
+    cores = ("cortex-m4",) if given.quick else tuple(given.core or CORES)
+    print_flash(cores, CHOICES[:2] if given.quick else CHOICES)
+    if given.quick:
+        print_speed(FILES[:1], TABLES[-1:], 1)
+    else:
+        print_speed(FILES, TABLES, 10)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
