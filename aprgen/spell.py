@@ -125,8 +125,9 @@ class Block:
 def branches(blocks: Sequence[Block], root: int, near: int, kind: str) -> str:
     """A block as nested ifs; an empty one after an `else` is left out.
 
-    Codes are of the C type `kind`; from `near` on they are read from `far`.
+    Codes are of the C type `kind`; from `near` on they are read from `far`. Constants of floats are keys.
     """
+    condition = _float_condition if kind == "float" else _code_condition
     suffix = "U" if kind.startswith("u") else ""
     lines: list[str] = []
     waiting: list[tuple[int | str, int]] = [(root, 1)]  # a block or a line, and its depth
@@ -139,16 +140,26 @@ def branches(blocks: Sequence[Block], root: int, near: int, kind: str) -> str:
         for split in reversed(blocks[one].splits):
             place = f"x[{split.feature}]" if split.feature < near else f"far[{split.feature - near}]"
             sides = (split.right, split.left) if split.right_first else (split.left, split.right)
-            sign = ">" if split.right_first else "<="
             second = blocks[sides[1]]
             waiting.append(("}", depth))
             if second.statements or second.splits:
                 waiting += [(sides[1], depth + 1), ("} else {", depth)]
             waiting += [
                 (sides[0], depth + 1),
-                (f"if ({place} {sign} {int_literal(split.constant)}{suffix}) {{", depth),
+                (f"if ({condition(place, split, suffix)}) {{", depth),
             ]
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _code_condition(place: str, split: Split, suffix: str) -> str:
+    return f"{place} {'>' if split.right_first else '<='} {int_literal(split.constant)}{suffix}"
+
+
+def _float_condition(place: str, split: Split, suffix: str) -> str:
+    """By the bits of the threshold: those of a key below 0 are the sign and all bits of -1 - key."""
+    key = split.constant
+    function, bits = ("apr_at_most", f"{key}") if key >= 0 else ("apr_at_most_negative", f"0x{2**31 - 1 - key:08X}U")
+    return f"{function}({place}, {bits}) {'==' if split.right_first else '!='} 0"
 
 
 def identifier(text: str) -> str:

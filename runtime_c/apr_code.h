@@ -14,6 +14,13 @@
 #define APR_COMPACT
 #endif
 
+/* The function that calls them has its counters in the frame of its own caller: two frames take 16 bytes more. */
+#if defined(__GNUC__)
+#define APR_MERGED inline __attribute__((always_inline))
+#else
+#define APR_MERGED inline
+#endif
+
 /* The number whose two's complement the bits are.
  * Deviation: uint32 above INT32_MAX to int32; every compiler we list wraps. */
 static inline int32_t apr_signed(uint32_t bits)
@@ -28,6 +35,21 @@ static inline int32_t apr_bit_key(float value)
 {
     const uint32_t bits = apr_bits(value);
     return (bits > 0xFF800000U) ? INT32_MAX : (int32_t)bits;
+}
+
+/* 1 when the value is at most the float with these bits, which is 0 or more; 0 for NaN. Bits of negative values are
+ * below 0 as int32, and so are those of a NaN with a sign: these alone are above 0xFF800000. */
+static inline int apr_at_most(float value, int32_t threshold)
+{
+    const uint32_t bits = apr_bits(value);
+    return ((apr_signed(bits) <= threshold) && (bits <= 0xFF800000U)) ? 1 : 0;
+}
+
+/* The same for a float below 0: from its bits on, as uint32, values fall to -infinity, and NaN with a sign follows. */
+static inline int apr_at_most_negative(float value, uint32_t threshold)
+{
+    const uint32_t bits = apr_bits(value);
+    return ((bits >= threshold) && (bits <= 0xFF800000U)) ? 1 : 0;
 }
 
 /* ceil((key - base) / 2^shift), from 0 to top, for base >= 0 and even; NaN has code top.

@@ -1,7 +1,9 @@
-"""Trees in other shapes than tables of four columns: as branches of code, or packed into words. Rows are codes.
+"""Trees in other shapes than tables of four columns: as branches of code, or packed into words. Rows are codes,
+or floats whose bits branches compare where they stand.
 
-At a node a row goes left when its code is at most the node's. Both shapes combine the leaves reached like the plain
-tree ops: one leaf, votes, a sum in the order of the trees, or totals of integers. Know no C, files or targets.
+At a node a row goes left when its code is at most the node's; the code of a float is its key. Both shapes combine the
+leaves reached like the plain tree ops: one leaf, votes, a sum in the order of the trees, or totals of integers. Know no
+C, files or targets.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.codes import CodeElement
-from aprgen.ops.trees import totals
+from aprgen.ops.trees import float_keys, totals
 from aprgen.program import Array, Table, ValueType
 
+RowElement = CodeElement | Literal["f32"]  # floats in branches only
 Use = Literal["leaf", "votes", "sum", "totals"]
 
 NEAR = 32  # codes that the short loads of Thumb reach from a pointer
+FEW = 8  # codes
 REGISTERS = 4  # counters that fit beside pointers to the row in the eight low registers of Thumb
 
 
@@ -125,7 +129,7 @@ class ShapedTrees(ABC):
 
     use: Use
     n_features: int
-    element: CodeElement
+    element: RowElement
     n_classes: int  # of votes, or outputs of totals; else 1
     values: Table | None  # f32 [leaves] of a sum, integers [leaves, n_classes] of totals
     start: float  # of a sum, or a whole number
@@ -205,6 +209,8 @@ class TreePart:
 class BranchTrees(ShapedTrees):
     """Every split an `if` with a constant. Codes from NEAR on are read through a second pointer.
 
+    Splits of floats have keys (ops/trees.py), and the C compares the bits of the float with those of the threshold.
+
     Votes and totals are counted in `counters`, each part one block of joined trees; other trees stand one by one.
     """
 
@@ -220,6 +226,13 @@ class BranchTrees(ShapedTrees):
         return NEAR
 
     @property
+    def reread(self) -> bool:
+        """Whether each split reads its code again, which compilers otherwise keep on the stack for later splits: 72
+        bytes were measured. Few codes stay in registers, and floats take no other stack than that."""
+        several = self.counters is not None and not self.counters.one_word
+        return self.n_features > FEW and (several or self.element != "f32")
+
+    @property
     def n_trees(self) -> int:
         return sum(part.n_trees for part in self.parts)
 
@@ -228,6 +241,7 @@ class BranchTrees(ShapedTrees):
             yield from part.branches.leaves(x)
 
     def evaluate(self, x: Array) -> Array:
+        x = float_keys(x) if self.element == "f32" else x
         if self.counters is None:
             return super().evaluate(x)
         words = np.tile(np.array(self.counters.begin, np.uint32), (len(x), 1))

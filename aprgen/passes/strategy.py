@@ -14,7 +14,7 @@ from aprgen.errors import UnsupportedError
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.missing import without_missing
-from aprgen.passes.tree_costs import Way, best_way, way_of_shape
+from aprgen.passes.tree_costs import ROW_BUFFER_BYTES, Way, best_way, way_of_shape
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Op, Program, Step, Table
 from aprgen.target import Cost
@@ -28,14 +28,18 @@ def key_columns(op: TreeOp) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def cheapest_compare(op: TreeOp, cost: Cost) -> Compare:
     """Floats at every node passed, keys made once per row for all features that splits read, or a key at every node.
 
-    A row passes about log2(nodes + 1) nodes of each tree. Of equal costs the first wins.
+    A row passes about log2(nodes + 1) nodes of each tree. Of equal costs the first wins. Keys of a wide row would take
+    too much of the stack.
     """
+    n_keys = len(key_columns(op))
     passed = float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
     costs: dict[Compare, float] = {
         "f32": passed * cost.float_compare,
-        "key": len(key_columns(op)) * cost.float_to_key + passed * cost.integer_compare,
+        "key": n_keys * cost.float_to_key + passed * cost.integer_compare,
         "late_key": passed * (cost.float_to_key + cost.integer_compare),
     }
+    if n_keys * np.dtype(np.int32).itemsize > ROW_BUFFER_BYTES:
+        del costs["key"]
     return min(costs, key=lambda compare: costs[compare])
 
 

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aprgen.ops.codes import BitKeys, CodeElement, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
-from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.codes import (
+    CODE_TYPES,
+    BitKeys,
+    CodeOp,
+    FloatKeysInLine,
+    RankCodes,
+    ShiftCodesInLine,
+    WithoutSign,
+)
+from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, RowElement, ShapedTrees
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices
 from aprgen.passes.tree_shapes import (
+    OF_FLOATS,
     SHAPES,
     CodedTrees,
     FlatTrees,
@@ -30,12 +39,17 @@ from aprgen.passes.tree_shapes import (
 from aprgen.program import Op
 from aprgen.target import Cost
 
+# What a row made into codes or keys may take of a function's stack. Models of trees stay within 128 bytes: what the
+# frames of Thumb code take beside it, with the votes of ten classes and their counters, was measured as 28 to 64 bytes.
+ROW_BUFFER_BYTES = 64
+
 ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
 
 # Bytes and instructions of a split. Codes with a sign: Armv6-M loads them by a register's offset.
-SPLIT: Mapping[CodeElement, tuple[float, float]] = {
+SPLIT: Mapping[RowElement, tuple[float, float]] = {
     "u8": (7.0, 3.0), "u16": (7.0, 3.0), "i8": (8.7, 3.5), "i16": (8.7, 3.5), "i32": (12.5, 4.4),
+    "f32": (15.5, 5.7),
 }  # fmt: skip
 
 
@@ -49,6 +63,14 @@ class Way:
     mean: float  # instructions
     worst: float
 
+    @property
+    def row_bytes(self) -> int:
+        """What the row takes as codes or keys."""
+        codes = self.ops[0]
+        if isinstance(codes, CodeOp):
+            return len(codes.read) * np.dtype(CODE_TYPES[codes.element]).itemsize
+        return len(codes.order) * np.dtype(CODE_TYPES[codes.element]).itemsize if isinstance(codes, WithoutSign) else 0
+
     def serves(self, goal: Goal) -> tuple[float, float]:
         """Less is better; the second number decides between equals."""
         if goal == "size":
@@ -57,18 +79,19 @@ class Way:
 
 
 def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
-    """The shape that serves the goal best; None when tables of nodes do, or nothing else fits."""
+    """The shape that serves the goal best with a small row; None when tables of nodes do, or nothing else fits."""
     coded = coded_trees(op)
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
-    found = min([tables, *ways(op, coded, goal)], key=lambda way: way.serves(goal))
+    small = [way for way in ways(op, coded, goal) if way.row_bytes <= ROW_BUFFER_BYTES]
+    found = min([tables, *small], key=lambda way: way.serves(goal))
     return None if found is tables else found
 
 
 def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
     """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit."""
-    if op.compare == "code" and shape == "keyed-branches":
+    if op.compare == "code" and shape in OF_FLOATS:
         shape = "branches"  # codes are the keys
     coded = coded_trees(op)
     goal: Goal = "size" if shape == "packed" else "mean"
@@ -79,7 +102,7 @@ def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
 def ways(op: TreeOp, coded: CodedTrees, goal: Goal = "mean") -> Iterator[Way]:
     """Every shape that fits, its code written for the goal, with each maker of codes."""
     for shape in SHAPES:
-        if op.compare == "code" and shape == "keyed-branches":
+        if op.compare == "code" and shape in OF_FLOATS:
             continue
         trees = shaped(op, coded, shape, goal)
         if trees is None:
@@ -88,6 +111,9 @@ def ways(op: TreeOp, coded: CodedTrees, goal: Goal = "mean") -> Iterator[Way]:
         if op.compare == "code":
             yield Way(shape, (trees,), more, mean, worst)
             yield from _ways_without_sign(op, coded, shape, goal)
+            continue
+        if shape == "float-branches":
+            yield Way(shape, (trees,), more, mean, worst)
             continue
         for codes in makers(op, coded, shape):
             flash, work = _of_codes(codes, coded)

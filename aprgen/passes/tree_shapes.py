@@ -24,7 +24,7 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
     WithoutSign,
 )
-from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
+from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, RowElement, ShapedTrees, TreePart, Use
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.passes.counters import counted
 from aprgen.passes.goals import Goal
@@ -32,8 +32,9 @@ from aprgen.passes.joined_trees import Prices, Splits, joined
 from aprgen.program import Table
 
 Ints = NDArray[np.int64]
-Shape = Literal["branches", "packed", "keyed-branches"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches")
+Shape = Literal["branches", "packed", "keyed-branches", "float-branches"]
+SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches")
+OF_FLOATS: tuple[Shape, ...] = ("keyed-branches", "float-branches")  # of codes, these are branches
 
 MAX_NODES = 200_000  # after subtrees are written out
 MAX_NESTING = 100  # C99 promises 127 levels of blocks
@@ -213,8 +214,15 @@ def shaped(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal = "mean") -> 
         least = min(0, int(coded.code.min()))
         return _packed(op, replace(coded, code=coded.code - least), least)
     if shape == "keyed-branches":
-        return _branches(op, replace(coded, code=coded.trees.key, element="i32"), goal)
-    return _branches(op, coded, goal)
+        return _branches(op, replace(coded, code=coded.trees.key), "i32", goal)
+    if shape == "float-branches":
+        return _branches(op, _uncoded(op, coded), "f32", goal)
+    return _branches(op, coded, coded.element, goal)
+
+
+def _uncoded(op: TreeOp, coded: CodedTrees) -> CodedTrees:
+    """The trees reading the floats of the row where they stand."""
+    return replace(coded, columns=np.arange(op.n_features), feature=coded.trees.feature, code=coded.trees.key)
 
 
 def _use(op: TreeOp) -> tuple[Use, int, float]:
@@ -228,7 +236,7 @@ def _use(op: TreeOp) -> tuple[Use, int, float]:
     return "leaf", 1, 0.0
 
 
-def _branches(op: TreeOp, coded: CodedTrees, goal: Goal) -> BranchTrees | None:
+def _branches(op: TreeOp, coded: CodedTrees, element: RowElement, goal: Goal) -> BranchTrees | None:
     trees = coded.trees
     ends = _ends(trees)
     sizes = ends - _starts(trees)
@@ -236,7 +244,7 @@ def _branches(op: TreeOp, coded: CodedTrees, goal: Goal) -> BranchTrees | None:
         return None
     use, n_classes, start = _use(op)
     unit = op.unit if isinstance(op, TreeTotals) else 0
-    n_codes, element = len(coded.columns), coded.element
+    n_codes = len(coded.columns)
     if isinstance(op, TreeVotes | TreeTotals):
         places = zip(trees.root.tolist(), ends.tolist(), strict=True)
         counting = counted(op, [_leaves_of(trees, root, end) for root, end in places])

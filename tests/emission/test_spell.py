@@ -171,3 +171,13 @@ def test_branches_of_signed_keys() -> None:
     assert "if (x[0] <= (-2147483647 - 1)) {\n" in spell.branches(blocks, 0, 4, "int32_t")
     assert spell.branches(blocks, 2, 4, "int32_t") == "    y = 1;\n"
     assert spell.branches([block()], 0, 4, "int32_t") == ""
+
+
+def test_branches_of_floats() -> None:
+    """Keys become the bits of thresholds: -2.5 has the bits 0xC0200000."""
+    splits = [spell.Split(0, -1 - 0x40200000, 1, 2, True), spell.Split(1, 0x40200000, 1, 2, False)]
+    blocks = [block(splits=splits), block("y = 0;"), block("y = 1;")]
+    text = spell.branches(blocks, 0, 4, "float")
+
+    assert "if (apr_at_most_negative(x[0], 0xC0200000U) == 0) {\n" in text
+    assert "if (apr_at_most(x[1], 1075838976) != 0) {\n" in text

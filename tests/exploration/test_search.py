@@ -20,7 +20,7 @@ from tests.examples import PATHS, loaded
 
 M4 = "cortex-m4"
 BOUND = Bound(7, None, 9, "cycles")
-TAKEN = Taken(Choice("f32", None), (), (), 100, 8, 24, True, 5.0, 6, "instructions", BOUND, "", 0, "")
+TAKEN = Taken(Choice("f32", None), (), (), 100, None, 8, 24, True, 5.0, 6, "instructions", BOUND, "", 0, "")
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits.apr"
 
 

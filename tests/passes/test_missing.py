@@ -28,7 +28,7 @@ from tests.differential.compiled import load
 from tests.examples import loaded
 from tests.passes.test_tree_shapes import halves, op_of_totals, special_rows
 
-WAYS = (None, "branches", "packed", "keyed-branches", "size", "mean")
+WAYS = (None, "branches", "packed", "keyed-branches", "float-branches", "size", "mean")
 USES = ("votes", "sum", "leaf", "totals")
 TARGETS = ("host", "cortex-m0plus", "cortex-m4")
 

@@ -157,3 +157,9 @@ def test_a_nan_threshold_sends_all_to_the_right() -> None:
     rows = np.array([[0.0], [np.nan], [np.inf], [-np.inf]], np.float32)
     for cost in (Cost(1, 10, 10), Cost(100, 1, 0), Cost(10_000, 5_000, 1)):
         assert choose_strategies(program, cost).run(rows).tolist() == [[1], [1], [1], [1]]
+
+
+@pytest.mark.parametrize(("n_features", "expected"), [(16, "key"), (17, "late_key")])
+def test_keys_take_little_stack(n_features: int, expected: str) -> None:
+    """Keys of 16 features are 64 bytes; of more, a key is made at every node, though it costs more."""
+    assert expected == cheapest_compare(stump_forest(30, n_features, 8), COSTS["keys first"])

@@ -16,12 +16,13 @@ from aprgen.core import Artifact, Loaded, Options, artifact_of, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import UnsupportedError
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
+from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
 from aprgen.passes.goals import GOALS
 from aprgen.passes.strategy import choose_strategies, with_trees
-from aprgen.passes.tree_costs import best_way, expected_splits, ways
+from aprgen.passes.tree_costs import ROW_BUFFER_BYTES, best_way, expected_splits, ways
 from aprgen.passes.tree_shapes import MAX_NESTING, SHAPES, Shape, coded_trees, flat_trees, shaped
 from aprgen.program import Array, Builder, Op, Program, Step, Table, ValueType, row_type
 from aprgen.rows import edge_rows, random_rows
@@ -36,7 +37,7 @@ from tests.random_models import BY_NAME, FAMILIES, Payload, TensorFile
 SPLIT = tuple(name for name in TREES if name not in ("dtc_single_leaf", "gbm_single_class"))  # have splits
 SEEN = ("rfc_digits", "rfr", "gbm", "signed_dtc")  # votes, sums and single leaves; one with shifted codes
 MOST_WAYS = 4
-KEYED = 4  # the way that compares keys, behind all that compare codes
+KEYED, FLOATS = 4, 5  # the ways that compare keys and floats, behind all that compare codes
 SIGNED_NAN = np.array([0xFFC00001, 0x7F800001, 0xFFFFFFFF, 0xFF800001], np.uint32).view(np.float32)
 Way = Callable[[TreeOp], tuple[Op, ...]]
 
@@ -47,7 +48,8 @@ def way(number: int) -> Way:
     def chosen(op: TreeOp) -> tuple[Op, ...]:
         coded = coded_trees(op)
         every = [] if coded is None else list(ways(op, coded))
-        found = [one.ops for one in every if (one.shape == "keyed-branches") == (number == KEYED)]
+        shapes: dict[int, tuple[Shape, ...]] = {KEYED: ("keyed-branches",), FLOATS: ("float-branches",)}
+        found = [one.ops for one in every if one.shape in shapes.get(number, ("branches", "packed"))]
         return found[min(number, len(found) - 1)] if found else (op,)
 
     return chosen
@@ -103,7 +105,7 @@ def special_rows(n: int, seed: int) -> Array:
     return np.where(chance.random(grid.shape) < 0.15, chance.choice(odd, size=grid.shape), grid).astype(np.float32)
 
 
-@pytest.mark.parametrize("number", range(MOST_WAYS + 1))
+@pytest.mark.parametrize("number", [*range(MOST_WAYS), KEYED, FLOATS])
 @pytest.mark.parametrize("name", SPLIT)
 def test_every_way_computes_the_fixture(name: str, number: int) -> None:
     """Scores and labels of recorded rows, edge rows and random rows stay, whatever the shape."""
@@ -118,7 +120,7 @@ def test_every_way_computes_the_fixture(name: str, number: int) -> None:
     assert any(kernel.startswith(("branch_", "packed_")) for kernel in kernels(after))
 
 
-@pytest.mark.parametrize("number", [0, 1, KEYED])
+@pytest.mark.parametrize("number", [0, 1, KEYED, FLOATS])
 @pytest.mark.parametrize("family", OF_TREES)
 def test_c_of_random_models(family: str, number: int) -> None:
     """C compiled with all warnings, Program and predict() agree for random trees, in each shape."""
@@ -149,7 +151,7 @@ def op_of_totals(name: str, nodes: Nodes, n_features: int) -> TreeTotals:
     return TreeTotals(nodes, n_features, "f32", Table(np.array(values, np.int32)), -40, n_outputs, unit)
 
 
-@pytest.mark.parametrize("number", [None, *range(MOST_WAYS + 1)])
+@pytest.mark.parametrize("number", [None, *range(MOST_WAYS), KEYED, FLOATS])
 @pytest.mark.parametrize("name", TOTALS)
 def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
     """Totals of integers as C, in tables of nodes and in every shape: the Program's scores, bit for bit."""
@@ -170,8 +172,8 @@ def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
 
 
 @given(
-    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, KEYED),
-    st.sampled_from((0, 1, 100)), st.sampled_from(("leaf", "votes", "sum", "total", "totals", "units")),
+    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, FLOATS),
+    st.sampled_from((0, 1, 100, -7)), st.sampled_from(("leaf", "votes", "sum", "total", "totals", "units")),
 )  # fmt: skip
 def test_halves_become_shifted_codes(
     n_trees: int, depth: int, n_features: int, seed: int, number: int, lowest: int, use: str
@@ -189,15 +191,18 @@ def test_halves_become_shifted_codes(
     if coded is None:
         assert flat_trees(nodes).n_nodes == 0  # type: ignore[union-attr]
         return
-    codes, trees = way(number)(ops[use])
+    *makers, trees = way(number)(ops[use])
     rows = special_rows(n_features, seed)
 
-    if number == KEYED:
-        assert isinstance(codes, BitKeys)
-    else:
-        assert isinstance(codes, RankCodes) == (coded.shift is None)
+    assert len(makers) == (number != FLOATS)
+    for codes in makers:
+        if number == KEYED:
+            assert isinstance(codes, BitKeys) == (coded.trees.key.min() >= 0)
+        else:
+            assert isinstance(codes, RankCodes) == (coded.shift is None)
     with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-        assert ops[use].evaluate(rows).tolist() == trees.evaluate(codes.evaluate(rows)).tolist()
+        read = makers[0].evaluate(rows) if makers else rows
+        assert ops[use].evaluate(rows).tolist() == trees.evaluate(read).tolist()
 
 
 def test_negative_thresholds_need_whole_keys() -> None:
@@ -218,6 +223,37 @@ def test_halves_from_a_half_on_are_eight_bits() -> None:
     assert isinstance(codes, ShiftCodes)
 
     assert ("u8", 19, float_keys(np.array([0.5], np.float32))[0]) == (codes.element, codes.shift, codes.base)
+
+
+@pytest.mark.parametrize("lowest", [-16, 0])
+@pytest.mark.parametrize("use", ["leaf", "sum", "votes"])
+def test_branches_of_floats_in_c(use: str, lowest: int, tmp_path: Path) -> None:
+    """Thresholds below and from 0 on, of 40 columns: every special value goes where it does in tables of nodes."""
+    nodes = halves(1 if use == "leaf" else 9, 6, 40, 3, 5, lowest)
+    values = Table(np.array([0.1, -0.3, 1e6], np.float32))
+    ops: dict[str, TreeOp] = {
+        "leaf": TreeLeaf(nodes, 40, "f32"), "sum": TreeSum(nodes, 40, "f32", values, -0.5),
+        "votes": TreeVotes(nodes, 40, "f32", 3),
+    }  # fmt: skip
+    builder = Builder(row_type(40))
+    found = builder.add(ops[use], 0)
+    to_scores: dict[str, Op] = {
+        "leaf": Lookup("i32", 1, 1, Table(np.array([0.5, 2, -1], np.float32))),
+        "votes": Lookup("u16", 3, 3, Table(np.arange(10, dtype=np.float32))),
+    }
+    plain = builder.build(builder.add(to_scores[use], found) if use in to_scores else found)
+    program = with_trees(plain, way(FLOATS))
+    target = load_target("host")
+    names = Names("m", use, "scores", "none", "", "host", "", "none", "f32", "", "0")
+    texts = emit_model(program, names, target.templates)
+    compiled = load("m", texts | runtime_headers(texts["m.c"], target), program, tmp_path)
+    edges = edge_rows(plain, 300).values
+    rows = np.concatenate([special_rows(40, 3), edges, np.tile(SIGNED_NAN[:, np.newaxis], (1, 40))])
+
+    assert ("apr_at_most_negative(" in texts["m.c"]) == (lowest < 0)
+    with np.errstate(invalid="ignore"):
+        expected = plain.run(rows).view(np.uint32).tolist()
+    assert expected == compiled.batch(rows)[0].view(np.uint32).tolist()
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, KEYED])
@@ -358,6 +394,7 @@ def test_a_shape_by_name_is_taken(name: str, shape: Shape) -> None:
 
     assert (shape == "packed") == isinstance(trees, PackedTrees)
     assert (shape == "keyed-branches") == (trees.element == "i32")
+    assert (shape == "float-branches") == (trees.element == "f32")
 
 
 @pytest.mark.parametrize("name", SPLIT)
@@ -367,7 +404,7 @@ def test_goals_are_served(name: str) -> None:
     coded = coded_trees(op)
     assert coded is not None
     for goal in GOALS:
-        found = list(ways(op, coded, goal))
+        found = [one for one in ways(op, coded, goal) if one.row_bytes <= ROW_BUFFER_BYTES]
         best = best_way(op, load_target("cortex-m4").cost, goal)
         assert best is None or best.serves(goal) == min(one.serves(goal) for one in found)
 
@@ -384,7 +421,7 @@ def test_expected_splits_of_a_full_tree() -> None:
 
 
 @pytest.mark.parametrize("name", SEEN)
-@pytest.mark.parametrize("number", [0, MOST_WAYS - 1, KEYED], ids=["branches", "packed", "keyed"])
+@pytest.mark.parametrize("number", [0, MOST_WAYS - 1, KEYED, FLOATS], ids=["branches", "packed", "keyed", "floats"])
 @pytest.mark.parametrize("target", target_names())
 def test_ways_on_targets(
     target: str, number: int, name: str, tmp_path: Path, require_target: Callable[[str], None]

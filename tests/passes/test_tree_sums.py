@@ -318,7 +318,7 @@ def test_totals_on_targets(
     assert ops_of(made.program, TreeSum) == []
 
 
-@pytest.mark.parametrize("shape", ["packed", "branches", "keyed-branches"])
+@pytest.mark.parametrize("shape", ["packed", "branches", "keyed-branches", "float-branches"])
 def test_totals_in_every_shape(shape: str, tmp_path: Path) -> None:
     """Shapes of trees take totals as they take sums."""
     model = loaded("rfr")
