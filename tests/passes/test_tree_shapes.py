@@ -1,4 +1,4 @@
-"""Shapes of trees: codes of the row, branches, packed words and mixes of both compute what the plain trees compute, bit for bit."""
+"""Shapes of trees: codes of the row, branches, packed words and both mixed compute what plain trees do, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
-from aprgen.core import Artifact, Loaded, Options, artifact_of, runtime_headers
+from aprgen.core import Artifact, Loaded, Options, artifact_of, compile_model, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import UnsupportedError
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
@@ -420,3 +420,23 @@ def test_ways_on_targets(
     assert verdict.passed
     kinds: dict[int, type[ShapedTrees]] = {MOST_WAYS - 1: PackedTrees, MIXED: MixedTrees}
     assert isinstance(trees_of(artifact.program), kinds.get(number, BranchTrees))
+
+
+@pytest.mark.parametrize("what", ["votes", "sum"])
+def test_mixed_trees_lie_between(what: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Of large trees, measured: less flash than branches and more than packed ones, and instructions the other way."""
+    require_target("cortex-m4")
+    model = (forest(12, 8, 8, [0, 1, 2]) if what == "votes" else forest_regressor(12, 8, 8)).load()
+    rows = random_rows(model.model.lower(), 40).values
+    flash, mean = {}, {}
+    for shape in ("packed", "mixed", "branches"):
+        artifact = compile_model(model, load_target("cortex-m4"), Options("m", optimise=shape))
+        folder = tmp_path / shape
+        folder.mkdir()
+        built = build_artifact(artifact, work=folder)
+        run = built.run(rows)
+        flash[shape] = built.footprint.flash_bytes
+        mean[shape] = float(np.mean(run.instructions["scores"].values))
+
+    assert sorted(flash, key=lambda shape: flash[shape]) == ["packed", "mixed", "branches"]
+    assert sorted(mean, key=lambda shape: -mean[shape]) == ["packed", "mixed", "branches"]

@@ -1,4 +1,4 @@
-"""Bounds of trees in other shapes: branches have no loop, packed and mixed trees a marked walk, and no run contradicts them."""
+"""Bounds of trees in other shapes: packed and mixed ones walk in a marked loop, and no run contradicts them."""
 
 from __future__ import annotations
 
