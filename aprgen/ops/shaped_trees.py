@@ -267,6 +267,27 @@ class BranchTrees(ShapedTrees):
 
 
 @dataclass(frozen=True, eq=False)
+class SparseRows:
+    """What leaves add to totals, without the zeros: row r has the entries first[r] to first[r + 1] - 1."""
+
+    first: Table  # unsigned [rows + 1]
+    output: Table  # unsigned, of each entry
+    amount: Table
+    longest: int  # entries of a row
+
+    @property
+    def n_bytes(self) -> int:
+        return self.first.n_bytes + self.output.n_bytes + self.amount.n_bytes
+
+    def dense(self, n_outputs: int) -> NDArray[np.int64]:
+        """[rows, n_outputs]."""
+        first = self.first.data.astype(np.int64)
+        rows = np.zeros((len(first) - 1, n_outputs), np.int64)
+        rows[np.repeat(np.arange(len(rows)), np.diff(first)), self.output.data] = self.amount.data
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
 class NodeFields:
     """By node; `ends`: 1 where that child is a leaf."""
 
@@ -295,6 +316,18 @@ class PackedNodes(ShapedTrees):
     jump_bits: int
     depth: int
     least: int  # of the thresholds of codes with a sign, at most 0: words hold what is above it
+    rows: SparseRows | None  # in place of `values`
+
+    @property
+    def added(self) -> Array:
+        return super().added if self.rows is None else self.rows.dense(self.n_classes).reshape(-1)
+
+    @property
+    def added_bytes(self) -> int:
+        """Flash of what leaves add to totals."""
+        if self.rows is not None:
+            return self.rows.n_bytes
+        return 0 if self.use != "totals" or self.values is None else self.values.n_bytes
 
     @property
     def has_sign(self) -> bool:

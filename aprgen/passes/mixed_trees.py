@@ -31,6 +31,7 @@ from aprgen.passes.tree_shapes import (
     leaves_of,
     parts_in_order,
     shares_left,
+    sparse_rows,
     starts_of,
     use_of,
 )
@@ -95,12 +96,13 @@ def mixed(
     if not parts:
         return None
     words = divided.words
+    rows = sparse_rows(values, n_classes) if use == "totals" else None
     return MixedTrees(
-        use, len(coded.columns), coded.element, n_classes, values, start,
+        use, len(coded.columns), coded.element, n_classes, values if rows is None else None, start,
         op.unit if isinstance(op, TreeTotals) else 0,
         words=words.words, leaf=leaf, two_words=words.two_words, feature_bits=words.feature_bits,
         leaf_bits=words.leaf_bits, jump_bits=words.jump_bits, depth=max(1, int(divided.cold.trees.depth.max())),
-        least=least, parts=parts, counters=counters, first_node=first_node,
+        least=least, rows=rows, parts=parts, counters=counters, first_node=first_node,
         n_listed=max(part.n_trees for part in parts),
     )  # fmt: skip
 
@@ -225,11 +227,11 @@ def _leaf_prices(op: TreeOp, trees: FlatTrees) -> dict[int, tuple[float, float, 
     counting = counted(op, every)
     size, work = (Prices(goal, counting.counters.words, counting.counters.in_registers) for goal in ("size", "mean"))
     pure = op.n_classes if isinstance(op, TreeVotes) else op.n_outputs if op.unit else 0
-    row = op.values.data.itemsize * op.n_outputs if isinstance(op, TreeTotals) else 0
+    entry = op.values.data.itemsize + 1 if isinstance(op, TreeTotals) else 0
     found = {}
     for leaf, adds in counting.adds.items():
         of = dict(adds)
-        found[leaf] = (size.of(of) + 1, work.of(of) + 0.5, 0.0 if leaf < pure else float(row))
+        found[leaf] = (size.of(of) + 1, work.of(of) + 0.5, 0.0 if leaf < pure else float(entry * len(adds)))
     return found
 
 

@@ -159,14 +159,14 @@ def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, floa
     assert isinstance(trees, PackedTrees)
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     word_bytes = trees.words.n_bytes + trees.root.n_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
-    return 110 + word_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
+    return 110 + word_bytes + trees.added_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
 
 
 def _of_mixed(trees: MixedTrees) -> tuple[float, float, float]:
     """As branches, and from each end of the code a walk."""
-    tables = (trees.words, trees.leaf, None if trees.use in ("sum", "leaf") else trees.values)
     flash, mean, worst = _of_branches(trees)
-    return 140 + flash + sum(table.n_bytes for table in tables if table is not None), mean, worst
+    tables = trees.words.n_bytes + trees.added_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
+    return 140 + flash + tables, mean, worst
 
 
 def _of_branches(trees: BranchTrees | MixedTrees) -> tuple[float, float, float]:

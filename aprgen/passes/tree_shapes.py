@@ -25,7 +25,7 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
     WithoutSign,
 )
-from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, TreePart, Use
+from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees, SparseRows, TreePart, Use
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.passes.counters import counted
 from aprgen.passes.goals import Goal
@@ -365,16 +365,33 @@ def _packed(op: TreeOp, coded: CodedTrees, least: int) -> PackedTrees | None:
     if values is not None and by_position:
         values = Table(values.data.reshape(-1)[numbers])
     unit = op.unit if isinstance(op, TreeTotals) else 0
+    rows = sparse_rows(values, n_classes) if use == "totals" else None
     root = leaves.root
     return PackedTrees(
-        use, len(coded.columns), coded.element, n_classes, values, start, unit,
+        use, len(coded.columns), coded.element, n_classes, values if rows is None else None, start, unit,
         words=fitting.words,
         root=Table(root.astype(np.min_scalar_type(int(root.max())))),
         base=base,
         leaf=None if by_position else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
         two_words=fitting.two_words, feature_bits=fitting.feature_bits, leaf_bits=fitting.leaf_bits,
-        jump_bits=fitting.jump_bits, depth=max(1, int(trees.depth.max())), least=least,
+        jump_bits=fitting.jump_bits, depth=max(1, int(trees.depth.max())), least=least, rows=rows,
     )  # fmt: skip
+
+
+def sparse_rows(values: Table | None, n_outputs: int) -> SparseRows | None:
+    """Rows of totals without their zeros; None where that is no smaller."""
+    if values is None or n_outputs == 1 or values.data.size == 0:
+        return None
+    dense = values.data.reshape(-1, n_outputs)
+    _, output = np.nonzero(dense)
+    first = np.concatenate([[0], np.cumsum((dense != 0).sum(axis=1))])
+    made = SparseRows(
+        Table(first.astype(np.min_scalar_type(int(first[-1])))),
+        Table(output.astype(np.min_scalar_type(n_outputs - 1))),
+        Table(dense[dense != 0]),
+        int(np.diff(first).max()),
+    )
+    return made if made.longest > 0 and made.n_bytes < values.n_bytes else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -355,6 +355,11 @@ def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     """What a leaf adds to total c: the unit to that of its number, or a row behind those leaves, or a constant."""
     if op.unit and leaf < op.n_classes:
         return op.unit if leaf == c else 0
+    rows = op.rows if isinstance(op, PackedNodes) else None
+    if rows is not None:
+        row = leaf - op.pure
+        entries = range(int(rows.first.data[row]), int(rows.first.data[row + 1]))
+        return sum(int(rows.amount.data[i]) for i in entries if rows.output.data[i] == c)
     return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
 
 
