@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aprgen.ops.shaped_trees import Adds, Counters, MixedTrees, TreePart
 from aprgen.ops.trees import TreeOp, TreeSum, TreeTotals, TreeVotes
@@ -37,7 +36,6 @@ from aprgen.passes.tree_shapes import (
 )
 from aprgen.program import Table
 
-Floats = NDArray[np.float64]
 BYTES_PER_INSTRUCTION = (16.0, 64.0)  # prices to choose from, of an instruction of the mean
 SMALLEST = 0.0  # the price for trees that are too small to be divided at those
 

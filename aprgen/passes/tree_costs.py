@@ -13,7 +13,7 @@ import numpy as np
 
 from aprgen.ops.codes import BitKeys, CodeElement, CodeOp, FloatKeysInLine, RankCodes, ShiftCodesInLine
 from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedTrees, ShapedTrees
-from aprgen.ops.trees import TreeOp
+from aprgen.ops.trees import TreeOp, TreeTotals
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices
 from aprgen.passes.mixed_trees import BYTES_PER_INSTRUCTION, END, PACKED_SPLIT, PACKED_WALK, SMALLEST, mixed
@@ -235,6 +235,7 @@ def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float,
     """The same of tables of nodes, comparing what is cheapest there, counting cycles of a comparison."""
     nodes = op.nodes
     flash = 90 + sum(table.n_bytes for table in (nodes.feature, nodes.threshold, nodes.left, nodes.right, nodes.root))
+    flash += op.values.n_bytes if isinstance(op, TreeTotals) else 0  # those of a sum stand in every shape
     step = 10 + min(cost.float_compare, cost.integer_compare + cost.float_to_key)
     step = 10 + cost.integer_compare if op.compare == "code" else step
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
