@@ -85,6 +85,8 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
     )
     jinja.filters["branches"] = _branches
     jinja.filters["joined_branches"] = _joined_branches
+    jinja.filters["going_on_branches"] = _going_on_branches
+    jinja.filters["listing_branches"] = _listing_branches
     return jinja
 
 
@@ -98,6 +100,33 @@ def _joined_branches(trees: Branches, near: int, kind: str, words: int, word: st
     """Joined trees: `word` and `output` are counters, with %d for the number of a word and of an output."""
     spelled = [[_addition(words, word, output, *one) for one in adds] for adds in trees.adds]
     statements = [[] if number < 0 else spelled[number] for number in trees.leaf.tolist()]
+    return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
+
+
+def _going_on_branches(
+    trees: Branches, root: int, near: int, kind: str, leaf: str, going_on: str, first_node: int
+) -> str:  # fmt: skip
+    """As _branches, where leaves from `first_node` on are nodes: `going_on` is their statement."""
+    statements = [
+        [] if number < 0 else [leaf % number if number < first_node else going_on % (number - first_node)]
+        for number in trees.leaf.tolist()
+    ]
+    return spell.branches(_blocks(trees, statements), int(root), near, kind)
+
+
+def _listing_branches(
+    trees: Branches, near: int, kind: str, words: int, outputs: int, word: str, output: str, listing: Sequence[str]
+) -> str:  # fmt: skip
+    """As _joined_branches, where counters behind the outputs are nodes: `listing` are their statements."""
+
+    def spelled(counter: int, constant: int) -> list[str]:
+        node = counter - words - outputs
+        if node < 0:
+            return [_addition(words, word, output, counter, constant)]
+        return [one % node if "%" in one else one for one in listing]
+
+    adds = [[statement for one in of_leaf for statement in spelled(*one)] for of_leaf in trees.adds]
+    statements = [[] if number < 0 else adds[number] for number in trees.leaf.tolist()]
     return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
 
 

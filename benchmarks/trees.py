@@ -17,6 +17,7 @@ import importlib.util
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -105,9 +106,12 @@ def shapes(program: Program, target: Target) -> Iterator[tuple[str, Program]]:
     yield "tables", choose_strategies(program, target.cost)
     (op,) = (step.op for step in program.steps if isinstance(step.op, TreeOp))
     coded = coded_trees(op)
+    names: Counter[str] = Counter()
     for way in [] if coded is None else ways(op, coded):
         codes, trees = (one.kernel for one in way.ops)
-        yield f"{trees.split('_')[0]}, {codes.rsplit('_', 1)[0]}", with_trees(program, _always(way))
+        name = f"{trees.split('_')[0]}, {codes.rsplit('_', 1)[0]}"
+        names[name] += 1  # trees can be mixed in several ways
+        yield name if names[name] == 1 else f"{name} ({names[name]})", with_trees(program, _always(way))
 
 
 def _always(way: Way) -> Callable[[TreeOp], tuple[Op, ...]]:

@@ -1,7 +1,7 @@
-"""Trees in other shapes than tables of four columns: as branches of code, or packed into words. Rows are codes,
+"""Trees in other shapes than tables of four columns: as branches of code, packed into words, or both. Rows are codes,
 or floats whose bits branches compare where they stand.
 
-At a node a row goes left when its code is at most the node's; the code of a float is its key. Both shapes combine the
+At a node a row goes left when its code is at most the node's; the code of a float is its key. All shapes combine the
 leaves reached like the plain tree ops: one leaf, votes, a sum in the order of the trees, or totals of integers. Know no
 C, files or targets.
 """
@@ -9,7 +9,7 @@ C, files or targets.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -81,6 +81,14 @@ class Field:
     mask: int
 
 
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Rows, and the nodes beside them where their walks go on."""
+
+    rows: list[NDArray[np.int64]]
+    nodes: list[NDArray[np.int64]]
+
+
 @dataclass(frozen=True)
 class Counters:
     """Words of 32 bits that leaves add to, modulo 2^32, and what they say of each output when all has been added.
@@ -100,6 +108,10 @@ class Counters:
         return len(self.begin)
 
     @property
+    def n_outputs(self) -> int:
+        return len(self.offset)
+
+    @property
     def one_word(self) -> bool:
         return self.words == 1
 
@@ -113,6 +125,25 @@ class Counters:
         offset = tuple(value + adds.get(self.words + index, 0) for index, value in enumerate(self.offset))
         return replace(self, begin=begin, offset=offset)
 
+    def counted(
+        self, parts: Sequence[TreePart], x: Array, n_outputs: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64], Listed]:
+        """Counters [rows, words] behind the parts, what they add directly, and what they list."""
+        words = np.tile(np.array(self.begin, np.uint32), (len(x), 1))
+        added = np.zeros((len(x), n_outputs), np.int64)
+        listed = Listed([], [])
+        for part in parts:
+            for rows, leaf in part.branches.reached(x, int(part.branches.root[0])):
+                for counter, constant in part.branches.adds[leaf]:
+                    if counter < self.words:
+                        words[rows, counter] += np.uint32(constant)
+                    elif counter < self.words + n_outputs:
+                        added[rows, counter - self.words] += constant
+                    else:
+                        listed.rows.append(rows)
+                        listed.nodes.append(np.full(len(rows), counter - self.words - n_outputs, np.int64))
+        return words, added, listed
+
     def outputs(self, words: NDArray[np.uint32], added: NDArray[np.int64]) -> NDArray[np.int64]:
         """[rows, outputs] of counters [rows, words] and of what was added directly."""
         found = added + np.array(self.offset, np.int64)
@@ -125,7 +156,7 @@ class Counters:
 
 @dataclass(frozen=True, eq=False)
 class ShapedTrees(ABC):
-    """What both shapes share: the rows they take, and what they make of leaves."""
+    """What the shapes share: the rows they take, and what they make of leaves."""
 
     use: Use
     n_features: int
@@ -244,42 +275,73 @@ class BranchTrees(ShapedTrees):
         x = float_keys(x) if self.element == "f32" else x
         if self.counters is None:
             return super().evaluate(x)
-        words = np.tile(np.array(self.counters.begin, np.uint32), (len(x), 1))
-        added = np.zeros((len(x), self.n_classes), np.int64)
-        for part in self.parts:
-            for rows, leaf in part.branches.reached(x, int(part.branches.root[0])):
-                for counter, constant in part.branches.adds[leaf]:
-                    if counter < self.counters.words:
-                        words[rows, counter] += np.uint32(constant)
-                    else:
-                        added[rows, counter - self.counters.words] += constant
+        words, added, _ = self.counters.counted(self.parts, x, self.n_classes)
         found = self.counters.outputs(words, added)
         return found.astype(np.uint16 if self.use == "votes" else np.int32)
 
 
 @dataclass(frozen=True, eq=False)
-class PackedTrees(ShapedTrees):
+class SparseRows:
+    """What leaves add to totals, without the zeros: row r has the entries first[r] to first[r + 1] - 1."""
+
+    first: Table  # unsigned [rows + 1]
+    output: Table  # unsigned, of each entry
+    amount: Table
+    longest: int  # entries of a row
+
+    @property
+    def n_bytes(self) -> int:
+        return self.first.n_bytes + self.output.n_bytes + self.amount.n_bytes
+
+    def dense(self, n_outputs: int) -> NDArray[np.int64]:
+        """[rows, n_outputs]."""
+        first = self.first.data.astype(np.int64)
+        rows = np.zeros((len(first) - 1, n_outputs), np.int64)
+        rows[np.repeat(np.arange(len(rows)), np.diff(first)), self.output.data] = self.amount.data
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class NodeFields:
+    """By node; `ends`: 1 where that child is a leaf."""
+
+    feature: NDArray[np.int64]
+    code: NDArray[np.int64]
+    left_ends: NDArray[np.int64]
+    right_ends: NDArray[np.int64]
+    leaf: NDArray[np.int64]
+    jump: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedNodes(ShapedTrees):
     """A split in one or two words, trees in pre-order: the left child follows, the right one is `jump` nodes on.
 
     Fields of a word, from bit 0: feature, left child is a leaf, right child is a leaf, leaf, jump, code (to the last
     bit). The leaf is that of either side; when both are leaves, the right one's is one more. A second word holds jump
-    and leaf in 16 bits each, when one word is too short. Leaves are positions in `leaf`, after `base` of the tree.
+    and leaf in 16 bits each, when one word is too short. Leaves are positions in `leaf`.
     """
 
     words: Table  # u32 [nodes * words of a node]
-    root: Table  # unsigned [trees], first node
-    base: Table | None  # unsigned [trees], what is added to the leaves of a tree
     leaf: Table | None  # unsigned, leaf numbers by position; None when positions are the leaves
     two_words: bool
     feature_bits: int
     leaf_bits: int
     jump_bits: int
     depth: int
-    least: int = 0  # of the thresholds of codes with a sign, at most 0: words hold what is above it
+    least: int  # of the thresholds of codes with a sign, at most 0: words hold what is above it
+    rows: SparseRows | None  # in place of `values`
 
     @property
-    def kernel(self) -> str:
-        return f"packed_{self.use}"
+    def added(self) -> Array:
+        return super().added if self.rows is None else self.rows.dense(self.n_classes).reshape(-1)
+
+    @property
+    def added_bytes(self) -> int:
+        """Flash of what leaves add to totals."""
+        if self.rows is not None:
+            return self.rows.n_bytes
+        return 0 if self.use != "totals" or self.values is None else self.values.n_bytes
 
     @property
     def has_sign(self) -> bool:
@@ -290,10 +352,6 @@ class PackedTrees(ShapedTrees):
     def lift(self) -> int:
         """What is added to a code before it is compared."""
         return -self.least
-
-    @property
-    def n_trees(self) -> int:
-        return len(self.root.data)
 
     @property
     def step(self) -> int:
@@ -332,24 +390,107 @@ class PackedTrees(ShapedTrees):
     def code_shift(self) -> int:
         return self.feature_bits + 2 if self.two_words else self.jump_shift + self.jump_bits
 
-    def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
+    @property
+    def fields(self) -> NodeFields:
+        """What the words of every node say."""
         width = 2 if self.two_words else 1
         first = self.words.data[::width].astype(np.int64)
         second = self.words.data[width - 1 :: width].astype(np.int64)
-        feature = first & (2**self.feature_bits - 1)
-        ends = (first >> self.feature_bits & 1, first >> (self.feature_bits + 1) & 1)
-        leaf = second >> self.leaf_shift & (2**self.leaf_bits - 1)
-        jump = second >> self.jump_shift & (2**self.jump_bits - 1)
-        code = (first >> self.code_shift) + self.least
+        return NodeFields(
+            first & (2**self.feature_bits - 1),
+            (first >> self.code_shift) + self.least,
+            first >> self.feature_bits & 1,
+            first >> (self.feature_bits + 1) & 1,
+            second >> self.leaf_shift & (2**self.leaf_bits - 1),
+            second >> self.jump_shift & (2**self.jump_bits - 1),
+        )
+
+    def walked(self, x: Array, rows: NDArray[np.int64], roots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The position of the leaf that each of these rows reaches from the root beside it."""
+        nodes = self.fields
+        at = roots
+        found = np.full(len(rows), -1, np.int64)
+        while (found < 0).any():
+            right = x[rows, nodes.feature[at]] > nodes.code[at]
+            ended = np.where(right, nodes.right_ends[at], nodes.left_ends[at]) == 1
+            position = nodes.leaf[at] + np.where(right, nodes.left_ends[at], 0)
+            found = np.where((found < 0) & ended, position, found)
+            at = np.where(found < 0, at + np.where(right, nodes.jump[at], 1), at)
+        return found
+
+    def numbers(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of the leaves that stand there."""
+        return positions if self.leaf is None else self.leaf.data[positions].astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTrees(PackedNodes):
+    """Every split in words. Leaves are positions after `base` of the tree."""
+
+    root: Table  # unsigned [trees], first node
+    base: Table | None  # unsigned [trees], what is added to the leaves of a tree
+
+    @property
+    def kernel(self) -> str:
+        return f"packed_{self.use}"
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.root.data)
+
+    def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         rows = np.arange(len(x))
         for tree, root in enumerate(self.root.data):
-            at = np.full(len(x), int(root), np.int64)
-            found = np.full(len(x), -1, np.int64)
-            while (found < 0).any():
-                right = x[rows, feature[at]] > code[at]
-                ended = np.where(right, ends[1][at], ends[0][at]) == 1
-                position = leaf[at] + np.where(right, ends[0][at], 0)
-                found = np.where((found < 0) & ended, position, found)
-                at = np.where(found < 0, at + np.where(right, jump[at], 1), at)
-            place = found + (0 if self.base is None else int(self.base.data[tree]))
-            yield place if self.leaf is None else self.leaf.data[place].astype(np.int64)
+            found = self.walked(x, rows, np.full(len(x), int(root), np.int64))
+            yield self.numbers(found + (0 if self.base is None else int(self.base.data[tree])))
+
+
+@dataclass(frozen=True, eq=False)
+class MixedTrees(PackedNodes):
+    """Where many rows come by, every split an `if`; what is below is packed, and an end of the code names its node.
+
+    Votes and totals are counted as in BranchTrees, and the nodes where walks go on are listed first and walked then:
+    counter `words + n_classes + node`. Of other trees a leaf `first_node + node` goes on at that node; the other
+    leaves of a sum are positions, too.
+    """
+
+    parts: tuple[TreePart, ...]
+    counters: Counters | None  # of votes and totals
+    first_node: int
+    n_listed: int  # nodes that one part lists at most
+
+    @property
+    def kernel(self) -> str:
+        return f"mixed_{self.use}"
+
+    @property
+    def near(self) -> int:
+        return NEAR
+
+    @property
+    def n_trees(self) -> int:
+        return sum(part.n_trees for part in self.parts)
+
+    def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
+        for part in self.parts:
+            for ends in part.branches.leaves(x):
+                goes_on = np.flatnonzero(ends >= self.first_node)
+                positions = self.walked(x, goes_on, ends[goes_on] - self.first_node)
+                ends[goes_on] = self.numbers(positions)
+                yield ends
+
+    def evaluate(self, x: Array) -> Array:
+        if self.counters is None:
+            return super().evaluate(x)
+        words, added, listed = self.counters.counted(self.parts, x, self.n_classes)
+        rows, roots = (np.concatenate(one) if one else np.zeros(0, np.int64) for one in (listed.rows, listed.nodes))
+        np.add.at(added, rows, self._added_by()[self.numbers(self.walked(x, rows, roots))])
+        found = self.counters.outputs(words, added)
+        return found.astype(np.uint16 if self.use == "votes" else np.int32)
+
+    def _added_by(self) -> NDArray[np.int64]:
+        """What each packed leaf adds to every output."""
+        if self.use == "votes":
+            return np.eye(self.n_classes, dtype=np.int64)
+        pure = np.eye(self.pure, self.n_classes, dtype=np.int64) * self.unit
+        return np.concatenate([pure, self.added.reshape(-1, self.n_classes).astype(np.int64)])

@@ -27,10 +27,14 @@ class Counted:
     adds: dict[int, Adds]  # by leaf
 
 
-def counted(op: TreeVotes | TreeTotals, leaves_of: Sequence[Ints]) -> Counted:
-    """How to count the op's outputs. leaves_of: the leaves of each tree."""
+def counted(op: TreeVotes | TreeTotals, leaves_of: Sequence[Ints], first_node: int | None = None) -> Counted:
+    """How to count the op's outputs. leaves_of: the leaves of each tree; those from first_node on add nothing here."""
     used = np.unique(np.concatenate(leaves_of))
-    value = _values(op)[used]
+    value = _values(op)
+    if first_node is None:
+        value = value[used]
+    else:
+        value = np.where(used[:, np.newaxis] < first_node, value[np.minimum(used, len(value) - 1)], 0)
     start = op.start if isinstance(op, TreeTotals) else 0
     n_outputs = value.shape[1]
     if n_outputs == 1:

@@ -66,7 +66,7 @@ def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape) -> Way | None:
     way = next((way_of_shape(op, shape) for shape in SHAPES if optimise == shape), None)
     if way is None and op.compare != "code":  # codes follow where floats can go
         raise UnsupportedError(
-            "strategy.shape", f"these trees cannot be {optimise}: too deep, too large, or nothing to decide",
+            "strategy.shape", f"these trees cannot be {optimise}: too deep, too large, too small, or nothing to decide",
             where="--optimise", hint="use size, mean or wcet, which take a shape that fits",
         )  # fmt: skip
     return way

@@ -20,10 +20,11 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
     WithoutSign,
 )
-from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, RowElement, ShapedTrees
-from aprgen.ops.trees import TreeOp
+from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedTrees, RowElement, ShapedTrees
+from aprgen.ops.trees import TreeOp, TreeTotals
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices
+from aprgen.passes.mixed_trees import BYTES_PER_INSTRUCTION, END, PACKED_SPLIT, PACKED_WALK, SMALLEST, mixed
 from aprgen.passes.tree_shapes import (
     OF_FLOATS,
     SHAPES,
@@ -42,6 +43,7 @@ from aprgen.target import Cost
 # What a row made into codes or keys may take of a function's stack. Models of trees stay within 128 bytes: what the
 # frames of Thumb code take beside it, with the votes of ten classes and their counters, was measured as 28 to 64 bytes.
 ROW_BUFFER_BYTES = 64
+LISTED_NODE_BYTES = 2
 
 ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
@@ -65,11 +67,14 @@ class Way:
 
     @property
     def row_bytes(self) -> int:
-        """What the row takes as codes or keys."""
-        codes = self.ops[0]
+        """What the row takes as codes or keys, and the nodes that it leaves for a walk."""
+        codes, trees = self.ops[0], self.ops[-1]
+        listed = LISTED_NODE_BYTES * trees.n_listed if isinstance(trees, MixedTrees) else 0
         if isinstance(codes, CodeOp):
-            return len(codes.read) * np.dtype(CODE_TYPES[codes.element]).itemsize
-        return len(codes.order) * np.dtype(CODE_TYPES[codes.element]).itemsize if isinstance(codes, WithoutSign) else 0
+            return listed + len(codes.read) * np.dtype(CODE_TYPES[codes.element]).itemsize
+        if isinstance(codes, WithoutSign):
+            return listed + len(codes.order) * np.dtype(CODE_TYPES[codes.element]).itemsize
+        return listed
 
     def serves(self, goal: Goal) -> tuple[float, float]:
         """Less is better; the second number decides between equals."""
@@ -90,43 +95,63 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
 
 
 def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
-    """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit."""
+    """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit.
+
+    Mixed ones with the least product of flash and instructions: a tenth of one is worth a tenth of the other.
+    """
     if op.compare == "code" and shape in OF_FLOATS:
         shape = "branches"  # codes are the keys
     coded = coded_trees(op)
     goal: Goal = "size" if shape == "packed" else "mean"
-    fitting = () if coded is None else tuple(way for way in ways(op, coded, goal) if way.shape == shape)
+    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,)))
+    if shape == "mixed":
+        return min(fitting, key=lambda way: way.flash_bytes * way.mean, default=None)
     return min(fitting, key=lambda way: way.serves(goal), default=None)
 
 
-def ways(op: TreeOp, coded: CodedTrees, goal: Goal = "mean") -> Iterator[Way]:
-    """Every shape that fits, its code written for the goal, with each maker of codes."""
-    for shape in SHAPES:
+def ways(
+    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES
+) -> Iterator[Way]:  # fmt: skip
+    """Every one of the shapes that fits, its code written for the goal, with each maker of codes."""
+    for shape in shapes:
         if op.compare == "code" and shape in OF_FLOATS:
             continue
-        trees = shaped(op, coded, shape, goal)
-        if trees is None:
-            continue
-        more, mean, worst = _of_trees(trees, coded)
+        for trees in _in_shape(op, coded, shape, goal):
+            more, mean, worst = _of_trees(trees, coded)
+            if op.compare == "code":
+                yield Way(shape, (trees,), more, mean, worst)
+                continue
+            if shape == "float-branches":
+                yield Way(shape, (trees,), more, mean, worst)
+                continue
+            for codes in makers(op, coded, shape):
+                flash, work = _of_codes(codes, coded)
+                yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
         if op.compare == "code":
-            yield Way(shape, (trees,), more, mean, worst)
             yield from _ways_without_sign(op, coded, shape, goal)
-            continue
-        if shape == "float-branches":
-            yield Way(shape, (trees,), more, mean, worst)
-            continue
-        for codes in makers(op, coded, shape):
-            flash, work = _of_codes(codes, coded)
-            yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
+
+
+def _in_shape(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[ShapedTrees]:
+    """The trees in that shape; mixed ones for each price of an instruction, or for none where they are small."""
+    if shape != "mixed":
+        made = shaped(op, coded, shape, goal)
+        yield from () if made is None else (made,)
+        return
+    split = SPLIT[coded.element]
+    mixes = [mixed(op, coded, goal, split, price) for price in BYTES_PER_INSTRUCTION]
+    if mixes == [None] * len(mixes):
+        mixes = [mixed(op, coded, goal, split, SMALLEST)]
+    yield from (one for one in mixes if one is not None)
 
 
 def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[Way]:
     """Branches over codes that were copied: smaller, and faster where many splits are passed."""
-    copied = without_sign(op, coded) if shape == "branches" else None
-    trees = None if copied is None else shaped(op, copied[1], shape, goal)
-    if copied is not None and trees is not None:
+    copied = without_sign(op, coded) if shape in ("branches", "mixed") else None
+    if copied is None:
+        return
+    n = len(copied[0].order)
+    for trees in _in_shape(op, copied[1], shape, goal):
         flash, mean, worst = _of_trees(trees, copied[1])
-        n = len(copied[0].order)
         yield Way(shape, (copied[0], trees), 10 * n + flash, 3.5 * n + mean, 3.5 * n + worst)
 
 
@@ -159,13 +184,22 @@ def _of_trees(trees: ShapedTrees, coded: CodedTrees) -> tuple[float, float, floa
     n_trees = len(coded.trees.root)
     if isinstance(trees, BranchTrees):
         return _of_branches(trees)
+    if isinstance(trees, MixedTrees):
+        return _of_mixed(trees)
     assert isinstance(trees, PackedTrees)
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     word_bytes = trees.words.n_bytes + trees.root.n_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
-    return 110 + word_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
+    return 110 + word_bytes + trees.added_bytes, 9.5 * mean + 14 * n_trees, 11 * worst + 14 * n_trees
 
 
-def _of_branches(trees: BranchTrees) -> tuple[float, float, float]:
+def _of_mixed(trees: MixedTrees) -> tuple[float, float, float]:
+    """As branches, and from each end of the code a walk."""
+    flash, mean, worst = _of_branches(trees)
+    tables = trees.words.n_bytes + trees.added_bytes + (0 if trees.leaf is None else trees.leaf.n_bytes)
+    return 140 + flash + tables, mean, worst
+
+
+def _of_branches(trees: BranchTrees | MixedTrees) -> tuple[float, float, float]:
     """Block by block, each side of a split alike."""
     split_bytes, split = SPLIT[trees.element]
     outputs = trees.n_classes if trees.counters is not None else 0
@@ -174,10 +208,10 @@ def _of_branches(trees: BranchTrees) -> tuple[float, float, float]:
     prices = _prices(trees)
     for part in trees.parts:
         branches = part.branches
-        paid = [0.0 if leaf < 0 else prices[leaf][1] for leaf in branches.leaf.tolist()]
-        flash += sum(0.0 if leaf < 0 else prices[leaf][0] for leaf in branches.leaf.tolist())
+        paid = [(0.0, 0.0, 0.0) if leaf < 0 else prices[leaf] for leaf in branches.leaf.tolist()]
+        flash += sum(one[0] for one in paid)
         flash += split_bytes * len(branches.feature)
-        usual, longest = list(paid), list(paid)
+        usual, longest = [one[1] for one in paid], [one[2] for one in paid]
         ends = branches.first.tolist()
         left, right = branches.left.tolist(), branches.right.tolist()
         for block in reversed(range(len(paid))):
@@ -190,20 +224,48 @@ def _of_branches(trees: BranchTrees) -> tuple[float, float, float]:
     return flash, mean, worst
 
 
-def _prices(trees: BranchTrees) -> list[tuple[float, float]]:
-    """Bytes and instructions of what a block adds, with the jump behind it; of a leaf of trees that stand alone."""
+def _prices(trees: BranchTrees | MixedTrees) -> list[tuple[float, float, float]]:
+    """Bytes, mean and worst instructions of what a block adds, with the jump behind it; of a leaf of trees that stand
+    alone; and of an end of the code with the walk from there."""
+    walks = _walks(trees) if isinstance(trees, MixedTrees) else []
     if trees.counters is None:
         n_leaves = 1 + max(int(part.branches.leaf.max()) for part in trees.parts)
-        return [(4.0, 4.0)] * n_leaves
+        first = trees.first_node if isinstance(trees, MixedTrees) else n_leaves
+        return [(4.0, 4.0, 4.0)] * first + walks[: n_leaves - first]
     small, exact = (Prices(goal, trees.counters.words, trees.counters.in_registers) for goal in ADDITIONS)
-    every = [dict(adds) for adds in trees.parts[0].branches.adds]
-    return [(small.of(adds) + 1, exact.of(adds) + 0.5) for adds in every]
+    first = trees.counters.words + trees.counters.n_outputs
+    prices = []
+    for adds in trees.parts[0].branches.adds:
+        own = {counter: constant for counter, constant in adds if counter < first}
+        found = [walks[counter - first] for counter, _ in adds if counter >= first]
+        work = exact.of(own) + 0.5
+        flash, mean, worst = (sum(column) for column in zip(*found, (0.0, 0.0, 0.0), strict=True))
+        prices.append((small.of(own) + 1 + flash, work + mean, work + worst))
+    return prices
+
+
+def _walks(trees: MixedTrees) -> list[tuple[float, float, float]]:
+    """By node: bytes of an end of the code that goes on there, mean and worst instructions of that and of the walk."""
+    nodes = trees.fields
+    ends = list(zip(nodes.left_ends.tolist(), nodes.right_ends.tolist(), nodes.jump.tolist(), strict=True))
+    usual, longest = [0.0] * len(ends), [0] * len(ends)
+    for node in reversed(range(len(ends))):
+        left_ends, right_ends, jump = ends[node]
+        below = [0 if left_ends else node + 1, 0 if right_ends else node + jump]
+        usual[node] = 1 + sum(usual[child] for child in below if child) / 2
+        longest[node] = 1 + max(longest[child] if child else 0 for child in below)
+    fixed = END[1] + PACKED_WALK[1]
+    return [
+        (END[0], fixed + PACKED_SPLIT[1] * mean, fixed + 11 * worst)
+        for mean, worst in zip(usual, longest, strict=True)
+    ]
 
 
 def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float, float]:
     """The same of tables of nodes, comparing what is cheapest there, counting cycles of a comparison."""
     nodes = op.nodes
     flash = 90 + sum(table.n_bytes for table in (nodes.feature, nodes.threshold, nodes.left, nodes.right, nodes.root))
+    flash += op.values.n_bytes if isinstance(op, TreeTotals) else 0  # those of a sum stand in every shape
     step = 10 + min(cost.float_compare, cost.integer_compare + cost.float_to_key)
     step = 10 + cost.integer_compare if op.compare == "code" else step
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())

@@ -7,6 +7,7 @@ not fit. Knows no costs and no C.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,7 +25,16 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
     WithoutSign,
 )
-from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, RowElement, ShapedTrees, TreePart, Use
+from aprgen.ops.shaped_trees import (
+    Branches,
+    BranchTrees,
+    PackedTrees,
+    RowElement,
+    ShapedTrees,
+    SparseRows,
+    TreePart,
+    Use,
+)
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.passes.counters import counted
 from aprgen.passes.goals import Goal
@@ -32,8 +42,8 @@ from aprgen.passes.joined_trees import Prices, Splits, joined
 from aprgen.program import Table
 
 Ints = NDArray[np.int64]
-Shape = Literal["branches", "packed", "keyed-branches", "float-branches"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches")
+Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed"]
+SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches", "mixed")
 OF_FLOATS: tuple[Shape, ...] = ("keyed-branches", "float-branches")  # of codes, these are branches
 
 MAX_NODES = 200_000  # after subtrees are written out
@@ -209,7 +219,8 @@ def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
 
 
 def shaped(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal = "mean") -> ShapedTrees | None:
-    """The op's trees in a shape, reading codes; None where it does not fit."""
+    """The op's trees in a shape, reading codes; None where it does not fit. Mixed ones: see mixed_trees.py."""
+    assert shape != "mixed"
     if shape == "packed":
         least = min(0, int(coded.code.min()))
         return _packed(op, replace(coded, code=coded.code - least), least)
@@ -225,7 +236,7 @@ def _uncoded(op: TreeOp, coded: CodedTrees) -> CodedTrees:
     return replace(coded, columns=np.arange(op.n_features), feature=coded.trees.feature, code=coded.trees.key)
 
 
-def _use(op: TreeOp) -> tuple[Use, int, float]:
+def use_of(op: TreeOp) -> tuple[Use, int, float]:
     """What becomes of leaves, the classes, and where a sum starts."""
     if isinstance(op, TreeVotes):
         return "votes", op.n_classes, 0.0
@@ -238,20 +249,20 @@ def _use(op: TreeOp) -> tuple[Use, int, float]:
 
 def _branches(op: TreeOp, coded: CodedTrees, element: RowElement, goal: Goal) -> BranchTrees | None:
     trees = coded.trees
-    ends = _ends(trees)
-    sizes = ends - _starts(trees)
+    ends = ends_of(trees)
+    sizes = ends - starts_of(trees)
     if trees.depth.max() > MAX_NESTING or sizes.max() > TREE_SPLITS:
         return None
-    use, n_classes, start = _use(op)
+    use, n_classes, start = use_of(op)
     unit = op.unit if isinstance(op, TreeTotals) else 0
     n_codes = len(coded.columns)
     if isinstance(op, TreeVotes | TreeTotals):
         places = zip(trees.root.tolist(), ends.tolist(), strict=True)
-        counting = counted(op, [_leaves_of(trees, root, end) for root, end in places])
+        counting = counted(op, [leaves_of(trees, root, end) for root, end in places])
         counters = counting.counters
         columns = (coded.feature, coded.code, trees.left, trees.right, shares_left(trees))
         splits = Splits(*(column.tolist() for column in columns))
-        grouped = _grouped(coded, sizes)
+        grouped = grouped_roots(coded, sizes)
         prices = Prices(goal, counters.words, counters.in_registers)
         branches, always = joined(splits, grouped, counting.adds, prices)
         parts = tuple(
@@ -261,14 +272,19 @@ def _branches(op: TreeOp, coded: CodedTrees, element: RowElement, goal: Goal) ->
             return None
         counters = counters.after(always)
         return BranchTrees(use, n_codes, element, n_classes, None, start, unit, parts, counters)
+    parts = parts_in_order(coded, sizes)
+    values = op.values if isinstance(op, TreeSum) else None
+    return BranchTrees(use, n_codes, element, n_classes, values, start, unit, parts, None)
+
+
+def parts_in_order(coded: CodedTrees, sizes: Ints) -> tuple[TreePart, ...]:
+    """Trees one behind the other, as many in a part as have room. sizes: splits of each tree."""
     bounds = [0]
     for tree in range(1, len(sizes)):
         if sizes[bounds[-1] : tree + 1].sum() > PART_SPLITS:
             bounds.append(tree)
     bounds.append(len(sizes))
-    parts = tuple(TreePart(_one_by_one(coded, *pair), pair[1] - pair[0]) for pair in itertools.pairwise(bounds))
-    values = op.values if isinstance(op, TreeSum) else None
-    return BranchTrees(use, n_codes, element, n_classes, values, start, unit, parts, None)
+    return tuple(TreePart(one_by_one(coded, *pair), pair[1] - pair[0]) for pair in itertools.pairwise(bounds))
 
 
 def shares_left(trees: FlatTrees) -> NDArray[np.float64]:
@@ -282,7 +298,7 @@ def shares_left(trees: FlatTrees) -> NDArray[np.float64]:
     return share
 
 
-def _grouped(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
+def grouped_roots(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
     """The roots of each part: trees that begin with the same split stand together, as far as a part has room."""
     groups: dict[tuple[int, int], list[int]] = {}
     for tree, root in enumerate(coded.trees.root.tolist()):
@@ -303,7 +319,7 @@ def _grouped(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
     return parts
 
 
-def _leaves_of(trees: FlatTrees, root: int, end: int) -> Ints:
+def leaves_of(trees: FlatTrees, root: int, end: int) -> Ints:
     """The leaves that a tree has, each once."""
     if root < 0:
         return np.array([~root], np.int64)
@@ -311,12 +327,12 @@ def _leaves_of(trees: FlatTrees, root: int, end: int) -> Ints:
     return np.unique(~sides[sides < 0])
 
 
-def _starts(trees: FlatTrees) -> Ints:
+def starts_of(trees: FlatTrees) -> Ints:
     """The first node of each tree; of a tree without any, that of the next one."""
-    return np.concatenate([[0], _ends(trees)[:-1]]).astype(np.int64)
+    return np.concatenate([[0], ends_of(trees)[:-1]]).astype(np.int64)
 
 
-def _ends(trees: FlatTrees) -> Ints:
+def ends_of(trees: FlatTrees) -> Ints:
     after = trees.n_nodes
     ends = np.zeros(len(trees.root), np.int64)
     for tree in reversed(range(len(trees.root))):
@@ -325,7 +341,7 @@ def _ends(trees: FlatTrees) -> Ints:
     return ends
 
 
-def _one_by_one(coded: CodedTrees, first_tree: int, end: int) -> Branches:
+def one_by_one(coded: CodedTrees, first_tree: int, end: int) -> Branches:
     """Trees `first_tree` to `end` (exclusive), a block for each node and each leaf, and a root for each tree."""
     trees = coded.trees
     references = trees.root[first_tree:end].tolist()
@@ -351,14 +367,69 @@ def _packed(op: TreeOp, coded: CodedTrees, least: int) -> PackedTrees | None:
 
     least: what was taken off the codes of thresholds.
     """
-    use, n_classes, start = _use(op)
+    use, n_classes, start = use_of(op)
     trees = coded.trees
-    everywhere = _Leaves(trees, per_tree=False)
+    everywhere = Leaves(trees, per_tree=False)
     by_position = use == "sum" or (use == "totals" and n_classes == 1)  # values stand where leaves do
-    by_tree = _Leaves(trees, per_tree=True) if use in ("sum", "totals") else everywhere
-    jump_bits = _bits(int(everywhere.jump.max()))
-    feature_bits, code_bits = _bits(int(everywhere.feature(coded.feature).max())), _bits(int(coded.code.max()))
-    for leaves, two_words in ((everywhere, False), (by_tree, False), (everywhere, True), (by_tree, True)):
+    by_tree = Leaves(trees, per_tree=True) if use in ("sum", "totals") else everywhere
+    fitting = fitting_words(coded, (everywhere, by_tree))
+    if fitting is None:
+        return None
+    leaves = fitting.leaves
+    numbers = np.array(leaves.table, np.int64)
+    base = Table(leaves.base.astype(np.min_scalar_type(int(leaves.base.max())))) if leaves.base.any() else None
+    values = op.values if isinstance(op, TreeSum | TreeTotals) else None
+    if values is not None and by_position:
+        values = Table(values.data.reshape(-1)[numbers])
+    unit = op.unit if isinstance(op, TreeTotals) else 0
+    rows = sparse_rows(values, n_classes) if use == "totals" else None
+    root = leaves.root
+    return PackedTrees(
+        use, len(coded.columns), coded.element, n_classes, values if rows is None else None, start, unit,
+        words=fitting.words,
+        root=Table(root.astype(np.min_scalar_type(int(root.max())))),
+        base=base,
+        leaf=None if by_position else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
+        two_words=fitting.two_words, feature_bits=fitting.feature_bits, leaf_bits=fitting.leaf_bits,
+        jump_bits=fitting.jump_bits, depth=max(1, int(trees.depth.max())), least=least, rows=rows,
+    )  # fmt: skip
+
+
+def sparse_rows(values: Table | None, n_outputs: int) -> SparseRows | None:
+    """Rows of totals without their zeros; None where that is no smaller."""
+    if values is None or n_outputs == 1 or values.data.size == 0:
+        return None
+    dense = values.data.reshape(-1, n_outputs)
+    _, output = np.nonzero(dense)
+    first = np.concatenate([[0], np.cumsum((dense != 0).sum(axis=1))])
+    made = SparseRows(
+        Table(first.astype(np.min_scalar_type(int(first[-1])))),
+        Table(output.astype(np.min_scalar_type(n_outputs - 1))),
+        Table(dense[dense != 0]),
+        int(np.diff(first).max()),
+    )
+    return made if made.longest > 0 and made.n_bytes < values.n_bytes else None
+
+
+@dataclass(frozen=True, eq=False)
+class PackedWords:
+    """Nodes as words, and how wide their fields are."""
+
+    leaves: Leaves
+    words: Table
+    two_words: bool
+    feature_bits: int
+    leaf_bits: int
+    jump_bits: int
+
+
+def fitting_words(coded: CodedTrees, numberings: Sequence[Leaves]) -> PackedWords | None:
+    """One word a node, with the first numbering of leaves that fits, or two; None where neither fits. No code is
+    below 0."""
+    jump_bits = _bits(int(numberings[0].jump.max()))
+    feature_bits = _bits(int(numberings[0].feature(coded.feature).max()))
+    code_bits = _bits(int(coded.code.max(initial=0)))
+    for leaves, two_words in ((one, two) for two in (False, True) for one in numberings):
         leaf_bits = _bits(leaves.largest)
         room = 32 - 2 - feature_bits - code_bits
         if two_words:
@@ -370,22 +441,7 @@ def _packed(op: TreeOp, coded: CodedTrees, least: int) -> PackedTrees | None:
                 continue
             widths = (leaf_bits, room - leaf_bits)
         words = _words(leaves, coded, two_words, feature_bits, *widths)
-        numbers = np.array(leaves.table, np.int64)
-        base = Table(leaves.base.astype(np.min_scalar_type(int(leaves.base.max())))) if leaves.base.any() else None
-        values = op.values if isinstance(op, TreeSum | TreeTotals) else None
-        if values is not None and by_position:
-            values = Table(values.data.reshape(-1)[numbers])
-        unit = op.unit if isinstance(op, TreeTotals) else 0
-        root = leaves.root
-        return PackedTrees(
-            use, len(coded.columns), coded.element, n_classes, values, start, unit,
-            words=Table(words.astype(np.uint32)),
-            root=Table(root.astype(np.min_scalar_type(int(root.max())))),
-            base=base,
-            leaf=None if by_position else Table(numbers.astype(np.min_scalar_type(int(numbers.max())))),
-            two_words=two_words, feature_bits=feature_bits, leaf_bits=widths[0], jump_bits=widths[1],
-            depth=max(1, int(trees.depth.max())), least=least,
-        )  # fmt: skip
+        return PackedWords(leaves, Table(words.astype(np.uint32)), two_words, feature_bits, *widths)
     return None
 
 
@@ -393,7 +449,7 @@ def _bits(largest: int) -> int:
     return max(1, largest.bit_length())
 
 
-class _Leaves:
+class Leaves:
     """Nodes, trees of one leaf as splits of equal sides, and a table in which both leaves of a split are neighbours.
 
     table: leaf numbers by position; position: of each node's leaf (of the left one, when both sides are leaves).
@@ -403,10 +459,10 @@ class _Leaves:
         self.left: list[int] = []
         self.right: list[int] = []
         self.origin: list[int] = []  # the split of each node; -1 for a tree of one leaf
-        roots, starts = [], _starts(trees)
+        roots, starts = [], starts_of(trees)
         for tree, root in enumerate(trees.root.tolist()):
             roots.append(len(self.left))
-            end = int(_ends(trees)[tree]) if tree == len(trees.root) - 1 else int(starts[tree + 1])
+            end = int(ends_of(trees)[tree]) if tree == len(trees.root) - 1 else int(starts[tree + 1])
             if root < 0:
                 self.left.append(root)
                 self.right.append(root)
@@ -468,7 +524,7 @@ class _Leaves:
 
 
 def _words(
-    leaves: _Leaves, coded: CodedTrees, two_words: bool, feature_bits: int, leaf_bits: int, jump_bits: int
+    leaves: Leaves, coded: CodedTrees, two_words: bool, feature_bits: int, leaf_bits: int, jump_bits: int
 ) -> NDArray[np.uint64]:
     """The fields of every node, put together."""
     origin = np.array(leaves.origin, np.int64)

@@ -20,7 +20,7 @@ from aprgen.ops.gauss import Gauss
 from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.ops.shaped_trees import Branches, BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.shaped_trees import Branches, BranchTrees, MixedTrees, PackedNodes, PackedTrees, ShapedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 
 F = np.float32
@@ -286,11 +286,11 @@ def reached(trees: Branches, x: Sequence[int], block: int) -> list[int]:
     return found
 
 
-def branch_leaves(op: BranchTrees, x: Sequence[int]) -> list[int]:
+def branch_leaves(op: BranchTrees | MixedTrees, x: Sequence[int]) -> list[int]:
     return [leaf for part in op.parts for root in part.branches.root for leaf in reached(part.branches, x, int(root))]
 
 
-def counted(op: BranchTrees, x: Sequence[int]) -> list[int]:
+def counted(op: BranchTrees | MixedTrees, x: Sequence[int]) -> list[int]:
     """Counters as whole numbers, cut to 32 bits at the end only."""
     counters = op.counters
     assert counters is not None
@@ -298,7 +298,14 @@ def counted(op: BranchTrees, x: Sequence[int]) -> list[int]:
     for part in op.parts:
         for leaf in reached(part.branches, x, int(part.branches.root[0])):
             for counter, constant in part.branches.adds[leaf]:
-                values[counter] += constant
+                if counter < len(values):
+                    values[counter] += constant
+                else:
+                    assert isinstance(op, MixedTrees)
+                    place = packed_leaf(op, x, counter - len(values))
+                    number = place if op.leaf is None else int(op.leaf.data[place])
+                    for c in range(op.n_classes):
+                        values[counters.words + c] += number == c if op.use == "votes" else totalled(op, number, c)
     outputs = values[counters.words :]
     for output, field in enumerate(counters.fields):
         word = values[field.word] % 2**32
@@ -307,27 +314,40 @@ def counted(op: BranchTrees, x: Sequence[int]) -> list[int]:
     return outputs
 
 
-def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
-    """Field by field out of the words, as a number read from its last bit."""
-    leaves = []
+def packed_leaf(op: PackedNodes, x: Sequence[int], at: int) -> int:
+    """The place of the leaf that is reached from a node; fields out of the words, as numbers read from the last bit."""
     words = [int(w) for w in op.words.data]
-    for tree, root in enumerate(op.root.data):
-        at = int(root)
-        while True:
-            first = words[2 * at] if op.two_words else words[at]
-            low, rest = first % 2**op.feature_bits, first // 2**op.feature_bits
-            left_ends, right_ends, rest = rest % 2, rest // 2 % 2, rest // 4
-            if op.two_words:
-                code, rest = rest, words[2 * at + 1]
-            leaf, jump = rest % 2**op.leaf_bits, rest // 2**op.leaf_bits % 2**op.jump_bits
-            if not op.two_words:
-                code = rest // 2 ** (op.leaf_bits + op.jump_bits)
-            right = x[low] > code + op.least
-            if right_ends if right else left_ends:
-                place = leaf + (left_ends if right else 0) + (0 if op.base is None else int(op.base.data[tree]))
-                leaves.append(place if op.leaf is None else int(op.leaf.data[place]))
-                break
-            at += jump if right else 1
+    while True:
+        first = words[2 * at] if op.two_words else words[at]
+        low, rest = first % 2**op.feature_bits, first // 2**op.feature_bits
+        left_ends, right_ends, rest = rest % 2, rest // 2 % 2, rest // 4
+        if op.two_words:
+            code, rest = rest, words[2 * at + 1]
+        leaf, jump = rest % 2**op.leaf_bits, rest // 2**op.leaf_bits % 2**op.jump_bits
+        if not op.two_words:
+            code = rest // 2 ** (op.leaf_bits + op.jump_bits)
+        right = x[low] > code + op.least
+        if right_ends if right else left_ends:
+            return leaf + (left_ends if right else 0)
+        at += jump if right else 1
+
+
+def packed_leaves(op: PackedTrees, x: Sequence[int]) -> list[int]:
+    places = [
+        packed_leaf(op, x, int(root)) + (0 if op.base is None else int(op.base.data[tree]))
+        for tree, root in enumerate(op.root.data)
+    ]
+    return places if op.leaf is None else [int(op.leaf.data[place]) for place in places]
+
+
+def mixed_leaves(op: MixedTrees, x: Sequence[int]) -> list[int]:
+    leaves = []
+    for leaf in branch_leaves(op, x):
+        if leaf < op.first_node:
+            leaves.append(leaf)
+        else:
+            place = packed_leaf(op, x, leaf - op.first_node)
+            leaves.append(place if op.leaf is None else int(op.leaf.data[place]))
     return leaves
 
 
@@ -335,13 +355,21 @@ def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     """What a leaf adds to total c: the unit to that of its number, or a row behind those leaves, or a constant."""
     if op.unit and leaf < op.n_classes:
         return op.unit if leaf == c else 0
+    rows = op.rows if isinstance(op, PackedNodes) else None
+    if rows is not None:
+        row = leaf - op.pure
+        entries = range(int(rows.first.data[row]), int(rows.first.data[row + 1]))
+        return sum(int(rows.amount.data[i]) for i in entries if rows.output.data[i] == c)
     return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
 
 
 def shaped_trees(op: ShapedTrees, x: Sequence[int]) -> Sequence[int | np.float32]:
-    if isinstance(op, BranchTrees) and op.counters is not None:
+    if isinstance(op, BranchTrees | MixedTrees) and op.counters is not None:
         return counted(op, x)
-    leaves = branch_leaves(op, x) if isinstance(op, BranchTrees) else packed_leaves(op, x)  # type: ignore[arg-type]
+    if isinstance(op, MixedTrees):
+        leaves = mixed_leaves(op, x)
+    else:
+        leaves = branch_leaves(op, x) if isinstance(op, BranchTrees) else packed_leaves(op, x)  # type: ignore[arg-type]
     if op.use == "leaf":
         return leaves
     if op.use == "votes":
@@ -379,6 +407,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     MissingLow: missing_low,
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
+    MixedTrees: shaped_trees,
     TreeLeaf: tree_leaf,
     TreeVotes: tree_votes,
     TreeSum: tree_sum,

@@ -1,4 +1,4 @@
-"""Shapes of trees: codes of the row, branches and packed words compute what the plain trees compute, bit for bit."""
+"""Shapes of trees: codes of the row, branches, packed words and both mixed compute what plain trees do, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
-from aprgen.core import Artifact, Loaded, Options, artifact_of, runtime_headers
+from aprgen.core import Artifact, Loaded, Options, artifact_of, compile_model, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import UnsupportedError
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import Dequantise
-from aprgen.ops.shaped_trees import BranchTrees, PackedTrees, ShapedTrees
+from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
 from aprgen.passes.goals import GOALS
 from aprgen.passes.strategy import choose_strategies, with_trees
@@ -35,9 +35,11 @@ from tests.examples import TREES, loaded, rows_of
 from tests.random_models import BY_NAME, FAMILIES, Payload, TensorFile
 
 SPLIT = tuple(name for name in TREES if name not in ("dtc_single_leaf", "gbm_single_class"))  # have splits
+STUMPS = ("rfc_even_ties",)  # one split a tree: no code above words
 SEEN = ("rfc_digits", "rfr", "gbm", "signed_dtc")  # votes, sums and single leaves; one with shifted codes
 MOST_WAYS = 4
 KEYED, FLOATS = 4, 5  # the ways that compare keys and floats, behind all that compare codes
+MIXED = 6  # the one that is code and words, if the trees are large enough
 SIGNED_NAN = np.array([0xFFC00001, 0x7F800001, 0xFFFFFFFF, 0xFF800001], np.uint32).view(np.float32)
 Way = Callable[[TreeOp], tuple[Op, ...]]
 
@@ -48,7 +50,9 @@ def way(number: int) -> Way:
     def chosen(op: TreeOp) -> tuple[Op, ...]:
         coded = coded_trees(op)
         every = [] if coded is None else list(ways(op, coded))
-        shapes: dict[int, tuple[Shape, ...]] = {KEYED: ("keyed-branches",), FLOATS: ("float-branches",)}
+        shapes: dict[int, tuple[Shape, ...]] = {
+            KEYED: ("keyed-branches",), FLOATS: ("float-branches",), MIXED: ("mixed",),
+        }  # fmt: skip
         found = [one.ops for one in every if one.shape in shapes.get(number, ("branches", "packed"))]
         return found[min(number, len(found) - 1)] if found else (op,)
 
@@ -105,7 +109,7 @@ def special_rows(n: int, seed: int) -> Array:
     return np.where(chance.random(grid.shape) < 0.15, chance.choice(odd, size=grid.shape), grid).astype(np.float32)
 
 
-@pytest.mark.parametrize("number", [*range(MOST_WAYS), KEYED, FLOATS])
+@pytest.mark.parametrize("number", [*range(MOST_WAYS), KEYED, FLOATS, MIXED])
 @pytest.mark.parametrize("name", SPLIT)
 def test_every_way_computes_the_fixture(name: str, number: int) -> None:
     """Scores and labels of recorded rows, edge rows and random rows stay, whatever the shape."""
@@ -117,10 +121,11 @@ def test_every_way_computes_the_fixture(name: str, number: int) -> None:
 
     assert before.run(rows).view(np.uint32).tolist() == after.run(rows).view(np.uint32).tolist()
     assert before.label is None or np.array_equal(before.classify(rows), after.classify(rows))  # type: ignore[arg-type]
-    assert any(kernel.startswith(("branch_", "packed_")) for kernel in kernels(after))
+    there = any(kernel.startswith(("branch_", "packed_", "mixed_")) for kernel in kernels(after))
+    assert there == (number != MIXED or name not in STUMPS)
 
 
-@pytest.mark.parametrize("number", [0, 1, KEYED, FLOATS])
+@pytest.mark.parametrize("number", [0, 1, KEYED, FLOATS, MIXED])
 @pytest.mark.parametrize("family", OF_TREES)
 def test_c_of_random_models(family: str, number: int) -> None:
     """C compiled with all warnings, Program and predict() agree for random trees, in each shape."""
@@ -151,7 +156,7 @@ def op_of_totals(name: str, nodes: Nodes, n_features: int) -> TreeTotals:
     return TreeTotals(nodes, n_features, "f32", Table(np.array(values, np.int32)), -40, n_outputs, unit)
 
 
-@pytest.mark.parametrize("number", [None, *range(MOST_WAYS), KEYED, FLOATS])
+@pytest.mark.parametrize("number", [None, *range(MOST_WAYS), KEYED, FLOATS, MIXED])
 @pytest.mark.parametrize("name", TOTALS)
 def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
     """Totals of integers as C, in tables of nodes and in every shape: the Program's scores, bit for bit."""
@@ -172,7 +177,7 @@ def test_totals_in_c(name: str, number: int | None, tmp_path: Path) -> None:
 
 
 @given(
-    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, FLOATS),
+    st.integers(1, 5), st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, MIXED),
     st.sampled_from((0, 1, 100, -7)), st.sampled_from(("leaf", "votes", "sum", "total", "totals", "units")),
 )  # fmt: skip
 def test_halves_become_shifted_codes(
@@ -191,7 +196,11 @@ def test_halves_become_shifted_codes(
     if coded is None:
         assert flat_trees(nodes).n_nodes == 0  # type: ignore[union-attr]
         return
-    *makers, trees = way(number)(ops[use])
+    found = way(number)(ops[use])
+    if found == (ops[use],):
+        assert number == MIXED  # one split is no code above words
+        return
+    *makers, trees = found
     rows = special_rows(n_features, seed)
 
     assert len(makers) == (number != FLOATS)
@@ -256,7 +265,7 @@ def test_branches_of_floats_in_c(use: str, lowest: int, tmp_path: Path) -> None:
     assert expected == compiled.batch(rows)[0].view(np.uint32).tolist()
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, KEYED])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, KEYED, MIXED])
 def test_shifted_codes_in_c(number: int, tmp_path: Path) -> None:
     """A forest of half steps as C: every special value in every column gives the Program's votes."""
     model = loaded("rfc_digits")
@@ -288,6 +297,10 @@ LARGE: dict[str, tuple[Payload, int, dict[str, object]]] = {
     "300 classes, packed": (forest(9, 7, 8, list(range(300))), 1, {"two_words": False, "base": None}),
     "8,192 leaves of a regressor, packed": (regressor(13, 8), 1, {"two_words": True, "element": "u16"}),
     "5,120 leaves of 80 regressors, packed": (forest_regressor(80, 6, 8), 1, {"two_words": False, "leaf": None}),
+    "300 thresholds of a feature, mixed": (forest(3, 9, 3, [0, 1]), MIXED, {"element": "u16", "two_words": False}),
+    "8,192 leaves of a regressor, mixed": (regressor(13, 8), MIXED, {"two_words": True, "element": "u16"}),
+    "300 classes, mixed": (forest(9, 7, 8, list(range(300))), MIXED, {"two_words": False, "n_listed": 9}),
+    "5,120 leaves of 80 regressors, mixed": (forest_regressor(80, 6, 8), MIXED, {"leaf": None, "n_trees": 80}),
     "300 trees, branches": (forest(300, 2, 8, [0, 1, 2]), 0, {"n_trees": 300}),
 }
 
@@ -302,7 +315,7 @@ def test_large_models_agree(what: str, tmp_path: Path) -> None:
     trees = trees_of(artifact.program)
 
     assert holds == {key: getattr(trees, key) for key in holds}
-    assert isinstance(trees, BranchTrees) or ("5,120" in what) == (trees.base is not None)  # type: ignore[attr-defined]
+    assert not isinstance(trees, PackedTrees) or ("5,120" in what) == (trees.base is not None)
     rows = random_rows(model.model.lower(), 40).values
     rows[::7] = np.nan
     agree(model.model, compiled, rows)
@@ -354,7 +367,7 @@ def test_trees_that_decide_nothing_stay_tables() -> None:
 
 
 def test_deep_trees_are_no_branches() -> None:
-    """A chain deeper than C promises to nest is packed, never an if within an if."""
+    """A chain deeper than C promises to nest is packed from a node on, never an if within an if all the way."""
     n = MAX_NESTING + 1
     nodes = Nodes(
         Table(np.zeros(n), np.uint8), Table(np.arange(n), np.float32), Table(np.full(n, -1), np.int16),
@@ -365,7 +378,7 @@ def test_deep_trees_are_no_branches() -> None:
     assert coded is not None
 
     assert shaped(op, coded, "branches") is None
-    assert {"packed"} == {one.shape for one in ways(op, coded)}
+    assert {"packed", "mixed"} == {one.shape for one in ways(op, coded)}
 
 
 def test_a_shape_that_does_not_fit_is_refused() -> None:
@@ -390,9 +403,15 @@ def test_a_shape_that_does_not_fit_is_refused() -> None:
 def test_a_shape_by_name_is_taken(name: str, shape: Shape) -> None:
     """Each shape that fits can be asked for, and is the one that comes."""
     before = loaded(name).model.lower()
-    trees = trees_of(choose_strategies(before, load_target("cortex-m4").cost, shape))
+    cost = load_target("cortex-m4").cost
+    if shape == "mixed" and name in STUMPS:
+        with pytest.raises(UnsupportedError, match="too small"):
+            choose_strategies(before, cost, shape)
+        return
+    trees = trees_of(choose_strategies(before, cost, shape))
 
     assert (shape == "packed") == isinstance(trees, PackedTrees)
+    assert (shape == "mixed") == isinstance(trees, MixedTrees)
     assert (shape == "keyed-branches") == (trees.element == "i32")
     assert (shape == "float-branches") == (trees.element == "f32")
 
@@ -421,7 +440,9 @@ def test_expected_splits_of_a_full_tree() -> None:
 
 
 @pytest.mark.parametrize("name", SEEN)
-@pytest.mark.parametrize("number", [0, MOST_WAYS - 1, KEYED, FLOATS], ids=["branches", "packed", "keyed", "floats"])
+@pytest.mark.parametrize(
+    "number", [0, MOST_WAYS - 1, KEYED, FLOATS, MIXED], ids=["branches", "packed", "keyed", "floats", "mixed"]
+)
 @pytest.mark.parametrize("target", target_names())
 def test_ways_on_targets(
     target: str, number: int, name: str, tmp_path: Path, require_target: Callable[[str], None]
@@ -437,4 +458,25 @@ def test_ways_on_targets(
 
     assert verdict.details == ()
     assert verdict.passed
-    assert isinstance(trees_of(artifact.program), PackedTrees if number == MOST_WAYS - 1 else BranchTrees)
+    kinds: dict[int, type[ShapedTrees]] = {MOST_WAYS - 1: PackedTrees, MIXED: MixedTrees}
+    assert isinstance(trees_of(artifact.program), kinds.get(number, BranchTrees))
+
+
+@pytest.mark.parametrize("what", ["votes", "sum"])
+def test_mixed_trees_lie_between(what: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Of large trees, measured: less flash than branches and more than packed ones, and instructions the other way."""
+    require_target("cortex-m4")
+    model = (forest(12, 8, 8, [0, 1, 2]) if what == "votes" else forest_regressor(12, 8, 8)).load()
+    rows = random_rows(model.model.lower(), 40).values
+    flash, mean = {}, {}
+    for shape in ("packed", "mixed", "branches"):
+        artifact = compile_model(model, load_target("cortex-m4"), Options("m", optimise=shape))
+        folder = tmp_path / shape
+        folder.mkdir()
+        built = build_artifact(artifact, work=folder)
+        run = built.run(rows)
+        flash[shape] = built.footprint.flash_bytes
+        mean[shape] = float(np.mean(run.instructions["scores"].values))
+
+    assert sorted(flash, key=lambda shape: flash[shape]) == ["packed", "mixed", "branches"]
+    assert sorted(mean, key=lambda shape: -mean[shape]) == ["packed", "mixed", "branches"]

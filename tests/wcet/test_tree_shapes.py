@@ -1,4 +1,4 @@
-"""Bounds of trees in other shapes: branches have no loop, packed trees a marked walk, and no run contradicts them."""
+"""Bounds of trees in other shapes: packed and mixed ones walk in a marked loop, and no run contradicts them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from aprgen.trees import Tree, TreeBuilder
 from aprgen.wcet.analyse import Question, analyse
 from tests.examples import loaded
-from tests.passes.test_tree_shapes import FLOATS, compiled_way
+from tests.passes.test_tree_shapes import FLOATS, MIXED, compiled_way
 from tests.random_models import BY_NAME, Payload
 
 
@@ -23,7 +23,7 @@ def _tools(require_target: Callable[[str], None], require_tool: Callable[[str], 
 
 
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4"])
-@pytest.mark.parametrize("number", [0, 1, FLOATS], ids=["branches", "packed", "floats"])
+@pytest.mark.parametrize("number", [0, 1, FLOATS, MIXED], ids=["branches", "packed", "floats", "mixed"])
 @pytest.mark.parametrize("name", ["rfc", "rfr"])
 def test_shapes_are_bounded(name: str, number: int, target: str) -> None:
     """Every function has a bound above all traced runs, and the walk of packed trees is a loop of the report."""
