@@ -14,6 +14,7 @@ from aprgen.target import load_target
 from tests.bundle.examples import bundle, wish
 from tests.examples import PATHS, plain_file
 from tests.hostile.bytesmith import patched
+from tests.native.payloads import native_file
 
 
 def stored(data: bytes, form: Compression = "auto"):  # type: ignore[no-untyped-def]
@@ -118,8 +119,7 @@ def test_the_registry_tells_where_the_bytes_are() -> None:
 
 def test_payloads_used_in_place_are_aligned() -> None:
     """Behind a file of odd size, one with the flag TRUENO_NATIVE begins at a multiple of 64, and so does the whole."""
-    native = patched(PATHS["kmeans"].read_bytes(), 21, bytes([TRUENO_NATIVE]))
-    wishes = [wish("linreg:bytes"), wish("kmeans:bytes", data=native), wish("rfc:bytes")]
+    wishes = [wish("linreg:bytes"), wish("kmeans:bytes", data=native_file("kmeans")), wish("rfc:bytes")]
     made = compile_bundle(wishes, load_target("host"), BundleOptions("fleet"))
 
     assert (0, 192) == made.emitted.offsets[:2]

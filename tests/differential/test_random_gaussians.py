@@ -38,7 +38,7 @@ def codes_of(op: Op, x: Array, before: Code, after: Code, size: int, n_in: int, 
     read = builder.add(Quantise(before, one, Table(np.zeros(1, np.int32)), n_in), 0)
     made = builder.add(op, read)
     program: Program = builder.build(builder.add(Dequantise(after, size, one, None), made))
-    program = replace(program, codes=Codes(read, made, (1.0,), (0.0,), (1.0,), (0.0,)))
+    program = replace(program, codes=Codes(read, made, None, (1.0,), (0.0,), (1.0,), (0.0,)))
     write_texts(emit_model(program, NAMES, ("c99",)), folder)
     runtime = Path(__file__).parents[2] / "runtime_c"
     compile_c("gcc", (*OPTIONS, f"-I{runtime}", "-shared", "-fPIC", "m.c", "-o", "m.so"), folder)

@@ -363,7 +363,8 @@ def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
 
 
-def shaped_trees(op: ShapedTrees, x: Sequence[int]) -> Sequence[int | np.float32]:
+def shaped_trees(op: ShapedTrees, row: Sequence[int] | Row) -> Sequence[int | np.float32]:
+    x = [key(value) for value in row] if op.element == "f32" else row  # type: ignore[arg-type]
     if isinstance(op, BranchTrees | MixedTrees) and op.counters is not None:
         return counted(op, x)
     if isinstance(op, MixedTrees):
