@@ -108,8 +108,8 @@ def shapes(program: Program, target: Target) -> Iterator[tuple[str, Program]]:
     coded = coded_trees(op)
     names: Counter[str] = Counter()
     for way in [] if coded is None else ways(op, coded):
-        codes, trees = (one.kernel for one in way.ops)
-        name = f"{trees.split('_')[0]}, {codes.rsplit('_', 1)[0]}"
+        *makers, trees = (one.kernel for one in way.ops)
+        name = f"{trees.split('_')[0]}, {makers[0].rsplit('_', 1)[0] if makers else 'floats'}"
         names[name] += 1  # trees can be mixed in several ways
         yield name if names[name] == 1 else f"{name} ({names[name]})", with_trees(program, _always(way))
 
