@@ -19,7 +19,10 @@ SAMPLE = 10  # files that are tried as processes of their own
 @pytest.mark.parametrize("prefix", [prefix for prefix, _ in SOURCES])
 @pytest.mark.parametrize("verb", ["validate", "compile", "inspect"])
 def test_refused_in_time(aprgen: Command, tmp_path: Path, prefix: str, verb: str) -> None:
-    """Each file is refused in three lines with status 3, 4 or 5, or is a model; within 2 s of processor time; nothing is left behind."""
+    """Each file is refused in three lines with status 3, 4 or 5, or is a model, within 2 s of processor time.
+
+    Nothing is left behind.
+    """
     source = dict(SOURCES)[prefix]
     path = tmp_path / "hostile.apr"
     out = tmp_path / "out"
@@ -56,7 +59,7 @@ def sample() -> list[tuple[str, bytes]]:
 
 
 def test_memory(tmp_path: Path) -> None:
-    """As a process of its own, validate and compile stay under 300 MB and 2 s of processor time for the largest hostile files."""
+    """As processes, validate and compile stay under 300 MB and 2 s of processor time for the largest hostile files."""
     path = tmp_path / "hostile.apr"
     wrong = []
     for name, data in sample():
