@@ -70,7 +70,8 @@ class Accuracy:
     worst_rows: tuple[int, ...]
     in_floats: tuple[str, ...]  # kernels that the mode leaves in floats
     truth: Truth | None = None
-    of_codes: bool = False  # of the functions of codes alone: those of floats lose nothing
+    of_codes: bool = False  # of the functions of codes, which lose more than those of floats
+    exact_floats: bool = False  # those of floats lose nothing
 
     @property
     def loss(self) -> float:
@@ -130,7 +131,7 @@ def require_calibration(calibration: Calibration, program: Program) -> None:
 
 
 def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibration) -> Accuracy:
-    """Both Programs on all rows. Where only functions of codes can lose anything, these count."""
+    """Both Programs on all rows. Where functions of codes go a way of their own, they count."""
     rows = calibration.rows
     made = quantised.program
     of_codes = made.codes is not None and not made.floats_are_coded
@@ -155,6 +156,7 @@ def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibr
         worst_rows=tuple(int(row) for row in order if by_row[row] > 0),
         in_floats=quantised.in_floats,
         of_codes=of_codes,
+        exact_floats=quantised.exact_floats,
         truth=truth,
     )
 

@@ -288,7 +288,8 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
         made = with_codes(made, options.calibration.rows, INTEGER_MODES[options.numeric], options.calibration.method)
     if calibration is None or made is program:
         return program, None
-    return made, _accepted(program, Quantised(made, in_floats), calibration, options)
+    quantised = Quantised(made, in_floats, exact_floats=not has_integer_form(program))
+    return made, _accepted(program, quantised, calibration, options)
 
 
 def _accepted(program: Program, quantised: Quantised, calibration: Calibration, options: Options) -> Accuracy:

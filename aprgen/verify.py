@@ -102,7 +102,7 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
         details.append(_image_detail(trial, execution, scores, labels, int(np.argmax(bad_image))))
     with np.errstate(all="ignore"):
         reference, reference_labels = model.predict(trial.inputs), model.classify(trial.inputs)
-        exact = artifact.accuracy is None or artifact.accuracy.of_codes
+        exact = artifact.accuracy is None or artifact.accuracy.exact_floats
         promised = model.tolerance(trial.inputs, reference) if exact else np.inf
         allowed = np.broadcast_to(np.asarray(promised), reference.shape)
     gap = _gap(scores, reference)

@@ -62,10 +62,14 @@ COARSEST: dict[Code, float] = {"i8": 16.0, "i16": 1.0}  # see multipliers: 10 bi
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """The new Program, and the kernels that still compute in floats, in order."""
+    """The new Program, and the kernels that still compute in floats, in order.
+
+    exact_floats: what is computed from floats is what it was; only codes can lose anything.
+    """
 
     program: Program
     in_floats: tuple[str, ...]
+    exact_floats: bool = False
 
 
 @dataclass(eq=False)
