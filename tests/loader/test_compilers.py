@@ -50,7 +50,7 @@ def test_no_required_misra_rule_is_broken(tmp_path: Path, require_tool: Callable
 def test_the_example_of_the_page_compiles(tmp_path: Path) -> None:
     """The C of docs/device-loader.md, with the strictest flags."""
     page = (Path(__file__).parents[2] / "docs" / "device-loader.md").read_text(encoding="utf-8")
-    code = page.split("```c\n")[1].split("```")[0]
+    code = page.split("```c use.c\n")[1].split("```")[0]
     write_texts({**runtime_headers(INCLUDES, load_target("host")), "example.c": code}, tmp_path)
 
     compile_c("gcc", ("-std=c99", "-O2", *STRICT, "-c", "example.c"), tmp_path)
