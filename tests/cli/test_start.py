@@ -80,15 +80,15 @@ def numpy_seconds() -> float:
 
 
 def test_help_is_quick() -> None:
-    """Help takes less processor time than two imports of numpy: 0.15 s on a quiet machine."""
-    assert seconds_of("--help") < 2 * numpy_seconds()
+    """Help takes less processor time than importing numpy: 0.08 s on a quiet machine."""
+    assert seconds_of("--help") < numpy_seconds()
 
 
 def test_small_compile_is_quick(tmp_path: Path) -> None:
-    """A small compile takes less processor time than eight imports of numpy: 0.4 s is five on a quiet machine."""
+    """A small compile takes less processor time than five imports of numpy: 0.4 s on a quiet machine."""
     words = ("compile", DATA / "real" / "linreg.apr", "--no-measure", "-o", tmp_path / "out")
 
-    assert seconds_of(*words) < 8 * numpy_seconds()
+    assert seconds_of(*words) < 5 * numpy_seconds()
 
 
 @pytest.mark.parametrize(
