@@ -222,13 +222,7 @@ def _properties(kind: type) -> tuple[str, ...]:
 
 def function_name(names: Names, program: Program, index: int) -> str:
     """brake_2_argmax: the number of the first step with that very op, and the first word of its kernel."""
-    return f"{names.name}_{_first(program, index)}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
-
-
-def _first(program: Program, index: int) -> int:
-    """What two ways through a Program have in common is one function."""
-    op = program.steps[index].op
-    return next(number for number in program.in_code() if program.steps[number].op is op)
+    return f"{names.name}_{program.first_steps[index]}_{program.steps[index].op.kernel.rsplit('_', 1)[0]}"
 
 
 def _step_context(
@@ -253,10 +247,12 @@ def _define_step(
     jinja: jinja2.Environment, names: Names, program: Program, types: Sequence[ValueType], index: int,
     calls: Sequence[Call], definitions: Definitions,
 ) -> Begins:  # fmt: skip
-    """Add a step's tables and its function; both functions, where one makes what it reads on the way."""
+    """Add a step's tables and its function; both functions, where one makes what it reads on the way.
+
+    calls: of this very op; none of them: the templates of the package call it.
+    """
     step = program.steps[index]
     context = _step_context(names, program, types, index, definitions)
-    own = [call for call in calls if _first(program, call.step) == index]
     wanted = function_name(names, program, index)
     begins: dict[tuple[int, bool], str] = {}
 
@@ -264,10 +260,10 @@ def _define_step(
         kernel = jinja.get_template(template)
         return definitions.function(name, lambda name: kernel.render({**seen, "fn": name}))
 
-    if any(call.within is None for call in own) or not calls:
+    if any(call.within is None for call in calls) or not calls:
         begins[index, False] = define(wanted, f"{step.op.kernel}.c.j2", context)
-    for before in sorted({call.within for call in own if call.within is not None}):
-        made = _step_context(names, program, types, _first(program, before), definitions)
+    for before in sorted({call.within for call in calls if call.within is not None}):
+        made = _step_context(names, program, types, program.first_steps[before], definitions)
         seen = {"made": made, "sum": context}
         begins[index, True] = define(f"{wanted}_of_floats", "quantised_sum.c.j2", seen)
     return begins
@@ -278,7 +274,7 @@ def _body(begins: Begins, program: Program, entry: Entry) -> str:
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.buffers]
     for call in entry.calls:
         arguments = ", ".join((*call.arguments, call.result))
-        lines.append(f"    {begins[_first(program, call.step), call.within is not None]}{arguments});")
+        lines.append(f"    {begins[program.first_steps[call.step], call.within is not None]}{arguments});")
     return "\n".join(lines) + "\n"
 
 
@@ -317,15 +313,18 @@ def define_model(
         entries["codes_body"] = plan_entry(program, codes.scores, "x", "out", codes.x)
         if codes.label is not None:
             entries["code_label_body"] = plan_entry(program, codes.label, "x", "label", codes.x)
-    calls = [call for entry in entries.values() for call in entry.calls]
+    calls: dict[int, list[Call]] = {index: [] for index in in_code if program.first_steps[index] == index}
+    for entry in entries.values():
+        for call in entry.calls:
+            calls[program.first_steps[call.step]].append(call)
     begins: dict[tuple[int, bool], str] = {}
-    for index in in_code:
-        if _first(program, index) == index:
-            begins |= _define_step(jinja, names, program, types, index, calls, definitions)
+    for index, own in calls.items():
+        if own or not entries:  # a step with no call of its own is computed on the way to another
+            begins |= _define_step(jinja, names, program, types, index, own, definitions)
     context = _public_context(program, names)
     context |= {part: _body(begins, program, entry) for part, entry in entries.items()}
     if kind == "prefix":
-        context["step_call"] = begins[_first(program, program.scores - 1), False]
+        context["step_call"] = begins[program.first_steps[program.scores - 1], False]
     headers = {header for index in in_code for header in program.steps[index].op.headers}
     return Interface(context, tuple(sorted(headers | ({names.float_header} - {""}))))
 

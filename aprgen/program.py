@@ -7,8 +7,9 @@ Knows nothing of families, files, targets or C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -208,6 +209,12 @@ class Program:
         if self.codes is not None:
             steps.update(self.needed(self.codes.scores, self.codes.label, given=self.codes.x))
         return tuple(sorted(steps))
+
+    @cached_property
+    def first_steps(self) -> Mapping[int, int]:
+        """For each step in code the first one with that very op: what two ways have in common is one function."""
+        firsts: dict[int, int] = {}
+        return {index: firsts.setdefault(id(self.steps[index].op), index) for index in self.in_code()}
 
     @property
     def floats_are_coded(self) -> bool:
