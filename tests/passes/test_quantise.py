@@ -30,7 +30,8 @@ from aprgen.ops.integer import (
 )
 from aprgen.ops.integer_distance import IntegerGauss, IntegerNeighbours
 from aprgen.ops.normalise import Softmax
-from aprgen.passes.quantise import Quantised, has_integer_form, quantise, softmax_of_codes
+from aprgen.passes.quantise import Quantised, has_integer_form, quantise
+from aprgen.passes.quantise_points import softmax_of_codes
 from aprgen.passes.ranges import METHODS
 from aprgen.program import Array, Builder, Program, Proved, Table, row_type
 from aprgen.rows import random_rows
