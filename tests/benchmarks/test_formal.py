@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,9 +11,13 @@ from types import ModuleType
 
 import pytest
 
-from aprgen.core import Artifact
-from tests.examples import artifact
+from aprgen.accuracy import Calibration
+from aprgen.core import Artifact, Options, compile_model
+from aprgen.rows import random_rows
+from aprgen.target import load_target
+from tests.examples import artifact, loaded
 
+CODE = "static int32_t apr_reciprocal(int32_t total)"
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "formal.py"
 
 
@@ -37,6 +42,17 @@ def test_quick(formal: ModuleType, installed: None, capsys: pytest.CaptureFixtur
     """Linear, forest and network models in all modes and shapes have no run-time error for any input."""
     assert formal.main(["--quick"]) == 0
     assert "v2_mlp_f32 s8" in capsys.readouterr().out
+
+
+def test_every_function_is_called(formal: ModuleType) -> None:
+    """Those of codes too, whatever their scores are."""
+    rows = Calibration(random_rows(loaded("gbm").model.lower(), 100).values, "random rows")
+    made = compile_model(loaded("gbm"), load_target("host"), Options("gbm", "s8", rows))
+    called = formal.driver(made)
+
+    declared = re.findall(r"^(?:void|int32_t|apr_status) (gbm_\w+)\(", made.texts["gbm.h"], re.MULTILINE)
+    assert declared
+    assert [] == [one for one in declared if f"{one}(" not in called]
 
 
 def planted(formal: ModuleType, sound: Artifact, old: str, new: str) -> tuple[str, ...]:
@@ -84,6 +100,7 @@ def test_frama_c_is_named_when_missing(
 
 def test_only_explained_alarms_are_forgiven(formal: ModuleType) -> None:
     """An explanation holds for its function and its kind of alarm, nothing else."""
-    assert formal._explained("apr_core.h:29 apr_reciprocal", "division by zero. assert total") != ""
-    assert formal._explained("apr_core.h:29 apr_reciprocal", "out of bounds read.") == ""
-    assert formal._explained("gmm.c:116 gmm_scores", "division by zero.") == ""
+    assert formal._explained(CODE, "apr_core.h:29 apr_reciprocal", "division by zero. assert total") != ""
+    assert formal._explained(CODE, "apr_core.h:29 apr_reciprocal", "out of bounds read.") == ""
+    assert formal._explained(CODE, "gmm.c:116 gmm_scores", "division by zero.") == ""
+    assert formal._explained("", "apr_core.h:29 apr_reciprocal", "division by zero. assert total") == ""
