@@ -25,7 +25,7 @@ from pathlib import Path
 
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Artifact, Loaded, Options, check_model, compile_model, load_model
-from aprgen.errors import AprgenError
+from aprgen.errors import AprgenError, UnsupportedError
 from aprgen.passes.goals import GOALS
 from aprgen.passes.tree_shapes import SHAPES
 from aprgen.rows import random_rows
@@ -160,7 +160,12 @@ def forms(name: str, model: Loaded) -> Iterator[tuple[str, Artifact]]:
     options += [Options(name, mode, rows, optimise=word) for mode in INTEGER_MODES for word in words]
     seen: set[str] = set()
     for chosen in options:
-        artifact = compile_model(model, load_target("host"), chosen)
+        try:
+            artifact = compile_model(model, load_target("host"), chosen)
+        except UnsupportedError as error:
+            if error.code != "strategy.shape":
+                raise
+            continue  # these trees have no such shape
         source = re.sub(r"/\*.*?\*/", "", artifact.texts[f"{name}.c"], flags=re.DOTALL)
         if source not in seen:
             seen.add(source)
