@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form"),
     ("build", "wcet"),
+    ("in_process",),
     ("verify", "budgets"),
     ("exploration", "bundle"),
     ("exploration_page", "search"),
