@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exploration", "bundle"),
     ("exploration_page", "search"),
     ("api", "cli", "scons"),
-    ("__main__",),
+    ("estimators", "__main__"),
 )
 PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli")
 

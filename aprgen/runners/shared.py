@@ -155,4 +155,3 @@ def why_not_here(target: Target) -> str:
     rule = next((rule for rule in target.runs if rule.kind == "native"), None)
     found = "it never runs natively" if rule is None else find_native(target, rule, None)
     return found if isinstance(found, str) else ""
-
