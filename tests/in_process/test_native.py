@@ -16,7 +16,7 @@ import aprgen
 from aprgen import build
 from aprgen.api import Model
 from aprgen.errors import ToolchainError, UsageError
-from aprgen.in_process import target_of_this_machine
+from aprgen.in_process import Native, target_of_this_machine
 from aprgen.rows import edge_rows
 from aprgen.runners.shared import PART_ROWS, why_not_here
 from aprgen.target import load_target, target_names
@@ -57,7 +57,7 @@ def test_native_equals_program(name: str) -> None:
 
 
 def test_rows_of_every_kind() -> None:
-    """Doubles, lists, views, one row alone, unaligned and read-only memory: the same scores; another width is refused."""
+    """Doubles, lists, views, a row alone, unaligned and read-only memory: the same scores. Another width is refused."""
     native, rows = model("linreg").native("host"), rows_of("linreg", 6)
     wanted = native.predict(rows)
     wide = np.repeat(rows, 2, axis=1)
@@ -101,7 +101,7 @@ def test_other_threads_run_meanwhile() -> None:
     """Python goes on while C computes."""
     native = model("v2_mlp_f32").native("host")
     rows = rows_of("v2_mlp_f32", 2_000)
-    while (took := _seconds(lambda: native.predict(rows))) < 0.05:
+    while (took := _seconds(native, rows)) < 0.05:
         rows = np.concatenate([rows, rows])
     turns, working = 0, threading.Thread(target=native.predict, args=(rows,))
     working.start()
@@ -112,9 +112,9 @@ def test_other_threads_run_meanwhile() -> None:
     assert turns > 5
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(native: Native, rows: NDArray[np.float32]) -> float:
     started = time.perf_counter()
-    work()
+    native.predict(rows)
     return time.perf_counter() - started
 
 
