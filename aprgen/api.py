@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,14 @@ from aprgen.container import DEFAULT_LIMITS, Access, Limits, SecretKey, Secrets,
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
+from aprgen.in_process import Native, load_native, target_of_this_machine
 from aprgen.output_folder import write_folder
 from aprgen.passes.ranges import Method
 from aprgen.payload_form import Form, in_form
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution
-from aprgen.runners.shared import SharedImage
+from aprgen.runners.shared import why_not_here
 from aprgen.spell import identifier
 from aprgen.target import Target, load_target
 
@@ -62,7 +64,7 @@ class Model:
 
         Raises UsageError for any other shape.
         """
-        if self.loaded.model.lower().source.element in ("text", "prefix"):
+        if self._takes_texts:
             return text_array([str(text) for text in np.atleast_1d(np.asarray(rows, dtype=object))])
         array = np.asarray(rows, dtype=np.float32)
         array = array.reshape(1, -1) if array.ndim == 1 else array
@@ -76,6 +78,20 @@ class Model:
                 hint=f"give float32 rows of {n} features",
             )
         return np.ascontiguousarray(array[:, :n])
+
+    @cached_property
+    def _takes_texts(self) -> bool:
+        return self.loaded.model.lower().source.element in ("text", "prefix")
+
+    def native(self, target: str | Target | None = None, *, optimise: str | None = None, tools: str = "auto") -> Native:
+        """The model as C in this process, for the target that this machine is, or another one that it can run.
+
+        The library is built once, and kept in the user's cache by its contents. Raises ToolchainError without a
+        compiler, or where the target's code does not run here.
+        """
+        chosen = target_of_this_machine() if target is None else target
+        made = compile_to_c(self, chosen, optimise=optimise)
+        return load_native(made.code, self.inputs, tools)
 
     def in_form(self, form: Form, *, keep_record: bool = True) -> bytes:
         """The model's file with its payload "native" or as "bincode", as `aprgen convert` writes it.
@@ -122,10 +138,10 @@ class Artifact:
         Raises ToolchainError without a compiler and BudgetError when it does not fit the target.
         """
         where = None if work is None else Path(work)
-        loadable = self.code.target.name == "host" and self.code.program.source.element != "prefix"
+        loadable = not why_not_here(self.code.target) and self.code.program.source.element != "prefix"
         library = load_into_process(self.code, tools=tools, work=where) if loadable else None
-        return Image(self, library, build_artifact(self.code, tools=tools, work=where))
-
+        native = None if library is None else Native(self.code, library, self.model.inputs)
+        return Image(self, native, build_artifact(self.code, tools=tools, work=where))
 
     def wcet(
         self,
@@ -217,10 +233,10 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A built model, for the target's runner; on the host also a library in this process."""
+    """A built model, for the target's runner; where this machine runs its code also a library in this process."""
 
     artifact: Artifact
-    library: SharedImage | None
+    native: Native | None
     built: Built
 
     @property
@@ -233,14 +249,16 @@ class Image:
         return self.built.run(self.artifact.model.inputs(rows))
 
     def predict(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32]:
-        """Scores, float32 [rows, n_outputs]; on the host from the library, as fast as from C."""
-        inputs = self.artifact.model.inputs(rows)
-        return self.library.predict(inputs) if self.library is not None else self.built.run(inputs, count=False).scores
+        """Scores, float32 [rows, n_outputs]; where there is a library from it, as fast as from C."""
+        if self.native is not None:
+            return self.native.predict(rows)
+        return self.built.run(self.artifact.model.inputs(rows), count=False).scores
 
     def classify(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.int32] | None:
         """Original labels, int32 [rows]; None when the model does not classify."""
-        inputs = self.artifact.model.inputs(rows)
-        return self.library.classify(inputs) if self.library is not None else self.built.run(inputs, count=False).labels
+        if self.native is not None:
+            return self.native.classify(rows)
+        return self.built.run(self.artifact.model.inputs(rows), count=False).labels
 
 
 def _words(stated: Mapping[str, float | str | None]) -> str:

@@ -5,6 +5,7 @@ Knows how the pieces below fit together; knows nothing of families or of any one
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,17 @@ from pathlib import Path
 from aprgen.core import Artifact
 from aprgen.errors import UsageError
 from aprgen.footprint import Footprint, check_budget, measure
-from aprgen.image import Image, build_image
+from aprgen.image import Image, ModelFacts, build_image, build_shared
 from aprgen.measured import model_facts
+from aprgen.process import cache_folder, fingerprint
+from aprgen.resources import folder
 from aprgen.runners.choose import runner_for
 from aprgen.runners.execution import RUN_SECONDS, Execution, Records
-from aprgen.runners.shared import SharedImage, load_shared
+from aprgen.runners.shared import SharedImage, load_shared, require_this_machine
 from aprgen.text_rows import MAX_PREFIX_BYTES
-from aprgen.toolchain import find_toolchain
+from aprgen.toolchain import Toolchain, find_toolchain, keep_file
+
+KEPT_LIBRARIES = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +74,36 @@ def build_artifact(artifact: Artifact, *, tools: str = "auto", work: Path | None
     return Built(artifact, image, footprint, tools, own)
 
 
-def load_into_process(artifact: Artifact, *, tools: str = "auto", work: Path | None = None) -> SharedImage:
-    """The model as a shared library in this process, for targets that are this machine."""
+def load_into_process(
+    artifact: Artifact, *, tools: str = "auto", work: Path | None = None, kept: bool = False
+) -> SharedImage:
+    """The model as a shared library in this process, for targets that are this machine.
+
+    kept: the library stays in the cache under a name made from all that goes into it, and is built only once.
+    """
     toolchain = find_toolchain(artifact.target, tools)
+    facts = model_facts(artifact)
+    if kept:
+        return SharedImage(_kept_library(artifact, toolchain, facts), facts)
     if work is not None:
-        return load_shared(artifact.target, toolchain, artifact.texts, model_facts(artifact), work)
+        return load_shared(artifact.target, toolchain, artifact.texts, facts, work)
     with tempfile.TemporaryDirectory(prefix="aprgen-") as folder:  # once loaded, the file is not needed
-        return load_shared(artifact.target, toolchain, artifact.texts, model_facts(artifact), Path(folder))
+        return load_shared(artifact.target, toolchain, artifact.texts, facts, Path(folder))
+
+
+def _kept_library(artifact: Artifact, toolchain: Toolchain, facts: ModelFacts) -> Path:
+    """From the cache, or built into it; the libraries that were not used for longest leave it."""
+    require_this_machine(artifact.target)
+    libraries = cache_folder() / "libraries"
+    libraries.mkdir(exist_ok=True)
+    glue = (folder("qemu") / "python" / "apr_python.h").read_bytes()
+    sources = (text for name, text in sorted(artifact.texts.items()) if name.endswith((".c", ".h")))
+    flags = (*toolchain.compiler, *toolchain.compile_flags, *toolchain.rule.shared)
+    kept = libraries / f"{artifact.name}-{fingerprint(toolchain.identity, *flags, glue, *sources)}.so"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
+            keep_file(build_shared(artifact.target, toolchain, artifact.texts, facts, Path(name)), kept)
+    os.utime(kept)
+    for old in sorted(libraries.glob("*.so"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT_LIBRARIES]:
+        old.unlink(missing_ok=True)
+    return kept

@@ -143,7 +143,10 @@ def build_image(
 def build_shared(
     target: Target, toolchain: Toolchain, sources: Mapping[str, str | bytes], model: ModelFacts, work: Path
 ) -> Path:
-    """A shared library of the model's C alone, for a target that is this machine."""
+    """A shared library of the model's C, for a target that is this machine, with calls for Python where it takes rows.
+
+    Python's own functions are left open: the interpreter that loads the library has them.
+    """
     if not toolchain.rule.shared:
         raise UnsupportedError(
             "image.shared", f"{toolchain.name} builds no shared library for {target.name}",
@@ -151,11 +154,15 @@ def build_shared(
         )  # fmt: skip
     work = work.resolve()
     unit = _write_sources(toolchain, sources, model, work)
-    position_free = replace(unit, out=work / f"{model.name}.pic.o", flags=(*unit.flags, "-fPIC"))
-    compile_units(toolchain, (position_free,), work)
+    units = [replace(unit, out=work / f"{model.name}.pic.o", flags=(*unit.flags, "-fPIC"))]
+    if model.kind == "row":
+        calls = work / "python_calls.c"
+        calls.write_text(python_calls(model))
+        units.append(Unit(calls, work / "python_calls.o", ("-fPIC",), (work, folder("qemu") / "python")))
+    compile_units(toolchain, units, work)
     support = compile_support(toolchain, target.support, ("-fPIC", "-fvisibility=hidden"), work)
     out = work / f"{model.name}.so"
-    link(toolchain, (position_free.out, *support), out, flags=toolchain.rule.shared, work=work)
+    link(toolchain, (*(one.out for one in units), *support), out, flags=toolchain.rule.shared, work=work)
     return out
 
 
@@ -208,6 +215,22 @@ def _linker_script(target: Target) -> str:
         f"    ram (rwx) : ORIGIN = {board.ram_origin:#010x}, LENGTH = {board.ram_bytes:#x}\n"
         "}\n"
     ) + script.read_text()
+
+
+def python_calls(model: ModelFacts) -> str:
+    """The C file that lets Python call the batch functions of a model that takes rows."""
+    labels = "APR_PYTHON_CALL(classify_batch, int32_t, 'i', 0)\n" if model.has_classify else ""
+    return f"""/* Lets Python call the model {model.name}. */
+#include "{model.name}.h"
+
+#define APR_MODEL(function) {model.name}_##function
+#define APR_N_FEATURES {model.n_features}
+#define APR_N_OUTPUTS {model.n_outputs}
+
+#include "apr_python.h"
+
+APR_PYTHON_CALL(predict_batch, float, 'f', APR_N_OUTPUTS)
+{labels}"""
 
 
 def _harness_model(model: ModelFacts, in_words: int, out_words: int) -> str:

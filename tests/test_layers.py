@@ -23,11 +23,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form"),
     ("build", "wcet"),
+    ("in_process",),
     ("verify", "budgets"),
     ("exploration", "bundle"),
     ("exploration_page", "search"),
     ("api", "cli", "scons"),
-    ("__main__",),
+    ("estimators", "__main__"),
 )
 PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli")
 
