@@ -61,7 +61,7 @@ def cost(path: Path, repeats: int) -> Cost:
     model = aprgen.load(path)
     with (
         tempfile.TemporaryDirectory(prefix="aprgen-") as name,
-        mock.patch.object(build, "cache_folder", lambda: Path(name)),
+        mock.patch.object(build, "cache_folder", return_value=Path(name)),
     ):
         model.native("host")  # support code that all models share
         (Path(name) / "libraries").rename(Path(name) / "others")
