@@ -18,11 +18,25 @@ from numpy.typing import ArrayLike, NDArray
 from aprgen import core
 from aprgen.accuracy import Calibration
 from aprgen.build import Built, build_artifact, load_into_process
-from aprgen.container import DEFAULT_LIMITS, Access, Limits, SecretKey, Secrets, Trust, Verification, load_bytes
+from aprgen.container import (
+    DEFAULT_LIMITS,
+    Access,
+    Level,
+    Limits,
+    Loading,
+    Mode,
+    SecretKey,
+    Secrets,
+    Trust,
+    Verification,
+    open_source,
+)
+from aprgen.container.loading import LEAST_RING_BYTES
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.families.base import Fact
 from aprgen.footprint import Footprint
 from aprgen.in_process import Native, load_native, target_of_this_machine
+from aprgen.loaded import Loaded, load_model
 from aprgen.output_folder import write_folder
 from aprgen.passes.ranges import Method
 from aprgen.payload_form import Form, in_form
@@ -42,7 +56,7 @@ if TYPE_CHECKING:
 class Model:
     """A model as its original library computes it."""
 
-    loaded: core.Loaded
+    loaded: Loaded
     name: str  # a C identifier, from the file's name
 
     @property
@@ -101,12 +115,17 @@ class Model:
         return in_form(self.loaded, form, keep_record=keep_record)
 
     def predict(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.float32]:
-        """Scores [rows, n_outputs] in the arithmetic of the original library."""
+        """Scores [rows, n_outputs] in the arithmetic of the original library.
+
+        Here and in `classify`, a file that was mapped or is read lazily, and was changed since, is a ContainerError.
+        """
+        self.loaded.require_same()
         self.loaded.model.check()
         return self.loaded.model.predict(self.inputs(rows))
 
     def classify(self, rows: ArrayLike | Sequence[str]) -> NDArray[np.int32] | None:
         """Original labels [rows]; None when the model does not classify."""
+        self.loaded.require_same()
         self.loaded.model.check()
         return self.loaded.model.classify(self.inputs(rows))
 
@@ -283,16 +302,28 @@ def load(
     require_signature: bool = False,
     key: str | Path | SecretKey | None = None,
     password: str | bytes | None = None,
+    verify: Level = "standard",
+    mode: Mode = "eager",
+    memory: int | None = None,
+    ring_buffer: int = LEAST_RING_BYTES,
 ) -> Model:
     """The model in an .apr file. `struct` names the payload's struct where the file cannot.
 
     trust: public keys of signers, as files or folders of them; unsigned files and those of others are then refused, and
     with require_signature unsigned ones in any case. key (a file) or password opens an encrypted model. What does not
     hold is a SecurityError.
+
+    verify: "unsafe-skip", "checksum-only", "standard" or "paranoid"; none of them weakens trust or require_signature.
+    mode: "eager", "mapped" (views of a sealed copy), "streaming" (at most ring_buffer bytes beside the result) or
+    "lazy" (trees and tensors are read when they are walked). memory: bytes that reading may take, BudgetError before
+    more would be allocated. docs/loading.md says what each level checks and what each mode takes.
     """
     access = _access(trust, require_signature, key, password)
-    data = load_bytes(Path(path), limits)
-    return Model(core.load_model(data, struct=struct, limits=limits, access=access), identifier(Path(path).stem))
+    loading = Loading(verify, mode, memory, ring_buffer)
+    counted = limits.within(memory)
+    source = open_source(Path(path), loading, counted)
+    loaded = load_model(source, struct=struct, limits=counted, access=access, checks=loading.checks)
+    return Model(loaded, identifier(Path(path).stem))
 
 
 def _access(

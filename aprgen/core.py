@@ -16,24 +16,11 @@ import numpy as np
 
 from aprgen import __version__, spell
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
-from aprgen.container import (
-    DEFAULT_LIMITS,
-    NO_ACCESS,
-    Access,
-    AprFile,
-    AprV2File,
-    Header,
-    Limits,
-    Metadata,
-    Verification,
-    open_container,
-)
+from aprgen.container import Verification
 from aprgen.emit import Names, emit_model, emit_selftest
-from aprgen.errors import BudgetError, ComparisonError, PayloadError, UnsupportedError, UsageError
-from aprgen.families import decode_model, network
+from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.families.base import Model, require_table_bytes
-from aprgen.families.programmed import Programmed
-from aprgen.native import read_native, write_native
+from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.fold import fold_scalers
@@ -52,10 +39,8 @@ from aprgen.target import Target
 NUMERIC_MODES = ("f32", "s16", "s8")  # f32-fast is refused until it is there
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
 
-HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the payload is
 SELFTEST_ROWS = 4
 RUNTIME_INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
-MAX_FEATURES = 65_536  # wider rows than any sensor or text of a device has
 
 
 @dataclass(frozen=True)
@@ -67,51 +52,6 @@ class Options:
     calibration: Calibration | None = None  # integer modes need one, unless the model holds rows itself
     command: str = ""  # how to reproduce, for the banner; without paths
     optimise: str | None = None  # a goal of tree_costs, or a shape of tree_shapes
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model out of a sound file."""
-
-    model: Model
-    container: AprFile | AprV2File
-    candidates: tuple[str, ...]  # structs that fit the payload, the chosen one first
-    sha256: str  # of the file
-    record: bytes | None = None  # the payload as the original library writes it, where the file holds that
-    notes: tuple[str, ...] = ()  # what a careful reader reports about the payload
-
-    @property
-    def verification(self) -> Verification:
-        """Who signed the file, as far as that is known."""
-        return self.container.verification if isinstance(self.container, AprFile) else Verification()
-
-    @property
-    def signer(self) -> str:
-        """For the banner and the manifest."""
-        return self.verification.signer
-
-    @property
-    def was_encrypted(self) -> bool:
-        return isinstance(self.container, AprFile) and self.container.encryption is not None
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What a careful reader reports about a sound file."""
-        found = (*self.container.findings, *self.notes)
-        if len(self.candidates) < 2:
-            return found
-        names = " and ".join(self.candidates)
-        return (*found, f"the bytes fit {names} alike; taken as {self.candidates[0]}")
-
-
-@dataclass(frozen=True)
-class Payload:
-    """What the payload of a v1 file says."""
-
-    model: Model
-    candidates: tuple[str, ...]
-    record: bytes | None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,70 +72,6 @@ class Artifact:
         value = self.manifest["table_bytes"]
         assert isinstance(value, int)
         return value
-
-
-def load_model(
-    data: bytes, *, struct: str | None = None, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS
-) -> Loaded:
-    """The model in the bytes of an .apr file; `struct` names the payload's struct where the file cannot.
-
-    `access` says whom to trust and what may open an encrypted payload; a signature is verified in any case.
-    Raises ContainerError, SecurityError, PayloadError or UnsupportedError. The model may still be unfitted: check().
-    """
-    container = open_container(data, limits, access)
-    digest = hashlib.sha256(data).hexdigest()
-    if isinstance(container, AprV2File):
-        tensors = {tensor.name: tensor.values for tensor in container.tensors}
-        return Loaded(network.from_tensors(tensors, container.metadata), container, ("Sequential",), digest)
-    found = decode_payload(container.header, container.metadata, container.payload, struct=struct, limits=limits)
-    return Loaded(found.model, container, found.candidates, digest, found.record, found.notes)
-
-
-def decode_payload(
-    header: Header,
-    metadata: Metadata | None,
-    payload: bytes,
-    *,
-    struct: str | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> Payload:
-    """The model in the unpacked payload of a v1 file, in either form; `struct` is stronger than what the file says."""
-    hint = metadata.custom.get(HINT_KEY) if metadata is not None else None
-    name = struct if struct is not None else (hint if isinstance(hint, str) else None)
-    if header.native:
-        return _decode_native(header, payload, name, limits)
-    decoded = decode_model(header.model_type, payload, name=name, limits=limits)
-    return Payload(decoded.model, decoded.candidates, payload)
-
-
-def _decode_native(header: Header, payload: bytes, name: str | None, limits: Limits) -> Payload:
-    """A record and a computation must say the same, or one of the two would be a model that nobody looked at."""
-    native = read_native(payload, limits)
-    if native.record is None:
-        return Payload(Programmed(native.program, native.names), (native.names.struct,), None, native.findings)
-    decoded = decode_model(header.model_type, native.record, name=name or native.names.struct, limits=limits)
-    decoded.model.check()
-    if write_native(decoded.model.lower(), native.names) != write_native(native.program, native.names):
-        raise PayloadError(
-            "native.program",
-            f"the computation is not that of the {decoded.model.family} which the file keeps as its record",
-            where="the steps of the native payload",
-            hint="the file was edited, or another version of aprgen made it: convert it back (--payload bincode), "
-            "look at the model, and convert it again",
-        )
-    return Payload(decoded.model, decoded.candidates, native.record, native.findings)
-
-
-def check_model(model: Model) -> None:
-    """Raise PayloadError or UnsupportedError unless code can be made for the model."""
-    model.check()
-    if model.n_features > MAX_FEATURES:
-        raise UnsupportedError(
-            "model.features",
-            f"the model takes {model.n_features} features, aprgen at most {MAX_FEATURES}",
-            where=model.struct,
-            hint="select the features that matter before training",
-        )
 
 
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:

@@ -14,8 +14,9 @@ import numpy as np
 
 from aprgen.accuracy import Calibration, require_calibration, stored_rows
 from aprgen.build import build_artifact
-from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Loaded, Options, check_model, compile_model
+from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Options, compile_model
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError, UsageError
+from aprgen.loaded import Loaded, check_model
 from aprgen.measured import measured_alone, model_facts
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.goals import GOALS

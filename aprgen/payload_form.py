@@ -9,8 +9,8 @@ from typing import Literal
 
 from aprgen import __version__
 from aprgen.container import AprFile, AprV2File, Metadata, write_v1
-from aprgen.core import Loaded, check_model
 from aprgen.errors import UnsupportedError
+from aprgen.loaded import Loaded, check_model
 from aprgen.native import Names, write_native
 
 Form = Literal["native", "bincode"]

@@ -42,6 +42,9 @@ class Table:
     data: Array
 
     def __init__(self, data: Array | Sequence[float] | Sequence[int], dtype: type[np.generic] | None = None) -> None:
+        if isinstance(data, np.ndarray) and _can_be_shared(data, dtype):
+            self.data = data
+            return
         array = np.array(data, dtype=dtype)
         array.flags.writeable = False
         self.data = array
@@ -52,6 +55,18 @@ class Table:
 
     def __repr__(self) -> str:
         return f"Table({self.data.dtype}{list(self.data.shape)})"
+
+
+def _can_be_shared(array: Array, dtype: type[np.generic] | None) -> bool:
+    """Whether nobody can change the array: it is a view of bytes, or of a mapping, that cannot be written to."""
+    if array.flags.writeable or not array.flags.c_contiguous or not array.flags.aligned:
+        return False
+    if dtype is not None and array.dtype != np.dtype(dtype):
+        return False
+    base = array.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, bytes) or (isinstance(base, memoryview) and base.readonly)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,26 @@ class Tree:
             at = np.where(inner, np.where(left, self.left[at], self.right[at]), at)
 
 
+class LateTree(Tree):
+    """A tree that is read when it is walked, or anything else is asked of it; and then kept."""
+
+    def __init__(self, read: Callable[[], Tree]) -> None:
+        object.__setattr__(self, "_read", read)
+
+    def __getattr__(self, name: str) -> Any:
+        """Only for what is not there yet."""
+        if name not in Tree.__dataclass_fields__:
+            raise AttributeError(name)
+        tree = self._read()
+        for field in Tree.__dataclass_fields__:
+            object.__setattr__(self, field, getattr(tree, field))
+        return getattr(self, name)
+
+    @property
+    def is_read(self) -> bool:
+        return "feature" in vars(self)
+
+
 class TreeBuilder:
     """Collects nodes in pre-order and gives the Tree; plain typed arrays, so a node costs 44 bytes."""
 
@@ -134,6 +154,18 @@ _SPLIT_WORDS = 4  # kind, feature u64, threshold
 _LEAF_WORDS: dict[LeafKind, int] = {"label": 5, "value": 4}  # kind, label u64 or value f32, n_samples u64
 
 
+def tree_of(decode: Callable[[Cursor], Tree], cursor: Cursor) -> Tree:
+    """The next tree; where the payload can be read again later, only its place, once it has shown to be sound."""
+    start, origin = cursor.position, cursor.origin
+    if origin is None:
+        return decode(cursor)
+    mark = cursor.limits.taken
+    decode(cursor)
+    cursor.limits.give_back(mark)
+    stop, limits = cursor.position, cursor.limits
+    return LateTree(lambda: decode(Cursor(origin.read(start, stop), limits)))
+
+
 def checked_depth(tree: Tree, cursor: Cursor, start: int) -> Tree:
     """The tree, unless it has more levels than the limit: a walk's time and a device's patience end somewhere."""
     limit = cursor.limits.tree_depth
@@ -169,6 +201,9 @@ class TreeCodec:
     min_bytes: int = 16
 
     def decode(self, cursor: Cursor) -> Tree:
+        return tree_of(self._decode, cursor)
+
+    def _decode(self, cursor: Cursor) -> Tree:
         start = cursor.position
         cursor.charge(TREE_COST)
         places, right_of = self._places(cursor)
@@ -248,6 +283,9 @@ class IsolationTreeCodec:
     min_bytes: int = 12
 
     def decode(self, cursor: Cursor) -> Tree:
+        return tree_of(self._decode, cursor)
+
+    def _decode(self, cursor: Cursor) -> Tree:
         start = cursor.position
         cursor.charge(TREE_COST)
         data, at = cursor.data, start

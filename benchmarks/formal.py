@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aprgen.accuracy import Calibration
-from aprgen.core import INTEGER_MODES, Artifact, Loaded, Options, check_model, compile_model, load_model
+from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
 from aprgen.errors import AprgenError, UnsupportedError
+from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.passes.goals import GOALS
 from aprgen.passes.tree_shapes import SHAPES
 from aprgen.rows import random_rows

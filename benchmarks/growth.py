@@ -39,10 +39,11 @@ from peer_figures import Bound
 from peer_goals import STACK_BYTES
 from peers import CORES, OneFunction, core_of
 
-from aprgen.core import Options, compile_model, load_model
+from aprgen.core import Options, compile_model
 from aprgen.errors import AprgenError
 from aprgen.footprint import measure
 from aprgen.image import Image, build_image
+from aprgen.loaded import load_model
 from aprgen.ops.shaped_trees import BranchTrees
 from aprgen.passes.goals import GOALS
 from aprgen.runners.choose import runner_for

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import models
 
-from aprgen.core import Artifact, Options, compile_model, load_model
+from aprgen.core import Artifact, Options, compile_model
+from aprgen.loaded import load_model
 from aprgen.target import Target, load_target
 
 FEATURES = 10

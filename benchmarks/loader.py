@@ -27,7 +27,8 @@ from elftools.elf.elffile import ELFFile
 
 from aprgen import compile as compile_model
 from aprgen import load
-from aprgen.core import load_model, runtime_headers
+from aprgen.core import runtime_headers
+from aprgen.loaded import load_model
 from aprgen.payload_form import in_form
 from aprgen.resources import folder
 from aprgen.rows import random_rows

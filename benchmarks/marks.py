@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aprgen.core import Artifact, Options, compile_model, load_model
+from aprgen.core import Artifact, Options, compile_model
 from aprgen.errors import AprgenError
 from aprgen.footprint import measure
 from aprgen.image import build_image
+from aprgen.loaded import load_model
 from aprgen.measured import model_facts
 from aprgen.rows import random_rows
 from aprgen.runners.choose import runner_for

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aprgen.core import Options, compile_model, load_model
+from aprgen.core import Options, compile_model
+from aprgen.loaded import load_model
 from aprgen.resources import folder
 from aprgen.target import load_target
 from aprgen.toolchain import find_toolchain

@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 from trained import TRAINED, Trained, emlearn_source, train
 
 from aprgen.build import build_artifact
-from aprgen.core import Loaded, Options, artifact_of, load_model
+from aprgen.core import Options, artifact_of
 from aprgen.errors import AprgenError
 from aprgen.footprint import measure
 from aprgen.image import ModelFacts, build_image
+from aprgen.loaded import Loaded, load_model
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.strategy import choose_strategies, with_trees
 from aprgen.passes.tree_costs import Way, ways

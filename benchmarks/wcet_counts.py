@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aprgen.core import Options, compile_model, load_model
+from aprgen.core import Options, compile_model
 from aprgen.errors import AprgenError, ToolchainError
+from aprgen.loaded import load_model
 from aprgen.target import load_target
 from aprgen.wcet.analyse import Question, analyse
 

@@ -33,9 +33,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.core import Artifact, Options, compile_model, load_model
+from aprgen.core import Artifact, Options, compile_model
 from aprgen.errors import AprgenError, UnsupportedError
 from aprgen.image import Image, build_image
+from aprgen.loaded import load_model
 from aprgen.measured import model_facts
 from aprgen.ops.distance import Neighbours
 from aprgen.ops.trees import TreeOp

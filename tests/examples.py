@@ -12,7 +12,8 @@ from aprgen.container.keys import SecretKey
 from aprgen.container.messagepack import Value
 from aprgen.container.metadata import Metadata
 from aprgen.container.suites import STANDARD
-from aprgen.core import Artifact, Loaded, Options, compile_model, load_model
+from aprgen.core import Artifact, Options, compile_model
+from aprgen.loaded import Loaded, load_model
 from aprgen.target import load_target
 from tests.recorded import Recorded, fixtures, read
 

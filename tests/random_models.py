@@ -15,10 +15,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from aprgen.container.bincode import encode
-from aprgen.core import Loaded, load_model
 from aprgen.families import STRUCTS
 from aprgen.families.base import Fields, Struct
 from aprgen.families.network import ACTIVATIONS
+from aprgen.loaded import Loaded, load_model
 from aprgen.program import Array
 from aprgen.trees import Tree, TreeBuilder
 from tests.examples import plain_file

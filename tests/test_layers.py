@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("trees", "passes", "toolchain", "rows", "native", "key_files"),
     ("accuracy",),
     ("families", "emit", "image", "text_rows"),
+    ("loaded",),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form"),
     ("build", "wcet"),
@@ -42,6 +43,7 @@ LAZY = {
     "container.v1": (  # cryptography is only needed by protected files
         "aprgen.container.encryption", "aprgen.container.signature",
     ),
+    "container.source": ("fcntl",),  # not on every system
     "cli.access": ("aprgen.key_files",),  # for the same reason
     "cli": tuple(
         f"aprgen.cli.{verb}"

@@ -15,19 +15,9 @@ from aprgen import spell
 from aprgen.accuracy import Calibration
 from aprgen.bundle.storage import Compression, Stored, alignment_of, store
 from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container
-from aprgen.core import (
-    SELFTEST_ROWS,
-    Loaded,
-    Options,
-    Plan,
-    Trial,
-    check_model,
-    load_model,
-    plan_model,
-    row_trial,
-    text_trial,
-)
+from aprgen.core import SELFTEST_ROWS, Options, Plan, Trial, plan_model, row_trial, text_trial
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError, UsageError
+from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.program import Array, Program
 from aprgen.rows import SEED
 from aprgen.target import Target

@@ -8,16 +8,19 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from dataclasses import replace
+from typing import cast
 
 from aprgen.cli.printable import visible
 from aprgen.cli.protection import Opening, PasswordSource
-from aprgen.container import NO_ACCESS, Access, Secrets, Trust
+from aprgen.cli.reading import DEFAULT_READING
+from aprgen.container import NO_ACCESS, Access, Level, Loading, Mode, Secrets, Trust
 from aprgen.errors import UsageError
 
 
 def access_for(opening: Opening) -> Access:
     """What a reader may be told. Key files are only looked at when there are any."""
-    if opening == Opening():
+    if replace(opening, reading=DEFAULT_READING) == Opening():
         return NO_ACCESS
     from aprgen.key_files import secret_key, trusted_keys
 
@@ -26,6 +29,12 @@ def access_for(opening: Opening) -> Access:
     )
     key = None if opening.key is None else secret_key(opening.key, "encrypt")
     return Access(trust, Secrets(password_from(opening.password), key))
+
+
+def loading_for(opening: Opening) -> Loading:
+    """How the file is to be read, or a UsageError."""
+    asked = opening.reading
+    return Loading(cast(Level, asked.level), cast(Mode, asked.mode), asked.memory, asked.ring)
 
 
 def password_from(source: PasswordSource, *, twice: bool = False) -> bytes | None:

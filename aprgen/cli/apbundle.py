@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from aprgen.cli.arguments import Inspect
-from aprgen.cli.examination import ENCRYPTED, Examination, examine_bytes
+from aprgen.cli.examination import ENCRYPTED, Examination, examine, examine_source
 from aprgen.cli.printable import byte_count, shortened, visible
 from aprgen.cli.report import of_file, print_json
-from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container, load_bytes
+from aprgen.container import (
+    DEFAULT_LIMITS,
+    DEFAULT_LOADING,
+    NO_ACCESS,
+    Access,
+    Inspection,
+    Loading,
+    V2Inspection,
+    inspect_container,
+    load_bytes,
+)
 from aprgen.container.apbundle import MAGIC, ApBundle, BundledFile, read_apbundle
 from aprgen.errors import AprgenError
 
@@ -22,16 +32,25 @@ def is_packed(path: Path) -> bool:
         return False
 
 
-def examined(path: Path, struct: str | None, access: Access = NO_ACCESS) -> tuple[Examination, ...]:
-    """The file, or each file of a bundle under its name there. ContainerError for a bundle that is not sound."""
-    data = load_bytes(path)
-    if data[: len(MAGIC)] != MAGIC:
-        return (examine_bytes(data, path, struct, access),)
+def examined(
+    path: Path, struct: str | None, access: Access = NO_ACCESS, loading: Loading = DEFAULT_LOADING
+) -> tuple[Examination, ...]:
+    """The file, or each file of a bundle under its name there. ContainerError for a bundle that is not sound.
+
+    A bundle is read whole, whatever the mode; its bytes count against the budget.
+    """
+    if not is_packed(path):
+        return (examine(path, struct, access, loading),)
+    limits = DEFAULT_LIMITS.within(loading.memory_bytes)
+    data = load_bytes(path, limits)
     try:
         files = read_apbundle(data).files
     except AprgenError as error:
         raise of_file(error, path) from None
-    return tuple(examine_bytes(file.data, path / file.name.replace("/", "_"), struct, access) for file in files)
+    return tuple(
+        examine_source(file.data, path / file.name.replace("/", "_"), struct, access, limits, loading.checks)
+        for file in files
+    )
 
 
 def inspect_packed(request: Inspect) -> int:

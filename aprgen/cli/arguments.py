@@ -16,6 +16,7 @@ from typing import Literal, NoReturn
 from aprgen import __version__
 from aprgen.cli import protection
 from aprgen.cli.protection import Decrypt, Encrypt, Format, Keygen, Opening, Sign, add_opening, opening_of
+from aprgen.cli.reading import add_reading
 from aprgen.errors import UsageError
 
 DEFAULT_TARGET = "host"
@@ -451,6 +452,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="an .apr file")
     _struct(one)
     add_opening(one)
+    add_reading(one)
     _generated(one)
     one.add_argument(
         "--target", "-t", metavar="T", dest="targets", action="extend", nargs="+", help="one target, several, or all"
@@ -521,6 +523,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("models", metavar="MODEL", type=Path, nargs="+", help=".apr files")
     _struct(one)
     add_opening(one)
+    add_reading(one)
 
     protection.add_verbs(verb)
 
@@ -559,6 +562,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="an .apr file")
     _struct(parser)
     add_opening(parser)
+    add_reading(parser)
 
 
 def _struct(parser: argparse.ArgumentParser) -> None:

@@ -10,24 +10,26 @@ from typing import cast
 
 from aprgen import spell
 from aprgen.accuracy import Calibration
-from aprgen.cli.access import access_for
+from aprgen.cli.access import access_for, loading_for
 from aprgen.cli.arguments import Numerics
 from aprgen.cli.protection import Opening, words_of
 from aprgen.cli.report import of_file
 from aprgen.cli.rows import read_answers, read_rows
-from aprgen.container import load_bytes
-from aprgen.core import Artifact, Loaded, Options, check_model, compile_model, load_model
+from aprgen.container import DEFAULT_LIMITS, open_source
+from aprgen.core import Artifact, Options, compile_model
 from aprgen.errors import AprgenError, UsageError
+from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.passes.ranges import Method
 from aprgen.target import Target
 
 
 def loaded_from(path: Path, struct: str | None, opening: Opening) -> Loaded:
     """The model in the file. It may still be unfitted. An error says in which file."""
-    access = access_for(opening)
-    data = load_bytes(path)
+    access, loading = access_for(opening), loading_for(opening)
+    limits = DEFAULT_LIMITS.within(loading.memory_bytes)
+    source = open_source(path, loading, limits)
     try:
-        return load_model(data, struct=struct, access=access)
+        return load_model(source, struct=struct, limits=limits, access=access, checks=loading.checks)
     except UsageError:
         raise
     except AprgenError as error:

@@ -10,8 +10,8 @@ from aprgen.cli.choices import stack_of, subject_for, whole
 from aprgen.cli.printable import visible
 from aprgen.cli.progress import Steps
 from aprgen.cli.screen import BAD, GOOD, Cell, console, print_table
-from aprgen.core import Loaded
 from aprgen.exploration import taken_facts
+from aprgen.loaded import Loaded
 from aprgen.search import Search, search
 from aprgen.target import Target
 

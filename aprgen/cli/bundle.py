@@ -32,9 +32,9 @@ from aprgen.cli.report import of_file, print_json
 from aprgen.cli.rows import read_rows, read_texts
 from aprgen.container import Access, inspect_container, load_bytes
 from aprgen.container.apbundle import MAGIC, read_apbundle, write_apbundle
-from aprgen.core import load_model
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UsageError
 from aprgen.footprint import check_budget
+from aprgen.loaded import load_model
 from aprgen.output_folder import write_file, write_folder
 from aprgen.passes.ranges import Method
 from aprgen.rows import text_array

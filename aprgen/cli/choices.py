@@ -11,8 +11,8 @@ from pathlib import Path
 from aprgen.cli.arguments import Board, Numerics
 from aprgen.cli.artifact import calibration_of, name_for, reproduce
 from aprgen.cli.protection import Opening
-from aprgen.core import Loaded
 from aprgen.exploration import Choice, Subject, Taken
+from aprgen.loaded import Loaded
 from aprgen.target import Target
 
 MISSING = "-"

@@ -9,7 +9,7 @@ from aprgen.cli.artifact import loaded_from
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.report import print_json
 from aprgen.container import AprFile
-from aprgen.core import Loaded, load_model
+from aprgen.loaded import Loaded, load_model
 from aprgen.native import read_native
 from aprgen.output_folder import write_file
 from aprgen.payload_form import Form, in_form

@@ -5,16 +5,32 @@ Knows the order of the checks; prints nothing.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container, load_bytes, read_v2
-from aprgen.core import check_model, decode_payload
-from aprgen.errors import AprgenError, UsageError
+from aprgen.container import (
+    DEFAULT_LIMITS,
+    DEFAULT_LOADING,
+    NO_ACCESS,
+    STANDARD,
+    Access,
+    Bytes,
+    Checks,
+    Inspection,
+    Limits,
+    Loading,
+    Source,
+    V2Inspection,
+    as_source,
+    inspect_container,
+    open_source,
+    read_v2,
+)
+from aprgen.errors import AprgenError, BudgetError, UsageError
 from aprgen.families import network
 from aprgen.families.base import Model
+from aprgen.loaded import check_model, decode_payload, require_plain, require_sound
 
 ENCRYPTED = "security.encrypted"
 
@@ -53,51 +69,67 @@ class Examination:
         return (*self.found.findings, f"the bytes fit {names} alike; taken as {self.candidates[0]} (--as chooses)")
 
 
-def examine(path: Path, struct: str | None = None, access: Access = NO_ACCESS) -> Examination:
-    """Read the file and check what can be checked; raises only for a file that cannot be read, or a wrong --as."""
-    return examine_bytes(load_bytes(path), path, struct, access)
-
-
-def examine_bytes(
-    data: bytes, path: Path, struct: str | None = None, access: Access = NO_ACCESS
+def examine(
+    path: Path, struct: str | None = None, access: Access = NO_ACCESS, loading: Loading = DEFAULT_LOADING
 ) -> Examination:
+    """Read the file and check what can be checked; raises only for a file that cannot be read, or a wrong --as.
+
+    The file may still be read as long as the Examination is used, in modes that do that.
+    """
+    limits = DEFAULT_LIMITS.within(loading.memory_bytes)
+    return examine_source(open_source(path, loading, limits), path, struct, access, limits, loading.checks)
+
+
+def examine_source(
+    data: Bytes | Source, path: Path, struct: str | None = None, access: Access = NO_ACCESS,
+    limits: Limits = DEFAULT_LIMITS, checks: Checks = STANDARD,
+) -> Examination:  # fmt: skip
     """The same of bytes that come from there."""
-    found = inspect_container(data, access=access)
+    source = as_source(data)
+    found = inspect_container(source, limits, access, checks)
     model: Model | None = None
     candidates: tuple[str, ...] = ()
     decode_problem: AprgenError | None = None
     model_problem: AprgenError | None = None
     try:
         if isinstance(found, V2Inspection):
-            model, candidates = _v2_model(data, found)
+            model, candidates = _v2_model(source, found, limits)
         else:
-            model, candidates = _v1_model(found, struct)
-    except UsageError:
+            model, candidates = _v1_model(found, struct, limits, checks)
+    except (UsageError, BudgetError):
         raise
     except AprgenError as error:
         decode_problem = error
     if model is not None:
         try:
             check_model(model)
+            if checks.sound and not found.problems:
+                require_sound(model)
         except AprgenError as error:
             model_problem = error
     return Examination(
-        path, len(data), hashlib.sha256(data).hexdigest(), found, model, candidates, decode_problem, model_problem
+        path, source.size, source.sha256, found, model, candidates, decode_problem, model_problem
     )
 
 
-def _v1_model(found: Inspection, struct: str | None) -> tuple[Model | None, tuple[str, ...]]:
+def _v1_model(
+    found: Inspection, struct: str | None, limits: Limits, checks: Checks
+) -> tuple[Model | None, tuple[str, ...]]:
     """The model, tried whenever there is an unpacked payload: a damaged checksum does not hide the structure."""
     if found.header is None or found.payload is None:
         return None, ()
-    decoded = decode_payload(found.header, found.metadata, found.payload, struct=struct)
+    decoded = decode_payload(
+        found.header, found.metadata, found.payload, struct=struct, limits=limits, checks=checks
+    )  # fmt: skip
+    if checks.strict:
+        require_plain(decoded)
     return decoded.model, decoded.candidates
 
 
-def _v2_model(data: bytes, found: V2Inspection) -> tuple[Model | None, tuple[str, ...]]:
+def _v2_model(source: Source, found: V2Inspection, limits: Limits) -> tuple[Model | None, tuple[str, ...]]:
     if found.problems:
         return None, ()
-    file = read_v2(data)
+    file = read_v2(source, limits)
     return network.from_tensors({tensor.name: tensor.values for tensor in file.tensors}, file.metadata), ("Sequential",)
 
 
@@ -124,7 +156,7 @@ def checks(seen: Examination) -> tuple[Check, ...]:
     has_data = (found.entries if isinstance(found, V2Inspection) else found.payload) is not None
     done = {
         "framing": True,
-        "checksum": has_header,
+        "checksum": has_header and found.crc_actual is not None,
         "header": has_header,
         "security": has_header,
         "metadata": found.metadata is not None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aprgen.cli.access import access_for
+from aprgen.cli.access import access_for, loading_for
 from aprgen.cli.apbundle import inspect_packed, is_packed
 from aprgen.cli.arguments import Inspect
 from aprgen.cli.examination import examine
@@ -14,7 +14,7 @@ def inspect_command(request: Inspect) -> int:
     """Shows what can be shown. A damaged file is raised afterwards; an encrypted or unfitted one is no failure."""
     if is_packed(request.model):
         return inspect_packed(request)
-    seen = examine(request.model, request.struct, access_for(request.opening))
+    seen = examine(request.model, request.struct, access_for(request.opening), loading_for(request.opening))
     if request.format == "json":
         print_json(facts(seen))
     else:

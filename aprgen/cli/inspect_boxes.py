@@ -93,6 +93,8 @@ def _header(found: Inspection | V2Inspection) -> list[Line]:
             Line("cipher suite", suite),
         ]
     valid = f"{found.crc_actual:#010x}, valid" if found.crc_valid and found.crc_actual is not None else ""
+    if found.header is not None and found.crc_actual is None:
+        return [*lines, Line("checksum", f"{_word(found.crc_expected)}, not computed", BAD)]
     wrong = f"invalid: the file says {_word(found.crc_expected)}, its bytes give {_word(found.crc_actual)}"
     lines.append(Line("checksum", valid or wrong, GOOD if valid else BAD))
     return lines

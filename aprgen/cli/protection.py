@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aprgen.cli import reading
+from aprgen.cli.reading import DEFAULT_READING, Reading
 from aprgen.errors import UsageError
 
 Format = Literal["text", "json"]
@@ -35,13 +37,15 @@ class PasswordSource:
 
 @dataclass(frozen=True)
 class Opening:
-    """Whom to trust, and what opens an encrypted payload. key: a file with the recipient's secret key."""
+    """Whom to trust, what opens an encrypted payload, and how the file is read. key: a file with the recipient's secret
+    key."""
 
     trust: tuple[Path, ...] = ()
     require_signature: bool = False
     allow_legacy: bool = False
     key: Path | None = None
     password: PasswordSource = PasswordSource()
+    reading: Reading = DEFAULT_READING
 
 
 @dataclass(frozen=True)
@@ -92,18 +96,21 @@ def words_of(opening: Opening) -> list[str]:
     words = [word for place in opening.trust for word in ("--trust", place.name or "KEYS")]
     words += ["--require-signature"] if opening.require_signature else []
     words += ["--allow-legacy"] if opening.allow_legacy else []
+    words += reading.words_of(opening.reading)
     words += ["--key", "KEY"] if opening.key is not None else []
     return [*words, *(["--password-prompt"] if opening.password.given else [])]
 
 
 def add_opening(parser: argparse.ArgumentParser) -> None:
-    """The options of every verb that reads a model."""
+    """The options of every verb that opens protected files."""
     _trust(parser)
     _secrets(parser)
 
 
 def opening_of(n: argparse.Namespace) -> Opening:
-    return Opening(tuple(n.trust or ()), n.require_signature, n.allow_legacy, n.key, _password_of(n))
+    """Verbs without options of reading take the whole file, and check all of it."""
+    how = reading.reading_of(n) if hasattr(n, "verify") else DEFAULT_READING
+    return Opening(tuple(n.trust or ()), n.require_signature, n.allow_legacy, n.key, _password_of(n), how)
 
 
 def add_verbs(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:

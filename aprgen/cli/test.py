@@ -17,8 +17,8 @@ from aprgen.cli.printable import count_of, shortened, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import error_facts, print_json
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
-from aprgen.core import Loaded, check_model
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError
+from aprgen.loaded import Loaded, check_model
 from aprgen.rows import SEED
 from aprgen.target import load_target, target_names
 from aprgen.verify import DEFAULT_ROWS, Difference, Trial, Verdict, make_trial, verify

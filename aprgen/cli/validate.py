@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from aprgen.cli.access import access_for
+from aprgen.cli.access import access_for, loading_for
 from aprgen.cli.apbundle import examined
 from aprgen.cli.arguments import Validate
 from aprgen.cli.examination import Check, Examination, checks
@@ -26,13 +26,13 @@ def validate_command(request: Validate) -> int:
     """0 when every file passes. Otherwise the first problem of the first failing file is raised, after the report."""
     first: AprgenError | None = None
     reports = []
-    access = access_for(request.opening)
+    access, loading = access_for(request.opening), loading_for(request.opening)
     out = None if request.format == "json" else console()
     with steps(len(request.models)) as work:
         for path in request.models:
             work.next(visible(path.name))
             try:
-                found = examined(path, request.struct, access)
+                found = examined(path, request.struct, access, loading)
             except AprgenError as error:
                 # A file that cannot be read is one failing file among several.
                 if len(request.models) == 1:

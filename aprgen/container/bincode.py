@@ -14,8 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.container.cursor import Cursor
+from aprgen.container.cursor import Cursor, Origin
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
+from aprgen.container.source import Bytes
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -37,9 +38,9 @@ class Codec(Protocol[T]):
     def encode(self, value: T, out: bytearray) -> None: ...
 
 
-def decode(codec: Codec[T], data: bytes, limits: Limits = DEFAULT_LIMITS) -> T:
+def decode(codec: Codec[T], data: Bytes, limits: Limits = DEFAULT_LIMITS, origin: Origin | None = None) -> T:
     """The value in `data`; a byte left over is an error, as the length often tells structs apart."""
-    cursor = Cursor(data, limits)
+    cursor = Cursor(data, limits, origin)
     value = codec.decode(cursor)
     cursor.finish()
     return value

@@ -7,12 +7,18 @@ Knows nothing of structs; bincode.py composes it.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
+from aprgen.container.source import Bytes
 from aprgen.errors import PayloadError
+
+ITEM_BYTES = 352  # of memory, at most, for each item that is counted
+NODE_BYTES = 160  # of memory while a tree is decoded, for each node; 48 of them stay
 
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
@@ -22,20 +28,29 @@ _F32 = struct.Struct("<f")
 _F64 = struct.Struct("<d")
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a payload's bytes can be read again later. stays: the payload itself stays in memory for that."""
+
+    read: Callable[[int, int], Bytes]
+    stays: bool
+
+
 class Cursor:
     """Reads forward only.
 
     `field` is what is being read ("KMeans.tol"), for messages; decoders of records keep it up to date.
-    `nodes_left` is what trees may still hold.
+    `nodes_left` is what trees may still hold. `origin`: set when large parts are to be read later.
     """
 
-    __slots__ = ("_items_left", "data", "field", "limits", "nodes_left", "position")
+    __slots__ = ("_items_left", "data", "field", "limits", "nodes_left", "origin", "position")
 
-    def __init__(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, data: Bytes, limits: Limits = DEFAULT_LIMITS, origin: Origin | None = None) -> None:
         self.data = data
         self.position = 0
         self.field = ""
         self.limits = limits
+        self.origin = origin
         self.nodes_left = limits.tree_nodes
         self._items_left = limits.payload_items
 
@@ -117,6 +132,7 @@ class Cursor:
     def charge(self, cost: int, *, at: int | None = None) -> None:
         """Count `cost` items against the limit; for a codec whose values cost more than their bytes suggest."""
         self._items_left -= cost
+        self.limits.take(cost * ITEM_BYTES, "the records of the payload", f"byte {self.position} of the payload")
         if self._items_left < 0:
             raise self.error(
                 "payload.items",
@@ -128,6 +144,7 @@ class Cursor:
     def charge_nodes(self, count: int) -> None:
         """Count nodes of a tree against the limit, which all trees of the payload share."""
         self.nodes_left -= count
+        self.limits.take(count * NODE_BYTES, "the nodes of a tree", f"byte {self.position} of the payload")
         if self.nodes_left < 0:
             raise self.error(
                 "payload.tree",
@@ -140,7 +157,7 @@ class Cursor:
         size = self.count(1)
         first = self.take(size)
         try:
-            return self.data[first : first + size].decode("utf-8")
+            return str(self.data[first : first + size], "utf-8")
         except UnicodeDecodeError as error:
             raise self.error("payload.utf8", "a string is no UTF-8", at=start + 8 + error.start) from None
 
@@ -151,6 +168,10 @@ class Cursor:
             raise self.error("payload.truncated", f"{n} numbers of {kind.itemsize} bytes, {self.remaining} bytes left")
         array: NDArray[np.generic] = np.frombuffer(self.data, dtype=kind, count=n, offset=self.position)
         self.position += n * kind.itemsize
+        if self.origin is not None and not self.origin.stays:  # a view would keep the payload
+            self.limits.take(array.nbytes, "numbers of the payload", f"byte {self.position} of the payload")
+            array = array.copy()
+            array.flags.writeable = False
         return array
 
     def finish(self) -> None:

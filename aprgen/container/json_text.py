@@ -16,6 +16,16 @@ from aprgen.errors import ContainerError
 Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
 
+def require_json_bytes(n_bytes: int, base: int, limits: Limits) -> None:
+    if n_bytes > limits.json_bytes:
+        raise ContainerError(
+            "container.limit",
+            f"{n_bytes} bytes of metadata, the limit is {limits.json_bytes}",
+            where=f"byte {base}, in the JSON metadata",
+            hint="raise Limits.json_bytes if you trust the file",
+        )
+
+
 def parse_json(data: bytes, base: int, limits: Limits = DEFAULT_LIMITS) -> Json:
     """The value in `data`, which lies at byte `base` of the file."""
 
@@ -42,13 +52,7 @@ def parse_json(data: bytes, base: int, limits: Limits = DEFAULT_LIMITS) -> Json:
     def no_constant(text: str) -> float:
         raise refuse(f"{text} is no JSON")
 
-    if len(data) > limits.json_bytes:
-        raise ContainerError(
-            "container.limit",
-            f"{len(data)} bytes of metadata, the limit is {limits.json_bytes}",
-            where=f"byte {base}, in the JSON metadata",
-            hint="raise Limits.json_bytes if you trust the file",
-        )
+    require_json_bytes(len(data), base, limits)
     try:
         value: Json = json.loads(
             data.decode("utf-8"), object_pairs_hook=once, parse_float=finite, parse_constant=no_constant

@@ -370,6 +370,16 @@ def _write_struct(fields: tuple[_Field, ...], item: object) -> dict[str, Value]:
     return written
 
 
+def require_metadata_bytes(n_bytes: int, base: int, limits: Limits) -> None:
+    if n_bytes > limits.metadata_bytes:
+        raise ContainerError(
+            "container.limit",
+            f"{n_bytes} bytes of metadata, more than the limit of {limits.metadata_bytes}",
+            where=f"byte {base}, in the metadata",
+            hint="raise Limits.metadata_bytes if you trust the file",
+        )
+
+
 def read_metadata(
     data: bytes, base: int = 32, limits: Limits = DEFAULT_LIMITS, *, padding: int = 0
 ) -> tuple[Metadata, tuple[str, ...]]:
@@ -377,13 +387,7 @@ def read_metadata(
 
     padding: fewer zeros than this behind the map are its padding, and nothing to report.
     """
-    if len(data) > limits.metadata_bytes:
-        raise ContainerError(
-            "container.limit",
-            f"{len(data)} bytes of metadata, more than the limit of {limits.metadata_bytes}",
-            where=f"byte {base}, in the metadata",
-            hint="raise Limits.metadata_bytes if you trust the file",
-        )
+    require_metadata_bytes(len(data), base, limits)
     value, used = messagepack.unpack(data, base, limits)
     if not isinstance(value, Mapping | tuple):
         raise _wrong("metadata", "a map", value)

@@ -6,13 +6,15 @@ Knows algorithms; no files and no layouts.
 
 from __future__ import annotations
 
+import hashlib
+
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -20,6 +22,7 @@ Bytes = bytes | memoryview
 
 P384_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
 P384_BYTES = 48
+ML_DSA_MU_BYTES = 64
 UNCOMPRESSED = 4  # first byte of a point with both coordinates
 
 
@@ -65,6 +68,26 @@ def ml_dsa_verify(public: bytes, signature: bytes, message: Bytes, context: byte
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+class MlDsaStream:
+    """A message in windows; ML-DSA signs a hash of it and of the key (FIPS 204, algorithms 3 and 7: mu)."""
+
+    def __init__(self, public: bytes, signature: bytes, context: bytes) -> None:
+        self._public, self._signature = public, signature
+        key = hashlib.shake_256(public).digest(ML_DSA_MU_BYTES)
+        self._mu = hashlib.shake_256(key + bytes([0, len(context)]) + context)
+
+    def update(self, data: memoryview) -> None:
+        self._mu.update(data)
+
+    def verify(self) -> bool:
+        try:
+            key = MLDSA65PublicKey.from_public_bytes(self._public)
+            key.verify_mu(self._signature, self._mu.digest(ML_DSA_MU_BYTES))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
 
 def ml_kem_public(seed: bytes) -> bytes:
@@ -126,15 +149,31 @@ def p384_sign(secret: bytes, message: Bytes) -> bytes:
 
 def p384_verify(public: bytes, signature: bytes, message: Bytes) -> bool:
     """Refuses the larger s: else anyone could change the signature into another valid one."""
-    point = _p384_point(public)
-    r, s = (int.from_bytes(signature[at : at + P384_BYTES], "big") for at in (0, P384_BYTES))
-    if point is None or s > P384_ORDER // 2:
-        return False
-    try:
-        point.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA384()))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    stream = P384Stream(public, signature)
+    stream.update(message)
+    return stream.verify()
+
+
+class P384Stream:
+    """A message in windows."""
+
+    def __init__(self, public: bytes, signature: bytes) -> None:
+        self._point = _p384_point(public)
+        self._r, self._s = (int.from_bytes(signature[at : at + P384_BYTES], "big") for at in (0, P384_BYTES))
+        self._hash = hashlib.sha384()
+
+    def update(self, data: Bytes) -> None:
+        self._hash.update(data)
+
+    def verify(self) -> bool:
+        if self._point is None or self._s > P384_ORDER // 2:
+            return False
+        algorithm = ec.ECDSA(Prehashed(hashes.SHA384()))
+        try:
+            self._point.verify(encode_dss_signature(self._r, self._s), self._hash.digest(), algorithm)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
 
 def p384_agree(secret: bytes, public: bytes) -> bytes | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.container.source import Bytes
+
 F32 = NDArray[np.float32]
 
 BLOCK = 32  # values per block
@@ -25,26 +27,26 @@ def block_bytes(n: int, per_block: int, size: int) -> int:
     return -(-n // per_block) * size
 
 
-def dequantize_q8_0(data: bytes, n: int) -> F32:
+def dequantize_q8_0(data: Bytes, n: int) -> F32:
     """The first `n` values of whole blocks: half scale, 32 signed bytes."""
     scale, body = _blocks(data, n, Q8_0_BYTES)
     return _multiply(body.view(np.int8).astype(np.float32), scale)[:n]
 
 
-def dequantize_q4_0(data: bytes, n: int) -> F32:
+def dequantize_q4_0(data: Bytes, n: int) -> F32:
     """The first `n` values of whole blocks: half scale, 16 bytes with two values each, the even one low, each + 8."""
     scale, body = _blocks(data, n, Q4_0_BYTES)
     return _multiply(_nibbles(body), scale)[:n]
 
 
-def dequantize_q4_v2(data: bytes, n: int) -> F32:
+def dequantize_q4_v2(data: Bytes, n: int) -> F32:
     """As Q4_0, but a scale that is NaN, infinite or below 6.1e-5 in magnitude counts as zero."""
     scale, body = _blocks(data, n, Q4_0_BYTES)
     usable = np.isfinite(scale) & (np.abs(scale) >= SMALLEST_V2_SCALE)
     return _multiply(_nibbles(body), np.where(usable, scale, np.float32(0.0)))[:n]
 
 
-def dequantize_q8_v2(data: bytes, n: int) -> F32:
+def dequantize_q8_v2(data: Bytes, n: int) -> F32:
     """One float32 scale, then `n` signed bytes."""
     scale = np.frombuffer(data, "<f4", 1)
     values = np.frombuffer(data, np.int8, n, offset=4).astype(np.float32)
@@ -52,7 +54,7 @@ def dequantize_q8_v2(data: bytes, n: int) -> F32:
         return np.asarray(values * scale, dtype=np.float32)
 
 
-def dequantize_q4_k(data: bytes, n: int) -> F32:
+def dequantize_q4_k(data: Bytes, n: int) -> F32:
     """ggml's Q4_K: eight groups of 32 with 6-bit scale and minimum; value = (d * scale) * q - dmin * minimum."""
     raw = np.frombuffer(data, np.uint8).reshape(-1, Q4_K_BYTES)
     d = _halves(raw[:, 0:2])
@@ -69,7 +71,7 @@ def dequantize_q4_k(data: bytes, n: int) -> F32:
     return np.asarray(values, dtype=np.float32).reshape(-1)[:n]
 
 
-def dequantize_q6_k(data: bytes, n: int) -> F32:
+def dequantize_q6_k(data: Bytes, n: int) -> F32:
     """ggml's Q6_K: sixteen groups of 16 with a signed 8-bit scale; value = (d * scale) * (q - 32)."""
     raw = np.frombuffer(data, np.uint8).reshape(-1, Q6_K_BYTES)
     low = raw[:, :128].reshape(-1, 2, 2, 32)  # half, run of 32 bytes, byte
@@ -100,7 +102,7 @@ def quantize_q4_0(values: F32) -> bytes:
     return _joined(scale, (stored[:, 0::2] | (stored[:, 1::2] << 4)).astype(np.uint8))
 
 
-def _blocks(data: bytes, n: int, size: int) -> tuple[F32, NDArray[np.uint8]]:
+def _blocks(data: Bytes, n: int, size: int) -> tuple[F32, NDArray[np.uint8]]:
     """Scales [blocks, 1] and bodies [blocks, bytes]."""
     count = -(-n // BLOCK)
     raw = np.frombuffer(data, np.uint8, count * size).reshape(count, size)

@@ -34,7 +34,7 @@ def repack(data: bytes, method: int, limits: Limits = DEFAULT_LIMITS) -> bytes:
     The caller has asked `fixed_because`. Raises ContainerError when the file is not sound.
     """
     file = read_v1(data, limits)
-    stored = compression.compress(method, file.payload, small_window=True)
+    stored = compression.compress(method, bytes(file.payload), small_window=True)
     header = replace(file.header, compression=method, payload_size=len(stored))
     body = pack_header(header) + data[HEADER_BYTES : header.payload_start] + stored
     return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")

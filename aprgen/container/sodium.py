@@ -5,8 +5,12 @@ Knows algorithms; no files and no layouts.
 
 from __future__ import annotations
 
+import hashlib
+
 from nacl import bindings
 from nacl.exceptions import CryptoError
+
+ED25519_ORDER = (1 << 252) + 27742317777372353535851937790883648493
 
 
 def ed25519_key_is_sound(public: bytes) -> bool:
@@ -22,6 +26,32 @@ def ed25519_public(seed: bytes) -> bytes:
 def ed25519_sign(seed: bytes, message: bytes) -> bytes:
     _, secret = bindings.crypto_sign_seed_keypair(seed)
     return bindings.crypto_sign(message, secret)[: bindings.crypto_sign_BYTES]
+
+
+class Ed25519Stream:
+    """A message in windows: the equation of RFC 8032, section 5.1.7, without the cofactor, as OpenSSL checks it.
+
+    The key must have been checked before.
+    """
+
+    def __init__(self, public: bytes, signature: bytes) -> None:
+        self._public, self._r, self._s = public, signature[:32], signature[32:]
+        self._hash = hashlib.sha512(self._r + public)
+
+    def update(self, data: memoryview) -> None:
+        self._hash.update(data)
+
+    def verify(self) -> bool:
+        if int.from_bytes(self._s, "little") >= ED25519_ORDER:
+            return False
+        scalar = bindings.crypto_core_ed25519_scalar_reduce(self._hash.digest())
+        try:
+            left = bindings.crypto_scalarmult_ed25519_base_noclamp(self._s)
+            right = bindings.crypto_scalarmult_ed25519_noclamp(scalar, self._public)
+            expected: bytes = bindings.crypto_core_ed25519_sub(left, right)
+        except (CryptoError, RuntimeError):  # a product that is no point of the group, which no signer makes
+            return False
+        return expected == self._r
 
 
 def x25519_public(secret: bytes) -> bytes:

@@ -17,45 +17,50 @@ from aprgen.container.quantblocks import (
     Q4_K_BYTES,
     Q6_K_BYTES,
     SUPER_BLOCK,
-    block_bytes,
     dequantize_q4_k,
     dequantize_q4_v2,
     dequantize_q6_k,
     dequantize_q8_v2,
 )
+from aprgen.container.source import Bytes
 
 F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TensorType:
+    """Elements are stored in groups, perhaps behind a prefix that all of them share."""
+
     name: str
-    stored_bytes: Callable[[int], int]  # of n elements
-    to_float32: Callable[[bytes, int], F32]  # data of exactly stored_bytes(n), n; integers round to nearest
+    to_float32: Callable[[Bytes, int], F32]  # data of exactly stored_bytes(n), n; integers round to nearest
+    group: int  # elements
+    group_bytes: int
+    prefix_bytes: int = 0
+    in_place: bool = False  # float32 already, used where it lies
+
+    def stored_bytes(self, n: int) -> int:
+        """Of n elements; the last group is padded."""
+        return self.prefix_bytes + -(-n // self.group) * self.group_bytes
 
 
 def _plain(name: str, form: str) -> TensorType:
     dtype = np.dtype(form)
 
-    def convert(data: bytes, n: int) -> F32:
+    def convert(data: Bytes, n: int) -> F32:
         with np.errstate(all="ignore"):
-            return np.frombuffer(data, dtype, n).astype(np.float32)
+            return np.frombuffer(data, dtype, n).astype(np.float32, copy=False)
 
-    return TensorType(name, lambda n: n * dtype.itemsize, convert)
+    return TensorType(name, convert, 1, dtype.itemsize, in_place=dtype == np.float32)
 
 
-def _from_bfloat16(data: bytes, n: int) -> F32:
+def _from_bfloat16(data: Bytes, n: int) -> F32:
     """A bfloat16 is the upper half of a float32."""
     return (np.frombuffer(data, "<u2", n).astype(np.uint32) << 16).view(np.float32)
 
 
-def _blocks(name: str, per_block: int, size: int, convert: Callable[[bytes, int], F32]) -> TensorType:
-    return TensorType(name, lambda n: block_bytes(n, per_block, size), convert)
-
-
-_BF16 = TensorType("BF16", lambda n: 2 * n, _from_bfloat16)
-_Q4 = _blocks("Q4", BLOCK, Q4_0_BYTES, dequantize_q4_v2)
-_Q8 = TensorType("Q8", lambda n: 4 + n, dequantize_q8_v2)
+_BF16 = TensorType("BF16", _from_bfloat16, 1, 2)
+_Q4 = TensorType("Q4", dequantize_q4_v2, BLOCK, Q4_0_BYTES)
+_Q8 = TensorType("Q8", dequantize_q8_v2, 1, 1, prefix_bytes=4)
 
 # 30, 128 and 129 are the numbers of later versions, which still read 8 and 9.
 TENSOR_TYPES: dict[int, TensorType] = {
@@ -69,8 +74,8 @@ TENSOR_TYPES: dict[int, TensorType] = {
     7: _plain("U8", "u1"),
     8: _Q4,
     9: _Q8,
-    12: _blocks("Q4_K", SUPER_BLOCK, Q4_K_BYTES, dequantize_q4_k),
-    14: _blocks("Q6_K", SUPER_BLOCK, Q6_K_BYTES, dequantize_q6_k),
+    12: TensorType("Q4_K", dequantize_q4_k, SUPER_BLOCK, Q4_K_BYTES),
+    14: TensorType("Q6_K", dequantize_q6_k, SUPER_BLOCK, Q6_K_BYTES),
     30: _BF16,
     128: _Q4,
     129: _Q8,

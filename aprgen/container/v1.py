@@ -30,10 +30,14 @@ from aprgen.container.header import (
 )
 from aprgen.container.keys import NO_ACCESS, Access, Trust, fingerprint_of
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
-from aprgen.container.metadata import Metadata, read_metadata, write_metadata
+from aprgen.container.loading import STANDARD, Checks
+from aprgen.container.metadata import Metadata, read_metadata, require_metadata_bytes, write_metadata
+from aprgen.container.source import Bytes, PagedFile, Source, as_source
 from aprgen.container.suites import LEGACY, LEGACY_SIGNATURE_BYTES, LEGACY_SIGNER_BYTES
 from aprgen.container.verification import UNSIGNED, State, Verification, plain_error, policy_error
-from aprgen.errors import AprgenError, ContainerError, SecurityError, UsageError
+from aprgen.errors import AprgenError, ContainerError, SecurityError, UnsupportedError, UsageError
+
+METADATA_COST = 96  # bytes of Python objects for each stored one, at most: maps without keys
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,9 @@ class AprFile:
 
     header: Header
     metadata: Metadata
-    payload: bytes
+    payload: Bytes
     file_bytes: int
-    crc: int
+    crc: int  # as stored
     signature: SignatureBlock | None
     findings: tuple[str, ...]  # what aprender lets pass and a careful reader reports
     verification: Verification = UNSIGNED
@@ -86,12 +90,12 @@ class Inspection:
     file_bytes: int
     header: Header | None = None
     metadata: Metadata | None = None
-    payload: bytes | None = None
+    payload: Bytes | None = None
     signature: SignatureBlock | None = None
     verification: Verification = UNSIGNED
     encryption: Encryption | None = None
     crc_expected: int | None = None  # as stored
-    crc_actual: int | None = None
+    crc_actual: int | None = None  # None where the level does not compute it
     findings: tuple[str, ...] = ()
     problems: tuple[AprgenError, ...] = ()  # every failing check, the one that read_v1 raises first
 
@@ -100,22 +104,24 @@ class Inspection:
         return self.crc_expected is not None and self.crc_expected == self.crc_actual
 
 
-def read_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> AprFile:
+def read_v1(
+    data: Bytes | Source, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS, checks: Checks = STANDARD
+) -> AprFile:
     """The file, or the first failing check as ContainerError or SecurityError."""
-    found = inspect_v1(data, limits, access)
+    found = inspect_v1(data, limits, access, checks)
     if found.problems:
         raise found.problems[0]
     # Without problems nothing is missing.
     assert found.header is not None
     assert found.metadata is not None
     assert found.payload is not None
-    assert found.crc_actual is not None
+    assert found.crc_expected is not None
     return AprFile(
         header=found.header,
         metadata=found.metadata,
         payload=found.payload,
         file_bytes=found.file_bytes,
-        crc=found.crc_actual,
+        crc=found.crc_expected,
         signature=found.signature,
         findings=found.findings,
         verification=found.verification,
@@ -123,21 +129,29 @@ def read_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_AC
     )
 
 
-def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> Inspection:
-    """Run every check that can still be run; never raises for what the bytes say."""
-    if len(data) > limits.file_bytes:
-        return Inspection(len(data), problems=(_too_large(len(data), limits),))
-    if data[: len(MAGIC)] != MAGIC:
-        return Inspection(len(data), problems=(_no_magic(data),))
-    if len(data) < HEADER_BYTES + CRC_BYTES:
-        return Inspection(len(data), problems=(_too_small(len(data)),))
+def inspect_v1(
+    data: Bytes | Source, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS, checks: Checks = STANDARD
+) -> Inspection:
+    """Run every check of the level that can still be run; never raises for what the bytes say.
 
-    header = parse_header(data)
-    end = len(data) - CRC_BYTES
-    crc_expected = int.from_bytes(data[end:], "little")
-    crc_actual = zlib.crc32(memoryview(data)[:end])
+    Raises BudgetError, and ContainerError when the file changes while it is read.
+    """
+    source = as_source(data)
+    size = source.size
+    if size > limits.file_bytes:
+        return Inspection(size, problems=(_too_large(size, limits),))
+    head = bytes(source.piece(0, HEADER_BYTES))
+    if head[: len(MAGIC)] != MAGIC:
+        return Inspection(size, problems=(_no_magic(head),))
+    if size < HEADER_BYTES + CRC_BYTES:
+        return Inspection(size, problems=(_too_small(size),))
+
+    header = parse_header(head)
+    end = size - CRC_BYTES
+    crc_expected = int.from_bytes(source.piece(end, size), "little")
+    crc_actual = source.crc() if checks.checksum else None
     problems: list[AprgenError] = []
-    if crc_expected != crc_actual:
+    if crc_actual is not None and crc_expected != crc_actual:
         problems.append(_bad_crc(crc_expected, crc_actual, header, end))
     problems += check_header(header, limits, allow_legacy=access.trust.allow_legacy)
 
@@ -147,43 +161,45 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO
     payload_inside = header.payload_end <= end
     if not payload_inside:
         problems.append(_outside(header, end))
-    signature, framing = _trailer(data, header, end) if payload_inside else (None, ())
+    signature, framing = _trailer(source, header, end) if payload_inside else (None, ())
     problems += framing
     verification = UNSIGNED
     if payload_inside:
-        verification, refused = _verified(data, header, signature, access.trust)
+        verification, refused = _verified(source, header, signature, access.trust, checks)
         problems += refused
         findings += (verification.finding,) if verification.finding is not None else ()
 
-    stored: bytes | None = None
+    opened: bytes | None = None
     encryption: Encryption | None = None
     if header.encrypted:
-        encryption, stored, closed = _opened(data, header, payload_inside, access, limits, may_open=not problems)
+        encryption, opened, closed = _opened(source, header, payload_inside, access, limits, may_open=not problems)
         problems += closed
     elif access.secrets.given:
         problems.append(plain_error("byte 21, in the header"))
     if metadata_inside:
         try:
             padding = NATIVE_ALIGNMENT if header.native else 0
-            described = data[HEADER_BYTES : header.payload_start]
+            described = _described(source, header, limits)
             metadata, more = read_metadata(described, HEADER_BYTES, limits, padding=padding)
             findings += more + _flag_findings(header, metadata)
+            if checks.strict and write_metadata(metadata, alignment=max(1, padding)) != described:
+                findings += ("the metadata is not spelled as aprender and aprgen spell it",)
         except ContainerError as error:
             problems.append(error)
 
-    payload: bytes | None = None
+    if checks.strict:
+        problems += (_not_strict(finding) for finding in findings if finding != verification.finding)
+    payload: Bytes | None = None
     unpackable = header.compression in COMPRESSIONS and header.uncompressed_size <= limits.payload_bytes
-    if payload_inside and not header.encrypted:
-        stored = data[header.payload_start : header.payload_end]
-    if stored is not None and unpackable:
+    if unpackable and (opened is not None or (payload_inside and not header.encrypted)):
         try:
-            payload = compression.decompress(
-                header.compression, stored, header.uncompressed_size, header.payload_start, limits
-            )
+            payload = _unpacked(source, header, opened, limits)
+            if checks.twice and payload != _unpacked(source, header, opened, limits):
+                problems.append(_unstable(header))
         except ContainerError as error:
             problems.append(error)
     return Inspection(
-        file_bytes=len(data),
+        file_bytes=size,
         header=header,
         metadata=metadata,
         payload=payload,
@@ -195,6 +211,42 @@ def inspect_v1(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO
         findings=findings,
         problems=tuple(problems),
     )
+
+
+def _described(source: Source, header: Header, limits: Limits) -> bytes:
+    """The metadata as stored, and room for what it becomes."""
+    require_metadata_bytes(header.metadata_size, HEADER_BYTES, limits)
+    limits.take(METADATA_COST * header.metadata_size, "the metadata", f"byte {HEADER_BYTES}, in the metadata")
+    return bytes(source.piece(HEADER_BYTES, header.payload_start))
+
+
+def _unpacked(source: Source, header: Header, opened: bytes | None, limits: Limits) -> Bytes:
+    """The payload: `opened` or what lies in the file, decompressed."""
+    start, stop = header.payload_start, header.payload_end
+    method, claim = header.compression, header.uncompressed_size
+    if opened is not None:
+        return compression.decompress(method, opened, claim, start, limits)
+    if isinstance(source, PagedFile):
+        windows = source.windows(start, stop)
+        return compression.decompress_windows(method, windows, stop - start, claim, start, limits)
+    if method == compression.NONE and isinstance(source.data, bytes):
+        limits.take(stop - start, "the payload")
+    return compression.decompress(method, source.piece(start, stop), claim, start, limits)
+
+
+def _not_strict(finding: str) -> ContainerError:
+    return ContainerError(
+        "container.strict", f"verification level paranoid refuses: {finding}", where="header and metadata",
+        hint="export the model again, or take a lower level: standard reports it and goes on",
+    )  # fmt: skip
+
+
+def _unstable(header: Header) -> ContainerError:
+    return ContainerError(
+        "container.unstable", "unpacking the payload twice gives two results",
+        where=f"byte {header.payload_start}, in the payload",
+        hint="the memory or processor of this machine is at fault: test it, and load the file elsewhere",
+    )  # fmt: skip
 
 
 def _too_large(size: int, limits: Limits) -> ContainerError:
@@ -267,7 +319,7 @@ def _legacy_encrypted(header: Header) -> SecurityError:
 
 
 def _opened(
-    data: bytes, header: Header, payload_inside: bool, access: Access, limits: Limits, *, may_open: bool
+    source: Source, header: Header, payload_inside: bool, access: Access, limits: Limits, *, may_open: bool
 ) -> tuple[Encryption | None, bytes | None, tuple[AprgenError, ...]]:
     """What is known of the encryption, and the payload as it was before, if there is a secret that opens it.
 
@@ -281,7 +333,11 @@ def _opened(
         return None, None, problems
     mode: Mode | None = None
     recipient_id = b""
-    payload = memoryview(data)[header.payload_start : header.payload_end]
+    if isinstance(source, PagedFile) and not source.stays_open:
+        return None, None, (*problems, _not_streamed(header))
+    limits.take(2 * header.payload_end, "the encrypted payload and what it opens to")
+    head = memoryview(source.piece(0, header.payload_start))
+    payload = memoryview(source.piece(header.payload_start, header.payload_end))
     if suite.envelope:
         try:
             envelope = parse_envelope(suite, payload, header.payload_start, limits)
@@ -296,10 +352,19 @@ def _opened(
     from aprgen.container.encryption import open_payload
 
     try:
-        stored = open_payload(suite, memoryview(data)[: header.payload_start], payload, access.secrets, limits)
+        stored = open_payload(suite, head, payload, access.secrets, limits)
     except AprgenError as error:
         return Encryption(suite.name, mode, recipient_id, False), None, (error,)
     return Encryption(suite.name, mode, recipient_id, True), stored, ()
+
+
+def _not_streamed(header: Header) -> UnsupportedError:
+    return UnsupportedError(
+        "container.streaming",
+        "an encrypted payload cannot be streamed: that it is whole shows at its last byte, and nothing is used before",
+        where=f"byte {header.payload_start}, the encrypted payload",
+        hint="use --mode eager or mapped",
+    )
 
 
 def _broken_promise(header: Header) -> SecurityError:
@@ -338,7 +403,7 @@ def _block_sizes(header: Header) -> tuple[int, int] | None:
     return None if suite is None else (suite.signature_bytes, suite.signer_bytes)
 
 
-def _trailer(data: bytes, header: Header, end: int) -> tuple[SignatureBlock | None, tuple[AprgenError, ...]]:
+def _trailer(source: Source, header: Header, end: int) -> tuple[SignatureBlock | None, tuple[AprgenError, ...]]:
     """What lies between payload and checksum: the block of a SIGNED file, otherwise nothing."""
     extra = end - header.payload_end
     sizes = _block_sizes(header) if header.signed else (0, 0)
@@ -357,7 +422,8 @@ def _trailer(data: bytes, header: Header, end: int) -> tuple[SignatureBlock | No
     block: SignatureBlock | None = None
     if header.signed:
         key = header.payload_end + sizes[0]
-        block = SignatureBlock(data[header.payload_end : key], data[key : key + sizes[1]])
+        signature, signer = source.piece(header.payload_end, key), source.piece(key, key + sizes[1])
+        block = SignatureBlock(bytes(signature), bytes(signer))
     start = header.payload_end + needed
     if start < end:
         return block, (
@@ -372,7 +438,7 @@ def _trailer(data: bytes, header: Header, end: int) -> tuple[SignatureBlock | No
 
 
 def _verified(
-    data: bytes, header: Header, block: SignatureBlock | None, trust: Trust
+    source: Source, header: Header, block: SignatureBlock | None, trust: Trust, checks: Checks
 ) -> tuple[Verification, tuple[AprgenError, ...]]:
     """Who signed, and why the file must not be taken. A SIGNED file without its block is `_trailer`'s to refuse."""
     where = f"byte {header.payload_end}, the signature block"
@@ -382,11 +448,18 @@ def _verified(
     suite = header.cipher_suite
     if suite is None:
         found = Verification("unverifiable", header.suite_name, block.fingerprint)
+    elif not (checks.signature or trust.needs_signature):  # what the caller demands, every level verifies
+        found = Verification("skipped", suite.name, block.fingerprint)
     else:
-        from aprgen.container.signature import verify
+        from aprgen.container.signature import verify, verify_windows
 
         try:
-            verify(suite, memoryview(data)[: header.payload_end], block.signature, block.public_key, where)
+            if isinstance(source, PagedFile):
+                message = source.windows(0, header.payload_end)
+                verify_windows(suite, message, block.signature, block.public_key, where)
+            else:
+                signed = memoryview(source.piece(0, header.payload_end))
+                verify(suite, signed, block.signature, block.public_key, where)
         except SecurityError as error:
             return Verification("invalid", suite.name, block.fingerprint), (error,)
         name = trust.name_of(suite, block.public_key)

@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.container.json_text import Json, parse_json
+from aprgen.container.json_text import Json, parse_json, require_json_bytes
 from aprgen.container.keys import NO_ACCESS, Access
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
+from aprgen.container.loading import STANDARD, Checks
+from aprgen.container.source import Bytes, PagedFile, Source, as_source
 from aprgen.container.tensortypes import TENSOR_TYPES, TensorType
 from aprgen.container.verification import UNSIGNED, plain_error, policy_error
-from aprgen.errors import AprgenError, ContainerError, SecurityError, UnsupportedError
+from aprgen.errors import AprgenError, BudgetError, ContainerError, SecurityError, UnsupportedError
 
 MAGIC = b"APR\0"
 HEADER_BYTES = 64
@@ -45,6 +48,9 @@ FLAGS: dict[int, str] = {
     ROW_MAJOR: "ROW_MAJOR",
     COLUMN_MAJOR: "COLUMN_MAJOR",
 }
+
+JSON_COST = 64  # bytes of Python objects for each stored one, at most: arrays of arrays
+ENTRY_COST = 2_048  # and of an entry of the index with its tensor
 
 _LAYOUT = struct.Struct("<4sBBHIQIQQI20s")
 
@@ -86,14 +92,19 @@ class TensorEntry:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor with its values as float32 in its shape, row-major and read-only."""
+    """A tensor with its values as float32 in its shape, row-major and read-only. read: where they come from."""
 
     entry: TensorEntry
-    values: NDArray[np.float32]
+    read: Callable[[], NDArray[np.float32]] = field(repr=False)
 
     @property
     def name(self) -> str:
         return self.entry.name
+
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """Read when first asked for, unless the file was loaded in a mode that reads all."""
+        return self.read()
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class AprV2File:
     metadata: Mapping[str, Json]
     tensors: tuple[Tensor, ...]
     file_bytes: int
-    crc: int
+    crc: int  # as stored
     findings: tuple[str, ...]
 
     def tensor(self, name: str) -> Tensor | None:
@@ -120,7 +131,7 @@ class V2Inspection:
     metadata: Mapping[str, Json] | None = None
     entries: tuple[TensorEntry, ...] | None = None
     crc_expected: int | None = None  # footer, as stored
-    crc_actual: int | None = None
+    crc_actual: int | None = None  # None where the level does not compute it
     findings: tuple[str, ...] = ()
     problems: tuple[AprgenError, ...] = ()  # every failing check, the one that read_v2 raises first
 
@@ -129,39 +140,58 @@ class V2Inspection:
         return self.crc_expected is not None and self.crc_expected == self.crc_actual
 
 
-def read_v2(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> AprV2File:
+def read_v2(
+    data: Bytes | Source, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS, checks: Checks = STANDARD
+) -> AprV2File:
     """The file with its tensors, or the first failing check."""
-    found = inspect_v2(data, limits, access)
+    source = as_source(data)
+    found = inspect_v2(source, limits, access, checks)
     if found.problems:
         raise found.problems[0]
     # Without problems nothing is missing.
     assert found.header is not None
     assert found.metadata is not None
     assert found.entries is not None
-    assert found.crc_actual is not None
+    assert found.crc_expected is not None
+    at = found.header.data_offset
+    tensors = tuple(Tensor(entry, partial(_values, source, at, entry, limits)) for entry in found.entries)
+    if not (isinstance(source, PagedFile) and source.stays_open):
+        for tensor in tensors:
+            _ = tensor.values
+    if checks.twice:
+        for tensor in tensors:
+            _require_stable(tensor)
     return AprV2File(
         header=found.header,
         metadata=found.metadata,
-        tensors=tuple(Tensor(entry, _values(data, found.header, entry)) for entry in found.entries),
+        tensors=tensors,
         file_bytes=found.file_bytes,
-        crc=found.crc_actual,
+        crc=found.crc_expected,
         findings=found.findings,
     )
 
 
-def inspect_v2(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS) -> V2Inspection:
-    """Run every check that can still be run; never raises for what the bytes say."""
-    early = _early(data, limits)
+def inspect_v2(
+    data: Bytes | Source, limits: Limits = DEFAULT_LIMITS, access: Access = NO_ACCESS, checks: Checks = STANDARD
+) -> V2Inspection:
+    """Run every check of the level that can still be run; never raises for what the bytes say.
+
+    Raises BudgetError, and ContainerError when the file changes while it is read.
+    """
+    source = as_source(data)
+    size = source.size
+    head = bytes(source.piece(0, HEADER_BYTES))
+    early = _early(head, size, limits)
     if early is not None:
-        return V2Inspection(len(data), problems=(early,))
-    _, major, minor, flags, count, meta_at, meta_size, index_at, data_at, crc, reserved = _LAYOUT.unpack_from(data)
+        return V2Inspection(size, problems=(early,))
+    _, major, minor, flags, count, meta_at, meta_size, index_at, data_at, crc, reserved = _LAYOUT.unpack_from(head)
     header = V2Header(major, minor, flags, count, meta_at, meta_size, index_at, data_at, crc, reserved)
     problems: list[AprgenError] = []
-    end = len(data) - CRC_BYTES
-    crc_expected = int.from_bytes(data[end:], "little")
-    crc_actual = zlib.crc32(memoryview(data)[:end])
-    header_crc = zlib.crc32(data[:40] + data[44:HEADER_BYTES])
-    if header_crc != header.crc:
+    end = size - CRC_BYTES
+    crc_expected = int.from_bytes(source.piece(end, size), "little")
+    crc_actual = source.crc() if checks.checksum else None
+    header_crc = zlib.crc32(head[:40] + head[44:HEADER_BYTES])
+    if checks.checksum and header_crc != header.crc:
         problems.append(
             _error(
                 "container.crc",
@@ -169,7 +199,7 @@ def inspect_v2(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO
                 "byte 40, in the header",
             )
         )
-    if crc_expected != crc_actual:
+    if crc_actual is not None and crc_expected != crc_actual:
         problems.append(
             _error(
                 "container.crc",
@@ -185,17 +215,21 @@ def inspect_v2(data: bytes, limits: Limits = DEFAULT_LIMITS, access: Access = NO
     findings: tuple[str, ...] = ()
     if HEADER_BYTES <= header.metadata_offset <= header.metadata_offset + header.metadata_size <= end:
         try:
-            metadata = _metadata(data, header, limits)
+            metadata = _metadata(source, header, limits)
         except ContainerError as error:
             problems.append(error)
     if HEADER_BYTES <= header.index_offset <= header.data_offset <= end and header.tensor_count <= limits.tensors:
         try:
-            entries = _index(data, header, end, limits)
-            findings = _findings(data, header, entries, end)
+            entries = _index(source, header, end, limits)
+            findings = _findings(source, header, entries, end)
+        except BudgetError:
+            raise
         except AprgenError as error:
             problems.append(error)
+    if checks.strict:
+        problems += (_not_strict(finding) for finding in findings)
     return V2Inspection(
-        file_bytes=len(data),
+        file_bytes=size,
         header=header,
         metadata=metadata,
         entries=entries,
@@ -210,12 +244,27 @@ def _error(code: str, what: str, where: str, hint: str = "") -> ContainerError:
     return ContainerError(code, what, where=where, hint=hint or "the file is damaged or edited; export it again")
 
 
-def _early(data: bytes, limits: Limits) -> AprgenError | None:
-    """What makes further reading senseless."""
-    if len(data) > limits.file_bytes:
+def _not_strict(finding: str) -> ContainerError:
+    return _error(
+        "container.strict", f"verification level paranoid refuses: {finding}", "header and tensor index",
+        "export the model again, or take a lower level: standard reports it and goes on",
+    )  # fmt: skip
+
+
+def _require_stable(tensor: Tensor) -> None:
+    if tensor.read().tobytes() != tensor.values.tobytes():
+        raise _error(
+            "container.unstable", f"unpacking tensor {tensor.name[:60]!r} twice gives two results", "the tensors",
+            "the memory or processor of this machine is at fault: test it, and load the file elsewhere",
+        )  # fmt: skip
+
+
+def _early(data: bytes, size: int, limits: Limits) -> AprgenError | None:
+    """What makes further reading senseless. `data`: the first bytes of the file, which has `size`."""
+    if size > limits.file_bytes:
         return _error(
             "container.limit",
-            f"the file has {len(data)} bytes, the limit is {limits.file_bytes}",
+            f"the file has {size} bytes, the limit is {limits.file_bytes}",
             "the whole file",
             "raise Limits.file_bytes if you trust the file",
         )
@@ -228,11 +277,11 @@ def _early(data: bytes, limits: Limits) -> AprgenError | None:
             where="byte 4",
             hint="aprgen compiles APR v1 and v2 models",
         )
-    if len(data) < HEADER_BYTES + CRC_BYTES:
+    if size < HEADER_BYTES + CRC_BYTES:
         return _error(
             "container.truncated",
-            f"the file has {len(data)} bytes, an APR v2 file at least {HEADER_BYTES + CRC_BYTES}",
-            f"byte {len(data)}, the end of the file",
+            f"the file has {size} bytes, an APR v2 file at least {HEADER_BYTES + CRC_BYTES}",
+            f"byte {size}, the end of the file",
             "the file is truncated; export or copy it again",
         )
     if data[4] != 2:
@@ -321,23 +370,30 @@ def _check_header(header: V2Header, end: int, limits: Limits) -> list[AprgenErro
     return problems
 
 
-def _metadata(data: bytes, header: V2Header, limits: Limits) -> Mapping[str, Json]:
-    start = header.metadata_offset
-    value = parse_json(data[start : start + header.metadata_size], start, limits)
+def _metadata(source: Source, header: V2Header, limits: Limits) -> Mapping[str, Json]:
+    start, size = header.metadata_offset, header.metadata_size
+    require_json_bytes(size, start, limits)
+    limits.take(JSON_COST * size, "the metadata", f"byte {start}, in the metadata")
+    value = parse_json(bytes(source.piece(start, start + size)), start, limits)
     if not isinstance(value, Mapping):
         raise _error("container.metadata", "the metadata is no JSON object", f"byte {start}, in the metadata")
     return value
 
 
-def _index(data: bytes, header: V2Header, end: int, limits: Limits) -> tuple[TensorEntry, ...]:
+def _index(source: Source, header: V2Header, end: int, limits: Limits) -> tuple[TensorEntry, ...]:
     """All entries, each checked against the data section; names strictly ascending."""
     entries: list[TensorEntry] = []
-    position = header.index_offset
+    base = position = header.index_offset
+    longest = header.tensor_count * (4 + MAX_NAME_BYTES + 8 * limits.tensor_dimensions + 16)
+    size = min(header.data_offset - base, longest)
+    limits.take(size + header.tensor_count * ENTRY_COST, "the tensor index", f"byte {base}, the tensor index")
+    data = bytes(source.piece(base, base + size))
     previous = b""
     total = 0
     for number in range(header.tensor_count):
         where = f"byte {position}, entry {number} of the tensor index"
-        entry, name, position = _entry(data, position, header.data_offset, where, limits)
+        entry, name, after = _entry(data, position - base, header.data_offset - base, where, limits)
+        position = base + after
         if number and name <= previous:
             order = "repeats a name" if name == previous else "is not in the order of names"
             raise _error("container.index", f"tensor {entry.name[:60]!r} {order}", where)
@@ -370,7 +426,7 @@ def _index(data: bytes, header: V2Header, end: int, limits: Limits) -> tuple[Ten
 
 
 def _entry(data: bytes, start: int, stop: int, where: str, limits: Limits) -> tuple[TensorEntry, bytes, int]:
-    """One entry, its name as bytes, and where the next one begins."""
+    """One entry, its name as bytes, and where the next one begins; places count from the start of the index."""
 
     def need(size: int) -> None:
         if start + size > stop:
@@ -398,7 +454,7 @@ def _entry(data: bytes, start: int, stop: int, where: str, limits: Limits) -> tu
     return entry, raw_name, start + head + 8 * dimensions + 16
 
 
-def _findings(data: bytes, header: V2Header, entries: tuple[TensorEntry, ...], end: int) -> tuple[str, ...]:
+def _findings(source: Source, header: V2Header, entries: tuple[TensorEntry, ...], end: int) -> tuple[str, ...]:
     """What aprender lets pass and a careful reader reports."""
     findings: list[str] = []
     if any(header.reserved):
@@ -415,16 +471,47 @@ def _findings(data: bytes, header: V2Header, entries: tuple[TensorEntry, ...], e
             findings.append(f"tensor {name[:60]!r} is not aligned to {ALIGNMENT} bytes")
         if start < used:
             findings.append(f"tensor {name[:60]!r} overlaps another one")
-        elif any(data[header.data_offset + used : header.data_offset + start]):
+        elif _any(source, header.data_offset + used, header.data_offset + start):
             findings.append(f"bytes before tensor {name[:60]!r} belong to nothing")
         used = max(used, stop)
-    if any(data[header.data_offset + used : end]):
+    if _any(source, header.data_offset + used, end):
         findings.append("bytes after the last tensor belong to nothing")
     return tuple(findings)
 
 
-def _values(data: bytes, header: V2Header, entry: TensorEntry) -> NDArray[np.float32]:
-    start = header.data_offset + entry.offset
-    values = entry.type.to_float32(data[start : start + entry.size], entry.n_elements).reshape(entry.shape)
+def _any(source: Source, start: int, stop: int) -> bool:
+    """Whether a byte there is not 0."""
+    return any(np.frombuffer(window, np.uint8).any() for window in source.windows(start, stop) if len(window))
+
+
+def _values(source: Source, data_offset: int, entry: TensorEntry, limits: Limits) -> NDArray[np.float32]:
+    """float32 that lies in memory is used where it lies; everything else is converted, from a file window by window."""
+    start, stop = data_offset + entry.offset, data_offset + entry.offset + entry.size
+    where = f"byte {start}, tensor {entry.name[:60]!r}"
+    kind, n = entry.type, entry.n_elements
+    if isinstance(source, PagedFile):
+        limits.take(4 * n, "a tensor", where)
+        values = np.empty(n, np.float32)
+        _convert_windows(kind, source.windows(start, stop), values)
+    else:
+        limits.take(0 if kind.in_place else 4 * n, "a tensor", where)
+        values = kind.to_float32(source.piece(start, stop), n)
+    values = values.reshape(entry.shape)
     values.flags.writeable = False
     return values
+
+
+def _convert_windows(kind: TensorType, windows: Iterable[memoryview], values: NDArray[np.float32]) -> None:
+    """Fill `values` from the stored bytes: whole groups of each window, and what is left goes before the next one."""
+    prefix = b""  # what every group needs
+    rest = b""
+    done = 0
+    for window in windows:
+        data = rest + bytes(window)
+        if len(prefix) < kind.prefix_bytes:
+            prefix, data = data[: kind.prefix_bytes], data[kind.prefix_bytes :]
+        whole = len(data) // kind.group_bytes
+        n = min(whole * kind.group, len(values) - done)
+        values[done : done + n] = kind.to_float32(prefix + data[: whole * kind.group_bytes], n)
+        rest = data[whole * kind.group_bytes :]
+        done += n

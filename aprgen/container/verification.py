@@ -11,7 +11,7 @@ from typing import Literal
 from aprgen.container.keys import Trust
 from aprgen.errors import SecurityError
 
-State = Literal["unsigned", "unverified", "trusted", "unknown", "invalid", "unverifiable"]
+State = Literal["unsigned", "unverified", "trusted", "unknown", "invalid", "unverifiable", "skipped"]
 
 SHORT = 16  # hex digits of a fingerprint in a sentence
 
@@ -19,6 +19,7 @@ SHORT = 16  # hex digits of a fingerprint in a sentence
 @dataclass(frozen=True)
 class Verification:
     """unverified: good, but nobody said whom to trust, and anyone can sign. unknown: good, and not of the trusted.
+    skipped: the verification level does not look at it.
 
     fingerprint: SHA-256 of the signer's public key, in hex; name: under which the signer is trusted.
     """
@@ -38,6 +39,7 @@ class Verification:
             "unknown": "signed by unknown key",
             "invalid": "signature invalid",
             "unverifiable": f"not verified: {self.suite} is only read",
+            "skipped": "not verified: the verification level skips it",
         }[self.state]
 
     @property
@@ -53,6 +55,8 @@ class Verification:
         """What a careful reader reports about a file that is accepted."""
         if self.state == "unverified":
             return f"signed by key {self.fingerprint[:SHORT]}, which anyone could have made: no trust was given"
+        if self.state == "skipped":
+            return f"the signature of key {self.fingerprint[:SHORT]} was not verified: the level skips it"
         if self.state == "unverifiable":
             return f"the {self.suite} signature is not verified, and the file is no better than an unsigned one"
         return None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aprgen.container.bincode import decode
+from aprgen.container.bincode import decode, encode
+from aprgen.container.cursor import Origin
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
+from aprgen.container.source import Bytes
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError, UsageError
 from aprgen.families import (
     boosting,
@@ -24,7 +26,7 @@ from aprgen.families import (
     tree,
     vectorizer,
 )
-from aprgen.families.base import Model, Struct
+from aprgen.families.base import Fields, Model, Struct
 
 VALUE_STRUCTS = (*linear.STRUCTS, *tree.STRUCTS, *forest.STRUCTS)  # what can be an expert
 
@@ -60,9 +62,13 @@ def struct_names() -> tuple[str, ...]:
 
 
 def decode_model(
-    model_type: int, payload: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS
-) -> Decoded:
+    model_type: int, payload: Bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS,
+    canonical: bool = False, origin: Origin | None = None,
+) -> Decoded:  # fmt: skip
     """The model in a payload. `name` (from --as or the metadata) chooses the struct, else exactly one must fit.
+
+    canonical: what is decoded must encode to the same bytes again. origin: where to read trees from when they are
+    walked.
 
     Raises PayloadError when none fits, UnsupportedError for a model type without a layout.
     """
@@ -70,9 +76,14 @@ def decode_model(
     fits: list[tuple[Struct, Model]] = []
     failures: list[tuple[Struct, PayloadError]] = []
     for struct in candidates:
+        taken = limits.taken
         try:
-            fits.append((struct, struct.build(decode(struct.codec, payload, limits))))
+            fields = decode(struct.codec, payload, limits, origin)
+            if canonical:
+                _require_canonical(struct, fields, payload)
+            fits.append((struct, struct.build(fields)))
         except PayloadError as error:
+            limits.give_back(taken)
             failures.append((struct, error))
     if not fits:
         raise _no_struct(failures)
@@ -101,6 +112,14 @@ def _candidates(model_type: int, name: str | None) -> tuple[Struct, ...]:
         where="byte 6 of the file",
         hint="if you know what the payload holds, name the struct with --as",
     )
+
+
+def _require_canonical(struct: Struct, fields: Fields, payload: Bytes) -> None:
+    if encode(struct.codec, fields) != payload:
+        raise PayloadError(
+            "payload.spelling", f"the {struct.name} encodes to other bytes than the payload has", where="the payload",
+            hint="the file is damaged or was edited; export it again, or take a lower verification level",
+        )  # fmt: skip
 
 
 def _sound(model: Model) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aprgen.container import compression
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
+from aprgen.container.source import Bytes
 from aprgen.errors import PayloadError
 from aprgen.native.fields import NO_TABLE
 from aprgen.native.layout import OPS, OpLayout
@@ -60,6 +61,8 @@ ELEMENT_OF: Mapping[int, np.dtype[Any]] = {
     RECORD: np.dtype("u1"),
 }  # fmt: skip
 MAX_NAME_BYTES = 1024
+NODE_BYTES = 80  # of memory while a list of nodes is checked and taken apart; 12 at most of them stay
+STEP_BYTES = 8_192  # of a step with its op and tables
 HINT = "the file is damaged or was edited; convert the original again"
 
 
@@ -86,7 +89,7 @@ class Native:
     findings: tuple[str, ...]
 
 
-def read_native(payload: bytes, limits: Limits = DEFAULT_LIMITS) -> Native:
+def read_native(payload: Bytes, limits: Limits = DEFAULT_LIMITS) -> Native:
     """The payload, checked; raises PayloadError."""
     head, sections = _framing(payload, limits)
     program = program_of(payload, head, sections, limits)
@@ -108,14 +111,15 @@ def _error(code: str, what: str, where: str) -> PayloadError:
     return PayloadError(code, what, where=where, hint=HINT)
 
 
-def _framing(payload: bytes, limits: Limits) -> tuple[Array, tuple[Section, ...]]:
+def _framing(payload: Bytes, limits: Limits) -> tuple[Array, tuple[Section, ...]]:
     """Head and sections: inside the payload, in order, aligned, and with nothing between them."""
     where = "byte 0 of the native payload"
     if len(payload) < HEAD.itemsize:
         raise _error("native.truncated", f"{len(payload)} bytes are no native payload", where)
     head = np.frombuffer(payload, HEAD, 1)[0]
     if bytes(head["magic"]) != MAGIC:
-        raise _error("native.magic", f"the payload starts with {payload[:4].hex(' ')}, not {MAGIC.hex(' ')}", where)
+        what = f"the payload starts with {payload[:4].hex(' ')}, not {MAGIC.hex(' ')}"
+        raise _error("native.magic", what, where)
     if int(head["major"]) != MAJOR:
         raise PayloadError(
             "native.version", f"version {int(head['major'])} of the native payload; this aprgen knows {MAJOR}",
@@ -156,8 +160,8 @@ def _framing(payload: bytes, limits: Limits) -> tuple[Array, tuple[Section, ...]
     return head, tuple(sections)
 
 
-def _require_zeros(payload: bytes, start: int, end: int) -> None:
-    if payload[start:end].strip(b"\0"):
+def _require_zeros(payload: Bytes, start: int, end: int) -> None:
+    if any(payload[start:end]):
         raise _error("native.padding", "bytes between sections are not 0", f"byte {start} of the native payload")
 
 
@@ -186,12 +190,12 @@ def _section(index: int, entry: Any, where: str) -> Section:
     return Section(index, kind, dtype, int(entry["offset"]), int(entry["n_bytes"]), shape, detail)
 
 
-def _data(payload: bytes, section: Section) -> Array:
+def _data(payload: Bytes, section: Section) -> Array:
     array: Array = np.frombuffer(payload, section.dtype, section.shape[0] * section.shape[1], section.offset)
     return array
 
 
-def _names(payload: bytes, section: Section) -> Names:
+def _names(payload: Bytes, section: Section) -> Names:
     where = f"section {section.index} of the native payload"
     data = _data(payload, section).tobytes()
     try:
@@ -203,21 +207,23 @@ def _names(payload: bytes, section: Section) -> Names:
     return Names(*lines)
 
 
-def _record(payload: bytes, section: Section, limits: Limits) -> bytes:
+def _record(payload: Bytes, section: Section, limits: Limits) -> bytes:
     """The record, unpacked to at most what any payload may have."""
     where = f"section {section.index} of the native payload"
-    stored = _data(payload, section).tobytes()
+    stored = memoryview(payload)[section.offset : section.offset + section.n_bytes]
     if section.detail == PLAIN:
-        return stored
+        limits.take(len(stored), "the record", where)
+        return bytes(stored)
     if section.detail != ZSTD:
         raise _error("native.record", f"the record is stored in way {section.detail}; 0 and 1 are known", where)
-    unpacked = compression.unpack_zstd(stored, limits.payload_bytes, section.offset, limits)
+    unpacked = compression.unpack_zstd(stored, limits.room, section.offset, limits)
+    limits.take(len(unpacked), "the record", where)
     if len(unpacked) > limits.payload_bytes:
         raise _error("native.record", f"the record unpacks to more than {limits.payload_bytes} bytes", where)
     return unpacked
 
 
-def program_of(payload: bytes, head: Array, sections: tuple[Section, ...], limits: Limits) -> Program:
+def program_of(payload: Bytes, head: Array, sections: tuple[Section, ...], limits: Limits) -> Program:
     """The computation, with every reference checked."""
     steps, values, inputs, stages = (_data(payload, section) for section in sections[: len(FIRST_KINDS)])
     n_steps = int(head["n_steps"])
@@ -227,6 +233,7 @@ def program_of(payload: bytes, head: Array, sections: tuple[Section, ...], limit
     if 2 * n_steps + len(inputs) + len(stages) > limits.payload_items:
         what = f"more steps than the limit of {limits.payload_items} allows"
         raise _error("native.steps", what, "the native payload")
+    limits.take(n_steps * STEP_BYTES, "the steps", "the native payload")
     source = _source(head)
     reading = _Reading(payload, sections, stages, limits)
     types = [source]
@@ -345,7 +352,7 @@ def _check_values(program: Program, types: list[ValueType], values: Array, head:
 class _Reading:
     """What the steps of one payload share: its sections, each used once, and its stages."""
 
-    def __init__(self, payload: bytes, sections: tuple[Section, ...], stages: Array, limits: Limits) -> None:
+    def __init__(self, payload: Bytes, sections: tuple[Section, ...], stages: Array, limits: Limits) -> None:
         self._payload = payload
         self._sections = sections
         self._stages = stages
@@ -383,6 +390,7 @@ class _Reading:
 
     def charge_nodes(self, count: int, where: str) -> None:
         self._nodes_left -= count
+        self.limits.take(count * NODE_BYTES, "the nodes of trees", where)
         if self._nodes_left < 0:
             raise _error("native.tree", f"the trees have more nodes than the limit of {self.limits.tree_nodes}", where)
 

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen import __version__
-from aprgen.core import Artifact, Loaded, public_functions
+from aprgen.core import Artifact, public_functions
 from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.footprint import check_budget, compiler_frames, measure
 from aprgen.image import Image, build_image
+from aprgen.loaded import Loaded
 from aprgen.measured import model_facts
 from aprgen.program import Array
 from aprgen.runners.choose import runner_for

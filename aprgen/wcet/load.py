@@ -135,7 +135,7 @@ def file_size(container: AprFile | AprV2File) -> FileSize:
             where="the file's header", hint="leave out --load, or convert the model to version 1",
         )  # fmt: skip
     header = container.header
-    return FileSize(header.payload_size, len(container.payload), header.signed)
+    return FileSize(header.payload_size, header.uncompressed_size, header.signed)
 
 
 def load_time(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aprgen.core import load_model
+from aprgen.loaded import load_model
 from tests.examples import PATHS
 from tests.scons.test_examples import scons
 from tests.scons.test_tool import Project, verbs

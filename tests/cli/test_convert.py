@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aprgen import load
-from aprgen.core import load_model
+from aprgen.loaded import load_model
 from tests.cli.commands import DATA, Command, is_three_lines
 from tests.examples import loaded
 

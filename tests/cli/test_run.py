@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aprgen.core import load_model
+from aprgen.loaded import load_model
 from tests.cli.commands import DATA, Command, is_three_lines, process
 
 RFC = DATA / "real" / "rfc.apr"

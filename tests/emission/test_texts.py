@@ -14,8 +14,9 @@ from dataclasses import replace
 import pytest
 
 from aprgen import __version__
-from aprgen.core import Options, compile_model, load_model
+from aprgen.core import Options, compile_model
 from aprgen.errors import UnsupportedError, UsageError
+from aprgen.loaded import load_model
 from aprgen.target import load_target, target_names
 from tests.examples import COMPILE, PATHS, artifact, loaded
 

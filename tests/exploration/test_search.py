@@ -10,9 +10,9 @@ import pytest
 
 import aprgen
 from aprgen.accuracy import Calibration
-from aprgen.core import load_model
 from aprgen.errors import BudgetError, UsageError
 from aprgen.exploration import Bound, Choice, Subject, Taken
+from aprgen.loaded import load_model
 from aprgen.rows import random_rows
 from aprgen.search import AUTO, misses_of, require_limits, search
 from aprgen.target import load_target

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 
 from aprgen.container.bincode import decode, encode
-from aprgen.core import HINT_KEY, load_model
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError, UsageError
 from aprgen.families import STRUCTS
 from aprgen.families.base import Fields, Struct
+from aprgen.loaded import HINT_KEY, load_model
 from aprgen.trees import Tree, TreeBuilder
 from tests.examples import ENCRYPTED, NETWORKS, PATHS, loaded, plain_file
 from tests.random_models import BY_NAME, FAMILIES, Payload, TensorFile

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprgen.container.bincode import decode, encode
-from aprgen.core import load_model
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError
 from aprgen.families.ngram import STRUCTS, SUGGESTIONS, MarkovModel, is_corrupted_command, is_corrupted_word
+from aprgen.loaded import load_model
 from aprgen.rows import text_array
 from tests.recorded import DATA, floats
 from tests.text import strategies

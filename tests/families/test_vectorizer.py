@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aprgen.container.bincode import decode, encode
-from aprgen.core import load_model
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError
 from aprgen.families.vectorizer import STRUCTS, CountVectorizer, TfidfVectorizer
+from aprgen.loaded import load_model
 from aprgen.ops.term_counts import TermCounts
 from aprgen.ops.tfidf import Tfidf
 from aprgen.rows import text_array

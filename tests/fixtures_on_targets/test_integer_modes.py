@@ -14,12 +14,13 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact
-from aprgen.core import INTEGER_MODES, Artifact, Loaded, Options, compile_model
+from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
 from aprgen.families.base import Model
 from aprgen.families.gaussian import NaiveBayes
 from aprgen.families.neighbours import KNearest
 from aprgen.families.network import from_tensors
 from aprgen.image import build_shared
+from aprgen.loaded import Loaded
 from aprgen.measured import model_facts
 from aprgen.ops.distance import Metric
 from aprgen.ops.integer import IntegerSum

@@ -22,8 +22,8 @@ from pathlib import Path
 from aprgen.container import NO_ACCESS, Access, inspect_v1
 from aprgen.container.header import ENCRYPTED, HEADER_BYTES, SIGNED
 from aprgen.container.suites import STANDARD
-from aprgen.core import Loaded, check_model, load_model
 from aprgen.errors import AprgenError
+from aprgen.loaded import Loaded, check_model, load_model
 from tests.hostile.bytesmith import repaired, with_crc
 from tests.hostile.protectedfiles import Protected, protected
 from tests.recorded import fixtures

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aprgen.core import Artifact, Loaded, Options, check_model, compile_model, load_model
+from aprgen.core import Artifact, Options, compile_model
 from aprgen.errors import AprgenError
+from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.target import Target, load_target
 from tests.hostile.large import LARGE
 from tests.hostile.make import SOURCES
@@ -63,7 +64,8 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 from aprgen.container import load_bytes
-from aprgen.core import Options, compile_model, load_model
+from aprgen.core import Options, compile_model
+from aprgen.loaded import load_model
 from aprgen.errors import AprgenError
 from aprgen.target import load_target
 for target in ("host", "cortex-m4"):

@@ -12,7 +12,7 @@ from aprgen.container import write_v1
 from aprgen.container.algorithms import new_key
 from aprgen.container.protected import sign_v1
 from aprgen.container.suites import STANDARD
-from aprgen.core import load_model
+from aprgen.loaded import load_model
 from aprgen.rows import random_rows
 from tests.examples import loaded
 from tests.hostile.bytesmith import patched

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from aprgen.container.limits import Limits
-from aprgen.core import load_model
 from aprgen.errors import AprgenError, ContainerError, PayloadError
+from aprgen.loaded import load_model
 from aprgen.native import read_native, write_native
 from aprgen.native.structures import HEAD, INPUTS, NAMES, NODE_LIST, RECORD, STAGE_LIST, STEPS, TENSOR, VALUES
 from aprgen.ops.trees import Nodes, TreeSum

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aprgen.core import Options, check_model, compile_model, load_model
+from aprgen.core import Options, compile_model
 from aprgen.errors import UnsupportedError
+from aprgen.loaded import check_model, load_model
 from aprgen.native import ALIGNMENT, read_native, write_native
 from aprgen.native.layout import OPS
 from aprgen.native.structures import HEAD, NODE_LIST, RECORD, SECTION, STEP, STEPS, TENSOR, VALUE, VALUES

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
-from aprgen.core import Artifact, Loaded, Options, artifact_of, compile_model, runtime_headers
+from aprgen.core import Artifact, Options, artifact_of, compile_model, runtime_headers
 from aprgen.emit import Names, emit_model
 from aprgen.errors import UnsupportedError
+from aprgen.loaded import Loaded
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import Dequantise

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aprgen.core import Artifact, Loaded, Options, compile_model
+from aprgen.core import Artifact, Options, compile_model
 from aprgen.families.neighbours import KNearest
+from aprgen.loaded import Loaded
 from aprgen.ops.distance import Neighbours
 from aprgen.rows import random_rows
 from aprgen.target import load_target

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aprgen.core import Artifact, Loaded, Options, compile_model
+from aprgen.core import Artifact, Options, compile_model
 from aprgen.families.forest import ForestClassifier
 from aprgen.families.tree import DecisionTree
 from aprgen.image import Image, build_image
+from aprgen.loaded import Loaded
 from aprgen.measured import model_facts
 from aprgen.rows import edge_rows, random_rows
 from aprgen.target import load_target

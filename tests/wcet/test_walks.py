@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aprgen import core
 from aprgen.errors import ComparisonError, ToolchainError, UnsupportedError
+from aprgen.loaded import load_model
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Builder, Program, Table, row_type
@@ -330,7 +330,7 @@ def program_walk(program: Program) -> Walk:
 @pytest.mark.parametrize("keys", [False, True])
 def test_fixtures_are_exact(name: str, keys: bool) -> None:
     """The worst row of real models is found exactly, as floats and as keys; the program's own walk takes that long."""
-    program = core.load_model((DATA / f"{name}.apr").read_bytes()).model.lower()
+    program = load_model((DATA / f"{name}.apr").read_bytes()).model.lower()
     if keys:
         program = choose_strategies(program, INTEGERS)
     walk = program_walk(program)
