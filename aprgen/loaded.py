@@ -23,6 +23,7 @@ from aprgen.container import (
     Checks,
     Header,
     Limits,
+    MemoryFile,
     Metadata,
     PagedFile,
     Source,
@@ -31,6 +32,7 @@ from aprgen.container import (
     open_container,
 )
 from aprgen.container.cursor import Origin
+from aprgen.container.source import Watch
 from aprgen.errors import PayloadError, UnsupportedError
 from aprgen.families import decode_model, network
 from aprgen.families.base import Model
@@ -42,6 +44,7 @@ from aprgen.rows import random_rows, text_array
 HINT_KEY = "aprgen.struct"  # in the metadata's `custom`: which struct the payload is
 MAX_FEATURES = 65_536  # wider rows than any sensor or text of a device has
 TEST_ROWS = 4
+WITH_TREES = (0x0003, 0x0004, 0x0005, 0x0040, 0x00FF)  # model types; the last one is the user's own, any struct
 EDIT_HINT = "the file is damaged or was edited; export it again"
 
 
@@ -55,7 +58,7 @@ class Loaded:
     sha256: str  # of the file
     record_of: Callable[[], Bytes] | None = None  # the payload as the original library writes it, where there is one
     notes: tuple[str, ...] = ()  # what a careful reader reports about the payload
-    source: Source | None = None  # what the model may still read, or be a view of
+    watch: Watch | None = None  # of the file, where it was mapped or is still read
 
     @property
     def record(self) -> bytes | None:
@@ -87,8 +90,8 @@ class Loaded:
 
     def require_same(self) -> None:
         """Raise ContainerError when the file of a mapped or lazy model was cut or written to since it was loaded."""
-        if self.source is not None:
-            self.source.require_same()
+        if self.watch is not None:
+            self.watch.require_same()
 
 
 @dataclass(frozen=True)
@@ -132,21 +135,23 @@ def load_model(
     source = as_source(data)
     container = open_container(source, limits, access, checks)
     late = isinstance(source, PagedFile) and source.stays_open
+    watch = source.watch if isinstance(source, MemoryFile) or late else None
     if isinstance(container, AprV2File):
         make = partial(_network, container)
         model = cast(Model, LateModel(make)) if late else make()
-        loaded = Loaded(model, container, ("Sequential",), source.sha256, source=source)
+        loaded = Loaded(model, container, ("Sequential",), source.sha256, watch=watch)
     else:
+        origin = _origin(source, container) if late else None
         found = decode_payload(
             container.header, container.metadata, container.payload, struct=struct, limits=limits, checks=checks,
-            origin=_origin(source, container) if late else None,
+            origin=origin,
         )  # fmt: skip
-        if late and container.header.in_place and found.record_of is not None:
+        if origin is not None and not origin.stays:
             start, stop = container.header.payload_start, container.header.payload_end
             found = replace(found, record_of=partial(source.piece, start, stop))
             container = replace(container, payload=b"")  # it is in the file
         loaded = Loaded(
-            found.model, container, found.candidates, source.sha256, found.record_of, found.notes, source
+            found.model, container, found.candidates, source.sha256, found.record_of, found.notes, watch
         )  # fmt: skip
         if checks.strict:
             require_plain(found)
@@ -159,8 +164,11 @@ def _network(container: AprV2File) -> Model:
     return network.from_tensors({tensor.name: tensor.values for tensor in container.tensors}, container.metadata)
 
 
-def _origin(source: Source, container: AprFile) -> Origin:
-    """Where parts of the payload are read from later: the file, or the payload that is unpacked already."""
+def _origin(source: Source, container: AprFile) -> Origin | None:
+    """Where trees are read from later: the file, or the payload that is unpacked already. None where there are none:
+    all else of a payload is a view of it."""
+    if container.header.model_type not in WITH_TREES or container.header.native:
+        return None
     if not container.header.in_place:
         payload = container.payload
         return Origin(lambda start, stop: payload[start:stop], stays=True)

@@ -144,6 +144,8 @@ class TreeBuilder:
         )
 
 
+TREE_BYTES = 1_600  # of memory, of the arrays of a tree without their numbers
+KEPT_NODE_BYTES = 48
 TREE_COST = 24  # items that a tree counts against Limits.payload_items: its arrays cost time even for one leaf
 
 _U64 = struct.Struct("<Q")
@@ -156,14 +158,22 @@ _LEAF_WORDS: dict[LeafKind, int] = {"label": 5, "value": 4}  # kind, label u64 o
 
 def tree_of(decode: Callable[[Cursor], Tree], cursor: Cursor) -> Tree:
     """The next tree; where the payload can be read again later, only its place, once it has shown to be sound."""
-    start, origin = cursor.position, cursor.origin
+    start, origin, limits = cursor.position, cursor.origin, cursor.limits
+    taken = limits.taken
+    tree = decode(cursor)
+    stop, kept = cursor.position, TREE_BYTES + KEPT_NODE_BYTES * tree.n_nodes
     if origin is None:
-        return decode(cursor)
-    mark = cursor.limits.taken
-    decode(cursor)
-    cursor.limits.give_back(mark)
-    stop, limits = cursor.position, cursor.limits
-    return LateTree(lambda: decode(Cursor(origin.read(start, stop), limits)))
+        limits.give_back(min(limits.taken, taken + kept))
+        return tree
+    limits.give_back(min(limits.taken, taken + TREE_BYTES))
+
+    def again() -> Tree:
+        taken = limits.taken
+        read = decode(Cursor(origin.read(start, stop), limits))
+        limits.give_back(min(limits.taken, taken + kept))
+        return read
+
+    return LateTree(again)
 
 
 def checked_depth(tree: Tree, cursor: Cursor, start: int) -> Tree:

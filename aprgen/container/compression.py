@@ -65,7 +65,7 @@ def decompress(method: int, stored: Bytes, claim: int, base: int = 0, limits: Li
     if method == NONE:
         payload: Bytes = stored
     elif method == LZ4:
-        limits.take(claim, "the unpacked payload")
+        limits.take(2 * claim, "the unpacked payload, twice as the LZ4 library copies it")
         payload = _decompress_lz4(stored, claim, base)
     else:
         limits.take(claim + claim // 8, "the unpacked payload")

@@ -9,13 +9,13 @@ from aprgen.errors import BudgetError
 
 
 class Memory:
-    """`taken` is the sum of what was asked for and not given back."""
+    """`taken` is the sum of what was asked for and not given back, `most` the largest that it was."""
 
-    __slots__ = ("limit", "taken")
+    __slots__ = ("limit", "most", "taken")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.taken = 0
+        self.taken = self.most = 0
 
     @property
     def left(self) -> int:
@@ -32,3 +32,4 @@ class Memory:
                 hint=f"give at least --memory {wanted}, or read in another mode (docs/loading.md says what each takes)",
             )
         self.taken = wanted
+        self.most = max(self.most, wanted)

@@ -28,6 +28,7 @@ PAGES_PER_RING = 4  # a page is read at a time; half of the ring is for what it 
 CRC_BYTES = 4  # at the end of every file, of all bytes before
 DIGEST_BYTES = 16
 COPY_BYTES = 1 << 16
+OBJECT_BYTES = 256 << 10  # of small Python objects and caches of the libraries, whatever the file
 
 
 class Watch:
@@ -104,14 +105,11 @@ class MemoryFile:
         return zlib.crc32(memoryview(self.data)[: max(0, self.size - CRC_BYTES)])
 
     def piece(self, start: int, stop: int) -> Bytes:
+        """bytes of bytes, which is a copy; a view of a view."""
         return self.data[start:stop]
 
     def windows(self, start: int, stop: int) -> Iterator[memoryview]:
         yield memoryview(self.data)[start:stop]
-
-    def require_same(self) -> None:
-        if self.watch is not None:
-            self.watch.require_same()
 
 
 class PagedFile:
@@ -166,10 +164,6 @@ class PagedFile:
             self.watch.read_into(page, at)
             yield page.toreadonly()
 
-    def require_same(self) -> None:
-        if self.stays_open:
-            self.watch.require_same()
-
 
 Source = MemoryFile | PagedFile
 
@@ -180,6 +174,7 @@ def as_source(data: Bytes | Source) -> Source:
 
 def open_source(path: Path, loading: Loading, limits: Limits = DEFAULT_LIMITS) -> Source:
     """The file as the mode wants it; never more than Limits.file_bytes, and never more memory than the budget."""
+    limits.take(OBJECT_BYTES, "the reader itself", str(path))
     if loading.mode == "eager":
         return MemoryFile(load_bytes(path, limits))
     watch = Watch(path)

@@ -229,7 +229,9 @@ def _unpacked(source: Source, header: Header, opened: bytes | None, limits: Limi
     if isinstance(source, PagedFile):
         windows = source.windows(start, stop)
         return compression.decompress_windows(method, windows, stop - start, claim, start, limits)
-    if method == compression.NONE and isinstance(source.data, bytes):
+    if method != compression.NONE:
+        return compression.decompress(method, memoryview(source.data)[start:stop], claim, start, limits)
+    if isinstance(source.data, bytes):
         limits.take(stop - start, "the payload")
     return compression.decompress(method, source.piece(start, stop), claim, start, limits)
 

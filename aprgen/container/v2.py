@@ -495,7 +495,7 @@ def _values(source: Source, data_offset: int, entry: TensorEntry, limits: Limits
         _convert_windows(kind, source.windows(start, stop), values)
     else:
         limits.take(0 if kind.in_place else 4 * n, "a tensor", where)
-        values = kind.to_float32(source.piece(start, stop), n)
+        values = kind.to_float32(memoryview(source.data)[start:stop], n)
     values = values.reshape(entry.shape)
     values.flags.writeable = False
     return values

@@ -84,7 +84,7 @@ def decode_model(
             fits.append((struct, struct.build(fields)))
         except PayloadError as error:
             limits.give_back(taken)
-            failures.append((struct, error))
+            failures.append((struct, error.with_traceback(None)))  # whose frames would keep the payload
     if not fits:
         raise _no_struct(failures)
     if len(fits) > 1:  # two coefficients read as an unfitted Lasso, too: no reason to doubt
