@@ -37,7 +37,7 @@ from aprgen.errors import PayloadError, UnsupportedError
 from aprgen.families import decode_model, network
 from aprgen.families.base import Model
 from aprgen.families.programmed import Programmed
-from aprgen.native import read_native, write_native
+from aprgen.native import read_native, read_record, write_native
 from aprgen.program import Program
 from aprgen.rows import random_rows, text_array
 
@@ -125,10 +125,12 @@ def load_model(
     limits: Limits = DEFAULT_LIMITS,
     access: Access = NO_ACCESS,
     checks: Checks = STANDARD,
+    record_only: bool = False,
 ) -> Loaded:
     """The model in the bytes of an .apr file; `struct` names the payload's struct where the file cannot.
 
-    `access` says whom to trust and what may open an encrypted payload; checks: of the verification level.
+    `access` says whom to trust and what may open an encrypted payload; checks: of the verification level. record_only:
+    of a native payload that keeps its original, take that and leave the computation alone, which may be outdated.
     Raises ContainerError, SecurityError, PayloadError, UnsupportedError, or BudgetError where `limits` has an account.
     The model may still be unfitted: check().
     """
@@ -144,7 +146,7 @@ def load_model(
         origin = _origin(source, container) if late else None
         found = decode_payload(
             container.header, container.metadata, container.payload, struct=struct, limits=limits, checks=checks,
-            origin=origin,
+            origin=origin, record_only=record_only,
         )  # fmt: skip
         if origin is not None and not origin.stays:
             start, stop = container.header.payload_start, container.header.payload_end
@@ -185,6 +187,7 @@ def decode_payload(
     limits: Limits = DEFAULT_LIMITS,
     checks: Checks = STANDARD,
     origin: Origin | None = None,
+    record_only: bool = False,
 ) -> Payload:
     """The model in the unpacked payload of a v1 file, in either form; `struct` is stronger than what the file says.
 
@@ -193,11 +196,22 @@ def decode_payload(
     hint = metadata.custom.get(HINT_KEY) if metadata is not None else None
     name = struct if struct is not None else (hint if isinstance(hint, str) else None)
     if header.native:
-        return _decode_native(header, payload, name, limits, checks)
+        found = _kept_record(header, payload, name, limits, checks) if record_only else None
+        return found or _decode_native(header, payload, name, limits, checks)
     decoded = decode_model(
         header.model_type, payload, name=name, limits=limits, canonical=checks.strict, origin=origin
     )  # fmt: skip
     return Payload(decoded.model, decoded.candidates, lambda: payload)
+
+
+def _kept_record(header: Header, payload: Bytes, name: str | None, limits: Limits, checks: Checks) -> Payload | None:
+    names, record = read_record(payload, limits)
+    if record is None:
+        return None
+    decoded = decode_model(
+        header.model_type, record, name=name or names.struct, limits=limits, canonical=checks.strict
+    )  # fmt: skip
+    return Payload(decoded.model, decoded.candidates, lambda: record)
 
 
 def _decode_native(header: Header, payload: Bytes, name: str | None, limits: Limits, checks: Checks) -> Payload:

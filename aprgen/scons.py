@@ -47,8 +47,10 @@ RUN_SECONDS = 120.0
 _OPTIONS = {
     "numeric": "--numeric", "optimise": "--optimise", "struct": "--as", "password_env": "--password-env",
 }  # fmt: skip
-_BUNDLE_OPTIONS = ("embed", "optimise")
+_BUNDLE_OPTIONS = {"embed": "--embed", "optimise": "--optimise"}
 _FILES = {"trust": "--trust", "key": "--key", "password_file": "--password-file"}  # options that name a file
+_FLAGS = {"require_signature": "--require-signature"}  # options that are True or False
+_OPENING = ("password_env", *_FILES, *_FLAGS)  # what says whom to trust, and opens encrypted models
 _DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
 _KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 
@@ -119,14 +121,15 @@ def _apr_model(
     target: str = "host",
     budget: Mapping[str, Value] | None = None,
     tools: str = "auto",
-    **options: str,
+    **options: str | bool,
 ) -> ModelNodes:
     """Generate C, compile it for the target, measure it, and let it pass when it fits the budget.
 
     budget: bytes of "flash", "ram" and "stack"; "cycles" that no function of the interface may exceed, or "deadline_us"
     with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. optimise "fit"
     takes the first shape of trees that keeps the budget. trust (a file or folder of signers' public keys) refuses
-    models that none of them signed; key, password_file or password_env opens an encrypted one. The object file
+    models that none of them signed, require_signature=True unsigned ones; key, password_file or password_env opens an
+    encrypted one. The object file
     stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
     fits = options.get("optimise") == budgets.FIT
@@ -192,20 +195,22 @@ def _apr_bundle(
     limit: int | None = None,
     tools: str = "auto",
     test: int | None = None,
-    **options: str,
+    **options: str | bool,
 ) -> ModelNodes:
     """Generate a bundle of models and compile it for the target; over the limit of flash, in bytes, the build fails.
 
     models: a bundle.toml, or [NAME=]FILE[:code|bytes|both] for each. test: so many random rows of each model are run on
-    the target's runner before. options: embed and optimise, as of `aprgen bundle`.
+    the target's runner before. options: embed and optimise, as of `aprgen bundle`; trust, require_signature, key,
+    password_file and password_env as of AprModel, for all models of the bundle.
     """
-    unknown = sorted(set(options) - set(_BUNDLE_OPTIONS))
+    unknown = sorted(set(options) - {*_BUNDLE_OPTIONS, *_OPENING})
     if unknown:
-        raise _wrong(f"AprBundle {name}: unknown option {unknown[0]!r}; there are {', '.join(_BUNDLE_OPTIONS)}")
-    step = _step(env, name, target, tools, {})
+        known = ", ".join((*_BUNDLE_OPTIONS, *_OPENING))
+        raise _wrong(f"AprBundle {name}: unknown option {unknown[0]!r}; there are {known}")
+    step = _step(env, name, target, tools, {key: options[key] for key in _OPENING if key in options}, "AprBundle")
     described = [str(models)] if isinstance(models, str | File) else [str(word) for word in models]
     words, sources = _bundled(env, name, described)
-    more = [part for key, value in options.items() for part in (f"--{key}", value)]
+    more = [str(part) for key, word in _BUNDLE_OPTIONS.items() if key in options for part in (word, options[key])]
     more += [] if limit is None else ["--max-bytes", str(limit)]
     more += [] if test is None else ["--test", "--rows", str(test)]
     include = env.Dir(f"{step.where}/{name}")
@@ -266,7 +271,7 @@ def _apr_test(
     target: str = "host",
     rows: int = TEST_ROWS,
     tools: str = "auto",
-    **options: str,
+    **options: str | bool,
 ) -> list[File]:
     """Run `aprgen test` on the target's runner; the report, JSON, is $APR_BUILD_DIR/TARGET/NAME.test.json."""
     return _test(env, [model], _step(env, name, target, tools, options), rows, "test")
@@ -316,17 +321,23 @@ def _test(env: Environment, sources: Sequence[str | File], step: _Step, rows: in
     return nodes
 
 
-def _step(env: Environment, name: str, target: str, tools: str, options: Mapping[str, str]) -> _Step:
+def _step(
+    env: Environment, name: str, target: str, tools: str, options: Mapping[str, str | bool], what: str = "AprModel"
+) -> _Step:
     """Check what the SConstruct says; what is wrong there is a UserError, which names its line."""
     if not is_identifier(name):
-        raise _wrong(f"AprModel: {name!r} is no name for C functions; use letters, digits and underscores")
-    unknown = sorted(set(options) - {*_OPTIONS, *_FILES})
+        raise _wrong(f"{what}: {name!r} is no name for C functions; use letters, digits and underscores")
+    unknown = sorted(set(options) - {*_OPTIONS, *_FILES, *_FLAGS})
     if unknown:
-        known = ", ".join((*_OPTIONS, *_FILES))
+        known = ", ".join((*_OPTIONS, *_FILES, *_FLAGS))
         raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {known}")
     if options.get("optimise") == budgets.FIT:
         raise _wrong(f"AprTest {name}: only AprModel has a budget to fit; name the shape that it chose")
-    words = [word for key, spelled in _OPTIONS.items() if key in options for word in (spelled, options[key])]
+    for key in _FLAGS:
+        if not isinstance(options.get(key, False), bool):
+            raise _wrong(f"{what} {name}: {key} is True or False, not {options[key]!r}")
+    words = [str(word) for key, spelled in _OPTIONS.items() if key in options for word in (spelled, options[key])]
+    words += [spelled for key, spelled in _FLAGS.items() if options.get(key, False)]
     words += [
         word for key, spelled in _FILES.items() if key in options for word in (spelled, env.Entry(options[key]).path)
     ]

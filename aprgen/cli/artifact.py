@@ -23,13 +23,18 @@ from aprgen.passes.ranges import Method
 from aprgen.target import Target
 
 
-def loaded_from(path: Path, struct: str | None, opening: Opening) -> Loaded:
-    """The model in the file. It may still be unfitted. An error says in which file."""
+def loaded_from(path: Path, struct: str | None, opening: Opening, *, record_only: bool = False) -> Loaded:
+    """The model in the file. It may still be unfitted. An error says in which file.
+
+    record_only: of a native payload the original alone, as load_model has it.
+    """
     access, loading = access_for(opening), loading_for(opening)
     limits = DEFAULT_LIMITS.within(loading.memory_bytes)
     source = open_source(path, loading, limits)
     try:
-        return load_model(source, struct=struct, limits=limits, access=access, checks=loading.checks)
+        return load_model(
+            source, struct=struct, limits=limits, access=access, checks=loading.checks, record_only=record_only
+        )  # fmt: skip
     except UsageError:
         raise
     except AprgenError as error:

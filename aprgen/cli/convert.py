@@ -18,8 +18,14 @@ LABEL = 10  # columns
 
 
 def convert_command(request: Convert) -> int:
-    """The new file is read again before it is written: what this command writes, this version opens."""
-    loaded = loaded_from(request.model, request.struct, request.opening)
+    """The new file is read again before it is written: what this command writes, this version opens.
+
+    A native file that an older version made may compute otherwise than this one; its original is given back all the
+    same.
+    """
+    loaded = loaded_from(
+        request.model, request.struct, request.opening, record_only=request.form == "bincode"
+    )  # fmt: skip
     data = in_form(loaded, cast(Form, request.form), keep_record=request.keep_record)
     made = load_model(data)
     write_file(request.out, data)

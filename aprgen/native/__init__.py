@@ -6,8 +6,8 @@ Knows nothing of families, and of files only where payloads begin.
 
 from __future__ import annotations
 
-from aprgen.native.read import Native, program_of, read_native
+from aprgen.native.read import Native, program_of, read_native, read_record
 from aprgen.native.structures import ALIGNMENT
 from aprgen.native.write import Names, write_native
 
-__all__ = ["ALIGNMENT", "Names", "Native", "program_of", "read_native", "write_native"]
+__all__ = ["ALIGNMENT", "Names", "Native", "program_of", "read_native", "read_record", "write_native"]

@@ -93,6 +93,22 @@ def read_native(payload: Bytes, limits: Limits = DEFAULT_LIMITS) -> Native:
     """The payload, checked; raises PayloadError."""
     head, sections = _framing(payload, limits)
     program = program_of(payload, head, sections, limits)
+    names, record, findings = _beside(payload, sections, limits)
+    words = int(head["value_words"]) + int(head["scratch_words"])
+    return Native(program, names, record, sections, 4 * words, findings)
+
+
+def read_record(payload: Bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Names, bytes | None]:
+    """The record alone, where it is kept, of a payload whose computation may be one that this version does not know."""
+    _, sections = _framing(payload, limits)
+    names, record, _ = _beside(payload, sections, limits)
+    return names, record
+
+
+def _beside(
+    payload: Bytes, sections: tuple[Section, ...], limits: Limits
+) -> tuple[Names, bytes | None, tuple[str, ...]]:
+    """What stands beside the computation: names, record, and findings about sections that nobody knows."""
     names = Names("", "", "")
     record: bytes | None = None
     findings: list[str] = []
@@ -103,8 +119,7 @@ def read_native(payload: Bytes, limits: Limits = DEFAULT_LIMITS) -> Native:
             record = _record(payload, section, limits)
         elif section.kind >= MAY_BE_SKIPPED:
             findings.append(f"section {section.index} of kind {section.kind:#06x} is unknown and ignored")
-    words = int(head["value_words"]) + int(head["scratch_words"])
-    return Native(program, names, record, sections, 4 * words, tuple(findings))
+    return names, record, tuple(findings)
 
 
 def _error(code: str, what: str, where: str) -> PayloadError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aprgen.cli import main as aprgen
 from aprgen.loaded import load_model
 from tests.examples import PATHS
 from tests.scons.test_examples import scons
@@ -117,3 +119,25 @@ def test_the_example_answers_with_the_bits_of_its_models(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert expected == done.stdout.splitlines()[-len(expected) :]
+
+
+def test_a_bundle_of_signed_models(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """With trust, a bundle takes models of that signer only; require_signature alone refuses unsigned ones."""
+    require_target("host")
+    project = Project(tmp_path, 'env.AprBundle("fleet", ["km=km.apr"], **eval(ARGUMENTS["how"]))')
+    (tmp_path / "keys").mkdir()
+    shutil.copy(PATHS["kmeans"], tmp_path / "plain.apr")
+    for words in (("keygen", "keys/alice"), ("sign", "plain.apr", "--key", "keys/alice.key", "-o", "km.apr")):
+        paths = (str(tmp_path / word) if "." in word or "/" in word else word for word in words[1:])
+        assert aprgen([words[0], *paths]) == 0
+    trusting, requiring = """how={'trust':'keys'}""", """how={'require_signature':True}"""
+    built = project.build(trusting)
+    manifest = json.loads((tmp_path / "build" / "host" / "fleet" / "manifest.json").read_text())
+    shutil.copy(PATHS["kmeans"], tmp_path / "km.apr")
+
+    assert "generating" in verbs(built)
+    assert "alice" in json.dumps(manifest)
+    assert "error[security.unsigned]" in project.refused(trusting)
+    assert "error[security.unsigned]" in project.refused(requiring)
+    assert "require_signature is True or False" in project.refused("how={'require_signature':'no'}")
+    assert "unknown option 'trusted'" in project.refused("how={'trusted':'keys'}")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import aprgen
+from aprgen.cli import main
 from aprgen.container import Loading, Trust, TrustedKey, Verification, compression, write_v1
 from aprgen.container.algorithms import public_of
 from aprgen.container.header import parse_header
@@ -182,8 +183,8 @@ def test_signature_that_is_no_canonical_number(tmp_path: Path) -> None:
                 aprgen.load(path, mode=mode)
 
 
-def test_agreement_of_record_and_computation() -> None:
-    """A native payload that computes something else than its record is noticed by standard and paranoid."""
+def outdated() -> bytes:
+    """A native file whose computation is not that of the record it keeps."""
     model = loaded("linreg")
     native = load_model(in_form(model, "native"))
     payload = native.container.payload  # type: ignore[union-attr]
@@ -195,9 +196,31 @@ def test_agreement_of_record_and_computation() -> None:
     op = replace(step.op, weight=type(step.op.weight)(weight))  # type: ignore[attr-defined,type-var]
     other = replace(program, steps=(replace(step, op=op), *program.steps[1:]))
     edited = write_native(other, found.names, model.record)
-    data = write_v1(1, edited, Metadata("0", "test"), native=True)
+    return write_v1(1, edited, Metadata("0", "test"), native=True)
 
-    assert only("unsafe-skip", "checksum-only") == passes(data)
+
+def test_agreement_of_record_and_computation() -> None:
+    """A native payload that computes something else than its record is noticed by standard and paranoid."""
+    assert only("unsafe-skip", "checksum-only") == passes(outdated())
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_outdated_native_files_are_converted_back(broken: bool, tmp_path: Path) -> None:
+    """convert --payload bincode gives the record back where the computation is outdated, or unreadable to this version;
+    everything else refuses the file, and a signature that is demanded is asked for as ever."""
+    data = outdated()
+    at = parse_header(data).payload_start + 48  # words of scratch, which this version counts otherwise
+    path, out = tmp_path / "old.apr", tmp_path / "new.apr"
+    path.write_bytes(patched(data, at, b"\x07") if broken else data)
+    words = ["convert", str(path), "-o", str(out)]
+
+    assert 3 == main(["validate", str(path)])
+    assert 3 == main([*words, "--native"])
+    assert 4 == main([*words, "--payload", "bincode", "--require-signature"])
+    assert not out.exists()
+    assert 0 == main([*words, "--payload", "bincode"])
+    assert loaded("linreg").record == load_model(out.read_bytes()).record
+    assert only(*ALL) == passes(out.read_bytes())
 
 
 @pytest.mark.parametrize(
