@@ -93,7 +93,7 @@ def examine_source(
     model_problem: AprgenError | None = None
     try:
         if isinstance(found, V2Inspection):
-            model, candidates = _v2_model(source, found, limits)
+            model, candidates = _v2_model(source, found, limits, checks)
         else:
             model, candidates = _v1_model(found, struct, limits, checks)
     except (UsageError, BudgetError):
@@ -126,10 +126,12 @@ def _v1_model(
     return decoded.model, decoded.candidates
 
 
-def _v2_model(source: Source, found: V2Inspection, limits: Limits) -> tuple[Model | None, tuple[str, ...]]:
+def _v2_model(
+    source: Source, found: V2Inspection, limits: Limits, checks: Checks
+) -> tuple[Model | None, tuple[str, ...]]:
     if found.problems:
         return None, ()
-    file = read_v2(source, limits)
+    file = read_v2(source, limits, checks=checks)
     return network.from_tensors({tensor.name: tensor.values for tensor in file.tensors}, file.metadata), ("Sequential",)
 
 

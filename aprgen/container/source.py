@@ -31,6 +31,11 @@ COPY_BYTES = 1 << 16
 OBJECT_BYTES = 256 << 10  # of small Python objects and caches of the libraries, whatever the file
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe without a writer opens, too, and is refused as no plain file."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class Watch:
     """A file that stays open, and how it was: `require_same` raises when it has been cut or written to since.
 
@@ -40,7 +45,7 @@ class Watch:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = io.FileIO(path)
+            self._file = io.FileIO(path, opener=_open_at_once)
             found = os.fstat(self._file.fileno())
         except OSError as error:
             raise unreadable(path, error) from None

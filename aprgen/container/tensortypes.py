@@ -5,7 +5,7 @@ Knows the numbers of the index's type byte; knows no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,21 @@ class TensorType:
     def stored_bytes(self, n: int) -> int:
         """Of n elements; the last group is padded."""
         return self.prefix_bytes + -(-n // self.group) * self.group_bytes
+
+    def convert_windows(self, windows: Iterable[memoryview], values: F32) -> None:
+        """Fill `values` from bytes that come in windows: whole groups of each, and what is left goes before the next.
+        """
+        prefix = rest = b""
+        done = 0
+        for window in windows:
+            data = rest + bytes(window)
+            if len(prefix) < self.prefix_bytes:
+                prefix, data = data[: self.prefix_bytes], data[self.prefix_bytes :]
+            whole = len(data) // self.group_bytes
+            n = min(whole * self.group, len(values) - done)
+            values[done : done + n] = self.to_float32(prefix + data[: whole * self.group_bytes], n)
+            rest = data[whole * self.group_bytes :]
+            done += n
 
 
 def _plain(name: str, form: str) -> TensorType:

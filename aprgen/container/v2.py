@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -492,26 +492,10 @@ def _values(source: Source, data_offset: int, entry: TensorEntry, limits: Limits
     if isinstance(source, PagedFile):
         limits.take(4 * n, "a tensor", where)
         values = np.empty(n, np.float32)
-        _convert_windows(kind, source.windows(start, stop), values)
+        kind.convert_windows(source.windows(start, stop), values)
     else:
         limits.take(0 if kind.in_place else 4 * n, "a tensor", where)
         values = kind.to_float32(memoryview(source.data)[start:stop], n)
     values = values.reshape(entry.shape)
     values.flags.writeable = False
     return values
-
-
-def _convert_windows(kind: TensorType, windows: Iterable[memoryview], values: NDArray[np.float32]) -> None:
-    """Fill `values` from the stored bytes: whole groups of each window, and what is left goes before the next one."""
-    prefix = b""  # what every group needs
-    rest = b""
-    done = 0
-    for window in windows:
-        data = rest + bytes(window)
-        if len(prefix) < kind.prefix_bytes:
-            prefix, data = data[: kind.prefix_bytes], data[kind.prefix_bytes :]
-        whole = len(data) // kind.group_bytes
-        n = min(whole * kind.group, len(values) - done)
-        values[done : done + n] = kind.to_float32(prefix + data[: whole * kind.group_bytes], n)
-        rest = data[whole * kind.group_bytes :]
-        done += n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -271,10 +272,14 @@ def test_words_that_do_not_exist(field: str, value: object) -> None:
 
 
 def test_modes_need_a_plain_file(tmp_path: Path) -> None:
-    """A device or a folder cannot be mapped, streamed or read lazily."""
+    """A device, a pipe or a folder cannot be mapped, streamed or read lazily."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     for mode in LATER:
         with pytest.raises(UsageError):
             aprgen.load("/dev/null", mode=mode)
+        with pytest.raises(UsageError, match="no plain file"):
+            aprgen.load(pipe, mode=mode)  # at once, though nobody writes
         with pytest.raises(UsageError):
             aprgen.load(tmp_path, mode=mode)
         with pytest.raises(UsageError):
