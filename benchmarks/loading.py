@@ -5,8 +5,8 @@
 Times of one run are taken in turns and are medians, so that ratios hold on a busy machine. The file is a k-NN model: so
 many MiB of float32 rows, of which half the bits are noise, as zstd level 3 in an .apr signed with Ed25519. Peaks are
 those of processes of their own: how far the resident set rose above what it was before loading (VmHWM, reset before).
-The cold start compares whole processes, from their start to their end: scikit-learn that unpickles a forest, aprgen that
-maps its native payload, and the device's loader in C. --quick is small, and shows that the benchmark works.
+The cold start compares whole processes, from start to end: scikit-learn that unpickles a forest, aprgen that maps its
+native payload, and the device's loader in C. --quick is small, and shows that the benchmark works.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Literal
 
 from aprgen.container import Inspection, V2Inspection, compression
 from aprgen.container.header import TRUENO_NATIVE
-from aprgen.container.repack import fixed_because, repack
+from aprgen.container.plain import fixed_because, repack
 from aprgen.errors import UsageError
 
 Compression = Literal["auto", "keep", "none", "zstd", "lz4"]

@@ -11,8 +11,9 @@ from aprgen.container.keys import NO_ACCESS, Access, PublicKey, SecretKey, Secre
 from aprgen.container.limits import DEFAULT_LIMITS, Limits
 from aprgen.container.loading import DEFAULT_LOADING, STANDARD, Checks, Level, Loading, Mode
 from aprgen.container.metadata import Metadata
+from aprgen.container.plain import write_v1
 from aprgen.container.source import Bytes, MemoryFile, PagedFile, Source, as_source, load_bytes, open_source
-from aprgen.container.v1 import AprFile, Encryption, Inspection, SignatureBlock, inspect_v1, read_v1, write_v1
+from aprgen.container.v1 import AprFile, Encryption, Inspection, SignatureBlock, inspect_v1, read_v1
 from aprgen.container.v2 import AprV2File, Tensor, TensorEntry, V2Header, V2Inspection, inspect_v2, read_v2
 from aprgen.container.verification import Verification
 from aprgen.errors import ContainerError

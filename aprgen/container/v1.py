@@ -7,7 +7,6 @@ Knows nothing of what the payload means.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 from aprgen.container import compression
@@ -19,13 +18,10 @@ from aprgen.container.header import (
     HEADER_BYTES,
     LICENSED,
     MAGIC,
-    MODEL_TYPES,
     NATIVE_ALIGNMENT,
-    TRUENO_NATIVE,
     Header,
     check_header,
     header_findings,
-    pack_header,
     parse_header,
 )
 from aprgen.container.keys import NO_ACCESS, Access, Trust, fingerprint_of
@@ -35,7 +31,7 @@ from aprgen.container.metadata import Metadata, read_metadata, require_metadata_
 from aprgen.container.source import Bytes, PagedFile, Source, as_source
 from aprgen.container.suites import LEGACY, LEGACY_SIGNATURE_BYTES, LEGACY_SIGNER_BYTES
 from aprgen.container.verification import UNSIGNED, State, Verification, plain_error, policy_error
-from aprgen.errors import AprgenError, ContainerError, SecurityError, UnsupportedError, UsageError
+from aprgen.errors import AprgenError, ContainerError, SecurityError, UnsupportedError
 
 METADATA_COST = 96  # bytes of Python objects for each stored one, at most: maps without keys
 
@@ -478,48 +474,3 @@ def _flag_findings(header: Header, metadata: Metadata) -> tuple[str, ...]:
     if header.flags & HAS_MODEL_CARD and metadata.model_card is None:
         findings.append("the HAS_MODEL_CARD flag is set, but the metadata holds no model card")
     return tuple(findings)
-
-
-def write_v1(
-    model_type: int,
-    payload: bytes,
-    metadata: Metadata,
-    *,
-    method: int = compression.NONE,
-    quality: int | None = None,
-    native: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-) -> bytes:
-    """A plain file as aprender's `save` writes it. `payload` is bincode, `quality` 1..100 or None.
-
-    native: the payload is a native one, and starts at a multiple of 64 in the file, metadata being padded with zeros.
-    """
-    if model_type not in MODEL_TYPES:
-        raise UsageError("container.model_type", f"model type {model_type:#06x} does not exist", hint="see MODEL_TYPES")
-    if method not in COMPRESSIONS:
-        raise UsageError("container.compression", f"compression {method} does not exist", hint="use 0, 1, 2 or 3")
-    if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(
-            "container.quality", f"a quality score of {quality}", hint="give 1 to 100, or none if nobody validated it"
-        )
-    if len(payload) > limits.payload_bytes:
-        raise UsageError(
-            "container.limit",
-            f"a payload of {len(payload)} bytes, the limit is {limits.payload_bytes}",
-            hint="raise Limits.payload_bytes, or drop the training set",
-        )
-    described = write_metadata(metadata, base=HEADER_BYTES, alignment=NATIVE_ALIGNMENT if native else 1)
-    stored = compression.compress(method, payload)
-    header = Header(
-        major=1,
-        minor=0,
-        model_type=model_type,
-        metadata_size=len(described),
-        payload_size=len(stored),
-        uncompressed_size=len(payload),
-        compression=method,
-        flags=(LICENSED if metadata.license is not None else 0) | (TRUENO_NATIVE if native else 0),
-        quality=quality or 0,
-    )
-    body = pack_header(header) + described + stored
-    return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
