@@ -285,8 +285,8 @@ def _zstd_header_rest(descriptor: int) -> int:
 def unpack_lz4(windows: Iterable[memoryview], stored_bytes: int, claim: int, base: int, limits: Limits) -> memoryview:
     """One LZ4 block behind its length from windows, unpacked as the LZ4 library does, which takes whole blocks only.
 
-    Refuses what the library refuses (its rules for the end of a block), and more sequences than the limit: each takes
-    about a microsecond here.
+    Refuses what the library refuses (its rules for the end of a block), matches at a distance of 0, and more sequences
+    than the limit: each takes about a microsecond here.
     """
     stored = _Stored(windows, stored_bytes, base)
     if stored_bytes < LZ4_LENGTH_BYTES + 1:
@@ -322,7 +322,9 @@ def unpack_lz4(windows: Iterable[memoryview], stored_bytes: int, claim: int, bas
         n = (token & 15) + LZ4_LEAST_MATCH
         if token & 15 == 15:
             n += stored.more_length()
-        if not 0 < offset <= at or n > claim - LZ4_LAST_LITERALS - at:
+        if offset == 0:
+            raise stored.corrupt(": a match of itself")  # which the library lets pass, and fills with anything
+        if offset > at or n > claim - LZ4_LAST_LITERALS - at:
             raise stored.corrupt()
         start = at - offset
         if offset >= n:
@@ -346,9 +348,9 @@ class _Stored:
         self.left = size
         self._end = base + size
 
-    def corrupt(self) -> ContainerError:
+    def corrupt(self, how: str = "") -> ContainerError:
         place = self._end - self.left
-        return _error("the LZ4 block is corrupt", place, "the file is damaged; export it again")
+        return _error(f"the LZ4 block is corrupt{how}", place, "the file is damaged; export it again")
 
     def byte(self) -> int:
         if self._at == len(self._window):

@@ -82,7 +82,9 @@ def peak_of(path: Path, loading: Loading) -> tuple[Loaded, int, int]:
 SLOW = [(name, mode) for name in ("knn_lz4", "forest_lz4") for mode in ("streaming", "lazy")]  # LZ4 in Python, traced
 
 
-@pytest.mark.parametrize(("name", "mode"), [(n, m) for n in NAMES for m in MODES if (n, m) not in SLOW])
+@pytest.mark.parametrize(
+    ("name", "mode"), [(n, m) for n in (*NAMES, "knn_large") for m in MODES if (n, m) not in SLOW]
+)
 def test_the_account_covers_the_peak(name: str, mode: Mode, tmp_path: Path) -> None:
     """What was taken from the budget is at least what was allocated at any time; with one byte less, it is refused
     before, and says how much would do."""
