@@ -109,7 +109,9 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), options)
     summed = with_totals(lowered, target.cost)
-    program = pack_weights(choose_strategies(summed, target.cost, _goal(options.optimise)), target.weights)
+    goal = _goal(options.optimise)
+    seen = None if options.calibration is None else options.calibration.rows
+    program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
     return Plan(lowered, program, accuracy)
 
 
@@ -138,10 +140,13 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
     """The Program as the mode computes it, and what that costs in accuracy."""
     if options.numeric not in INTEGER_MODES:
         if options.calibration is not None:
-            raise UsageError(
-                "numeric.calibrate", "rows calibrate the integer modes only", where="--calibrate",
-                hint=f"add --numeric {' or '.join(INTEGER_MODES)}, or leave the rows out",
-            )  # fmt: skip
+            if options.optimise is None:
+                raise UsageError(
+                    "numeric.calibrate", "rows calibrate the integer modes only, or show --optimise where trees go",
+                    where="--calibrate",
+                    hint=f"add --numeric {' or '.join(INTEGER_MODES)}, or --optimise, or leave the rows out",
+                )  # fmt: skip
+            require_calibration(options.calibration, program)
         return program, None
     if program.source.element != "f32":
         raise UnsupportedError(

@@ -16,7 +16,7 @@ import jinja2
 import numpy as np
 
 from aprgen import spell
-from aprgen.ops.shaped_trees import Branches
+from aprgen.ops.shaped_trees import Branches, Field
 from aprgen.passes.layout import Call, Entry, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
@@ -87,6 +87,7 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
     jinja.filters["joined_branches"] = _joined_branches
     jinja.filters["going_on_branches"] = _going_on_branches
     jinja.filters["listing_branches"] = _listing_branches
+    jinja.filters["compact_branches"] = _compact_branches
     return jinja
 
 
@@ -110,6 +111,16 @@ def _going_on_branches(
     statements = [
         [] if number < 0 else [leaf % number if number < first_node else going_on % (number - first_node)]
         for number in trees.leaf.tolist()
+    ]
+    return spell.branches(_blocks(trees, statements), int(root), near, kind)
+
+
+def _compact_branches(trees: Branches, root: int, near: int, kind: str, fields: Sequence[Field]) -> str:
+    """A tree whose leaves count a class, or are numbers from the classes on, for what follows the branches."""
+    counts = [f"w{field.word} += {1 << field.shift}U;" for field in fields]
+    statements = [
+        [] if leaf < 0 else [counts[leaf] if leaf < len(fields) else f"number = {leaf - len(fields)}U;"]
+        for leaf in trees.leaf.tolist()
     ]
     return spell.branches(_blocks(trees, statements), int(root), near, kind)
 

@@ -41,7 +41,7 @@ from peer_sources import NOT_COMPARED, PeerCode, peer_codes
 from aprgen import __version__, spell
 from aprgen.core import INTEGER_MODES, runtime_headers
 from aprgen.emit import Names, emit_model
-from aprgen.errors import AprgenError
+from aprgen.errors import AprgenError, UnsupportedError
 from aprgen.footprint import measure
 from aprgen.image import Image, ModelFacts, build_image
 from aprgen.ops.trees import TreeOp
@@ -149,8 +149,12 @@ def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[
     has_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
     for name, program in found:
         shapes: dict[str, tuple[list[str], Program]] = {}  # by their C
-        for goal in (None, *GOALS) if has_trees else (None,):
-            shape = pack_weights(choose_strategies(program, target.cost, goal), target.weights)
+        for goal in (None, *GOALS, "compact") if has_trees else (None,):
+            try:
+                shape = choose_strategies(program, target.cost, goal, subject.train_x)
+            except UnsupportedError:  # these trees have no such shape
+                continue
+            shape = pack_weights(shape, target.weights)
             code = emit_model(shape, _names(subject.name, name, target), target.templates)["m.c"]
             shapes.setdefault(code, ([], shape))[0].extend([] if goal is None else [goal])
         for goals, shape in shapes.values():

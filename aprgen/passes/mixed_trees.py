@@ -14,24 +14,29 @@ import numpy as np
 from aprgen.ops.shaped_trees import Adds, Counters, MixedTrees, TreePart
 from aprgen.ops.trees import TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.passes.counters import counted
+from aprgen.passes.flat_trees import (
+    FlatTrees,
+    Ints,
+    ends_of,
+    leaves_of,
+    longest_paths,
+    reached,
+    shares_left,
+    starts_of,
+    subtree_sizes,
+)
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices, Splits, joined
 from aprgen.passes.tree_shapes import (
     MAX_NESTING,
     TREE_SPLITS,
     CodedTrees,
-    FlatTrees,
-    Ints,
     Leaves,
     PackedWords,
-    ends_of,
     fitting_words,
     grouped_roots,
-    leaves_of,
     parts_in_order,
-    shares_left,
     sparse_rows,
-    starts_of,
     use_of,
 )
 from aprgen.program import Table
@@ -173,13 +178,8 @@ def _ends_of_code(
 ) -> set[int | tuple[int, int]]:
     """Where walks go on: nodes, and leaves as their parent and side. Each node by its cost, from the leaves up."""
     trees = coded.trees
-    share = np.zeros(trees.n_nodes)
-    share[trees.root[trees.root >= 0]] = 1.0
+    goes_left, goes_right = reached(trees)
     left, right = trees.left.tolist(), trees.right.tolist()
-    for node in range(trees.n_nodes):
-        for child in (left[node], right[node]):
-            if child >= 0:
-                share[child] = share[node] / 2
     prices = _leaf_prices(op, trees)
     in_code, walked = np.zeros(trees.n_nodes), np.zeros(trees.n_nodes)
     inside = np.zeros(trees.n_nodes)
@@ -190,17 +190,18 @@ def _ends_of_code(
         return of[0] + bytes_per_instruction * times * of[1]
 
     for node in reversed(range(trees.n_nodes)):
-        own = float(share[node])
+        times = (float(goes_left[node]), float(goes_right[node]))
+        own = sum(times)
         in_code[node], walked[node], inside[node] = cost(split, own), 1.0, 1.0
         for side, child in enumerate((left[node], right[node])):
             if child >= 0:
                 in_code[node] += in_code[child]
-                walked[node] += walked[child] / 2
+                walked[node] += walked[child] * (times[side] / own if own else 0.5)
                 inside[node] += inside[child]
                 continue
             size, work, row = prices[~child]
-            stays = cost((size, work), own / 2)
-            goes = row + cost(_walk(1.0, 1.0), own / 2)
+            stays = cost((size, work), times[side])
+            goes = row + cost(_walk(1.0, 1.0), times[side])
             if goes < stays:
                 found.add((node, side))
             in_code[node] += min(goes, stays)
@@ -269,7 +270,7 @@ def _divided(coded: CodedTrees, goes_on: set[int | tuple[int, int]], least: int)
     roots = np.where(trees.root >= 0, number[np.maximum(trees.root, 0)], trees.root)
     hot = FlatTrees(
         trees.feature[hot_nodes], trees.key[hot_nodes], left[hot_nodes], right[hot_nodes], roots,
-        _depths(left[hot_nodes], right[hot_nodes], roots),
+        longest_paths(left[hot_nodes], right[hot_nodes], roots), None if trees.seen is None else trees.seen[hot_nodes],
     )  # fmt: skip
     code = coded.code[hot_nodes]
     return _Divided(replace(coded, trees=hot, feature=coded.feature[hot_nodes], code=code), cold, words, first_node)
@@ -278,7 +279,7 @@ def _divided(coded: CodedTrees, goes_on: set[int | tuple[int, int]], least: int)
 def _gathered(coded: CodedTrees, roots: list[int], least: int) -> CodedTrees:
     """Subtrees as trees of their own, a leaf as one, without what their codes have below 0."""
     trees = coded.trees
-    sizes = _subtree_sizes(trees)
+    sizes = subtree_sizes(trees)
     nodes = [np.arange(root, root + int(sizes[root])) for root in roots if root >= 0]
     origin = np.concatenate(nodes) if nodes else np.zeros(0, np.int64)
     number = np.full(trees.n_nodes, -1, np.int64)
@@ -288,21 +289,5 @@ def _gathered(coded: CodedTrees, roots: list[int], least: int) -> CodedTrees:
         for side in (trees.left, trees.right)
     )
     root = np.array([number[one] if one >= 0 else one for one in roots], np.int64)
-    made = FlatTrees(trees.feature[origin], trees.key[origin], left, right, root, _depths(left, right, root))
+    made = FlatTrees(trees.feature[origin], trees.key[origin], left, right, root, longest_paths(left, right, root))
     return replace(coded, trees=made, feature=coded.feature[origin], code=coded.code[origin] - least)
-
-
-def _subtree_sizes(trees: FlatTrees) -> Ints:
-    sizes = np.ones(trees.n_nodes + 1, np.int64)
-    sizes[-1] = 0  # of a leaf
-    for node in reversed(range(trees.n_nodes)):
-        sizes[node] += sizes[max(int(trees.left[node]), -1)] + sizes[max(int(trees.right[node]), -1)]
-    return sizes
-
-
-def _depths(left: Ints, right: Ints, roots: Ints) -> Ints:
-    """Splits on the longest path of each tree."""
-    below = np.zeros(len(left) + 1, np.int64)  # the last one stands for a leaf
-    for node in reversed(range(len(left))):
-        below[node] = 1 + max(below[max(int(left[node]), -1)], below[max(int(right[node]), -1)])
-    return np.array([below[max(root, -1)] for root in roots.tolist()], np.int64)

@@ -5,7 +5,7 @@ Knows costs as numbers; knows no target by name and no C.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.missing import without_missing
 from aprgen.passes.tree_costs import ROW_BUFFER_BYTES, Way, best_way, way_of_shape
 from aprgen.passes.tree_shapes import SHAPES, Shape
-from aprgen.program import Op, Program, Step, Table
+from aprgen.program import Array, Op, Program, Step, Table
 from aprgen.target import Cost
 
 
@@ -43,27 +43,38 @@ def cheapest_compare(op: TreeOp, cost: Cost) -> Compare:
     return min(costs, key=lambda compare: costs[compare])
 
 
-def choose_strategies(program: Program, cost: Cost, optimise: Goal | Shape | None = None) -> Program:
+def choose_strategies(
+    program: Program, cost: Cost, optimise: Goal | Shape | None = None, rows: Array | None = None
+) -> Program:
     """Trees compare integer keys where that is cheaper. With a goal they take the shape that serves it best.
 
-    UnsupportedError where they do not fit the shape that is named.
+    UnsupportedError where they do not fit the shape that is named. rows: of the model, that show which splits most rows
+    pass; without them each side of a split is as likely as the other.
     """
+    seen = {} if optimise is None or rows is None else _read_by_trees(program, rows)
 
     def chosen(op: TreeOp) -> tuple[Op, ...]:
         if op.nodes.missing_left is not None:
             before, plain = without_missing(op)
             return (*before, *chosen(plain))
-        way = None if optimise is None else _way(op, cost, optimise)
+        way = None if optimise is None else _way(op, cost, optimise, seen.get(op))
         return _in_tables(op, cost) if way is None else way.ops
 
     return with_trees(program, chosen)
 
 
-def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape) -> Way | None:
+def _read_by_trees(program: Program, rows: Array) -> Mapping[Op, Array]:
+    """What each op of trees reads of the rows."""
+    steps = [step for step in program.steps if isinstance(step.op, TreeOp)]
+    values = program.evaluate(rows, [step.inputs[0] for step in steps])
+    return {step.op: values[step.inputs[0]] for step in steps}
+
+
+def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape, rows: Array | None) -> Way | None:
     for goal in GOALS:
         if optimise == goal:
-            return best_way(op, cost, goal)
-    way = next((way_of_shape(op, shape) for shape in SHAPES if optimise == shape), None)
+            return best_way(op, cost, goal, rows)
+    way = next((way_of_shape(op, shape, rows) for shape in SHAPES if optimise == shape), None)
     if way is None and op.compare != "code":  # codes follow where floats can go
         raise UnsupportedError(
             "strategy.shape", f"these trees cannot be {optimise}: too deep, too large, too small, or nothing to decide",

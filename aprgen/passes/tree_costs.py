@@ -20,8 +20,11 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
     WithoutSign,
 )
+from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedTrees, RowElement, ShapedTrees
 from aprgen.ops.trees import TreeOp, TreeTotals
+from aprgen.passes import compact_trees
+from aprgen.passes.flat_trees import expected_splits
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices
 from aprgen.passes.mixed_trees import BYTES_PER_INSTRUCTION, END, PACKED_SPLIT, PACKED_WALK, SMALLEST, mixed
@@ -29,7 +32,6 @@ from aprgen.passes.tree_shapes import (
     OF_FLOATS,
     SHAPES,
     CodedTrees,
-    FlatTrees,
     Shape,
     code_op,
     coded_trees,
@@ -37,7 +39,7 @@ from aprgen.passes.tree_shapes import (
     shaped,
     without_sign,
 )
-from aprgen.program import Op
+from aprgen.program import Array, Op
 from aprgen.target import Cost
 
 # What a row made into codes or keys may take of a function's stack. Models of trees stay within 128 bytes: what the
@@ -67,9 +69,12 @@ class Way:
 
     @property
     def row_bytes(self) -> int:
-        """What the row takes as codes or keys, and the nodes that it leaves for a walk."""
+        """What the row takes as codes or keys, and the nodes that it leaves for a walk; where walks begin two functions
+        deep, also what is counted."""
         codes, trees = self.ops[0], self.ops[-1]
         listed = LISTED_NODE_BYTES * trees.n_listed if isinstance(trees, MixedTrees) else 0
+        if isinstance(trees, CompactTrees):
+            listed = trees.n_classes * np.dtype(np.uint16 if trees.use == "votes" else np.int32).itemsize
         if isinstance(codes, CodeOp):
             return listed + len(codes.read) * np.dtype(CODE_TYPES[codes.element]).itemsize
         if isinstance(codes, WithoutSign):
@@ -83,9 +88,12 @@ class Way:
         return (self.mean if goal == "mean" else self.worst), self.flash_bytes
 
 
-def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
-    """The shape that serves the goal best with a small row; None when tables of nodes do, or nothing else fits."""
-    coded = coded_trees(op)
+def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> Way | None:
+    """The shape that serves the goal best with a small row; None when tables of nodes do, or nothing else fits.
+
+    rows: as the trees read them, to see where they go.
+    """
+    coded = coded_trees(op, rows)
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
@@ -94,17 +102,18 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal) -> Way | None:
     return None if found is tables else found
 
 
-def way_of_shape(op: TreeOp, shape: Shape) -> Way | None:
+def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | None:
     """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit.
 
-    Mixed ones with the least product of flash and instructions: a tenth of one is worth a tenth of the other.
+    Mixed and compact ones with the least product of flash and instructions: a tenth of one is worth a tenth of the
+    other.
     """
     if op.compare == "code" and shape in OF_FLOATS:
         shape = "branches"  # codes are the keys
-    coded = coded_trees(op)
+    coded = coded_trees(op, rows)
     goal: Goal = "size" if shape == "packed" else "mean"
     fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,)))
-    if shape == "mixed":
+    if shape in ("mixed", "compact"):
         return min(fitting, key=lambda way: way.flash_bytes * way.mean, default=None)
     return min(fitting, key=lambda way: way.serves(goal), default=None)
 
@@ -116,8 +125,7 @@ def ways(
     for shape in shapes:
         if op.compare == "code" and shape in OF_FLOATS:
             continue
-        for trees in _in_shape(op, coded, shape, goal):
-            more, mean, worst = _of_trees(trees, coded)
+        for trees, (more, mean, worst) in _in_shape(op, coded, shape, goal):
             if op.compare == "code":
                 yield Way(shape, (trees,), more, mean, worst)
                 continue
@@ -131,27 +139,35 @@ def ways(
             yield from _ways_without_sign(op, coded, shape, goal)
 
 
-def _in_shape(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[ShapedTrees]:
-    """The trees in that shape; mixed ones for each price of an instruction, or for none where they are small."""
+def _in_shape(
+    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal
+) -> Iterator[tuple[ShapedTrees, tuple[float, float, float]]]:
+    """The trees in that shape, with flash bytes, mean and worst instructions; mixed and compact ones for each price of
+    an instruction, mixed ones for none where they are small."""
+    split = SPLIT[coded.element]
+    if shape == "compact":
+        for price in compact_trees.BYTES_PER_INSTRUCTION:
+            found = compact_trees.compact(op, coded, split, price)
+            if found is not None:
+                yield found.trees, (found.flash_bytes, found.mean, found.worst)
+        return
     if shape != "mixed":
         made = shaped(op, coded, shape, goal)
-        yield from () if made is None else (made,)
+        yield from () if made is None else ((made, _of_trees(made, coded)),)
         return
-    split = SPLIT[coded.element]
     mixes = [mixed(op, coded, goal, split, price) for price in BYTES_PER_INSTRUCTION]
     if mixes == [None] * len(mixes):
         mixes = [mixed(op, coded, goal, split, SMALLEST)]
-    yield from (one for one in mixes if one is not None)
+    yield from ((one, _of_trees(one, coded)) for one in mixes if one is not None)
 
 
 def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[Way]:
     """Branches over codes that were copied: smaller, and faster where many splits are passed."""
-    copied = without_sign(op, coded) if shape in ("branches", "mixed") else None
+    copied = without_sign(op, coded) if shape in ("branches", "mixed", "compact") else None
     if copied is None:
         return
     n = len(copied[0].order)
-    for trees in _in_shape(op, copied[1], shape, goal):
-        flash, mean, worst = _of_trees(trees, copied[1])
+    for trees, (flash, mean, worst) in _in_shape(op, copied[1], shape, goal):
         yield Way(shape, (copied[0], trees), 10 * n + flash, 3.5 * n + mean, 3.5 * n + worst)
 
 
@@ -270,14 +286,3 @@ def _of_tables(op: TreeOp, coded: CodedTrees, cost: Cost) -> tuple[float, float,
     step = 10 + cost.integer_compare if op.compare == "code" else step
     mean, worst = expected_splits(coded.trees), float(coded.trees.depth.sum())
     return flash, step * mean + 14 * nodes.n_trees, step * worst + 14 * nodes.n_trees
-
-
-def expected_splits(trees: FlatTrees) -> float:
-    """Splits that a row passes in all trees when each goes either way alike."""
-    share = np.zeros(trees.n_nodes)
-    share[trees.root[trees.root >= 0]] = 1.0
-    for node in range(trees.n_nodes):
-        for child in (trees.left[node], trees.right[node]):
-            if child >= 0:
-                share[child] = share[node] / 2
-    return float(share.sum())

@@ -35,81 +35,20 @@ from aprgen.ops.shaped_trees import (
     TreePart,
     Use,
 )
-from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
+from aprgen.ops.trees import TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.passes.counters import counted
+from aprgen.passes.flat_trees import FlatTrees, Ints, ends_of, flat_trees, leaves_of, shares_left, starts_of
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices, Splits, joined
-from aprgen.program import Table
+from aprgen.program import Array, Table
 
-Ints = NDArray[np.int64]
-Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches", "mixed")
+Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed", "compact"]
+SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "compact")
 OF_FLOATS: tuple[Shape, ...] = ("keyed-branches", "float-branches")  # of codes, these are branches
 
-MAX_NODES = 200_000  # after subtrees are written out
 MAX_NESTING = 100  # C99 promises 127 levels of blocks
 PART_SPLITS = 4000  # of one function: few calls, and small enough for any compiler
 TREE_SPLITS = 20_000  # of a tree that becomes one function
-
-
-@dataclass(frozen=True, eq=False)
-class FlatTrees:
-    """Trees in pre-order, left child first, each node reached once, and no split with equal sides."""
-
-    feature: Ints
-    key: Ints  # of the threshold, or a code
-    left: Ints
-    right: Ints
-    root: Ints
-    depth: Ints  # of each tree, splits on its longest path
-
-    @property
-    def n_nodes(self) -> int:
-        return len(self.feature)
-
-
-def flat_trees(nodes: Nodes) -> FlatTrees | None:
-    """The trees of node tables over floats, or over codes; None when shared subtrees make too many nodes."""
-    assert nodes.missing_left is None, "see passes/missing.py"
-    of_codes = nodes.threshold.data.dtype.kind == "i"
-    keys = (nodes.threshold.data if of_codes else threshold_keys(nodes.threshold.data)).tolist()
-    feature = nodes.feature.data.tolist()
-    left, right = nodes.left.data.tolist(), nodes.right.data.tolist()
-    same: list[int] = [0] * len(feature)  # the reference that stands for each node
-    for node in reversed(range(len(feature))):
-        low, high = _standing(left[node], same), _standing(right[node], same)
-        same[node] = low if low == high else node
-    made: tuple[list[int], ...] = ([], [], [], [])
-    roots, depths = [], []
-    for root in nodes.root.data.tolist():
-        waiting = [(_standing(root, same), -1, False, 0)]  # reference, parent, is this its right child, depth
-        roots.append(0)
-        deepest = 0
-        at_root = True
-        while waiting:
-            reference, parent, is_right, depth = waiting.pop()
-            if reference >= 0:
-                number = len(made[0])
-                if number >= MAX_NODES:
-                    return None
-                for column, value in zip(made, (feature[reference], keys[reference], 0, 0), strict=True):
-                    column.append(value)
-                deepest = max(deepest, depth + 1)
-                waiting.append((_standing(right[reference], same), number, True, depth + 1))
-                waiting.append((_standing(left[reference], same), number, False, depth + 1))
-            else:
-                number = reference
-            if at_root:
-                roots[-1], at_root = number, False
-            elif parent >= 0:
-                made[3 if is_right else 2][parent] = number
-        depths.append(deepest)
-    arrays = [np.array(column, np.int64) for column in (*made, roots, depths)]
-    return FlatTrees(*arrays)
-
-
-def _standing(reference: int, same: list[int]) -> int:
-    return reference if reference < 0 else same[reference]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +64,12 @@ class CodedTrees:
     element: CodeElement
 
 
-def coded_trees(op: TreeOp) -> CodedTrees | None:
+def coded_trees(op: TreeOp, rows: Array | None = None) -> CodedTrees | None:
     """Codes for trees over floats, the features with most splits first; None where no 16 bits are enough.
 
-    Trees over codes keep those of their row.
+    Trees over codes keep those of their row. rows: as the trees read them, to see where they go.
     """
-    trees = flat_trees(op.nodes)
+    trees = flat_trees(op.nodes, rows)
     if trees is None or trees.n_nodes == 0:
         return None
     if op.compare == "code":
@@ -219,8 +158,11 @@ def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
 
 
 def shaped(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal = "mean") -> ShapedTrees | None:
-    """The op's trees in a shape, reading codes; None where it does not fit. Mixed ones: see mixed_trees.py."""
-    assert shape != "mixed"
+    """The op's trees in a shape, reading codes; None where it does not fit.
+
+    Mixed and compact ones: see mixed_trees.py and compact_trees.py.
+    """
+    assert shape not in ("mixed", "compact")
     if shape == "packed":
         least = min(0, int(coded.code.min()))
         return _packed(op, replace(coded, code=coded.code - least), least)
@@ -287,17 +229,6 @@ def parts_in_order(coded: CodedTrees, sizes: Ints) -> tuple[TreePart, ...]:
     return tuple(TreePart(one_by_one(coded, *pair), pair[1] - pair[0]) for pair in itertools.pairwise(bounds))
 
 
-def shares_left(trees: FlatTrees) -> NDArray[np.float64]:
-    """How likely each split sends a row left: by the leaves on either side, as training splits where many rows are."""
-    leaves = np.ones(trees.n_nodes + 1, np.int64)  # of subtrees; the last one stands for a leaf
-    share = np.zeros(trees.n_nodes)
-    for node in reversed(range(trees.n_nodes)):
-        low, high = leaves[max(int(trees.left[node]), -1)], leaves[max(int(trees.right[node]), -1)]
-        leaves[node] = low + high
-        share[node] = low / (low + high)
-    return share
-
-
 def grouped_roots(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
     """The roots of each part: trees that begin with the same split stand together, as far as a part has room."""
     groups: dict[tuple[int, int], list[int]] = {}
@@ -317,28 +248,6 @@ def grouped_roots(coded: CodedTrees, sizes: Ints) -> list[list[int]]:
             parts[-1].append(int(coded.trees.root[tree]))
             room -= int(sizes[tree])
     return parts
-
-
-def leaves_of(trees: FlatTrees, root: int, end: int) -> Ints:
-    """The leaves that a tree has, each once."""
-    if root < 0:
-        return np.array([~root], np.int64)
-    sides = np.concatenate([trees.left[root:end], trees.right[root:end]])
-    return np.unique(~sides[sides < 0])
-
-
-def starts_of(trees: FlatTrees) -> Ints:
-    """The first node of each tree; of a tree without any, that of the next one."""
-    return np.concatenate([[0], ends_of(trees)[:-1]]).astype(np.int64)
-
-
-def ends_of(trees: FlatTrees) -> Ints:
-    after = trees.n_nodes
-    ends = np.zeros(len(trees.root), np.int64)
-    for tree in reversed(range(len(trees.root))):
-        ends[tree] = after
-        after = int(trees.root[tree]) if trees.root[tree] >= 0 else after
-    return ends
 
 
 def one_by_one(coded: CodedTrees, first_tree: int, end: int) -> Branches:

@@ -31,7 +31,7 @@ from tests.differential.compiled import load
 from tests.examples import loaded
 
 NAMES = ("dtc_bc_depth", "dtc_single_leaf", "dtr", "rfc", "rfr", "gbm", "iforest")
-WAYS = (None, "packed", "branches", "mixed")
+WAYS = (None, "packed", "branches", "mixed", "compact")
 FORMS = [
     *zip(NAMES, itertools.cycle(("s16", "s8")), itertools.cycle(WAYS)),
     ("rfc", "s8", "branches"), ("rfc", "s8", "packed"),

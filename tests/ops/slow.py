@@ -12,6 +12,7 @@ import numpy as np
 
 from aprgen import mathf
 from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine, WithoutSign
+from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import Neighbours, SquaredDistance
@@ -351,6 +352,45 @@ def mixed_leaves(op: MixedTrees, x: Sequence[int]) -> list[int]:
     return leaves
 
 
+def compact_outputs(op: CompactTrees, x: Sequence[int]) -> list[int]:
+    """Leaves of the branches, and from where they end on byte by byte."""
+    data, entries = op.nodes.data.tolist(), op.entries.data.tolist()
+    outputs = [int(op.start)] * op.n_classes
+
+    def add(leaf: int, name: int) -> None:
+        if leaf < 14:
+            outputs[leaf] += op.unit
+            return
+        at = data[name] + 256 * data[name + 1]
+        while True:
+            outputs[entries[at] % 128] += entries[at + 1] + 256 * entries[at + 2]
+            if entries[at] >= 128:
+                return
+            at += 3
+
+    for part in op.parts:
+        for tree in part.trees:
+            (leaf,) = reached(part.branches, x, tree.root)
+            if leaf < op.n_classes:
+                outputs[leaf] += op.unit
+                continue
+            at = 2 * (leaf - op.n_classes + tree.base)
+            while True:
+                head, code, place = data[at : at + 3]
+                left_ends, right_ends = head // 64 % 2, head // 128
+                at += 3
+                right = x[head % 64] > code
+                if right_ends if right else left_ends:
+                    if left_ends and right_ends:
+                        leaf = place % 16 if right else place // 16
+                        add(leaf, at + 2 * (leaf - 14))
+                    else:
+                        add(place, at + place - 14)
+                    break
+                at += place if right and not left_ends else 0
+    return outputs
+
+
 def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     """What a leaf adds to total c: the unit to that of its number, or a row behind those leaves, or a constant."""
     if op.unit and leaf < op.n_classes:
@@ -367,6 +407,8 @@ def shaped_trees(op: ShapedTrees, row: Sequence[int] | Row) -> Sequence[int | np
     x = [key(value) for value in row] if op.element == "f32" else row  # type: ignore[arg-type]
     if isinstance(op, BranchTrees | MixedTrees) and op.counters is not None:
         return counted(op, x)
+    if isinstance(op, CompactTrees):
+        return compact_outputs(op, x)
     if isinstance(op, MixedTrees):
         leaves = mixed_leaves(op, x)
     else:
@@ -409,6 +451,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     MixedTrees: shaped_trees,
+    CompactTrees: shaped_trees,
     TreeLeaf: tree_leaf,
     TreeVotes: tree_votes,
     TreeSum: tree_sum,

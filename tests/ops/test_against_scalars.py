@@ -288,7 +288,7 @@ def test_every_op_has_a_slow_twin() -> None:
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
         "TreeTotals",
         "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign", "MissingLow",
-        "BranchTrees", "PackedTrees", "MixedTrees",
+        "BranchTrees", "PackedTrees", "MixedTrees", "CompactTrees",
     }  # fmt: skip
 
 

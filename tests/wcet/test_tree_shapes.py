@@ -1,4 +1,4 @@
-"""Bounds of trees in other shapes: packed and mixed ones walk in a marked loop, and no run contradicts them."""
+"""Bounds of trees in other shapes: packed, mixed and compact ones walk in a loop, and no run contradicts them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aprgen.core import Options, compile_model
+from aprgen.target import load_target
 from aprgen.trees import Tree, TreeBuilder
 from aprgen.wcet.analyse import Question, analyse
+from tests.differential.test_large_models import forest
 from tests.examples import loaded
 from tests.passes.test_tree_shapes import FLOATS, MIXED, compiled_way
 from tests.random_models import BY_NAME, Payload
@@ -39,6 +42,21 @@ def test_shapes_are_bounded(name: str, number: int, target: str) -> None:
         assert entry.observed.high_maximum <= entry.cycles
         walks = [loop for loop in entry.loops if loop.id.endswith("_walk")]
         assert (number in (1, MIXED)) == bool(walks)
+
+
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4"])
+def test_compact_trees_are_bounded(target: str) -> None:
+    """The walk through bytes and the entries of rows are loops of the report, and no run contradicts the bound."""
+    model = forest(6, 6, 8, [0, 1, 2]).load()
+    artifact = compile_model(model, load_target(target), Options("m", optimise="compact"))
+    report = analyse(model, artifact, Question(rows=20, model_file="m.apr")).report
+
+    assert ("bound", ()) == (report.verdict.status, report.violations)
+    for entry in report.entries:
+        assert entry.cycles is not None
+        assert entry.observed is not None
+        assert entry.observed.high_maximum <= entry.cycles
+        assert any(loop.id.endswith("_rest") for loop in entry.loops)
 
 
 def lopsided(cut: float, *, deep_left: bool) -> Tree:
