@@ -161,17 +161,21 @@ class FloatKeysInLine(CodeOp):
 
 @dataclass(frozen=True, eq=False)
 class WithoutSign:
-    """y_i = max(x[order_i], 0), for thresholds that are not negative: cores load integers without a sign in less."""
+    """y_i = max(x[order_i], 0), for thresholds that are not negative: cores load integers without a sign in less.
+
+    Narrow: of 16 bits the 8 that thresholds below 255 need, larger codes as 255.
+    """
 
     n_in: int
     source: Literal["i8", "i16"]
     order: tuple[int, ...]  # columns
+    narrow: bool = False
     headers = ()
     kernel = "without_sign"
 
     @property
     def element(self) -> CodeElement:
-        return "u8" if self.source == "i8" else "u16"
+        return "u8" if self.source == "i8" or self.narrow else "u16"
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.source, self.n_in):
@@ -179,7 +183,8 @@ class WithoutSign:
         return ValueType(self.element, len(self.order))
 
     def evaluate(self, x: Array) -> Array:
-        return np.maximum(x[:, list(self.order)], 0).astype(CODE_TYPES[self.element])
+        codes = np.maximum(x[:, list(self.order)], 0)
+        return (np.minimum(codes, 255) if self.narrow else codes).astype(CODE_TYPES[self.element])
 
 
 @dataclass(frozen=True, eq=False)

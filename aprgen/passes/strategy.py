@@ -14,7 +14,7 @@ from aprgen.errors import UnsupportedError
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.missing import without_missing
-from aprgen.passes.tree_costs import ROW_BUFFER_BYTES, Way, best_way, way_of_shape
+from aprgen.passes.tree_costs import ROW_BUFFER_BYTES, Way, best_way, quicker_than_tables, way_of_shape
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Array, Op, Program, Step, Table
 from aprgen.target import Cost
@@ -28,25 +28,34 @@ def key_columns(op: TreeOp) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def cheapest_compare(op: TreeOp, cost: Cost) -> Compare:
     """Floats at every node passed, keys made once per row for all features that splits read, or a key at every node.
 
-    A row passes about log2(nodes + 1) nodes of each tree. Of equal costs the first wins. Keys of a wide row would take
-    too much of the stack.
+    Keys of a wide row would take too much of the stack.
     """
+    costs = compare_costs(op, cost)
+    if keys_are_wide(op):
+        del costs["key"]
+    return min(costs, key=lambda compare: costs[compare])
+
+
+def keys_are_wide(op: TreeOp) -> bool:
+    return len(key_columns(op)) * np.dtype(np.int32).itemsize > ROW_BUFFER_BYTES
+
+
+def compare_costs(op: TreeOp, cost: Cost) -> dict[Compare, float]:
+    """A row passes about log2(nodes + 1) nodes of each tree. Of equal costs the first wins."""
     n_keys = len(key_columns(op))
     passed = float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
-    costs: dict[Compare, float] = {
+    return {
         "f32": passed * cost.float_compare,
         "key": n_keys * cost.float_to_key + passed * cost.integer_compare,
         "late_key": passed * (cost.float_to_key + cost.integer_compare),
     }
-    if n_keys * np.dtype(np.int32).itemsize > ROW_BUFFER_BYTES:
-        del costs["key"]
-    return min(costs, key=lambda compare: costs[compare])
 
 
 def choose_strategies(
     program: Program, cost: Cost, optimise: Goal | Shape | None = None, rows: Array | None = None
 ) -> Program:
-    """Trees compare integer keys where that is cheaper. With a goal they take the shape that serves it best.
+    """Trees compare integer keys where that is cheaper; where a row has too many, packed words compare codes, if they
+    are smaller and quicker. With a goal trees take the shape that serves it best.
 
     UnsupportedError where they do not fit the shape that is named. rows: of the model, that show which splits most rows
     pass; without them each side of a split is as likely as the other.
@@ -57,10 +66,20 @@ def choose_strategies(
         if op.nodes.missing_left is not None:
             before, plain = without_missing(op)
             return (*before, *chosen(plain))
-        way = None if optimise is None else _way(op, cost, optimise, seen.get(op))
+        way = _for_wide_rows(op, cost) if optimise is None else _way(op, cost, optimise, seen.get(op))
         return _in_tables(op, cost) if way is None else way.ops
 
     return with_trees(program, chosen)
+
+
+def _for_wide_rows(op: TreeOp, cost: Cost) -> Way | None:
+    """Packed words, where keys are the cheapest that tables can compare and a row has too many of them."""
+    if op.compare == "code" or not keys_are_wide(op):
+        return None
+    costs = compare_costs(op, cost)
+    if min(costs, key=lambda compare: costs[compare]) != "key":
+        return None
+    return quicker_than_tables(op, cost, "packed")
 
 
 def _read_by_trees(program: Program, rows: Array) -> Mapping[Op, Array]:

@@ -46,6 +46,9 @@ from aprgen.target import Cost
 # frames of Thumb code take beside it, with the votes of ten classes and their counters, was measured as 28 to 64 bytes.
 ROW_BUFFER_BYTES = 64
 LISTED_NODE_BYTES = 2
+# Of a row and outputs together, of what is chosen without a goal: 59 codes and ten votes took 108 bytes on Cortex-M4,
+# but 136 on Cortex-M0+.
+UNASKED_BYTES = 72
 
 ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
@@ -74,12 +77,19 @@ class Way:
         codes, trees = self.ops[0], self.ops[-1]
         listed = LISTED_NODE_BYTES * trees.n_listed if isinstance(trees, MixedTrees) else 0
         if isinstance(trees, CompactTrees):
-            listed = trees.n_classes * np.dtype(np.uint16 if trees.use == "votes" else np.int32).itemsize
+            listed = self.output_bytes
         if isinstance(codes, CodeOp):
             return listed + len(codes.read) * np.dtype(CODE_TYPES[codes.element]).itemsize
         if isinstance(codes, WithoutSign):
             return listed + len(codes.order) * np.dtype(CODE_TYPES[codes.element]).itemsize
         return listed
+
+    @property
+    def output_bytes(self) -> int:
+        """What trees add up."""
+        trees = self.ops[-1]
+        assert isinstance(trees, ShapedTrees)
+        return trees.n_classes * np.dtype(np.uint16 if trees.use == "votes" else np.int32).itemsize
 
     def serves(self, goal: Goal) -> tuple[float, float]:
         """Less is better; the second number decides between equals."""
@@ -102,8 +112,24 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> W
     return None if found is tables else found
 
 
+def quicker_than_tables(op: TreeOp, cost: Cost, shape: Shape) -> Way | None:
+    """The quickest way of that shape that takes less of flash and fewer instructions than tables of nodes, with a small
+    row and few outputs; None: there is none."""
+    coded = coded_trees(op)
+    if coded is None:
+        return None
+    tables = Way(None, (op,), *_of_tables(op, coded, cost))
+    better = [
+        way for way in ways(op, coded, "size", (shape,))
+        if way.row_bytes <= ROW_BUFFER_BYTES and way.row_bytes + way.output_bytes <= UNASKED_BYTES
+        and way.flash_bytes < tables.flash_bytes and way.mean < tables.mean
+    ]  # fmt: skip
+    return min(better, key=lambda way: way.serves("mean"), default=None)
+
+
 def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | None:
-    """The op in that shape, packed ones with the smallest maker of codes, others with the fastest; None: no fit.
+    """The op in that shape, with a small row if there is one, packed ones with the smallest maker of codes, others with
+    the fastest; None: no fit.
 
     Mixed and compact ones with the least product of flash and instructions: a tenth of one is worth a tenth of the
     other.
@@ -113,6 +139,7 @@ def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | N
     coded = coded_trees(op, rows)
     goal: Goal = "size" if shape == "packed" else "mean"
     fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,)))
+    fitting = tuple(way for way in fitting if way.row_bytes <= ROW_BUFFER_BYTES) or fitting
     if shape in ("mixed", "compact"):
         return min(fitting, key=lambda way: way.flash_bytes * way.mean, default=None)
     return min(fitting, key=lambda way: way.serves(goal), default=None)

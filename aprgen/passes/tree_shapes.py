@@ -107,7 +107,8 @@ def without_sign(op: TreeOp, coded: CodedTrees) -> tuple[WithoutSign, CodedTrees
     columns = read[np.argsort(-counts, kind="stable")]
     position = np.zeros(op.n_features, np.int64)
     position[columns] = np.arange(len(columns))
-    made = WithoutSign(op.n_features, "i8" if op.element == "i8" else "i16", tuple(columns.tolist()))
+    narrow = op.element == "i16" and int(coded.code.max()) < np.iinfo(np.uint8).max
+    made = WithoutSign(op.n_features, "i8" if op.element == "i8" else "i16", tuple(columns.tolist()), narrow)
     thresholds = tuple(coded.thresholds[column] for column in columns)
     feature = position[coded.feature]
     return made, CodedTrees(coded.trees, columns, feature, coded.code, thresholds, None, made.element)

@@ -258,7 +258,7 @@ def bit_keys(op: BitKeys, x: Row) -> list[int]:
 
 
 def without_sign(op: WithoutSign, x: Sequence[int]) -> list[int]:
-    return [x[c] if x[c] > 0 else 0 for c in op.order]
+    return [min(max(x[c], 0), 255 if op.narrow else 32767) for c in op.order]
 
 
 def missing_low(op: MissingLow, x: Row) -> list[np.float32]:

@@ -201,7 +201,8 @@ def signless(draw: Draw) -> Op:
     """Any of a caller's codes, each at most once."""
     n = draw(sizes)
     order = draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True))
-    return WithoutSign(n, draw(st.sampled_from(("i8", "i16"))), tuple(order))
+    source = draw(st.sampled_from(("i8", "i16")))
+    return WithoutSign(n, source, tuple(order), source == "i16" and draw(st.booleans()))
 
 
 STRATEGIES = {

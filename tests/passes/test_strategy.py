@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aprgen.build import build_artifact
+from aprgen.core import Options, artifact_of
+from aprgen.ops.decide import Lookup
+from aprgen.ops.shaped_trees import PackedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeOp, TreeSum, TreeVotes
 from aprgen.passes.strategy import cheapest_compare, choose_strategies
-from aprgen.program import Program, Step, Table, ValueType
+from aprgen.program import Builder, Program, Step, Table, ValueType, row_type
 from aprgen.rows import edge_rows, random_rows
 from aprgen.target import Cost, load_target, target_names
 from aprgen.verify import same_bits
 from tests.examples import ROWS, TREES, loaded
+from tests.passes.test_tree_shapes import halves
 from tests.random_models import FAMILIES, Payload, TensorFile
 
 TARGETS = {name: load_target(name) for name in target_names()}
@@ -163,3 +170,33 @@ def test_a_nan_threshold_sends_all_to_the_right() -> None:
 def test_keys_take_little_stack(n_features: int, expected: str) -> None:
     """Keys of 16 features are 64 bytes; of more, a key is made at every node, though it costs more."""
     assert expected == cheapest_compare(stump_forest(30, n_features, 8), COSTS["keys first"])
+
+
+def test_packed_words_where_keys_are_too_many(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """40 features that trees read make 160 bytes of keys: packed words of codes take less flash and fewer instructions
+    than tables, and a row of 16 features is keys as before. 59 features and ten votes are too much for either."""
+    require_target("cortex-m4")
+    machine = load_target("cortex-m4")
+    for n_features, packed in ((16, False), (40, True), (59, False)):
+        nodes = halves(60, 7, n_features, 10, 3, 1)
+        builder = Builder(row_type(n_features))
+        votes = builder.add(TreeVotes(nodes, n_features, "f32", 10), 0)
+        plain = builder.build(builder.add(Lookup("u16", 10, 10, Table(np.arange(61, dtype=np.float32))), votes))
+        chosen = choose_strategies(plain, machine.cost)
+        assert packed == any(isinstance(step.op, PackedTrees) for step in chosen.steps)
+        assert (n_features == 16) == any(isinstance(step.op, FloatKeys) for step in chosen.steps)
+        if not packed:
+            continue
+        rows = random_rows(plain, 20).values
+        figures = []
+        for number, program in enumerate((chosen, plain)):
+            (tmp_path / str(number)).mkdir()
+            artifact = artifact_of(loaded("rfc"), plain, program, machine, Options("m"))
+            built = build_artifact(artifact, work=tmp_path / str(number))
+            run = built.run(rows)
+            figures.append((built.footprint.flash_bytes, float(np.mean(run.instructions["scores"].values))))
+
+            assert plain.run(rows).view(np.uint32).tolist() == np.asarray(run.scores).view(np.uint32).tolist()
+            assert run.stack_bytes["scores"] <= 128
+        assert figures[0][0] < figures[1][0]
+        assert figures[0][1] < figures[1][1]

@@ -407,7 +407,7 @@ def test_a_shape_by_name_is_taken(name: str, shape: Shape) -> None:
     """Each shape that fits can be asked for, and is the one that comes."""
     before = loaded(name).model.lower()
     cost = load_target("cortex-m4").cost
-    if (shape == "mixed" and name in STUMPS) or (shape == "compact" and name not in VOTING):
+    if (shape in ("mixed", "compact") and name in STUMPS) or (shape == "compact" and name not in VOTING):
         with pytest.raises(UnsupportedError, match="too small"):
             choose_strategies(before, cost, shape)
         return

@@ -41,11 +41,11 @@ def wide(n_features: int, use: str, lowest: int) -> Program:
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m0plus"])
-@pytest.mark.parametrize(("n_features", "use", "lowest"), [(100, "votes", 0), (1000, "total", -9)])
+@pytest.mark.parametrize(("n_features", "use", "lowest"), [(100, "votes", 0), (40, "votes", 1), (1000, "total", -9)])
 def test_wide_rows_stay_within_the_limit(
     n_features: int, use: str, lowest: int, target: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:
-    """100 and 1,000 features, two goals and none: the painted stack, and the bits of the plain trees."""
+    """40, 100 and 1,000 features, two goals and none: the painted stack, and the bits of the plain trees."""
     require_target(target)
     plain = wide(n_features, use, lowest)
     machine = load_target(target)
