@@ -103,7 +103,7 @@ def _standing(reference: int, same: list[int]) -> int:
 def shares_left(trees: FlatTrees) -> Floats:
     """How likely each split sends a row left: by the leaves there, as training splits where many rows are.
 
-    Rows that were seen said no more of digits: joined by them, branches took as many instructions, and 1.4 % more flash.
+    Rows that were seen said no more of digits: joined by them, branches took as many instructions, 1.4 % more flash.
     """
     leaves = np.ones(trees.n_nodes + 1, np.int64)  # of subtrees; the last one stands for a leaf
     share = np.zeros(trees.n_nodes)
