@@ -595,7 +595,7 @@ def _generated(parser: argparse.ArgumentParser) -> None:
 def _calibration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate", metavar="ROWS", type=Path,
-        help="rows that s16 and s8 take their scales from, and that show --optimise which splits of trees most rows pass",
+        help="rows that s16 and s8 take their scales from, and that show --optimise which splits most rows pass",
     )  # fmt: skip
     parser.add_argument(
         "--calibration-method", metavar="M", default="minmax", help="minmax (the default), percentile or mse"
