@@ -47,7 +47,7 @@ RELATED = "shift is the number of zeros above the mantissa, so m < 2^24 and j < 
 WITHIN = "low + left never passes first[i + 1], where the feature's thresholds end; Eva does not relate the two"
 BELOW_K = "found grows by 1 until it is k - 1, and at starts there; Eva takes no bound from `!=`"
 LISTED = "`at` runs from the list's start to its end, which the caller has filled; Eva does not relate the two"
-VOTES = "each tree votes once, in code or from the list: never more votes than trees; Eva does not add them up"
+VOTES = "each tree votes once, in code or where a walk ends: never more votes than trees; Eva does not add them up"
 EXPLAINED = (  # a kernel that the code has, a function, what the alarm is about, and the reason
     ("neighbours", "neighbours", "out of bounds index. assert at < ", BELOW_K),
     ("neighbours", "neighbours", "out of bounds index. assert (uint32_t)(at - 1U) < ", BELOW_K),
@@ -57,6 +57,7 @@ EXPLAINED = (  # a kernel that the code has, a function, what the alarm is about
     ("_rank_codes", "_rank_codes", "assert low - begin", WITHIN),
     ("_mixed_rest", "_mixed_rest", "initialized(at)", LISTED),
     ("_mixed_rest", "_lookup", "out of bounds index. assert *(x_0 + i) < ", VOTES),
+    ("_compact_rest", "_lookup", "out of bounds index. assert *(x_0 + i) < ", VOTES),
     (
         "apr_reciprocal", "apr_reciprocal", "division by zero. assert total",
         "of softmax: the largest score has gap 0, whose power is 2^15: total is never 0",
