@@ -1,4 +1,4 @@
-"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprTest, AprRunnable, RunTest.
+"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprLoader and others.
 
 Knows SCons and the order of the steps; each step is a command of aprgen, or the target's compiler, in a process of its
 own, so that `-j` helps. Knows no families and no targets.
@@ -29,6 +29,7 @@ from SCons.Tool import CScanner
 from aprgen import budgets
 from aprgen.budgets import Bound, Budget, Value
 from aprgen.bundle.definition import from_word, read_definition
+from aprgen.device_loader import LoaderUnit, plan_loader
 from aprgen.errors import AprgenError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, Kind, ModelFacts
@@ -104,6 +105,7 @@ def generate(env: Environment) -> None:
     env.SetDefault(APR_BUILD_DIR="#build")
     env.AddMethod(_apr_model, "AprModel")
     env.AddMethod(_apr_bundle, "AprBundle")
+    env.AddMethod(_apr_loader, "AprLoader")
     env.AddMethod(_apr_test, "AprTest")
     env.AddMethod(_apr_runnable, "AprRunnable")
     env.AddMethod(_run_test, "RunTest")
@@ -237,6 +239,59 @@ def _apr_bundle(
         APR_FINGERPRINT=" ".join(step.toolchain.compile_flags) + step.fingerprint if step.toolchain else "",
     )
     return ModelNodes(built[0], include, generated[:-1], generated[-1])
+
+
+class LoaderNodes(list[File]):
+    """What AprLoader returns: as a list, the object files to link; include and defines are for whoever calls them."""
+
+    def __init__(self, objects: Sequence[File], include: Dir, defines: Mapping[str, str]) -> None:
+        super().__init__(objects)
+        self.include = include
+        self.defines = dict(defines)
+
+
+def _apr_loader(
+    env: Environment,
+    parts: Sequence[str] = (),
+    target: str = "host",
+    without: Sequence[str] = (),
+    crc_table: int = 64,
+    archives: str = "",
+    tools: str = "auto",
+) -> LoaderNodes:
+    """The device's loader of .apr files, generated and compiled for the target; options as of `aprgen loader`.
+
+    parts: some of "ed25519", "zstd", "lz4", fetched by version and sha256, or taken from the folder `archives`.
+    """
+    step = _step(env, "loader", target, tools, {})
+    try:
+        plan = plan_loader(step.target, parts, without, crc_table)
+    except AprgenError as error:
+        raise _wrong(f"AprLoader: {error.what} ({error.hint})") from error
+    include = env.Dir(f"{step.where}/loader")
+    words = [*(word for name in parts for word in ("--with", name)), "--crc-table", str(crc_table)]
+    words += [word for name in without for word in ("--without", name)]
+    words += ["--archives", env.Dir(archives).path] if archives else []
+    generated = env.Command(
+        [include.File(name) for name in ("loader.json", *(unit.path for unit in plan.units))],
+        [],
+        Action(_generate_loader, _say("generating", step), varlist=["APR_FINGERPRINT"]),
+        APR_STEP=step,
+        APR_MORE=words,
+        APR_FINGERPRINT=" ".join((_generator_digest(), step.fingerprint, *words)),
+    )
+    objects = [
+        env.Command(
+            env.File(f"{step.where}/loader.{Path(unit.path).stem}.o"),
+            [source, generated[0]],
+            Action(_compile_loader, "compiling $SOURCE", varlist=["APR_FINGERPRINT"]),
+            APR_STEP=step,
+            APR_UNIT=unit,
+            APR_FINGERPRINT=" ".join((*(step.toolchain.compile_flags if step.toolchain else ()), *unit.flags)),
+        )[0]
+        for unit, source in zip(plan.units, generated[1:], strict=True)
+    ]
+    return LoaderNodes(objects, include, plan.macros)
 
 
 def _bundled(env: Environment, name: str, described: Sequence[str]) -> tuple[list[tuple[str, str]], list[File]]:
@@ -477,6 +532,26 @@ def _generate_bundle(target: Sequence[File], source: Sequence[File], env: Enviro
         if not (out / name).exists():
             shutil.copyfile(path, out / name)
     Path(str(target[-1])).write_text(report, encoding="utf-8")
+
+
+def _generate_loader(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    step: _Step = env["APR_STEP"]
+    out = str(Path(str(target[0])).parent)
+    _execute([sys.executable, "-m", "aprgen", "loader", "-o", out, *step.words, *env["APR_MORE"]], target[0])
+
+
+def _compile_loader(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
+    step: _Step = env["APR_STEP"]
+    planned: LoaderUnit = env["APR_UNIT"]
+    if step.toolchain is None:
+        raise BuildError(target[0], step.problem, status=7)
+    root = Path(source[1].abspath).parent
+    out = Path(target[0].abspath)
+    unit = Unit(Path(source[0].abspath), out, planned.flags, tuple(root / name for name in planned.include))
+    try:
+        compile_units(step.toolchain, (unit,), out.parent)
+    except AprgenError as error:
+        raise BuildError(target[0], str(error), status=error.exit_status) from error
 
 
 def _compile(target: Sequence[File], source: Sequence[File], env: Environment) -> None:

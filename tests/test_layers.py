@@ -17,12 +17,12 @@ ROOT = Path(aprgen.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
-    ("trees", "passes", "toolchain", "rows", "native", "key_files"),
+    ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
     ("accuracy",),
     ("families", "emit", "image", "text_rows"),
     ("loaded",),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
-    ("measured", "payload_form"),
+    ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),
     ("in_process",),
     ("verify", "budgets"),
@@ -48,8 +48,8 @@ LAZY = {
     "cli": tuple(
         f"aprgen.cli.{verb}"
         for verb in (
-            "bundle", "compile", "convert", "explore", "inspect", "protect", "run", "targets", "test", "validate",
-            "wcet",
+            "bundle", "compile", "convert", "explore", "inspect", "loader", "protect", "run", "targets", "test",
+            "validate", "wcet",
         )
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
