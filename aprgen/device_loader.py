@@ -17,7 +17,7 @@ from aprgen.resources import folder
 from aprgen.target import EXACT_FLAGS, Target
 from aprgen.third_party import Part, parts, taken
 
-SOURCES = ("apr_load.c", "apr_parts.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c")
+SOURCES = ("apr_load.c", "apr_meta.c", "apr_parts.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c")
 GROUPS = ("trees", "dense", "distances", "gauss", "functions", "powers", "text")  # APR_VIEW_* of apr_view.h
 CRC_TABLES = (0, 64, 1024, 4096)  # bytes
 THIRD_PARTY = "third_party"  # the folder of other people's C; the freestanding headers stand there too

@@ -3,6 +3,7 @@
 
 #include "apr_ed25519.h"
 #include "apr_lz4.h"
+#include "apr_meta.h"
 #include "apr_parts.h"
 #include "apr_zstd.h"
 
@@ -29,6 +30,17 @@ int parts_load(const uint8_t *bytes, size_t n, const uint8_t *key, size_t n_memo
     const int status = (int)apr_load(&view, &file, bytes, n, buffer, n_buffer, &services);
     free(memory);
     return (100 * status) + ((status == (int)APR_LOAD_E_PAYLOAD) ? (int)file.view_status : 0);
+}
+
+/* The number, or -1; the bytes end where their memory ends. */
+int64_t parts_number(const uint8_t *metadata, size_t n, const char *outer, const char *key)
+{
+    uint8_t *const exact = malloc((n > 0U) ? n : 1U);
+    uint32_t value = 0U;
+    memcpy(exact, metadata, n);
+    const int found = apr_meta_number(exact, n, outer, key, &value);
+    free(exact);
+    return (found == 1) ? (int64_t)value : -1;
 }
 
 int parts_verify(const uint8_t *message, size_t n, const uint8_t *signature, const uint8_t *key)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lz4.block
+import msgpack
 import numpy as np
 import pytest
 import zstandard
@@ -75,6 +76,10 @@ class Parts(Loader):
 
     def verify(self, message: bytes, signature: bytes, key: bytes) -> bool:
         return bool(self._c.parts_verify(message, ctypes.c_size_t(len(message)), signature, key))
+
+    def number(self, metadata: bytes, outer: str = "custom", key: str = "version") -> int:
+        self._c.parts_number.restype = ctypes.c_int64
+        return int(self._c.parts_number(metadata, ctypes.c_size_t(len(metadata)), outer.encode(), key.encode()))
 
     def sha512(self, data: bytes, first: int) -> bytes:
         digest = ctypes.create_string_buffer(64)
@@ -228,6 +233,34 @@ def test_lz4(built: Parts) -> None:
         assert built.unpacked("lz4", stored + b"\0", size) is None
         assert built.unpacked("lz4", stored, size + 1) is None
         assert built.unpacked("lz4", stored, size - 1) is None
+
+
+DEEP: object = {"a": [{"b": [[["custom", {"version": 9}]]]}]}
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 255, 256, 65535, 65536, 2**32 - 1])
+def test_numbers_of_metadata(built: Parts, value: int) -> None:
+    """A number of any width, behind whatever else a map may hold, and not the one of another map."""
+    rest = {"x": DEEP, "f": 1.5, "n": None, "t": True, "m": -70000, "b": b"\xc1" * 300, "e": msgpack.ExtType(5, b"abc"),
+            "w": "u" * 70000, "i": list(range(20)), "version": 3}  # fmt: skip
+    whole = msgpack.packb({**rest, "custom": {**rest, "version": value}, "z": rest})
+
+    assert built.number(whole) == value
+    assert built.number(whole + bytes(40)) == value
+    assert built.number(whole, key="m") == built.number(whole, key="f") == built.number(whole, key="none") == -1
+    assert built.number(whole, outer="version") == built.number(whole, outer="cust") == -1
+
+
+def test_metadata_that_is_cut_or_doubtful(built: Parts) -> None:
+    """Cut anywhere, a key that stands twice, 33 bits, or a map that promises more than there is: no number."""
+    whole = msgpack.packb({"custom": {"a": [1, 2], "version": 7}})
+    twice = b"\x81\xa6custom\x82\xa7version\x01\xa7version\x02"
+
+    assert built.number(whole) == 7
+    assert [n for n in range(len(whole)) if built.number(whole[:n]) != -1] == []
+    assert built.number(twice) == built.number(msgpack.packb({"custom": {"version": 2**32}})) == -1
+    assert built.number(b"\xdf\xff\xff\xff\xff" + whole[1:]) == built.number(b"\xc1") == built.number(b"") == -1
+    assert built.number(b"\xdd\xff\xff\xff\xff" * 50) == -1
 
 
 def packed(name: str, method: int) -> bytes:
