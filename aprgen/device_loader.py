@@ -86,6 +86,13 @@ def plan_loader(
     return LoaderPlan(target, chosen, tuple(group for group in GROUPS if group in without), crc_table)
 
 
+def own_texts(plan: LoaderPlan) -> dict[str, str]:
+    """The files of runtime_c that the loader is made of: they are there without a registry."""
+    own = [name for part in plan.parts for name in part.own]
+    names = [unit.path for unit in plan.units if "/" not in unit.path]
+    return runtime_headers("".join(f'#include "{name}"\n' for name in (*names, *own)), plan.target)
+
+
 def loader_texts(plan: LoaderPlan, archives: Path | None = None) -> tuple[dict[str, str], dict[str, str]]:
     """The files of the loader's folder, and those of its folder third_party (none without parts)."""
     others: dict[str, str] = {}
@@ -94,11 +101,7 @@ def loader_texts(plan: LoaderPlan, archives: Path | None = None) -> tuple[dict[s
     if others:
         for path in sorted((folder("runtime_c") / "freestanding").glob("*.h")):
             others[path.name] = path.read_text(encoding="utf-8")
-    own = [name for part in plan.parts for name in part.own]
-    names = [unit.path for unit in plan.units if "/" not in unit.path]
-    texts = runtime_headers("".join(f'#include "{name}"\n' for name in (*names, *own)), plan.target)
-    if "apr_view_text.c" not in names:
-        texts.pop("apr_view_text.c", None)
+    texts = own_texts(plan)
     texts[FLAGS_FILE] = "\n".join((*EXACT_FLAGS, *plan.defines)) + "\n"
     texts["loader.json"] = json.dumps(_manifest(plan, texts, others), indent=2) + "\n"
     return texts, others

@@ -29,7 +29,7 @@ from SCons.Tool import CScanner
 from aprgen import budgets
 from aprgen.budgets import Bound, Budget, Value
 from aprgen.bundle.definition import from_word, read_definition
-from aprgen.device_loader import LoaderUnit, plan_loader
+from aprgen.device_loader import LoaderUnit, own_texts, plan_loader
 from aprgen.errors import AprgenError
 from aprgen.footprint import Footprint, check_budget, measure
 from aprgen.image import Image, Kind, ModelFacts
@@ -272,8 +272,10 @@ def _apr_loader(
     words = [*(word for name in parts for word in ("--with", name)), "--crc-table", str(crc_table)]
     words += [word for name in without for word in ("--without", name)]
     words += ["--archives", env.Dir(archives).path] if archives else []
+    compiled = [unit.path for unit in plan.units]
+    files = ["loader.json", *compiled, *(name for name in own_texts(plan) if name not in compiled)]
     generated = env.Command(
-        [include.File(name) for name in ("loader.json", *(unit.path for unit in plan.units))],
+        [include.File(name) for name in files],
         [],
         Action(_generate_loader, _say("generating", step), varlist=["APR_FINGERPRINT"]),
         APR_STEP=step,
@@ -289,7 +291,7 @@ def _apr_loader(
             APR_UNIT=unit,
             APR_FINGERPRINT=" ".join((*(step.toolchain.compile_flags if step.toolchain else ()), *unit.flags)),
         )[0]
-        for unit, source in zip(plan.units, generated[1:], strict=True)
+        for unit, source in zip(plan.units, generated[1:], strict=False)
     ]
     return LoaderNodes(objects, include, plan.macros)
 

@@ -25,25 +25,43 @@ from tests.loader.seeds import known, write
 HERE = Path(__file__).parent
 CORPUS = HERE.parent / "data" / "loader" / "corpus.zip"
 MOST_KEPT = 190_000  # bytes of corpus.zip
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1", "-ffp-contract=off")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-ffp-contract=off")
 SECONDS_EACH = 2
 STAMP = (2026, 1, 1, 0, 0, 0)  # of every file in the archive, so that it depends on their bytes alone
 
 
 def build_with_parts(compiler: Sequence[str], work: Path, *main: Path) -> Path:
-    """The entry with all parts, sanitized; `main` are files that call it, where the compiler brings no such thing."""
+    """The entry with all parts, sanitized; `main` are files that call it, where the compiler brings no such thing.
+
+    The folder keeps sources and objects.
+    """
     plan = plan_loader(load_target("host"), tuple(parts()))
     write_loader(plan, work)
     (work / "known.h").write_text(f"#include <stdint.h>\n{known()[1]}")
-    objects = []
     for unit in plan.units:
-        objects.append(f"{Path(unit.path).stem}.o")
         include = [f"-I{name}" for name in unit.include]
-        words = [*compiler, *SANITIZERS, *unit.flags, "-O1", *include, "-c", unit.path, "-o", objects[-1]]
-        subprocess.run(words, cwd=work, check=True)
-    entry = [str(HERE / "fuzz.c"), *map(str, main)]
-    words = [*compiler, *SANITIZERS, *plan.defines, "-I.", *entry, *objects, "-o", "fuzz"]
+        _compile(compiler, work, unit.path, *unit.flags, *include)
+    _compile(compiler, work, str(HERE / "fuzz.c"), *plan.defines, "-I.")
+    for path in main:
+        _compile(compiler, work, str(path))
+    return _linked(compiler, work)
+
+
+def rebuilt(compiler: Sequence[str], work: Path, unit: str) -> Path:
+    """After an edit of one of the loader's own sources."""
+    _compile(compiler, work, f"{unit}.c", *plan_loader(load_target("host"), tuple(parts())).defines, "-I.")
+    return _linked(compiler, work)
+
+
+def _compile(compiler: Sequence[str], work: Path, source: str, *flags: str) -> None:
+    """The compiler's own words last: what a part is compiled with is for flash."""
+    words = [compiler[0], *SANITIZERS, *flags, "-O1", *compiler[1:], "-c", source, "-o", f"{Path(source).stem}.o"]
     subprocess.run(words, cwd=work, check=True)
+
+
+def _linked(compiler: Sequence[str], work: Path) -> Path:
+    objects = sorted(path.name for path in work.glob("*.o"))
+    subprocess.run([*compiler, *SANITIZERS, *objects, "-o", "fuzz"], cwd=work, check=True)
     return work / "fuzz"
 
 
@@ -96,8 +114,9 @@ def main(words: Sequence[str] | None = None) -> int:
     (work / "log.txt").write_text(done.stderr)
     stats = dict(re.findall(r"^stat::(\w+): +(\d+)", done.stderr, re.MULTILINE))
     last = [line for line in done.stderr.splitlines() if " cov: " in line][-1:]
-    print(f"exit status {done.returncode}; {stats.get('number_of_executed_units', '?')} inputs; {''.join(last).strip()}")
-    print(f"memory {stats.get('peak_rss_mb', '?')} MB; {sum(1 for _ in found.iterdir())} inputs found")
+    print(f"exit status {done.returncode}; {stats.get('number_of_executed_units', '?')} inputs")
+    print("".join(last).strip())
+    print(f"memory {stats.get('peak_rss_mb', '?')} MB; {len(list(found.iterdir()))} inputs found")
     if done.returncode != 0:
         print(done.stderr[-3_000:])
     elif given.keep:
