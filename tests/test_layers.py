@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("in_process",),
     ("verify", "budgets"),
     ("exploration", "bundle"),
-    ("exploration_page", "search"),
+    ("exploration_page", "search", "scons_steps"),
     ("api", "cli", "scons"),
     ("estimators", "__main__"),
 )
@@ -61,7 +61,7 @@ LAZY = {
 # Who alone imports what, so that what it knows has one home.
 ONLY = {
     "jinja2": ("emit", "wcet.page"),  # C, and the report
-    "subprocess": ("process", "scons"),
+    "subprocess": ("process", "scons_steps"),
     "ctypes": ("runners.shared",),
     "zstandard": ("container.compression",),
     "lz4": ("container.compression",),
@@ -69,7 +69,7 @@ ONLY = {
     "nacl": ("container.sodium",),
     "cryptography": ("container.openssl", "container.pem"),
     "elftools": ("elf", "wcet.marks", "wcet.shipped", "wcet.sources"),
-    "SCons": ("scons",),
+    "SCons": ("scons", "scons_steps"),
 }
 
 
