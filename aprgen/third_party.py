@@ -133,7 +133,8 @@ def _fetch(part: Part, work: Path) -> bytes:
         raise _wrong_hash(part, "the package registry of pip")
     path = work / part.archive
     if done.status != 0 or not path.is_file():
-        reason = first_lines("\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR")))
+        lines = done.stderr.splitlines()
+        reason = first_lines("\n".join([line for line in lines if line.startswith("ERROR")] or lines[-1:]))
         raise ToolchainError(
             "archive.unreachable", f"pip could not fetch {part.package} {part.version}: {reason or 'no such archive'}",
             where="the package registry of pip",

@@ -127,17 +127,18 @@ static void load_file(const uint8_t *data, size_t n)
         const size_t n_buffer = apr_header_buffer_bytes(&header);
         uint8_t *const buffer = aligned_alloc(64U, (n_buffer + 64U) & ~(size_t)63U);
         const apr_load_status status = apr_load(&view, &file, bytes, n, buffer, n_buffer, &services);
-        if (status == APR_LOAD_OK) {
-            if (file.signature != NULL) {
-                apr_sha512 hash;
-                uint8_t digest[64];
-                apr_sha512_start(&hash);
-                apr_sha512_add(&hash, file.bytes, file.signed_bytes);
-                apr_sha512_end(&hash, digest);
-                if (memcmp(digest, known_message, sizeof digest) != 0) {
-                    abort(); /* a changed file was taken for the signed one */
-                }
+        if ((apr_file_open(&file, bytes, n) == APR_LOAD_OK) && (file.signature != NULL) &&
+            (apr_file_verify(&file, &services) == APR_LOAD_OK)) {
+            apr_sha512 hash;
+            uint8_t digest[64];
+            apr_sha512_start(&hash);
+            apr_sha512_add(&hash, file.bytes, file.signed_bytes);
+            apr_sha512_end(&hash, digest);
+            if (memcmp(digest, known_message, sizeof digest) != 0) {
+                abort(); /* a changed file was taken for the signed one */
             }
+        }
+        if (status == APR_LOAD_OK) {
             compute(&view);
         }
         if (((status == APR_LOAD_OK) || (status == APR_LOAD_E_PAYLOAD)) && (header.compression != APR_PLAIN) &&

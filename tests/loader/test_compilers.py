@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,10 +63,14 @@ def test_no_required_misra_rule_is_broken(tmp_path: Path, require_tool: Callable
     assert [] == sorted(one for one in found if one.place not in deviations())
 
 
-def test_the_example_of_the_page_compiles(tmp_path: Path) -> None:
-    """The C of docs/device-loader.md, with the strictest flags."""
+def test_the_examples_of_the_page_compile(tmp_path: Path) -> None:
+    """Each C of docs/device-loader.md, with the strictest flags."""
     page = (Path(__file__).parents[2] / "docs" / "device-loader.md").read_text(encoding="utf-8")
-    code = page.split("```c use.c\n")[1].split("```")[0]
-    write_texts({**runtime_headers(INCLUDES, load_target("host")), "example.c": code}, tmp_path)
+    names = re.findall(r"^```c (\S+)$", page, re.MULTILINE)
+    headers = INCLUDES + '#include "apr_parts.h"\n#include "apr_zstd.h"\n'
+    write_texts(runtime_headers(headers, load_target("host")), tmp_path)
+    for name in names:
+        (tmp_path / name).write_text(page.split(f"```c {name}\n")[1].split("```")[0])
 
-    compile_c("gcc", ("-std=c99", "-O2", *STRICT, "-c", "example.c"), tmp_path)
+    assert names == ["use.c", "services.c"]
+    compile_c("gcc", ("-std=c99", "-O2", *STRICT, "-c", *names), tmp_path)

@@ -52,6 +52,19 @@ def says(project: Path, version: int, name: str) -> str:
     return f"  version {version} says " + " ".join(f"{bits:08x}" for bits in scores.view(np.uint32))
 
 
+def test_a_part_that_there_is_not(tmp_path: Path) -> None:
+    """A mistake in an SConstruct names its line and what there is, before anything is fetched."""
+    (tmp_path / "SConstruct").write_text(
+        "from aprgen.scons import generate\n"
+        "env = Environment(tools=[generate])\n"
+        'env.AprLoader(["gzip"], target="cortex-m4")\n'
+    )
+    done = scons(tmp_path)
+
+    assert done.returncode == 2
+    assert "SConstruct, line 3: AprLoader: the loader has no part 'gzip' (there are zstd, lz4, ed25519)" in done.stderr
+
+
 def test_updates_in_the_field(project: Path, require_target: Callable[[str], None]) -> None:
     """Every bad file is refused for its own reason, the old model goes on, and both models compute to the bit."""
     require_target("cortex-m4")
