@@ -22,7 +22,7 @@ GROUPS = ("trees", "dense", "distances", "gauss", "functions", "powers", "text")
 CRC_TABLES = (0, 64, 1024, 4096)  # bytes
 THIRD_PARTY = "third_party"  # the folder of other people's C; the freestanding headers stand there too
 FLAGS_FILE = "apr_flags.txt"
-SMALL = "-Os"  # parts are for loading, once: size counts
+SMALL = "-Os"  # for parts on a board: loading happens once, and flash counts
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,13 @@ class LoaderPlan:
         base = [name for name in SOURCES if "text" not in self.without or name != "apr_view_text.c"]
         own = [name for part in self.parts for name in part.own if name.endswith(".c")]
         others = [(name, part) for part in self.parts for name in part.units]
+        on_board = self.target.board is not None
+        small = (SMALL,) if on_board else ()
+        flags = {part: (*part.flags, *(part.small if on_board else ()), *small, "-w") for part in self.parts}
         return (
             *(LoaderUnit(name, self.defines) for name in base),
-            *(LoaderUnit(name, (*self.defines, SMALL), (".", THIRD_PARTY)) for name in own),
-            *(LoaderUnit(f"{THIRD_PARTY}/{name}", (*part.flags, SMALL, "-w"), (THIRD_PARTY,)) for name, part in others),
+            *(LoaderUnit(name, (*self.defines, *small), (".", THIRD_PARTY)) for name in own),
+            *(LoaderUnit(f"{THIRD_PARTY}/{name}", flags[part], (THIRD_PARTY,)) for name, part in others),
         )
 
 

@@ -26,7 +26,7 @@ MAX_SOURCE_BYTES = 1 << 23
 _HASH_WORDS = "DO NOT MATCH THE HASHES"  # of pip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """Of parts.toml. sources: name in the build, path in the archive; keep: (from, until) lines of a source."""
 
@@ -43,6 +43,7 @@ class Part:
     sources: Mapping[str, str]
     keep: Mapping[str, tuple[tuple[str, str], ...]]
     flags: tuple[str, ...]
+    small: tuple[str, ...]
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -69,6 +70,7 @@ def parts() -> Mapping[str, Part]:
             sources=entry["sources"],
             keep={source: tuple((a, b) for a, b in pieces) for source, pieces in entry.get("keep", {}).items()},
             flags=tuple(entry["flags"]),
+            small=tuple(entry["small"]),
         )
         for name, entry in table.items()
     }
