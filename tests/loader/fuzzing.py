@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from aprgen.device_loader import plan_loader
+from aprgen.device_loader import THIRD_PARTY, plan_loader
 from aprgen.target import load_target
 from aprgen.third_party import parts
 from tests.loader.archives import write_loader
@@ -33,14 +33,15 @@ STAMP = (2026, 1, 1, 0, 0, 0)  # of every file in the archive, so that it depend
 def build_with_parts(compiler: Sequence[str], work: Path, *main: Path) -> Path:
     """The entry with all parts, sanitized; `main` are files that call it, where the compiler brings no such thing.
 
-    The folder keeps sources and objects.
+    The folder keeps sources and objects. Decoders are those of boards: a host's are not what a device runs.
     """
     plan = plan_loader(load_target("host"), tuple(parts()))
     write_loader(plan, work)
     (work / "known.h").write_text(f"#include <stdint.h>\n{known()[1]}")
+    small = {f"{THIRD_PARTY}/{name}": part.small for part in plan.parts for name in part.units}
     for unit in plan.units:
         include = [f"-I{name}" for name in unit.include]
-        _compile(compiler, work, unit.path, *unit.flags, *include)
+        _compile(compiler, work, unit.path, *unit.flags, *small.get(unit.path, ()), *include)
     _compile(compiler, work, str(HERE / "fuzz.c"), *plan.defines, "-I.")
     for path in main:
         _compile(compiler, work, str(path))
