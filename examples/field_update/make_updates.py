@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from aprgen.cli import main as aprgen
 from aprgen.container import Metadata, write_v1
 from aprgen.container.bincode import encode
-from aprgen.core import load_model
 from aprgen.families import STRUCTS
+from aprgen.loaded import load_model
 
 FEATURES = ("flow_l_s", "pressure_bar", "vibration_g", "temperature_c")
 LOGISTIC, NAIVE_BAYES = 0x0002, 0x0008

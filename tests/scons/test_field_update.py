@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aprgen.core import load_model
 from aprgen.errors import ToolchainError
+from aprgen.loaded import load_model
 from aprgen.third_party import parts, taken
 from tests.conftest import give_up
 from tests.scons.test_examples import example_project, scons
