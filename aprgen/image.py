@@ -100,12 +100,13 @@ def build_image(
     marks: bool = False,
     keep: Sequence[str] = (),
     lines: bool = False,
+    beside: Sequence[Path] = (),
 ) -> Image:
     """Compile the model and link it with the harness. sources: file names and texts, of which NAME.c is compiled.
 
     seconds: how long each run of the compiler may take. marks: the model's loops say how often they run, also where
     they do so only on request. keep: functions that stay although the harness does not call them. lines: the program
-    says which line of the C each instruction comes from.
+    says which line of the C each instruction comes from. beside: objects that NAME.c calls.
     """
     work = work.resolve()  # the compiler runs there
     in_words, out_words = _buffers(target, model)
@@ -129,7 +130,7 @@ def build_image(
     program = work / f"{model.name}.{target.image}"
     link(
         toolchain,
-        (unit.out, harness_unit.out, *support),
+        (unit.out, harness_unit.out, *beside, *support),
         program,
         flags=flags,
         # The callers too: WebAssembly exports nothing else, and there they are called one record at a time.

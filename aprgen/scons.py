@@ -1,4 +1,4 @@
-"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprTest, AprRunnable, RunTest.
+"""The SCons tool: `Environment(tools=["default", generate])` adds AprModel, AprBundle, AprLoader and others.
 
 Knows SCons and the order of the steps; each step is a command of aprgen, or the target's compiler, in a process of its
 own, so that `-j` helps. Knows no families and no targets.
@@ -7,38 +7,43 @@ own, so that `-j` helps. Knows no families and no targets.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shlex
-import shutil
-import subprocess
-import sys
-import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from SCons.Action import Action
 from SCons.Environment import Base as Environment
-from SCons.Errors import BuildError, UserError
+from SCons.Errors import UserError
 from SCons.Node.FS import Dir, File
 from SCons.Tool import CScanner
 
 from aprgen import budgets
-from aprgen.budgets import Bound, Budget, Value
+from aprgen.budgets import Budget, Value
 from aprgen.bundle.definition import from_word, read_definition
+from aprgen.device_loader import own_texts, plan_loader
 from aprgen.errors import AprgenError
-from aprgen.footprint import Footprint, check_budget, measure
-from aprgen.image import Image, Kind, ModelFacts
 from aprgen.resources import folder
 from aprgen.runners.choose import runner_for
+from aprgen.scons_steps import (
+    Step,
+    admit,
+    bound_time,
+    compile_loader,
+    compile_model,
+    generate_bundle,
+    generate_loader,
+    generate_model,
+    headers_of,
+    run_program,
+    say,
+    verify,
+)
 from aprgen.spell import is_identifier
 from aprgen.target import Target, load_target
-from aprgen.toolchain import Toolchain, Unit, compile_units, find_toolchain
-from aprgen.wcet.page import header
-from aprgen.wcet.shipped import loaded_contents
+from aprgen.toolchain import Toolchain, find_toolchain
 
 BUDGET_ROWS = 200  # random rows, beside the edge rows, over which the stack is measured
 TEST_ROWS = 1000
@@ -52,7 +57,6 @@ _FILES = {"trust": "--trust", "key": "--key", "password_file": "--password-file"
 _FLAGS = {"require_signature": "--require-signature"}  # options that are True or False
 _OPENING = ("password_env", *_FILES, *_FLAGS)  # what says whom to trust, and opens encrypted models
 _DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
-_KINDS: Mapping[str, Kind] = {"row": "row", "text": "text", "prefix": "prefix"}
 
 
 class ModelNodes(list[File]):
@@ -69,41 +73,12 @@ class ModelNodes(list[File]):
         self.timing = list(timing)  # with a budget of time: the report of `aprgen wcet`, JSON, and NAME_wcet.h
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What all steps for one model and target share. `words` are the options that follow `aprgen VERB MODEL`."""
-
-    target: Target
-    toolchain: Toolchain | None
-    problem: str  # why there is no toolchain
-    words: tuple[str, ...]
-    tools: str
-    name: str
-    where: str
-    trusted: str = ""  # a digest of the keys that may have signed the model: the C names the one that did
-    search: tuple[str, ...] = ()  # the limits that `aprgen compile` has to fit, when it chooses the shape
-    manifest: str = ""  # a path, with a search: it says what was chosen
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the target file, the compiler or an option does."""
-        compiler = "" if self.toolchain is None else self.toolchain.identity
-        return " ".join((self.target.sha256, compiler, self.tools, self.trusted, *self.words, *self.search))
-
-    @property
-    def chosen(self) -> tuple[str, ...]:
-        """The shape that a search has found, as words."""
-        if not self.manifest:
-            return ()
-        shape = json.loads(Path(self.manifest).read_text(encoding="utf-8"))["options"]["optimise"]
-        return () if shape is None else ("--optimise", shape)
-
-
 def generate(env: Environment) -> None:
     """Called by SCons: adds the methods to an environment."""
     env.SetDefault(APR_BUILD_DIR="#build")
     env.AddMethod(_apr_model, "AprModel")
     env.AddMethod(_apr_bundle, "AprBundle")
+    env.AddMethod(_apr_loader, "AprLoader")
     env.AddMethod(_apr_test, "AprTest")
     env.AddMethod(_apr_runnable, "AprRunnable")
     env.AddMethod(_run_test, "RunTest")
@@ -138,12 +113,12 @@ def _apr_model(
     include = env.Dir(f"{step.where}/{name}")
     if fits:
         step = replace(step, search=_search(step, budget or {}), manifest=include.File("manifest.json").abspath)
-    headers = _headers(step.target)
+    headers = headers_of(step.target)
     files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *headers]
     generated = env.Command(
         [include.File(file) for file in files],
         model,
-        Action(_generate, _say("generating", step), varlist=["APR_FINGERPRINT"]),
+        Action(generate_model, say("generating", step), varlist=["APR_FINGERPRINT"]),
         APR_STEP=step,
         APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
     )
@@ -153,7 +128,7 @@ def _apr_model(
     built = env.Command(
         units,
         generated[0],
-        Action(_compile, _say("compiling", step), varlist=["APR_FINGERPRINT"]),
+        Action(compile_model, say("compiling", step), varlist=["APR_FINGERPRINT"]),
         source_scanner=CScanner,
         CPPPATH=[include],
         APR_STEP=step,
@@ -168,7 +143,7 @@ def _apr_model(
         timing = env.Command(
             f"{step.where}/{name}.wcet.json",
             [model, built[0], *([generated[3]] if fits else ())],
-            Action(_bound_time, _say("bounding", step), varlist=["APR_FINGERPRINT"]),
+            Action(bound_time, say("bounding", step), varlist=["APR_FINGERPRINT"]),
             APR_STEP=step,
             APR_WORDS=allowed.words,
             APR_FINGERPRINT=" ".join((_generator_digest(), step.fingerprint, *allowed.words)),
@@ -178,7 +153,7 @@ def _apr_model(
     passed = env.Command(
         made,
         measured,
-        Action(_admit, _say("measuring", step), varlist=["APR_FINGERPRINT", "APR_LIMITS"]),
+        Action(admit, say("measuring", step), varlist=["APR_FINGERPRINT", "APR_LIMITS"]),
         APR_STEP=step,
         APR_BUDGET=allowed,
         APR_LIMITS=dict(allowed.limits),
@@ -214,11 +189,11 @@ def _apr_bundle(
     more += [] if limit is None else ["--max-bytes", str(limit)]
     more += [] if test is None else ["--test", "--rows", str(test)]
     include = env.Dir(f"{step.where}/{name}")
-    files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *_headers(step.target)]
+    files = [f"{name}.c", f"{name}.h", f"{name}_selftest.c", "manifest.json", *headers_of(step.target)]
     generated = env.Command(
         [*(include.File(file) for file in files), env.File(f"{step.where}/{name}.bundle.json")],
         sources,
-        Action(_generate_bundle, _say("generating", step), varlist=["APR_FINGERPRINT"]),
+        Action(generate_bundle, say("generating", step), varlist=["APR_FINGERPRINT"]),
         APR_STEP=step,
         APR_WORDS=words,
         APR_MORE=more,
@@ -230,13 +205,68 @@ def _apr_bundle(
     built = env.Command(
         units,
         generated[0],
-        Action(_compile, _say("compiling", step), varlist=["APR_FINGERPRINT"]),
+        Action(compile_model, say("compiling", step), varlist=["APR_FINGERPRINT"]),
         source_scanner=CScanner,
         CPPPATH=[include],
         APR_STEP=step,
         APR_FINGERPRINT=" ".join(step.toolchain.compile_flags) + step.fingerprint if step.toolchain else "",
     )
     return ModelNodes(built[0], include, generated[:-1], generated[-1])
+
+
+class LoaderNodes(list[File]):
+    """What AprLoader returns: as a list, the object files to link; include and defines are for whoever calls them."""
+
+    def __init__(self, objects: Sequence[File], include: Dir, defines: Mapping[str, str]) -> None:
+        super().__init__(objects)
+        self.include = include
+        self.defines = dict(defines)
+
+
+def _apr_loader(
+    env: Environment,
+    parts: Sequence[str] = (),
+    target: str = "host",
+    without: Sequence[str] = (),
+    crc_table: int = 64,
+    archives: str = "",
+    tools: str = "auto",
+) -> LoaderNodes:
+    """The device's loader of .apr files, generated and compiled for the target; options as of `aprgen loader`.
+
+    parts: some of "ed25519", "zstd", "lz4", fetched by version and sha256, or taken from the folder `archives`.
+    """
+    step = _step(env, "loader", target, tools, {})
+    try:
+        plan = plan_loader(step.target, parts, without, crc_table)
+    except AprgenError as error:
+        raise _wrong(f"AprLoader: {error.what} ({error.hint})") from error
+    include = env.Dir(f"{step.where}/loader")
+    words = [*(word for name in parts for word in ("--with", name)), "--crc-table", str(crc_table)]
+    words += [word for name in without for word in ("--without", name)]
+    words += ["--archives", env.Dir(archives).path] if archives else []
+    compiled = [unit.path for unit in plan.units]
+    files = ["loader.json", *compiled, *(name for name in own_texts(plan) if name not in compiled)]
+    generated = env.Command(
+        [include.File(name) for name in files],
+        [],
+        Action(generate_loader, say("generating", step), varlist=["APR_FINGERPRINT"]),
+        APR_STEP=step,
+        APR_MORE=words,
+        APR_FINGERPRINT=" ".join((_generator_digest(), step.fingerprint, *words)),
+    )
+    objects = [
+        env.Command(
+            env.File(f"{step.where}/loader.{Path(unit.path).stem}.o"),
+            [source, generated[0]],
+            Action(compile_loader, "compiling $SOURCE", varlist=["APR_FINGERPRINT"]),
+            APR_STEP=step,
+            APR_UNIT=unit,
+            APR_FINGERPRINT=" ".join((*(step.toolchain.compile_flags if step.toolchain else ()), *unit.flags)),
+        )[0]
+        for unit, source in zip(plan.units, generated[1:], strict=False)
+    ]
+    return LoaderNodes(objects, include, plan.macros)
 
 
 def _bundled(env: Environment, name: str, described: Sequence[str]) -> tuple[list[tuple[str, str]], list[File]]:
@@ -301,19 +331,19 @@ def _run_test(
     nodes: list[File] = env.Command(
         output,
         program,
-        Action(_run, "running $SOURCE", varlist=["APR_WORDS", "APR_SECONDS"]),
+        Action(run_program, "running $SOURCE", varlist=["APR_WORDS", "APR_SECONDS"]),
         APR_WORDS=words,
         APR_SECONDS=seconds,
     )
     return nodes
 
 
-def _test(env: Environment, sources: Sequence[str | File], step: _Step, rows: int, suffix: str) -> list[File]:
+def _test(env: Environment, sources: Sequence[str | File], step: Step, rows: int, suffix: str) -> list[File]:
     """sources: the model first."""
     nodes: list[File] = env.Command(
         f"{step.where}/{step.name}.{suffix}.json",
         sources if step.manifest else sources[:1],
-        Action(_verify, _say("testing", step), varlist=["APR_FINGERPRINT", "APR_ROWS"]),
+        Action(verify, say("testing", step), varlist=["APR_FINGERPRINT", "APR_ROWS"]),
         APR_STEP=step,
         APR_ROWS=str(rows),
         APR_FINGERPRINT=f"{_generator_digest()} {step.fingerprint}",
@@ -323,7 +353,7 @@ def _test(env: Environment, sources: Sequence[str | File], step: _Step, rows: in
 
 def _step(
     env: Environment, name: str, target: str, tools: str, options: Mapping[str, str | bool], what: str = "AprModel"
-) -> _Step:
+) -> Step:
     """Check what the SConstruct says; what is wrong there is a UserError, which names its line."""
     if not is_identifier(name):
         raise _wrong(f"{what}: {name!r} is no name for C functions; use letters, digits and underscores")
@@ -351,7 +381,7 @@ def _step(
         problem = str(error)
     where = env.subst(f"$APR_BUILD_DIR/{found.name}")
     spoken = env.File(target).path if _is_file(target) else found.name
-    return _Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where, trusted)
+    return Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where, trusted)
 
 
 def _digest_of_keys(place: Path) -> str:
@@ -383,7 +413,7 @@ def _target(env: Environment, target: str) -> Target:
         raise _wrong(f"AprModel: {error.what} ({error.hint})") from error
 
 
-def _allowed(step: _Step, budget: Mapping[str, Value]) -> Budget:
+def _allowed(step: Step, budget: Mapping[str, Value]) -> Budget:
     try:
         allowed = budgets.read_budget(budget)
         if allowed.has_times and step.toolchain is not None:
@@ -393,21 +423,11 @@ def _allowed(step: _Step, budget: Mapping[str, Value]) -> Budget:
     return allowed
 
 
-def _search(step: _Step, budget: Mapping[str, Value]) -> tuple[str, ...]:
+def _search(step: Step, budget: Mapping[str, Value]) -> tuple[str, ...]:
     try:
         return (*budgets.search_words(budget), "--tools", step.tools)
     except AprgenError as error:
         raise _wrong(f"AprModel {step.name}: {error.what}") from error
-
-
-def _headers(target: Target) -> dict[str, Path]:
-    """The runtime headers as the target sees them, special folders first: any of them may be included."""
-    root = folder("runtime_c")
-    found: dict[str, Path] = {}
-    for place in (*(root / name for name in target.runtime), root):
-        for path in sorted(place.glob("*.h")):
-            found.setdefault(path.name, path)
-    return dict(sorted(found.items()))
 
 
 @cache
@@ -422,192 +442,3 @@ def _generator_digest() -> str:
         digest.update(f"{path.name} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _say(doing: str, step: _Step) -> str:
-    return f"{doing} {step.name} for {step.target.name}"
-
-
-def _execute(words: Sequence[str], node: File) -> str:
-    """What the program printed. It inherits this process's environment, in which its tools were found."""
-    done = subprocess.run(list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BuildError(node, _failure(words, done.stdout, done.stderr, done.returncode), status=done.returncode)
-    if done.stderr:
-        sys.stderr.write(done.stderr)
-    return done.stdout
-
-
-def _failure(words: Sequence[str], stdout: str, stderr: str, status: int) -> str:
-    shown = stderr.strip() or stdout.strip() or f"exit status {status}"
-    return f"{shown}\n  command: {shlex.join(_short(words))}"
-
-
-def _short(words: Sequence[str]) -> list[str]:
-    """As one would type it: this interpreter's `-m aprgen` is `aprgen`."""
-    return ["aprgen", *words[3:]] if list(words[:3]) == [sys.executable, "-m", "aprgen"] else list(words)
-
-
-def _aprgen(verb: str, model: File, step: _Step, *more: str) -> list[str]:
-    chosen = () if verb == "compile" else step.chosen
-    return [sys.executable, "-m", "aprgen", verb, str(model.rfile()), *step.words, *chosen, *more]
-
-
-def _generate(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    step: _Step = env["APR_STEP"]
-    out = Path(str(target[0])).parent
-    how = step.search or ("--no-measure",)
-    _execute(_aprgen("compile", source[0], step, "--name", step.name, "-o", str(out), *how), target[0])
-    # The model decides which headers it includes; all are declared, so all must be there.
-    for name, path in _headers(step.target).items():
-        if not (out / name).exists():
-            shutil.copyfile(path, out / name)
-
-
-def _generate_bundle(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    step: _Step = env["APR_STEP"]
-    out = Path(str(target[0])).parent
-    described = env["APR_WORDS"]
-    models = [f"{before}{file.rfile()}{behind}" for (before, behind), file in zip(described, source, strict=False)]
-    options = ("--name", step.name, "-o", str(out), "--tools", step.tools, "--format", "json")
-    report = _execute(
-        [sys.executable, "-m", "aprgen", "bundle", *models, *step.words, *options, *env["APR_MORE"]], target[0]
-    )
-    for name, path in _headers(step.target).items():
-        if not (out / name).exists():
-            shutil.copyfile(path, out / name)
-    Path(str(target[-1])).write_text(report, encoding="utf-8")
-
-
-def _compile(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    step: _Step = env["APR_STEP"]
-    if step.toolchain is None:
-        raise BuildError(target[0], step.problem, status=7)
-    path, out = Path(source[0].abspath), Path(target[0].abspath)
-    rule = step.toolchain.rule
-    unit = Unit(path, out, ("-fstack-usage",) if rule.stack_usage else (), (path.parent,), rule.always_marked)
-    try:
-        compile_units(step.toolchain, (unit,), out.parent)
-    except AprgenError as error:
-        raise BuildError(target[0], str(error), status=error.exit_status) from error
-    unit.assembly.unlink(missing_ok=True)
-
-
-def _bound_time(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    """Run the analysis, and make sure that what it analysed is what was built."""
-    step: _Step = env["APR_STEP"]
-    out = Path(target[0].abspath)
-    with tempfile.TemporaryDirectory(prefix="aprgen-") as work:
-        analysed = Path(work) / "analysed.o"
-        files = ("--json", str(out), "--object", str(analysed))
-        _execute(
-            _aprgen("wcet", source[0], step, "--name", step.name, "--tools", step.tools, *env["APR_WORDS"], *files),
-            target[0],
-        )
-        try:
-            same = loaded_contents(analysed) == loaded_contents(Path(source[1].abspath))
-        except AprgenError as error:
-            raise BuildError(target[0], str(error), status=error.exit_status) from error
-    if not same:
-        raise BuildError(target[0], f"the analysed code of {step.name} is not that of {source[1]}", status=1)
-
-
-def _admit(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    """Measure the object, compare with the budgets, and hand it on: what is too big or too slow cannot be linked."""
-    step: _Step = env["APR_STEP"]
-    budget: Budget = env["APR_BUDGET"]
-    assert step.toolchain is not None
-    files = {Path(str(node)).name: Path(node.abspath) for node in source}
-    report = json.loads(files[f"{step.name}.wcet.json"].read_text(encoding="utf-8")) if budget.has_times else None
-    bound = None if report is None else budgets.bound_of(report)
-    stack = _stack_bytes(files[f"{step.name}.budget.json"]) if "stack" in budget.limits else None
-    if bound is not None and bound.stack_bytes is not None:
-        stack = max(stack or 0, bound.stack_bytes)
-    facts = _facts(files["manifest.json"])
-    built = Path(source[0].abspath)
-    try:
-        with tempfile.TemporaryDirectory(prefix="aprgen-") as work:
-            size = measure(Image(step.target, step.toolchain, facts, Path(work), built, built, 0, 0))
-        check_budget(size, step.target, stack_bytes=stack)
-        needs = {"flash": size.flash_bytes, "ram": size.ram_bytes + (stack or 0), "stack": stack or 0}
-        budgets.check_budget(step.name, step.target, needs, budget, bound)
-    except AprgenError as error:
-        raise BuildError(target[0], str(error), status=error.exit_status) from error
-    shutil.copyfile(built, str(target[0]))
-    facts_of_size = _footprint_facts(size, stack, budget.limits, bound)
-    Path(str(target[1])).write_text(json.dumps(facts_of_size, indent=2) + "\n")
-    if report is not None:
-        Path(str(target[2])).write_text(header(report) + budgets.checks(step.name.upper(), budget), encoding="utf-8")
-
-
-def _facts(manifest: Path) -> ModelFacts:
-    facts = json.loads(manifest.read_text(encoding="utf-8"))
-    kind = _KINDS[facts["input"]]
-    classifies = f"{facts['name']}_classify" in facts["functions"]
-    return ModelFacts(facts["name"], kind, facts["n_features"], facts["n_outputs"], classifies)
-
-
-def _stack_bytes(report: Path) -> int:
-    """The largest stack that was measured, from the report of `aprgen test`."""
-    outcome = json.loads(report.read_text(encoding="utf-8"))["targets"][0]
-    sizes: Mapping[str, int] = outcome["execution"]["stack_bytes"]
-    return max(sizes.values())
-
-
-def _footprint_facts(
-    size: Footprint, stack: int | None, limits: Mapping[str, int], bound: Bound | None
-) -> dict[str, object]:
-    return {
-        "flash_bytes": size.flash_bytes,
-        "text_bytes": size.text_bytes,
-        "rodata_bytes": size.rodata_bytes,
-        "data_bytes": size.data_bytes,
-        "bss_bytes": size.bss_bytes,
-        "ram_bytes": size.ram_bytes,
-        "library_bytes": size.library_bytes,
-        "stack_bytes": stack,
-        "wcet_cycles": None if bound is None else bound.cycles,
-        "budget": dict(limits),
-    }
-
-
-def _verify(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    step: _Step = env["APR_STEP"]
-    words = _aprgen("test", source[0], step, "--tools", step.tools, "--rows", env["APR_ROWS"], "--format", "json")
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        message = _failure(words, done.stdout, done.stderr, done.returncode)
-        raise BuildError(target[0], message + _details(done.stdout), status=done.returncode)
-    Path(str(target[0])).write_text(done.stdout, encoding="utf-8")
-
-
-def _details(report: str) -> str:
-    """The first differing row of each pair of sides, from a failed report."""
-    try:
-        outcomes = json.loads(report)["targets"]
-    except (ValueError, KeyError):  # it failed before it could report
-        return ""
-    return "".join(f"\n  {detail}" for outcome in outcomes for detail in outcome.get("details", ()))
-
-
-def _run(target: Sequence[File], source: Sequence[File], env: Environment) -> None:
-    words = [word.replace("{program}", str(source[0].abspath)) for word in env["APR_WORDS"]]
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,  # QEMU's semihosting writes there
-            text=True,
-            timeout=env["APR_SECONDS"],
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        printed = (error.stdout or b"").decode("utf-8", "replace")
-        raise BuildError(target[0], f"{printed}\nno end within {env['APR_SECONDS']:g} s", status=7) from error
-    except OSError as error:
-        raise BuildError(target[0], f"{words[0]} could not be started: {error.strerror}", status=7) from error
-    if done.returncode != 0:
-        message = f"{done.stdout}\nexit status {done.returncode}: {shlex.join(words)}"
-        raise BuildError(target[0], message, status=done.returncode)
-    Path(str(target[0])).write_text(done.stdout, encoding="utf-8")

@@ -2,17 +2,20 @@
 
     python benchmarks/loader.py [--core NAME ...] [--quick]
 
-For each core and each choice of operations it links the loader with a caller of apr_load, apr_view_predict and
-apr_view_classify (freestanding, -Os, sections that nothing calls left out) and takes flash and RAM from the ELF file;
-routines of the compiler's library that are linked count. Then, on this machine: the checks of a header, CRC-32 by each
-table against zlib.crc32, opening files, and rows against the C that aprgen writes for the same models. --quick takes
-one core, two choices, one table and one file; it shows that the benchmark works.
+For each core and each choice of operations and parts it links the loader with a caller of apr_load, apr_view_predict
+and apr_view_classify (freestanding, -Os, sections that nothing calls left out) and takes flash and RAM from the ELF
+file; routines of the compiler's library that are linked count. Stack is the deepest path of the compiler's call graph,
+without routines of its library. Then, on this machine: the checks of a header, CRC-32 by each table and by instructions
+against zlib.crc32, opening files, and rows against the C that aprgen writes for the same models. --quick takes one
+core, two choices, one table and one file; it shows that the benchmark works.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,11 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import zstandard
 from elftools.elf.elffile import ELFFile
 
 from aprgen import compile as compile_model
 from aprgen import load
-from aprgen.core import runtime_headers
+from aprgen.container import Metadata, read_v1, write_v1
+from aprgen.container.algorithms import new_key
+from aprgen.container.protected import sign_v1
+from aprgen.container.suites import STANDARD
+from aprgen.device_loader import THIRD_PARTY, loader_texts, plan_loader
 from aprgen.loaded import load_model
 from aprgen.payload_form import in_form
 from aprgen.resources import folder
@@ -46,12 +54,20 @@ FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "data" / "apr"
 TABLES = (0, 64, 1024, 4096)  # bytes, of CRC-32
 ROWS = 20_000
 MIB = 1 << 20
+INSTRUCTIONS: Mapping[str, str] = {"x86_64": "x86", "aarch64": "aarch64"}  # folders with CRC-32 by instructions
 
 CALLER = """
-#include "apr_load.h"
+#include "apr_parts.h"
+#if APR_WITH_ZSTD
+#include "apr_zstd.h"
+static uint64_t memory[APR_ZSTD_CONTEXT_BYTES / 8U];
+#endif
 
 extern const uint8_t file_bytes[];
 extern const uint32_t file_size;
+static const uint8_t keys[1][32] = {{1}};
+static apr_parts parts = {keys, 1U, NULL, 0U};
+static uint64_t buffer[8];
 float x[16], out[16], workspace[64];
 char text[64];
 uint32_t lengths[1];
@@ -62,7 +78,16 @@ void _start(void)
 {
     apr_view view;
     apr_file file;
+#if APR_WITH_ZSTD
+    parts.memory = memory;
+    parts.n_memory = sizeof memory;
+#endif
+#if APR_WITH_ZSTD || APR_WITH_LZ4 || APR_WITH_ED25519
+    const apr_services services = apr_parts_services(&parts, APR_WITH_ED25519);
+    result = (int32_t)apr_load(&view, &file, file_bytes, file_size, (uint8_t *)buffer, sizeof buffer, &services);
+#else
     result = (int32_t)apr_load(&view, &file, file_bytes, file_size, NULL, 0U, NULL);
+#endif
 #if CALLS_VIEW
     result = (int32_t)apr_view_predict(&view, x, 16U, out, 16U, workspace, 64U);
     result = apr_view_classify(&view, x, workspace);
@@ -79,6 +104,8 @@ void _start(void)
 FRAMING = CALLER.replace(
     "apr_load(&view, &file, file_bytes, file_size, NULL, 0U, NULL)", "apr_file_open(&file, file_bytes, file_size)"
 ).replace("    apr_view view;\n", "")
+OWN = ("_start", "memcpy", "memmove", "memset", "memory", "keys", "parts", "buffer", "x", "out", "workspace", "text",
+       "lengths", "result")  # fmt: skip
 # What a compiler may call, and the file, which does not count.
 AROUND = """
 #include <stddef.h>
@@ -91,6 +118,15 @@ void *memcpy(void *to, const void *from, size_t n)
     const unsigned char *f = from;
     for (size_t i = 0U; i < n; ++i) {
         t[i] = f[i];
+    }
+    return to;
+}
+void *memmove(void *to, const void *from, size_t n)
+{
+    volatile unsigned char *t = to;
+    const unsigned char *f = from;
+    for (size_t i = 0U; i < n; ++i) {
+        t[n - 1U - i] = f[n - 1U - i];
     }
     return to;
 }
@@ -111,11 +147,11 @@ class Choice:
     groups: tuple[str, ...]
     table_bytes: int = 64
     framing_only: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        kept = (f"-DAPR_VIEW_{group}={int(group in self.groups)}" for group in GROUPS)
-        return (*kept, f"-DAPR_CRC_TABLE_BYTES={self.table_bytes}", f"-DCALLS_VIEW={int(not self.framing_only)}")
+    def without(self) -> tuple[str, ...]:
+        return tuple(group.lower() for group in GROUPS if group not in self.groups)
 
 
 CHOICES = (
@@ -132,43 +168,105 @@ CHOICES = (
     Choice("all", GROUPS),
     Choice("all, CRC by 1 KiB", GROUPS, 1024),
     Choice("all, CRC by 4 KiB", GROUPS, 4096),
+    Choice("trees + Ed25519", ("TREES",), parts=("ed25519",)),
+    Choice("trees + LZ4", ("TREES",), parts=("lz4",)),
+    Choice("trees + zstd", ("TREES",), parts=("zstd",)),
+    Choice("trees + Ed25519, LZ4", ("TREES",), parts=("ed25519", "lz4")),
+    Choice("trees + Ed25519, zstd", ("TREES",), parts=("ed25519", "zstd")),
+    Choice("all + all three", GROUPS, parts=("ed25519", "lz4", "zstd")),
 )
+# Deepest stack below these functions; the first calls the others, through apr_services.
+ENTRIES = ("apr_load", "apr_view_predict", "apr_ed25519_verify", "apr_lz4_unpack", "apr_zstd_unpack")
 
 
-def flash_bytes(core: str, choice: Choice, work: Path) -> int:
+@dataclass(frozen=True)
+class Built:
+    """Bytes. stacks: of each entry, the deepest path below it, its own frame included."""
+
+    flash: int
+    ram: int
+    stacks: Mapping[str, int]
+
+
+def build(core: str, choice: Choice, work: Path) -> Built:
     """What the linked loader takes, without the file and without what calls it."""
-    target = load_target(core)
-    for name, text in runtime_headers("".join(f'#include "{name}"\n' for name in SOURCES), target).items():
-        (work / name).write_text(text, encoding="utf-8")
+    plan = plan_loader(load_target(core), choice.parts, choice.without, choice.table_bytes)
+    texts, others = loader_texts(plan)
+    (work / THIRD_PARTY).mkdir()
+    for place, files in ((work, texts), (work / THIRD_PARTY, others)):
+        for name, text in files.items():
+            (place / name).write_text(text, encoding="utf-8")
     (work / "caller.c").write_text(FRAMING if choice.framing_only else CALLER, encoding="utf-8")
     (work / "around.c").write_text(AROUND, encoding="utf-8")
-    flags = (
-        "-std=c99", "-Os", "-mthumb", *CORES[core], "-ffreestanding", "-ffp-contract=off", "-ffunction-sections",
-        "-fdata-sections", "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,-Ttext=0x0", "-I.",
+    common = (
+        "arm-none-eabi-gcc", "-std=c99", "-mthumb", *CORES[core], "-ffreestanding", "-ffp-contract=off",
+        "-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su",
     )  # fmt: skip
-    subprocess.run(
-        ["arm-none-eabi-gcc", *flags, *choice.flags, "caller.c", "around.c", *SOURCES, "-lgcc", "-o", "loader.elf"],
-        cwd=work, check=True,
-    )  # fmt: skip
+    calls = f"-DCALLS_VIEW={int(not choice.framing_only)}"
+    units = [("caller.c", (*plan.defines, calls), (".",)), ("around.c", (), (".",))]
+    units += [(unit.path, unit.flags, unit.include) for unit in plan.units]
+    for number, (path, flags, include) in enumerate(units):
+        words = [*common, *flags, "-Os", *(f"-I{name}" for name in include), "-c", path, "-o", f"{number}.o"]
+        subprocess.run(words, cwd=work, check=True)
+    objects = [f"{number}.o" for number in range(len(units))]
+    link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,-Ttext=0x0", *objects, "-lgcc", "-o", "loader.elf")
+    subprocess.run([*common[:-1], *link], cwd=work, check=True)
     with (work / "loader.elf").open("rb") as file:
         elf = ELFFile(file)
-        sections = [s for s in elf.iter_sections() if s["sh_flags"] & 2 and s["sh_type"] == "SHT_PROGBITS"]
-        total = sum(int(s["sh_size"]) for s in sections if s.name in (".text", ".rodata", ".ARM.exidx", ".data"))
-        symbols = elf.get_section_by_name(".symtab")
-        caller = sum(int(s["st_size"]) for s in symbols.iter_symbols() if s.name in ("_start", "memcpy", "memset"))
-    return total - caller
+        sizes = {s.name: int(s["sh_size"]) for s in elf.iter_sections() if s["sh_flags"] & 2}
+        symbols = [
+            (s.name in OWN, elf.get_section(s["st_shndx"]).name, int(s["st_size"]))
+            for s in elf.get_section_by_name(".symtab").iter_symbols()
+            if isinstance(s["st_shndx"], int) and s["st_size"] > 0
+        ]
+    in_flash, in_ram = (".text", ".rodata", ".ARM.exidx", ".data"), (".bss", ".data")
+    callers = sum(size for own, section, size in symbols if own and section in in_flash)
+    ram = sum(size for own, section, size in symbols if not own and section in in_ram)
+    return Built(sum(sizes.get(name, 0) for name in in_flash) - callers, ram, deepest(work))
 
 
-def print_flash(cores: Sequence[str], choices: Sequence[Choice]) -> None:
-    print(f"{'bytes of flash, -Os':<34}" + "".join(f"{core:>16}" for core in cores))
+def deepest(work: Path) -> dict[str, int]:
+    """From the call graphs that gcc writes beside the objects."""
+    frames: dict[str, int] = {}
+    calls: dict[str, set[str]] = {}
+    for path in work.glob("*.ci"):
+        text = path.read_text(encoding="utf-8")
+        for title, size in re.findall(r'node: { title: "([^"]+)" label: "[^"]*?(\d+) bytes \((?:static|dynamic)', text):
+            frames[name_in(title)] = int(size)
+        for source, target in re.findall(r'edge: { sourcename: "([^"]+)" targetname: "([^"]+)"', text):
+            calls.setdefault(name_in(source), set()).add(name_in(target))
+
+    def below(function: str, above: tuple[str, ...]) -> int:
+        if function in above:  # nothing here is recursive: a copy that the compiler made for some constants
+            return frames[function]
+        deeper = (below(one, (*above, function)) for one in calls.get(function, ()))
+        return frames.get(function, 0) + max(deeper, default=0)
+
+    return {entry: below(entry, ()) for entry in ENTRIES if entry in frames}
+
+
+def name_in(title: str) -> str:
+    return title.rpartition(":")[2]
+
+
+def print_sizes(cores: Sequence[str], choices: Sequence[Choice]) -> None:
+    print(f"{'bytes of flash / static RAM, -Os':<34}" + "".join(f"{core:>16}" for core in cores))
+    stacks: dict[str, dict[str, int]] = {core: {} for core in cores}
     for choice in choices:
-        with tempfile.TemporaryDirectory() as work:
-            sizes = [flash_bytes(core, choice, Path(work)) for core in cores]
-        print(f"{choice.name:<34}" + "".join(f"{size:>16,}" for size in sizes))
+        cells = []
+        for core in cores:
+            with tempfile.TemporaryDirectory() as work:
+                built = build(core, choice, Path(work))
+            cells.append(f"{built.flash:,}" + (f" / {built.ram}" if built.ram else ""))
+            stacks[core].update(built.stacks)
+        print(f"{choice.name:<34}" + "".join(f"{cell:>16}" for cell in cells))
+    print(f"\n{'bytes of stack, -Os':<34}" + "".join(f"{core:>16}" for core in cores))
+    for entry in ENTRIES:
+        print(f"{entry:<34}" + "".join(f"{stacks[core].get(entry, 0):>16,}" for core in cores))
 
 
-def library(work: Path, table_bytes: int) -> ctypes.CDLL:
-    """The loader as a shared library of this machine, with the calls that are timed."""
+def library(work: Path, table_bytes: int, special: str = "") -> ctypes.CDLL:
+    """The loader as a shared library of this machine, with the calls that are timed; special: a folder of runtime_c."""
     timed = """
 #include "apr_crc.h"
 #include "apr_load.h"
@@ -197,21 +295,89 @@ void timed_rows(const apr_view *view, const float *x, size_t n_rows, float *out,
 """
     (work / "timed.c").write_text(timed, encoding="utf-8")
     runtime = folder("runtime_c")
-    out = work / f"loader{table_bytes}.so"
+    out = work / f"loader{table_bytes}{special}.so"
+    folders = (f"-I{runtime / special}", f"-I{runtime}")
     subprocess.run(
         ["gcc", "-std=c99", "-O2", "-ffp-contract=off", "-shared", "-fPIC", f"-DAPR_CRC_TABLE_BYTES={table_bytes}",
-         f"-I{runtime}", "timed.c", *(str(runtime / name) for name in SOURCES), "-o", str(out)],
+         *folders, "timed.c", *(str(runtime / name) for name in SOURCES), "-o", str(out)],
         cwd=work, check=True,
     )  # fmt: skip
     return ctypes.CDLL(str(out))
 
 
+WHOLE = """
+#include "apr_parts.h"
+#include "apr_zstd.h"
+static uint64_t memory[APR_ZSTD_CONTEXT_BYTES / 8U];
+/* Everything but the view: 10 MB of payload need no model in them. */
+int timed_whole(const uint8_t *bytes, size_t n, uint8_t *out, const uint8_t (*keys)[32])
+{
+    apr_parts parts = {keys, 1U, memory, sizeof memory};
+    const apr_services services = apr_parts_services(&parts, 1U);
+    apr_file file;
+    int status = (int)apr_file_open(&file, bytes, n);
+    if (status == 0) {
+        status = (int)apr_file_verify(&file, &services);
+    }
+    if (status == 0) {
+        status = 100 + services.unpack(services.context, APR_ZSTD, file.payload, file.header.payload_bytes, out,
+                                       file.header.unpacked_bytes);
+    }
+    return status;
+}
+"""
+
+
+def print_whole() -> None:
+    """A signed file with a zstd payload: opened, verified, unpacked; and unpacked and summed by Python's libraries."""
+    weights = np.random.default_rng(2).normal(0, 0.05, 10 * 250_000).astype(np.float32)
+    payload = np.round(weights, 3).astype(np.float32).tobytes()  # compresses about as weights of few digits do
+    key = new_key(STANDARD, "sign")
+    file = sign_v1(write_v1(1, payload, Metadata("1", "0.26.3"), method=1, native=True), key)
+    data, out = aligned(file), np.zeros(len(payload), np.uint8)
+    name = {"x86_64": "x86-avx2", "aarch64": "arm-neon"}.get(platform.machine(), "host")
+    plan = plan_loader(load_target(name), ("ed25519", "zstd"))
+    with tempfile.TemporaryDirectory() as folder_name:
+        work = Path(folder_name)
+        texts, others = loader_texts(plan)
+        (work / THIRD_PARTY).mkdir()
+        for place, files in ((work, texts), (work / THIRD_PARTY, others)):
+            for path, text in files.items():
+                (place / path).write_text(text, encoding="utf-8")
+        (work / "whole.c").write_text(WHOLE, encoding="utf-8")
+        units = [("whole.c", plan.defines, (".",)), *((u.path, u.flags, u.include) for u in plan.units)]
+        for number, (path, flags, include) in enumerate(units):
+            folders = [f"-I{one}" for one in include]
+            words = ["gcc", "-std=c99", "-fPIC", *flags, "-O2", *folders, "-c", path, "-o", f"{number}.o"]
+            subprocess.run(words, cwd=work, check=True)
+        objects = [f"{number}.o" for number in range(len(units))]
+        subprocess.run(["gcc", "-shared", *objects, "-o", "whole.so"], cwd=work, check=True)
+        loader = ctypes.CDLL(str(work / "whole.so"))
+        status: list[int] = []
+        public = file[-36:-4]
+        seconds = best_seconds(
+            lambda: status.append(loader.timed_whole(at(data), ctypes.c_size_t(len(file)), at(out), public)), 15
+        )
+    if set(status) != {101} or out.tobytes() != payload:
+        raise SystemExit("the file is not loaded")
+    stored = read_v1(file).header
+    packed = file[stored.payload_start : stored.payload_start + stored.payload_size]
+    unpacker = zstandard.ZstdDecompressor()
+    theirs = best_seconds(lambda: (zlib.crc32(file), unpacker.decompress(packed, max_output_size=len(payload))), 15)
+    print(
+        f"\n10 MB of payload, {len(file):,} bytes of file: CRC, signature and zstd in {seconds * 1e3:.1f} ms, "
+        "asked for are less than 50; zlib and zstandard, without the signature, "
+        f"{theirs * 1e3:.1f} ms: {seconds / theirs:.1f} times as long"
+    )
+
+
 def best_seconds(call: Callable[[], object], times: int = 5) -> float:
+    """Of the processor, as others may use it too."""
     found = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        found.append(time.perf_counter() - start)
+        found.append(time.process_time() - start)
     return min(found)
 
 
@@ -246,6 +412,13 @@ def print_speed(names: Sequence[str], tables: Sequence[int], mib: int) -> None:
                 f"CRC-32 of {mib} MiB, table of {table_bytes:>5} bytes: {seconds * 1e3:>7.1f} ms, "
                 f"{seconds / zlib_seconds:>6.1f} of zlib's time"
             )
+        special = INSTRUCTIONS.get(platform.machine())
+        if special is not None:
+            seconds = crc_seconds(library(Path(work), 64, special), data)
+            print(
+                f"CRC-32 of {mib} MiB, by instructions:      {seconds * 1e3:>7.1f} ms, "
+                f"{seconds / zlib_seconds:>6.1f} of zlib's time"
+            )
         print(f"\n{'':<16}{'file, bytes':>12}{'open, us':>10}{'row, ns':>10}{'row of its own C, ns':>22}")
         for name in names:
             print_file(name, path[name], loader)
@@ -278,11 +451,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one core, two choices, one file")
     given = parser.parse_args(words)
     cores = ("cortex-m4",) if given.quick else tuple(given.core or CORES)
-    print_flash(cores, CHOICES[:2] if given.quick else CHOICES)
+    print_sizes(cores, CHOICES[:2] if given.quick else CHOICES)
     if given.quick:
         print_speed(FILES[:1], TABLES[-1:], 1)
     else:
         print_speed(FILES, TABLES, 10)
+        print_whole()
     return 0
 
 

@@ -73,7 +73,8 @@ typedef struct {
 
 /* What other code does; NULL for what the build leaves out. Both give 1 on success and 0 otherwise.
  *   verify  whether `key` is one that the device trusts, and `signature` its Ed25519 signature of the message
- *   unpack  exactly n_out bytes; `method` is APR_ZSTD, APR_ZSTD_MAX (frames) or APR_LZ4 (one raw block) */
+ *   unpack  exactly n_out bytes; `method` is APR_ZSTD, APR_ZSTD_MAX (one frame) or APR_LZ4 (the unpacked size in 4
+ *           bytes, little-endian, then one raw block). apr_parts.h has both, from other people's code. */
 typedef struct {
     void *context;
     int (*verify)(void *context, const uint8_t *message, size_t n, const uint8_t signature[64], const uint8_t key[32]);

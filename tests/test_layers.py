@@ -17,17 +17,17 @@ ROOT = Path(aprgen.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
-    ("trees", "passes", "toolchain", "rows", "native", "key_files"),
+    ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
     ("accuracy",),
     ("families", "emit", "image", "text_rows"),
     ("loaded",),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
-    ("measured", "payload_form"),
+    ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),
     ("in_process",),
     ("verify", "budgets"),
     ("exploration", "bundle"),
-    ("exploration_page", "search"),
+    ("exploration_page", "search", "scons_steps"),
     ("api", "cli", "scons"),
     ("estimators", "__main__"),
 )
@@ -48,8 +48,8 @@ LAZY = {
     "cli": tuple(
         f"aprgen.cli.{verb}"
         for verb in (
-            "bundle", "compile", "convert", "explore", "inspect", "protect", "run", "targets", "test", "validate",
-            "wcet",
+            "bundle", "compile", "convert", "explore", "inspect", "loader", "protect", "run", "targets", "test",
+            "validate", "wcet",
         )
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),
@@ -61,7 +61,7 @@ LAZY = {
 # Who alone imports what, so that what it knows has one home.
 ONLY = {
     "jinja2": ("emit", "wcet.page"),  # C, and the report
-    "subprocess": ("process", "scons"),
+    "subprocess": ("process", "scons_steps"),
     "ctypes": ("runners.shared",),
     "zstandard": ("container.compression",),
     "lz4": ("container.compression",),
@@ -69,7 +69,7 @@ ONLY = {
     "nacl": ("container.sodium",),
     "cryptography": ("container.openssl", "container.pem"),
     "elftools": ("elf", "wcet.marks", "wcet.shipped", "wcet.sources"),
-    "SCons": ("scons",),
+    "SCons": ("scons", "scons_steps"),
 }
 
 

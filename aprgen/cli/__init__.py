@@ -25,6 +25,7 @@ from aprgen.cli.arguments import (
     Wcet,
     parse,
 )
+from aprgen.cli.device import Loader
 from aprgen.cli.printable import visible
 from aprgen.cli.protection import Decrypt, Encrypt, Keygen, Sign
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
@@ -110,6 +111,10 @@ def execute(request: Request) -> int:
             from aprgen.cli.protect import decrypt_command
 
             return decrypt_command(request)
+        case Loader():
+            from aprgen.cli.loader import loader_command
+
+            return loader_command(request)
         case Targets():
             from aprgen.cli.targets import targets_command
 

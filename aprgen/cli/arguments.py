@@ -15,6 +15,7 @@ from typing import Literal, NoReturn
 
 from aprgen import __version__
 from aprgen.cli import protection
+from aprgen.cli.device import Loader, add_loader, loader_of
 from aprgen.cli.protection import Decrypt, Encrypt, Format, Keygen, Opening, Sign, add_opening, opening_of
 from aprgen.cli.reading import add_reading
 from aprgen.errors import UsageError
@@ -28,7 +29,7 @@ SHAPES = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "co
 EMBEDS = ("code", "bytes", "both")  # as in bundle/members.py
 VERBS = (
     "compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate", "convert", *protection.VERBS,
-    "targets",
+    "loader", "targets",
 )  # fmt: skip
 
 
@@ -219,7 +220,7 @@ class Targets:
 
 Request = (
     Compile | Run | Test | Wcet | Explore | Bundle | Inspect | Validate | Convert | Keygen | Sign | Encrypt | Decrypt
-    | Targets
+    | Loader | Targets
 )
 
 
@@ -257,6 +258,8 @@ def parse(words: Sequence[str]) -> Request:
             return _convert(given)
         case verb if verb in protection.VERBS:
             return protection.request_of(given)
+        case "loader":
+            return loader_of(given)
         case _:
             return Targets(given.name, given.format)
 
@@ -539,6 +542,8 @@ def _parser() -> argparse.ArgumentParser:
         "--no-record", dest="record", action="store_false",
         help="leave the original payload out of a native one: smaller, and not to be converted back",
     )  # fmt: skip
+
+    add_loader(verb, DEFAULT_TARGET)
 
     one = verb("targets", "List the targets, or show one.")
     one.add_argument("name", metavar="NAME", nargs="?", default="", help="a target's name or TOML file")

@@ -14,10 +14,9 @@ import pytest
 from aprgen.cli import main as aprgen
 from aprgen.loaded import load_model
 from tests.examples import PATHS
-from tests.scons.test_examples import scons
+from tests.scons.test_examples import example_project, scons
 from tests.scons.test_tool import Project, verbs
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "bundle"
 APP = """
 #include <stdio.h>
 #include "fleet.h"
@@ -100,8 +99,7 @@ def test_the_example_answers_with_the_bits_of_its_models(
 ) -> None:
     """`scons run` asks three models on one Cortex-M4 by name: labels and scores are those of Program."""
     require_target("cortex-m4")
-    folder = tmp_path / "pump"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("build", ".s*"))
+    folder = example_project("bundle", tmp_path)
     done = scons(folder, "run")
     expected = ["wear (code)", "cavitation (code)", "regime (code and bytes)", "self-test: 0 wrong"]
     commands = (folder / "commands.txt").read_text().splitlines()

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.core import runtime_headers
+from aprgen.device_loader import LoaderPlan, plan_loader
 from aprgen.image import Image, ModelFacts, build_image
 from aprgen.runners.choose import runner_for
 from aprgen.target import Target
-from aprgen.toolchain import find_toolchain
+from aprgen.toolchain import Toolchain, Unit, compile_units, find_toolchain
+from tests.loader.archives import write_loader
 
 N_OUT = 64  # scores, label, status
 LABEL, STATUS = N_OUT - 2, N_OUT - 1
@@ -31,6 +33,7 @@ MAIN = """
 static const uint8_t *const files[{n}] = {{{names}}};
 static const uint32_t sizes[{n}] = {{{sizes}}};
 static float workspace[{words}];
+{parts}
 
 void board_scores_text(const char *utf8, size_t n, float *out)
 {{
@@ -39,11 +42,11 @@ void board_scores_text(const char *utf8, size_t n, float *out)
     apr_view view;
     apr_file file;
     uint32_t label = 0U;
-    __asm__ volatile("" : "+r"(bytes)); /* the compiler sees no array of bytes behind it */
+{prepared}    __asm__ volatile("" : "+r"(bytes)); /* the compiler sees no array of bytes behind it */
     for (uint32_t i = 0U; i < {n_out}U; ++i) {{
         out[i] = 0.0F;
     }}
-    const uint32_t status = (uint32_t)apr_load(&view, &file, bytes, sizes[words[0]], NULL, 0U, NULL);
+    const uint32_t status = (uint32_t)apr_load(&view, &file, bytes, sizes[words[0]], {buffer}, {services});
     if ((status == 0U) && (view.head->source == 1U)) {{
         apr_view_scores(&view, (const float *)(const void *)&words[1], out, workspace);
         label = (uint32_t)apr_view_classify(&view, (const float *)(const void *)&words[1], workspace);
@@ -59,6 +62,17 @@ void board_scores_text(const char *utf8, size_t n, float *out)
     out[{label}] = apr_from_bits(label);
     out[{status}] = apr_from_bits(status);
 }}
+"""
+# With parts: a buffer, zstd's memory, and one key that is trusted.
+PARTS = """
+static const uint8_t keys[1][32] = {{{{{key}}}}};
+static uint64_t unpacked[{buffer_words}];
+#if APR_WITH_ZSTD
+static uint64_t context[APR_ZSTD_CONTEXT_BYTES / 8U];
+static apr_parts owned = {{keys, 1U, context, sizeof context}};
+#else
+static apr_parts owned = {{keys, 1U, NULL, 0U}};
+#endif
 """
 HEADER = """#include <stddef.h>
 #include <stdint.h>
@@ -82,10 +96,30 @@ class Board:
         return runner_for(self.image.target).run(self.image, records, count=False).scores
 
 
-def build(files: Mapping[str, bytes], words: int, target: Target, work: Path) -> Board:
+@dataclass(frozen=True)
+class Trust:
+    """A loader with parts, which checks signatures: the key that it trusts, and room for what is unpacked."""
+
+    key: bytes
+    buffer_bytes: int
+    parts: tuple[str, ...]
+
+
+def build(files: Mapping[str, bytes], words: int, target: Target, work: Path, trust: Trust | None = None) -> Board:
+    """Without trust, the loader stands in the same unit as the files, and takes neither services nor a buffer."""
+    toolchain = find_toolchain(target)
     includes = [target.float_header] if target.float_header else []
     includes += ["apr_load.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c"]
-    texts = "".join(f'#include "{name}"\n' for name in includes)
+    objects: list[Path] = []
+    parts, buffer, services = "", "NULL, 0U", "NULL"
+    if trust is not None:
+        plan = plan_loader(target, trust.parts)
+        includes = ["apr_parts.h", "apr_zstd.h"]
+        objects = loader_objects(plan, toolchain, work / "loader")
+        parts = PARTS.format(key=", ".join(map(str, trust.key)), buffer_words=-(-trust.buffer_bytes // 8))
+        buffer, services = "(uint8_t *)unpacked, sizeof unpacked", "&services"
+    macros = "" if trust is None else "".join(f"#define {name} {value}\n" for name, value in plan.macros.items())
+    texts = macros + "".join(f'#include "{name}"\n' for name in includes)
     arrays = "".join(
         f"static const uint8_t {name}[] __attribute__((aligned(64))) = {{{', '.join(map(str, data))}}};\n"
         for name, data in files.items()
@@ -93,8 +127,19 @@ def build(files: Mapping[str, bytes], words: int, target: Target, work: Path) ->
     main = MAIN.format(
         includes=texts, arrays=arrays, n=len(files), names=", ".join(files),
         sizes=", ".join(f"{len(data)}U" for data in files.values()), words=max(1, words), n_out=N_OUT,
-        label=LABEL, status=STATUS,
+        label=LABEL, status=STATUS, parts=parts, buffer=buffer, services=services,
+        prepared="" if trust is None else "    const apr_services services = apr_parts_services(&owned, 1U);\n",
     )  # fmt: skip
     sources: dict[str, str | bytes] = {**runtime_headers(texts, target), "board.c": main, "board.h": HEADER}
     facts = ModelFacts("board", "text", 0, N_OUT, False)
-    return Board(build_image(target, find_toolchain(target), sources, facts, work), tuple(files))
+    return Board(build_image(target, toolchain, sources, facts, work, beside=objects), tuple(files))
+
+
+def loader_objects(plan: LoaderPlan, toolchain: Toolchain, work: Path) -> list[Path]:
+    write_loader(plan, work)
+    units = [
+        Unit(work / unit.path, work / f"{Path(unit.path).stem}.o", unit.flags, tuple(work / i for i in unit.include))
+        for unit in plan.units
+    ]
+    compile_units(toolchain, units, work)
+    return [unit.out for unit in units]

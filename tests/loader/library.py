@@ -16,6 +16,7 @@ from tests.differential.compiled import WARNINGS, compile_c
 
 SESSION = Path(__file__).with_name("session.c")
 SOURCES = ("apr_load.c", "apr_view.c", "apr_view_run.c", "apr_view_text.c")
+PARTS = ("apr_meta.c", "apr_parts.c", "apr_ed25519.c", "apr_lz4.c", "apr_zstd.c")
 
 LOAD = (
     "OK", "TRUNCATED", "MAGIC", "VERSION", "SIZE", "CHECKSUM", "TRAILING", "COMPRESSION", "ENCRYPTED", "SUITE",

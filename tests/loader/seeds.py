@@ -1,20 +1,23 @@
-"""Payloads for fuzzing: every fixture, and copies in which one field of one structure has a telling value.
-
-    python -m tests.loader.seeds FOLDER      writes them as files, for a longer run of libFuzzer
+"""Seeds for fuzzing: payloads of every fixture, copies in which one field of one structure has a telling value, and
+files of every compression, one of them signed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from aprgen.container import write_v1
+from aprgen.container.algorithms import SecretKey
+from aprgen.container.protected import sign_v1
+from aprgen.container.suites import STANDARD
 from aprgen.native.structures import ELEMENTS, HEAD, SECTION
-from tests.examples import COMPILE
-from tests.native.payloads import native_payload, sections
+from tests.examples import COMPILE, loaded
+from tests.native.payloads import native_file, native_payload, sections
 
 TELLING = (0, 1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF)
 
@@ -76,6 +79,8 @@ def write(folder: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, payload in seeds():
         (folder / name).write_bytes(payload)
+    for name, data in files():
+        (folder / f"file-{name}").write_bytes(data)
     for index, payload in enumerate(mutations(1, count)):
         (folder / f"changed{index}").write_bytes(payload)
 
@@ -85,5 +90,24 @@ def all_in_one(payloads: Iterator[bytes]) -> bytes:
     return b"".join(np.uint32(len(one)).tobytes() + one for one in payloads)
 
 
-if __name__ == "__main__":
-    write(Path(sys.argv[1]), 2_000)
+def known() -> tuple[bytes, str]:
+    """A signed file, the same each time, and the C that knows its key and its message."""
+    key = SecretKey(STANDARD, "sign", bytes(range(32)))
+    data = sign_v1(native_file("linreg", keep_record=False), key)
+    digest = hashlib.sha512(data[:-100]).digest()
+    arrays = (("known_key[1][32]", [data[-36:-4]]), ("known_message[64]", digest))
+    lines = [f"static const uint8_t {name} = {{{_listed(value)}}};" for name, value in arrays]
+    return data, "\n".join((*lines, ""))
+
+
+def _listed(value: bytes | list[bytes]) -> str:
+    return ", ".join(f"{{{_listed(one)}}}" if isinstance(one, bytes) else str(one) for one in value)
+
+
+def files() -> Iterator[tuple[str, bytes]]:
+    """Small files: plain, zstd at two levels, LZ4, with and without a record, unsigned and signed."""
+    yield "signed", known()[0]
+    for name in ("linreg", "rfc", "logreg_bc", "kmeans"):
+        for method in range(4):
+            metadata = loaded(name).container.metadata  # type: ignore[union-attr]
+            yield f"{name}-{method}", write_v1(4, native_payload(name), metadata, method=method, native=True)  # type: ignore[arg-type]

@@ -1,11 +1,5 @@
-"""The device's loader under the sanitizers: payloads of which fields were changed, and libFuzzer for a short while.
-
-A longer run, from the root of the repository:
-
-    python -m tests.loader.seeds build/corpus
-    clang-14 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -ffp-contract=off -Iruntime_c \
-        tests/loader/fuzz.c runtime_c/apr_load.c runtime_c/apr_view*.c -o build/fuzz
-    build/fuzz -max_len=65536 -max_total_time=600 -timeout=2 build/corpus
+"""The device's loader under the sanitizers: the corpus that long runs of libFuzzer left, payloads of which fields were
+changed, and libFuzzer for a short while. fuzzing.py is the long run.
 """
 
 from __future__ import annotations
@@ -20,8 +14,9 @@ from aprgen.resources import folder
 from tests.conftest import give_up
 from tests.differential.compiled import compile_c
 from tests.emission.test_compilers import STRICT
+from tests.loader.fuzzing import build_with_parts, corpus, rebuilt
 from tests.loader.library import sources
-from tests.loader.seeds import all_in_one, mutations, seeds, sweep, write
+from tests.loader.seeds import all_in_one, files, known, mutations, seeds, sweep, write
 
 HERE = Path(__file__).parent
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0")
@@ -41,6 +36,37 @@ def replayer(work: Path, runtime: Path) -> Path:
     own = (str(HERE / "fuzz.c"), str(HERE / "replay.c"))
     compile_c("gcc", ("-std=c11", *STRICT, *SANITIZERS, f"-I{runtime}", *own, *files, "-o", "replay"), work)
     return work / "replay"
+
+
+def replay(program: Path, given: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([program], input=given, capture_output=True, timeout=120, check=False)
+
+
+def test_the_corpus_with_every_part(tmp_path: Path) -> None:
+    """What long runs found, and files of every compression, through decoders and signatures; each whole and cut.
+
+    With a verifier that trusts its key alone, the entry sees that a changed file is taken for the signed one.
+    """
+    kept = list(corpus().values())
+    signed, _ = known()
+    changed = signed[:200] + bytes([signed[200] ^ 1]) + signed[201:]
+    whole = (*kept, *(data for _, data in files()))
+    given = all_in_one(one for data in whole for one in (data, data[: len(data) // 2]))
+    program = build_with_parts(("gcc", "-O0"), tmp_path / "built", HERE / "replay.c")
+    done = replay(program, given + all_in_one(iter([signed, changed])))
+
+    assert done.stderr.decode(errors="replace") == ""
+    assert len(kept) > 200
+    assert int(done.stdout) == 2 * len(whole) + 2
+    sound = "(apr_ed25519_verify(message, n, signature, key) == 1)"
+    parts_c = program.parent / "apr_parts.c"
+    text = parts_c.read_text()
+    assert text.count(sound) == 1
+    parts_c.write_text(text.replace(sound, "(message != NULL) && (n > 0U) && (signature != NULL)"))
+    planted = rebuilt(("gcc", "-O0"), program.parent, "apr_parts")
+
+    assert replay(planted, all_in_one(iter([signed]))).returncode == 0
+    assert replay(planted, all_in_one(iter([changed]))).returncode != 0
 
 
 def test_changed_fields(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ def native_payload(name: str) -> bytes:
     return write_native(loaded(name).model.lower(), NAMES)
 
 
-def in_file(payload: bytes) -> bytes:
-    """A sound file around a native payload, which may be anything."""
-    return write_v1(0x00FF, payload, Metadata("1", "0.26.3"), native=True)
+def in_file(payload: bytes, method: int = 0) -> bytes:
+    """A sound file around a native payload, which may be anything; method: how it is compressed."""
+    return write_v1(0x00FF, payload, Metadata("1", "0.26.3"), method=method, native=True)
 
 
 def program_file(program: Program) -> bytes:

@@ -24,8 +24,15 @@ def scons(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def example_project(name: str, tmp_path: Path) -> Path:
+    """An example and the board that all of them share, in a folder of their own."""
+    for part in ("board", name):
+        shutil.copytree(ROOT / "examples" / part, tmp_path / part, ignore=shutil.ignore_patterns("build", ".s*"))
+    return tmp_path / name
+
+
 def brake_project(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BRAKE, tmp_path / "brake", ignore=shutil.ignore_patterns("build", ".s*")))
+    return example_project("brake_controller", tmp_path)
 
 
 def repository(tmp_path: Path) -> Path:

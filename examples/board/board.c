@@ -1,10 +1,15 @@
-/* Start, faults and semihosting of the board. Knows nothing of pumps. */
+/* Start, faults, SysTick and semihosting of the board. Knows nothing of what runs on it. */
 #include "board.h"
 
 #define CPACR (*(volatile uint32_t *)0xE000ED88U)
 #define CPACR_FPU (0xFU << 20)
+#define SYST_CSR (*(volatile uint32_t *)0xE000E010U)
+#define SYST_RVR (*(volatile uint32_t *)0xE000E014U)
+#define SYST_CVR (*(volatile uint32_t *)0xE000E018U)
+#define SYST_RUN 7U /* processor clock, interrupt, enabled */
 
 #define SYS_OPEN 0x01U
+#define SYS_CLOSE 0x02U
 #define SYS_WRITE0 0x04U
 #define SYS_READ 0x06U
 #define SYS_EXIT_EXTENDED 0x20U
@@ -23,18 +28,21 @@ extern uint32_t link_bss_end[];
 void Reset_Handler(void);
 void board_fault(void);
 void *memcpy(void *to, const void *from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int value, size_t size);
+
+#pragma weak board_tick = board_fault
 
 typedef void board_vector(void);
 
-/* Stack top, then the 15 exceptions of the core. */
+/* Stack top, then the 15 exceptions of the core; SysTick is the last. */
 __attribute__((section(".vectors"), used)) static const struct {
     uint32_t *stack_top;
     board_vector *handlers[15];
 } vectors = {
     link_stack_top,
     {Reset_Handler, board_fault, board_fault, board_fault, board_fault, board_fault, board_fault, board_fault,
-     board_fault, board_fault, board_fault, board_fault, board_fault, board_fault, board_fault},
+     board_fault, board_fault, board_fault, board_fault, board_fault, board_fault, board_tick},
 };
 
 void Reset_Handler(void)
@@ -56,6 +64,28 @@ void board_fault(void)
 {
     board_print("fault\n");
     board_exit(STATUS_FAULT);
+}
+
+void board_start_ticks(uint32_t per_second)
+{
+    SYST_RVR = (BOARD_CLOCK_HZ / per_second) - 1U;
+    SYST_CVR = 0U;
+    SYST_CSR = SYST_RUN;
+}
+
+void board_stop_ticks(void)
+{
+    SYST_CSR = 0U;
+}
+
+void board_sleep_unless(const volatile uint32_t *flag)
+{
+    /* A pending interrupt ends WFI even while masked, so one that comes after the look is not slept through. */
+    __asm__ volatile("cpsid i" ::: "memory");
+    if (*flag == 0U) {
+        __asm__ volatile("wfi" ::: "memory");
+    }
+    __asm__ volatile("cpsie i\n\tisb" ::: "memory");
 }
 
 static uint32_t semihost(uint32_t operation, const void *block)
@@ -81,7 +111,7 @@ void board_exit(int status)
     }
 }
 
-size_t board_read_file(const char *name, size_t name_length, char *data, size_t size)
+size_t board_read_file(const char *name, size_t name_length, void *data, size_t size)
 {
     const uint32_t open[3] = {(uint32_t)name, OPEN_READ_BINARY, (uint32_t)name_length};
     const uint32_t file = semihost(SYS_OPEN, open);
@@ -90,11 +120,12 @@ size_t board_read_file(const char *name, size_t name_length, char *data, size_t 
     if (file != NO_FILE) {
         const uint32_t read[3] = {file, (uint32_t)data, (uint32_t)size};
         n = size - semihost(SYS_READ, read);
+        (void)semihost(SYS_CLOSE, &file);
     }
     return n;
 }
 
-/* A freestanding compiler still calls these two. Compiled with -fno-tree-loop-distribute-patterns, or they call
+/* A freestanding compiler still calls these. Compiled with -fno-tree-loop-distribute-patterns, or they call
  * themselves. */
 void *memcpy(void *to, const void *from, size_t size)
 {
@@ -103,6 +134,21 @@ void *memcpy(void *to, const void *from, size_t size)
 
     for (size_t i = 0U; i < size; ++i) {
         out[i] = in[i];
+    }
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t size)
+{
+    unsigned char *out = to;
+    const unsigned char *in = from;
+
+    if (out < in) {
+        (void)memcpy(to, from, size);
+    } else {
+        for (size_t i = size; i > 0U; --i) {
+            out[i - 1U] = in[i - 1U];
+        }
     }
     return to;
 }
