@@ -48,6 +48,8 @@ WITHIN = "low + left never passes first[i + 1], where the feature's thresholds e
 BELOW_K = "found grows by 1 until it is k - 1, and at starts there; Eva takes no bound from `!=`"
 LISTED = "`at` runs from the list's start to its end, which the caller has filled; Eva does not relate the two"
 VOTES = "each tree votes once, in code or where a walk ends: never more votes than trees; Eva does not add them up"
+WALKS = "walks start at constants; before C is written every word or byte from there is followed to its leaves"
+TOTAL = "a total lies between the sums of the least and the largest leaves of each tree; Eva does not add them up"
 EXPLAINED = (  # a kernel that the code has, a function, what the alarm is about, and the reason
     ("neighbours", "neighbours", "out of bounds index. assert at < ", BELOW_K),
     ("neighbours", "neighbours", "out of bounds index. assert (uint32_t)(at - 1U) < ", BELOW_K),
@@ -56,6 +58,12 @@ EXPLAINED = (  # a kernel that the code has, a function, what the alarm is about
     ("_rank_codes", "_rank_codes", "valid_read(low + ", WITHIN),
     ("_rank_codes", "_rank_codes", "assert low - begin", WITHIN),
     ("_mixed_rest", "_mixed_rest", "initialized(at)", LISTED),
+    ("_mixed_rest", "_mixed_rest", "accessing out of bounds index.", WALKS),
+    ("_mixed_rest", "_mixed_walk", "out of bounds read. assert", WALKS),
+    ("_compact_rest", "_compact_rest", "out of bounds read. assert", WALKS),
+    ("_compact_rest", "_compact_rest", "out of bounds write. assert \\valid(y + leaf)", WALKS),
+    ("_mixed_rest", "_curve", "out of bounds index.", TOTAL),
+    ("_branch", "_lookup", "out of bounds index. assert *(x_0 + i) < ", VOTES),
     ("_mixed_rest", "_lookup", "out of bounds index. assert *(x_0 + i) < ", VOTES),
     ("_compact_rest", "_lookup", "out of bounds index. assert *(x_0 + i) < ", VOTES),
     (

@@ -5,14 +5,16 @@ Knows the bytes of a split and how the leaves add up; knows no C, files or targe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.shaped_trees import NEAR, Branches, Field, ShapedTrees
-from aprgen.program import Array, Table
+from aprgen.program import Array, Table, ValueType
 
 MOST_CLASSES = 14  # two more say that a leaf is a row
 MOST_FEATURES = 64
@@ -31,6 +33,19 @@ def fields_of(n_classes: int) -> tuple[Field, ...]:
     per_word = -(-n_classes // WORDS)
     width = min(31, 32 // per_word)
     return tuple(Field(c // per_word, width * (c % per_word), (1 << width) - 1) for c in range(n_classes))
+
+
+def _blocks_below(branches: Branches, root: int) -> NDArray[np.int64]:
+    """The blocks that a tree reaches; they come after its root."""
+    found = {root}
+    waiting = [root]
+    while waiting:
+        block = waiting.pop()
+        splits = slice(int(branches.first[block]), int(branches.first[block + 1]))
+        sides = {*branches.left[splits].tolist(), *branches.right[splits].tolist()} - found
+        found |= sides
+        waiting += sides
+    return np.array(sorted(found), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +133,62 @@ class CompactTrees(ShapedTrees):
         number = np.searchsorted(self.begins // ENTRY_BYTES, np.arange(len(entries)), side="right") - 1
         rows[number, entries[:, 0] % LAST] = entries[:, 1] + 256 * entries[:, 2]
         return rows.reshape(-1)
+
+    def result(self, x: ValueType) -> ValueType:
+        if self._fault:
+            raise ValueError(self._fault)
+        return super().result(x)
+
+    def starts(self) -> NDArray[np.int64]:
+        """The splits in bytes with which branches end, ascending, by their first byte."""
+        found = [np.zeros(0, np.int64)]
+        for part in self.parts:
+            blocks = part.branches
+            for tree in part.trees:
+                ends = blocks.leaf[_blocks_below(blocks, tree.root)]
+                found.append(UNIT_BYTES * (ends[ends >= self.n_classes] - self.n_classes + tree.base))
+        return np.unique(np.concatenate(found))
+
+    @cached_property
+    def _fault(self) -> str:
+        """What would take a walk out of the bytes or beyond `depth` splits; nothing when all is well, as it must be."""
+        entries = self.entries.data.reshape(-1, ENTRY_BYTES)
+        if len(entries) and (entries[-1, 0] < LAST or int((entries[:, 0] % LAST).max()) >= self.n_classes):
+            return "entries of rows do not end, or name an output that is not there"
+        places = [*self.begins.tolist(), self.entries.data.size]
+        if any(second - first > ENTRY_BYTES * self.longest for first, second in itertools.pairwise(places)):
+            return f"a row has more than {self.longest} entries"
+        rows, data = set(places[:-1]), self.nodes.data.tolist()
+        waiting, steps = [(int(at), 1) for at in self.starts()], dict[int, int]()
+        while waiting:
+            at, step = waiting.pop()
+            if steps.get(at, 0) >= step:
+                continue
+            steps[at] = step
+            if step > self.depth:
+                return f"a walk takes more than {self.depth} splits"
+            if not 0 <= at <= len(data) - SPLIT_BYTES:
+                return f"a split stands at byte {at} of {len(data)}"
+            head, _, place = data[at : at + SPLIT_BYTES]
+            flags = head - head % MOST_FEATURES
+            if head % MOST_FEATURES >= self.n_features:
+                return f"a split reads code {head % MOST_FEATURES} of {self.n_features}"
+            both = flags == LEFT_ENDS + RIGHT_ENDS
+            leaves = (place // 16, place % 16) if both else (place,) if flags else ()
+            if not all(self._is_leaf(data, at + SPLIT_BYTES, leaf, both, rows) for leaf in leaves):
+                return f"a leaf of the split at byte {at} is no class and no row"
+            if not both:
+                waiting.append((at + SPLIT_BYTES, step + 1))
+            if not flags:
+                waiting.append((at + SPLIT_BYTES + place, step + 1))
+        return ""
+
+    def _is_leaf(self, data: list[int], behind: int, leaf: int, both: bool, rows: set[int]) -> bool:
+        """Whether it is a class, or its row is named where it says. behind: the byte after the split."""
+        if leaf < MOST_CLASSES:
+            return leaf < self.n_classes
+        named = behind + (leaf - FIRST_ROW) * (2 if both else 1)
+        return named + 1 < len(data) and data[named] + 256 * data[named + 1] in rows
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         begins = self.begins

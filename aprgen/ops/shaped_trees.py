@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -405,6 +406,47 @@ class PackedNodes(ShapedTrees):
             second >> self.jump_shift & (2**self.jump_bits - 1),
         )
 
+    def result(self, x: ValueType) -> ValueType:
+        if self._fault:
+            raise ValueError(self._fault)
+        return super().result(x)
+
+    @abstractmethod
+    def starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Nodes where walks start, ascending, and what is added to the leaves of each."""
+
+    @cached_property
+    def _fault(self) -> str:
+        """What would take a walk out of the tables or beyond `depth` steps; nothing when all is well, as it must be."""
+        nodes, (roots, base) = self.fields, self.starts()
+        n = len(nodes.feature)
+        here = np.arange(n)
+        if n and int(nodes.feature.max()) >= self.n_features:
+            return f"a node reads code {int(nodes.feature.max())} of {self.n_features}"
+        if len(roots) and not 0 <= int(roots.min()) <= int(roots.max()) < n:
+            return f"a walk starts at node {int(roots.max())} of {n}"
+        child = np.stack([here + 1, here + nodes.jump])
+        ends = np.stack([nodes.left_ends, nodes.right_ends]) == 1
+        if not (ends | ((child > here) & (child < n))).all():
+            return "a child is no later node of the table"
+        table = self.leaf if self.leaf is not None else self.values
+        room = 0 if table is None else len(table.data)
+        last = nodes.leaf + (ends[0] & ends[1])
+        steps = [0] * (n + 1)  # on the longest way from each node; the last one stands for a leaf
+        furthest = [-1] * (n + 1)  # position of a leaf
+        low, high = np.where(ends, n, child).tolist()
+        at_end = np.where(ends.any(axis=0), last, -1).tolist()
+        for node in reversed(range(n)):
+            one, other = low[node], high[node]
+            steps[node] = 1 + max(steps[one], steps[other])
+            furthest[node] = max(at_end[node], furthest[one], furthest[other])
+        for root, added in zip(roots.tolist(), base.tolist(), strict=True):
+            if steps[root] > self.depth:
+                return f"a walk from node {root} takes {steps[root]} steps, not {self.depth}"
+            if furthest[root] + added >= room:
+                return f"a walk from node {root} ends at place {furthest[root] + added} of {room}"
+        return ""
+
     def walked(self, x: Array, rows: NDArray[np.int64], roots: NDArray[np.int64]) -> NDArray[np.int64]:
         """The position of the leaf that each of these rows reaches from the root beside it."""
         nodes = self.fields
@@ -438,6 +480,10 @@ class PackedTrees(PackedNodes):
     def n_trees(self) -> int:
         return len(self.root.data)
 
+    def starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        roots = self.root.data.astype(np.int64)
+        return roots, np.zeros(len(roots), np.int64) if self.base is None else self.base.data.astype(np.int64)
+
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         rows = np.arange(len(x))
         for tree, root in enumerate(self.root.data):
@@ -470,6 +516,16 @@ class MixedTrees(PackedNodes):
     @property
     def n_trees(self) -> int:
         return sum(part.n_trees for part in self.parts)
+
+    def starts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self.counters is None:
+            ends = np.concatenate([part.branches.leaf for part in self.parts])
+            roots = np.unique(ends[ends >= self.first_node]) - self.first_node
+        else:
+            named = self.counters.words + self.n_classes
+            adds = (one for part in self.parts for of_leaf in part.branches.adds for one, _ in of_leaf)
+            roots = np.unique(np.array([one - named for one in adds if one >= named], np.int64))
+        return roots, np.zeros(len(roots), np.int64)
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         for part in self.parts:

@@ -23,7 +23,7 @@ from aprgen.passes.flat_trees import expected_splits, flat_trees, reached
 from aprgen.passes.strategy import choose_strategies, with_trees
 from aprgen.passes.tree_codes import with_codes
 from aprgen.passes.tree_shapes import code_op, coded_trees
-from aprgen.program import Builder, Op, Program, Table, row_type
+from aprgen.program import Builder, Op, Program, Table, ValueType, row_type
 from aprgen.rows import edge_codes
 from aprgen.target import load_target
 from tests.differential.compiled import load
@@ -185,3 +185,31 @@ def test_on_a_target(tmp_path: Path, require_target: object) -> None:
         assert built.footprint.data_bytes + built.footprint.bss_bytes == 0
         assert run.stack_bytes["classify"] <= 128
     assert sizes["compact"] < sizes["branches"]
+
+
+@pytest.mark.parametrize("use", ["votes", "totals"])
+def test_bytes_that_lead_out_of_the_table_are_noticed(use: str) -> None:
+    """Whichever byte of the splits is set to its largest, a walk that leaves the table, or ends nowhere, is refused."""
+    found = compacted(op_of(use, 12, 6, 5, 3), 0.0)
+    assert found is not None
+    op = found[1]
+    row = ValueType(op.element, op.n_features)
+    refused = 0
+    tried = range(0, op.nodes.data.size, 7)
+    for at in tried:
+        data = op.nodes.data.copy()
+        data[at] = 63 if at % 3 == 0 else 255
+        try:
+            replace(op, nodes=Table(data)).result(row)
+        except ValueError:
+            refused += 1
+
+    assert op.result(row).size == 3
+    assert refused > len(tried) // 4
+    for wrong in (replace(op, depth=op.depth - 1), replace(op, nodes=Table(op.nodes.data[:-1]))):
+        with pytest.raises(ValueError, match=r"splits|stands|leaf"):
+            wrong.result(row)
+    if use == "totals":
+        for entries in (op.entries.data[:-3], op.entries.data | 127):
+            with pytest.raises(ValueError, match=r"entries|row"):
+                replace(op, entries=Table(entries)).result(row)

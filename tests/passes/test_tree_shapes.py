@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftC
 from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import Dequantise
-from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedTrees, ShapedTrees
+from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedNodes, PackedTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
 from aprgen.passes.goals import GOALS
 from aprgen.passes.strategy import choose_strategies, with_trees
@@ -484,3 +485,30 @@ def test_mixed_trees_lie_between(what: str, tmp_path: Path, require_target: Call
 
     assert sorted(flash, key=lambda shape: flash[shape]) == ["packed", "mixed", "branches"]
     assert sorted(mean, key=lambda shape: -mean[shape]) == ["packed", "mixed", "branches"]
+
+
+@pytest.mark.parametrize("shape", ["packed", "mixed"])
+@pytest.mark.parametrize("fault", ["jump", "leaf", "feature", "depth", "start"])
+def test_words_that_lead_out_of_the_table_are_noticed(shape: str, fault: str) -> None:
+    """Each walk stays inside the tables and ends in time, or the Program is refused: no such C is ever written."""
+    program = compile_model(loaded("iforest"), load_target("cortex-m4"), Options("m", optimise=shape)).program
+    at, op = next((i, step.op) for i, step in enumerate(program.steps) if isinstance(step.op, PackedNodes))
+    words, fields = op.words.data.astype(np.int64), op.fields
+    inner = int(np.flatnonzero(fields.right_ends == 0)[-1]) * op.step + op.step - 1
+    ending = int(np.flatnonzero(fields.left_ends == 1)[-1]) * op.step + op.step - 1
+    wrong = words.copy()
+    if fault == "jump":
+        wrong[inner] |= op.jump_mask << op.jump_shift
+    elif fault == "leaf":
+        wrong[ending] |= op.leaf_mask << op.leaf_shift
+    elif fault == "feature":
+        wrong[0] |= op.feature_mask
+    changed = replace(op, words=Table(wrong.astype(np.uint32)))
+    changed = replace(changed, n_features=op.n_features - 1) if fault == "feature" else changed
+    changed = replace(changed, depth=op.depth - 1) if fault == "depth" else changed
+    changed = replace(changed, words=Table(op.words.data[: -op.step])) if fault == "start" else changed
+    row = ValueType(op.element, changed.n_features)
+
+    assert op.result(ValueType(op.element, op.n_features)) == program.types()[at + 1]
+    with pytest.raises(ValueError, match=r"child|place|code|steps|starts"):
+        changed.result(row)
