@@ -31,6 +31,7 @@ from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.passes.tree_sums import with_totals
+from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
@@ -112,7 +113,7 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
-    return Plan(lowered, program, accuracy)
+    return Plan(lowered, with_batch(program, summed, target.batch), accuracy)
 
 
 def artifact_of(

@@ -17,7 +17,7 @@ import numpy as np
 
 from aprgen import spell
 from aprgen.ops.shaped_trees import Branches, Field
-from aprgen.passes.layout import Call, Entry, plan_entry
+from aprgen.passes.layout import BlockEntry, Call, Entry, plan_block, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
@@ -163,6 +163,7 @@ class Definitions:
 
     def __init__(self) -> None:
         self.tables: dict[str, Array] = {}
+        self.in_lines: set[str] = set()  # of tables that begin where a cache line does
         self.functions: dict[str, str] = {}
         self._names: dict[Table, str] = {}  # steps share tables
 
@@ -171,6 +172,7 @@ class Definitions:
         if table not in self._names:
             self._names[table] = name
             self.tables[name] = table.data
+            self.in_lines |= {name} if table.lines else set()
         return self._names[table]
 
     def function(self, name: str, render: Callable[[str], str]) -> str:
@@ -187,7 +189,7 @@ class Definitions:
 
     @property
     def table_text(self) -> str:
-        return "\n".join(spell.table(name, data) for name, data in self.tables.items())
+        return "\n".join(spell.table(name, data, lines=name in self.in_lines) for name, data in self.tables.items())
 
     @property
     def function_text(self) -> str:
@@ -289,6 +291,34 @@ def _body(begins: Begins, program: Program, entry: Entry) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _block_body(begins: Begins, program: Program, entry: BlockEntry, result: str) -> str:
+    """The same of a block of n_rows rows; `result` is the row's part of what the function gives."""
+    lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}] APR_LINES;" for b in entry.buffers]
+    for call in entry.calls:
+        x, *before = call.arguments
+        lines.append(f"    {begins[program.first_steps[call.step], False]}{', '.join((x, 'n_rows', *before, call.result))});")
+    lines.append("    for (uint32_t row = 0U; row < n_rows; ++row) {")
+    lines += [f"        {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.row_buffers]
+    size = program.types()[program.scores].size if result == "out" else 1
+    whole = f"&{result}[(size_t)row * {size}U]"
+
+    def of_row(name: str) -> str:
+        if name == result:
+            return whole
+        return f"&{name}[row * {entry.parts[name].size}U]" if name in entry.parts else name
+
+    for call in entry.row_calls:
+        arguments = ", ".join(of_row(name) for name in (*call.arguments, call.result))
+        lines.append(f"        {begins[program.first_steps[call.step], False]}{arguments});")
+    if entry.copied is not None:
+        lines += [
+            f"        for (uint32_t i = 0U; i < {size}U; ++i) {{",
+            f"            {result}[((size_t)row * {size}U) + i] = {entry.copied}[(row * {size}U) + i];",
+            "        }",
+        ]
+    return "\n".join((*lines, "    }")) + "\n"
+
+
 PARAMETERS = {"text": "utf8, n", "prefix": "utf8, n"}
 
 
@@ -324,16 +354,23 @@ def define_model(
         entries["codes_body"] = plan_entry(program, codes.scores, "x", "out", codes.x)
         if codes.label is not None:
             entries["code_label_body"] = plan_entry(program, codes.label, "x", "label", codes.x)
+    blocks: dict[str, tuple[BlockEntry, str]] = {}
+    if program.batch is not None:
+        blocks["scores_block"] = plan_block(program, program.batch.scores, "x", "out"), "out"
+        if program.batch.label is not None:
+            blocks["label_block"] = plan_block(program, program.batch.label, "x", "labels"), "labels"
     calls: dict[int, list[Call]] = {index: [] for index in in_code if program.first_steps[index] == index}
-    for entry in entries.values():
-        for call in entry.calls:
-            calls[program.first_steps[call.step]].append(call)
+    every = [call for entry in entries.values() for call in entry.calls]
+    every += [call for block, _ in blocks.values() for call in (*block.calls, *block.row_calls)]
+    for call in every:
+        calls[program.first_steps[call.step]].append(call)
     begins: dict[tuple[int, bool], str] = {}
     for index, own in calls.items():
         if own or not entries:  # a step with no call of its own is computed on the way to another
             begins |= _define_step(jinja, names, program, types, index, own, definitions)
     context = _public_context(program, names)
     context |= {part: _body(begins, program, entry) for part, entry in entries.items()}
+    context |= {part: _block_body(begins, program, entry, result) for part, (entry, result) in blocks.items()}
     if kind == "prefix":
         context["step_call"] = begins[program.first_steps[program.scores - 1], False]
     headers = {header for index in in_code for header in program.steps[index].op.headers}
@@ -377,6 +414,7 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
         "n_outputs": program.n_outputs,
         "n_classes": program.n_classes,
         "classifies": program.label is not None,
+        "batch": program.batch,
         "codes": None if program.codes is None else _codes_context(program, program.codes),
         "notes": [spell.comment(note) for note in program.notes],
     }

@@ -36,12 +36,18 @@ class Table:
     """A constant array of a model; read-only, compared by identity.
 
     data: any shape, little-endian float32 or an integer type; the C type is that of the data.
+    lines: it is read in whole vectors, so it begins where a cache line does.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "lines")
     data: Array
+    lines: bool
 
-    def __init__(self, data: Array | Sequence[float] | Sequence[int], dtype: type[np.generic] | None = None) -> None:
+    def __init__(
+        self, data: Array | Sequence[float] | Sequence[int], dtype: type[np.generic] | None = None, *,
+        lines: bool = False,
+    ) -> None:  # fmt: skip
+        self.lines = lines
         if isinstance(data, np.ndarray) and _can_be_shared(data, dtype):
             self.data = data
             return
@@ -111,6 +117,19 @@ class Op(Protocol):
         ...
 
 
+@runtime_checkable
+class OfBlocks(Protocol):
+    """An op whose kernel takes a block of rows at once: NAME(x, n_rows, y), for up to the rows of Program.batch.
+
+    Its evaluate() says what it computes for each row, as of any op.
+    """
+
+    @property
+    def block_elements(self) -> int:
+        """Elements of its value for a block; how they lie is between it and the op that reads them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Step:
     op: Op
@@ -150,10 +169,24 @@ class Codes:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Another way to the same scores and labels, bit for bit, for blocks of rows.
+
+    scores and label are the ids of values. rows: of a block; fewer than few_rows are computed one by one.
+    """
+
+    scores: int
+    label: int | None
+    rows: int
+    few_rows: int
+
+
+@dataclass(frozen=True)
 class Program:
     """What a model computes for one row.
 
     n_classes is 0 when the model does not classify; `label` is then None. codes: None when it computes in floats.
+    batch: None when rows are computed one by one.
     notes: what passes have proved, for the banner of the C and the manifest.
     """
 
@@ -164,6 +197,7 @@ class Program:
     n_classes: int
     codes: Codes | None = None
     notes: tuple[str, ...] = ()
+    batch: Batch | None = None
 
     def types(self) -> tuple[ValueType, ...]:
         """The type of every value, the input first."""
@@ -194,6 +228,18 @@ class Program:
             raise ValueError("the label must be one i32")
         if self.codes is not None:
             self._check_codes(self.codes, types)
+        if self.batch is not None:
+            self._check_batch(self.batch, types)
+
+    def _check_batch(self, batch: Batch, types: Sequence[ValueType]) -> None:
+        if types[batch.scores] != types[self.scores]:
+            raise ValueError("blocks of rows must give the scores that rows give")
+        if (batch.label is None) != (self.label is None) or (
+            batch.label is not None and types[batch.label] != ValueType("i32", 1)
+        ):
+            raise ValueError("a label of blocks needs a label of rows, and that one of blocks")
+        if not 0 < batch.few_rows <= batch.rows:
+            raise ValueError(f"a block has {batch.rows} rows, and {batch.few_rows} are few")
 
     def _check_codes(self, codes: Codes, types: Sequence[ValueType]) -> None:
         if 0 in self.sources(codes.x, codes.scores, codes.label):
@@ -219,10 +265,12 @@ class Program:
         return tuple(value - 1 for value in sorted(wanted) if value not in (0, given))
 
     def in_code(self) -> tuple[int, ...]:
-        """The steps that the functions of floats or of codes call, in order; others only say how codes are made."""
+        """The steps that the functions of rows, of codes or of blocks call, in order; others only say how codes are made."""
         steps = set(self.needed(self.scores, self.label))
         if self.codes is not None:
             steps.update(self.needed(self.codes.scores, self.codes.label, given=self.codes.x))
+        if self.batch is not None:
+            steps.update(self.needed(self.batch.scores, self.batch.label))
         return tuple(sorted(steps))
 
     @cached_property
@@ -275,6 +323,15 @@ class Program:
             real = real * np.array(codes.scores_scale) + np.array(codes.scores_offset)
         label = None if codes.label is None else np.asarray(found[codes.label], np.int32).reshape(len(rows))
         return np.asarray(real, np.float32), label
+
+    def run_batch(self, rows: Array) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+        """Scores and labels as the functions of blocks compute them; equal to those of run() and classify()."""
+        batch = self.batch
+        assert batch is not None
+        wanted = [batch.scores] if batch.label is None else [batch.scores, batch.label]
+        found = self.evaluate(rows, wanted)
+        label = None if batch.label is None else np.asarray(found[batch.label], np.int32).reshape(len(rows))
+        return np.asarray(found[batch.scores], np.float32), label
 
     def with_steps(self, steps: Sequence[Step]) -> Program:
         return replace(self, steps=tuple(steps))

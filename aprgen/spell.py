@@ -88,8 +88,8 @@ def values(data: Array) -> str:
     return _shortened(f"{suffix}, ".join(map(float.hex, flat.tolist()))) + suffix
 
 
-def table(name: str, data: Array) -> str:
-    """A constant array, flat, wrapped at LINE characters."""
+def table(name: str, data: Array, *, lines: bool = False) -> str:
+    """A constant array, flat, wrapped at LINE characters; lines: it begins where a cache line does."""
     text = values(data) + ","
     room = LINE - len(INDENT)
     lines: list[str] = []
@@ -100,7 +100,8 @@ def table(name: str, data: Array) -> str:
         start = comma + 2
     lines.append(f"{INDENT}{text[start:]}")
     body = "\n".join(lines)
-    return f"static const {c_type(data)} {name}[{data.size}] = {{\n{body}\n}};\n"
+    place = " APR_LINES" if lines else ""
+    return f"static const {c_type(data)} {name}[{data.size}]{place} = {{\n{body}\n}};\n"
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,26 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class BatchCost:
+    """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
+
+    rows: of a block. few_rows: fewer are computed one by one. buffer_bytes: of the stack that a block may take for
+    codes. grouped: codes of 8 bits by permuted thresholds. fan: keys of a vector. split: passed by one row alone.
+    """
+
+    rows: int
+    few_rows: int
+    buffer_bytes: int
+    grouped: bool
+    fan: int
+    split: int
+    code: int
+    level_tree: int
+    level_split: int | None
+    permuted_tree: int | None
+
+
+@dataclass(frozen=True)
 class Memory:
     """What a model may add to an application on this target."""
 
@@ -128,6 +148,7 @@ class Target:
     float_unit: FloatUnit
     float_header: str
     cost: Cost
+    batch: BatchCost | None
     memory: Memory | None
     board: Board | None
     builds: tuple[BuildRule, ...]
@@ -310,6 +331,7 @@ def _target(reader: _Reader, digest: str) -> Target:
         float_unit=float_unit,
         float_header=float_header,
         cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
+        batch=_batch(reader.optional_table("batch")),
         memory=_memory(reader.optional_table("memory")),
         board=_board(reader.optional_table("board")),
         builds=tuple(_build(rule) for rule in reader.tables("build")),
@@ -321,6 +343,25 @@ def _target(reader: _Reader, digest: str) -> Target:
     if not target.templates or not target.harness:
         raise reader.wrong("templates", "or harness is empty", 'the last template folder is "c99"')
     return target
+
+
+def _batch(reader: _Reader | None) -> BatchCost | None:
+    if reader is None:
+        return None
+    batch = BatchCost(
+        rows=reader.count("rows", 1),
+        few_rows=reader.count("few_rows", 1),
+        buffer_bytes=reader.count("buffer_bytes", 1),
+        grouped=reader.flag("grouped", default=False),
+        fan=reader.count("fan", 2),
+        split=reader.count("split", 1),
+        code=reader.count("code", 1),
+        level_tree=reader.count("level_tree"),
+        level_split=reader.count("level_split", 1) if "level_split" in reader.left else None,
+        permuted_tree=reader.count("permuted_tree", 1) if "permuted_tree" in reader.left else None,
+    )
+    reader.end()
+    return batch
 
 
 def _memory(reader: _Reader | None) -> Memory | None:

@@ -60,6 +60,7 @@ class Survey(Definitions):
         self._wanted.setdefault(first, []).append(name)
         self._names[table] = first
         self.tables.setdefault(first, data)
+        self.in_lines |= {first} if table.lines else set()
         return first
 
     def function(self, name: str, render: Callable[[str], str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aprgen.ops.integer import IntegerSum, Quantise
-from aprgen.program import Element, Program
+from aprgen.program import Element, OfBlocks, Program
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,56 @@ def plan_entry(program: Program, wanted: int, parameter: str, result: str, sourc
         free += sorted({place[i] for i in inputs if last_reader[i] == index and place[i] in sizes})
     buffers = tuple(Buffer(name, elements[name], size) for name, size in sizes.items())
     return Entry(buffers, tuple(calls))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A value that one row has of a block: `buffer`, from so many elements a row."""
+
+    buffer: str
+    size: int
+
+
+@dataclass(frozen=True)
+class BlockEntry:
+    """An entry function of a block of rows: calls for the whole block, then calls for each of its rows.
+
+    The calls for a row read `parts` in place of what their arguments name. copied: the value that needs no call.
+    """
+
+    buffers: tuple[Buffer, ...]
+    calls: tuple[Call, ...]
+    row_buffers: tuple[Buffer, ...]
+    row_calls: tuple[Call, ...]
+    parts: dict[str, Part]
+    copied: str | None
+
+
+def plan_block(program: Program, wanted: int, parameter: str, result: str) -> BlockEntry:
+    """Steps of blocks, which read the row and each other, and then steps of rows that read them."""
+    types = program.types()
+    place = {0: parameter}
+    buffers: list[Buffer] = []
+    calls: list[Call] = []
+    row_buffers: list[Buffer] = []
+    row_calls: list[Call] = []
+    parts: dict[str, Part] = {}
+    for index in program.needed(wanted):
+        step, value = program.steps[index], index + 1
+        arguments = tuple(place[i] for i in step.inputs)
+        if isinstance(step.op, OfBlocks):
+            place[value] = f"b{len(buffers)}"
+            buffers.append(Buffer(place[value], types[value].element, step.op.block_elements))
+            parts[place[value]] = Part(place[value], types[value].size)
+            calls.append(Call(index, arguments, place[value]))
+        else:
+            assert parameter not in arguments, "a step of rows reads what a block makes"
+            place[value] = result if value == wanted else f"v{len(row_buffers)}"
+            if value != wanted:
+                row_buffers.append(Buffer(place[value], types[value].element, types[value].size))
+            row_calls.append(Call(index, arguments, place[value]))
+    copied = place[wanted] if place[wanted] in parts else None
+    return BlockEntry(tuple(buffers), tuple(calls), tuple(row_buffers), tuple(row_calls), parts, copied)
 
 
 def _made_on_the_way(program: Program, steps: tuple[int, ...]) -> list[tuple[int, int]]:

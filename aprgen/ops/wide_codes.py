@@ -1,0 +1,148 @@
+"""Rank codes of a block of rows: for each feature that trees read, how many of their thresholds lie below its value.
+
+Exact, since splits ask for the order among thresholds only. A NaN has the largest code, or code 0 where a column sends
+missing values left. Know how thresholds are laid out for a search in vectors; know no trees, C or targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.trees import float_keys
+from aprgen.program import Array, Table, ValueType
+
+Ints = NDArray[np.int64]
+Search = Literal["grouped", "counted", "searched"]
+Order = Literal["by_feature", "by_row"]  # in a block: all rows of a feature, or all features of a row
+
+PAD = np.iinfo(np.int32).max  # the key of a NaN: below no key
+LOWEST = np.iinfo(np.int32).min  # the key of a NaN that goes left: no threshold is below
+GROUPS = 32
+OF_GROUP = 8
+
+
+@dataclass(frozen=True, eq=False)
+class WideCodes:
+    """y_i = number of thresholds of column i below x[columns_i], in the order of float keys.
+
+    grouped: the thresholds of a column are 32 groups of 8, by place in the group and then by group.
+    counted: few thresholds a column, compared one after the other; by place, then by column.
+    searched: a tree of `fan` keys a node, the last keys of its children; each column begins at `first`.
+    """
+
+    n_in: int
+    columns: Table  # integers [n]
+    n_low: int  # a NaN in the first of them is below all thresholds
+    element: Literal["u8", "u16"]
+    search: Search
+    order: Order
+    rows: int  # of a block
+    stride: int  # codes of a row in a block, where they lie by row
+    keys: Table  # i32
+    first: Table | None = None  # u32 [n, levels], of the nodes of a level
+    fan: int = 0
+    levels: int = 0
+    missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
+    headers = ("apr_wide.h",)
+
+    @property
+    def kernel(self) -> str:
+        return f"wide_codes_{self.search}"
+
+    @property
+    def n(self) -> int:
+        return len(self.columns.data)
+
+    @property
+    def by_feature(self) -> bool:
+        return self.order == "by_feature"
+
+    @property
+    def few(self) -> bool:
+        """Whether the first keys of the groups are all there are."""
+        return self.search == "grouped" and self.keys.data.shape[1] == 1
+
+    @property
+    def most(self) -> int:
+        """Thresholds of a counted column."""
+        return len(self.keys.data) if self.search == "counted" else 0
+
+    @property
+    def padded(self) -> int:
+        """Columns of a table of counted thresholds."""
+        return int(self.keys.data.shape[1]) if self.search == "counted" else 0
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * (self.n if self.by_feature else self.stride)
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in) or int(self.columns.data.max(initial=0)) >= self.n_in:
+            raise ValueError(f"codes are made of f32[{self.n_in}], not {x}")
+        return ValueType(self.element, self.n)
+
+    def ascending(self, index: int) -> NDArray[np.int32]:
+        """The thresholds of a column, and what fills the table behind them."""
+        keys = self.keys.data
+        if self.search == "grouped":
+            return np.asarray(keys[index].T.reshape(-1))
+        if self.search == "counted":
+            return np.asarray(keys[:, index])
+        assert self.first is not None
+        start = int(self.first.data[index, -1])
+        after = self.first.data[index + 1, 0] if index + 1 < self.n else len(keys)
+        return np.asarray(keys[start : int(after)])
+
+    def evaluate(self, x: Array) -> Array:
+        values = np.asarray(x[:, self.columns.data.astype(np.int64)], np.float32)
+        keys = float_keys(values)
+        keys[:, : self.n_low] = np.where(np.isnan(values[:, : self.n_low]), LOWEST, keys[:, : self.n_low])
+        codes = np.zeros(keys.shape, np.uint8 if self.element == "u8" else np.uint16)
+        for index in range(self.n):
+            codes[:, index] = np.searchsorted(self.ascending(index), keys[:, index], side="left")
+        return codes
+
+
+def grouped_keys(thresholds: Sequence[Ints]) -> Table:
+    """[column, place in the group, group]; where all fit, groups of one. At most 255 thresholds a column."""
+    places = 1 if max(len(keys) for keys in thresholds) < GROUPS else OF_GROUP
+    table = np.full((len(thresholds), GROUPS * places), PAD, np.int32)
+    for row, keys in zip(table, thresholds, strict=True):
+        row[: len(keys)] = keys
+    return Table(table.reshape(len(thresholds), GROUPS, places).transpose(0, 2, 1), lines=True)
+
+
+def counted_keys(thresholds: Sequence[Ints], padded: int) -> Table:
+    """[place, column]"""
+    table = np.full((max(len(keys) for keys in thresholds), padded), PAD, np.int32)
+    for index, keys in enumerate(thresholds):
+        table[: len(keys), index] = keys
+    return Table(table, lines=True)
+
+
+def searched_keys(thresholds: Sequence[Ints], fan: int) -> tuple[Table, Table, int]:
+    """Keys, where each level of each column begins in them, and the number of levels.
+
+    A node holds the last thresholds of its children, so that as many children are passed as have keys below.
+    """
+    most = max(len(keys) for keys in thresholds)
+    levels = next(levels for levels in range(1, 17) if fan**levels > most)
+    parts: list[NDArray[np.int32]] = []
+    first = np.zeros((len(thresholds), levels), np.uint32)
+    at = 0
+    for index, keys in enumerate(thresholds):
+        for level in range(levels):
+            below = fan ** (levels - 1 - level)  # thresholds of a child
+            nodes = len(keys) // (below * fan) + 1
+            part = np.full(nodes * fan, PAD, np.int32)
+            lasts = keys[below - 1 :: below]
+            part[: len(lasts)] = lasts
+            parts.append(part)
+            first[index, level] = at
+            at += len(part)
+    return Table(np.concatenate(parts), lines=True), Table(first), levels

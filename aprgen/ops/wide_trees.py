@@ -1,0 +1,230 @@
+"""Trees over rank codes for blocks of rows: complete trees as bits of splits, or a row's codes permuted to the splits.
+
+Complete trees of few levels: each split is compared in many rows at once, and the splits of a level are halved by the
+bits of the levels above. Deeper ones: all splits of six levels are compared at once in one row, then up to four more
+below the place that was reached. What leaves add is added in the order of the trees. Know no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.trees import totals
+from aprgen.program import Array, Element, Table, ValueType
+
+Ints = NDArray[np.int64]
+Adds = Literal["sum", "total", "votes", "rows"]  # a float, an integer, 1 to a class, or a row of integers
+
+ENTRIES = 16  # of leaves at least, so that they are a vector
+TOGETHER = 8  # trees whose bits of one split are a vector
+TOP = 6  # levels of which a word holds the bits
+TOP_SPLITS = 64
+BELOW = 4  # levels of the splits in half a line
+BELOW_SPLITS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Leaves:
+    """What leaves of complete trees add: entries by tree and place of the leaf, left to right.
+
+    sum and total: the value. votes: the class. rows: the row of `values`.
+    """
+
+    adds: Adds
+    entries: Table  # f32 or i32 [trees, places]
+    start: float | int
+    n_outputs: int
+    values: Table | None = None  # i16 or i32 [rows, n_outputs]
+
+    @property
+    def element(self) -> Element:
+        return {"sum": "f32", "votes": "u16"}.get(self.adds, "i32")  # type: ignore[return-value]
+
+    @property
+    def indexed(self) -> bool:
+        """Whether an entry is an index."""
+        return self.adds in ("votes", "rows")
+
+    @property
+    def floats(self) -> bool:
+        return self.adds == "sum"
+
+    @property
+    def narrow(self) -> bool:
+        """Whether rows hold integers of 16 bits."""
+        return self.values is not None and self.values.data.dtype == np.int16
+
+    def add(self, places: Iterator[Ints], n_rows: int, before: Array | None) -> Array:
+        """From the place that every row reaches in each tree."""
+        of_tree = (entry[place] for entry, place in zip(self.entries.data, places, strict=True))
+        if self.adds == "sum":
+            total = np.full(n_rows, np.float32(self.start), np.float32) if before is None else before[:, 0].copy()
+            for value in of_tree:
+                total += value
+            return total.reshape(-1, 1)
+        if self.adds == "votes":
+            votes = np.zeros((n_rows, self.n_outputs), np.uint16) if before is None else before.copy()
+            for position in of_tree:
+                votes[np.arange(n_rows), position] += np.uint16(1)
+            return votes
+        rows = self.values
+        if rows is not None:
+            made = totals(of_tree, rows.data, int(self.start), self.n_outputs, 0, n_rows)
+        else:
+            made = np.full((n_rows, 1), int(self.start), np.int32)
+            for value in of_tree:
+                made[:, 0] += value
+        return made if before is None else np.asarray(before + (made - int(self.start)), np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class WideTrees(ABC):
+    """What the ops of trees for blocks share. continues: they add to the value of trees before them."""
+
+    n_codes: int
+    rows: int
+    leaves: Leaves
+    continues: bool
+    headers = ("apr_wide.h",)
+
+    @property
+    @abstractmethod
+    def kernel(self) -> str:
+        ...
+
+    @property
+    @abstractmethod
+    def code_element(self) -> Element:
+        ...
+
+    @abstractmethod
+    def places(self, codes: Array) -> Iterator[Ints]:
+        """For each tree, the place of the leaf of every row."""
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.leaves.entries.data)
+
+    @property
+    def n_places(self) -> int:
+        return int(self.leaves.entries.data.shape[1])
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.leaves.n_outputs
+
+    def result(self, codes: ValueType, before: ValueType | None = None) -> ValueType:
+        made = ValueType(self.leaves.element, self.leaves.n_outputs)
+        if codes != ValueType(self.code_element, self.n_codes):
+            raise ValueError(f"trees take {self.code_element}[{self.n_codes}], not {codes}")
+        if before != (made if self.continues else None):
+            raise ValueError(f"trees go on from {made}, not from {before}")
+        return made
+
+    def evaluate(self, codes: Array, before: Array | None = None) -> Array:
+        return self.leaves.add(self.places(codes), len(codes), before)
+
+
+@dataclass(frozen=True, eq=False)
+class LevelTrees(WideTrees):
+    """Complete trees of `depth` levels; the splits of one tree from left to right, so that the root is in the middle.
+
+    Splits of eight trees stand beside each other; the last eight may hold some that nobody reads.
+    """
+
+    depth: int  # [1, 6]
+    feature: Table  # u16 [eights, splits, 8]
+    code: Table  # u8 [eights, splits, 8]: a row whose code is larger goes right
+
+    @property
+    def kernel(self) -> str:
+        return "wide_level_trees"
+
+    @property
+    def code_element(self) -> Element:
+        return "u8"
+
+    @property
+    def n_splits(self) -> int:
+        return int(self.feature.data.shape[1])
+
+    @property
+    def eights(self) -> int:
+        return len(self.feature.data)
+
+    @property
+    def masks(self) -> int:
+        """Of eight trees: words of the bits of all rows."""
+        return self.n_splits * TOGETHER
+
+    @property
+    def vectors(self) -> int:
+        """Of 16 entries, that a tree's leaves are."""
+        return self.n_places // ENTRIES
+
+    @property
+    def halvings(self) -> tuple[int, ...]:
+        """Splits on one side of the root, level by level."""
+        return tuple((1 << (self.depth - 1 - level)) - 1 for level in range(self.depth))
+
+    def places(self, codes: Array) -> Iterator[Ints]:
+        rows = np.arange(len(codes))
+        for tree in range(self.n_trees):
+            feature = self.feature.data[tree // TOGETHER, :, tree % TOGETHER].astype(np.int64)
+            code = self.code.data[tree // TOGETHER, :, tree % TOGETHER]
+            place = np.zeros(len(codes), np.int64)
+            for half in self.halvings:
+                at = place * (2 * half + 2) + half
+                place = 2 * place + (codes[rows, feature[at]] > code[at])
+            yield place
+
+
+@dataclass(frozen=True, eq=False)
+class PermutedTrees(WideTrees):
+    """Complete trees of six levels and up to four more: the splits of the first six by level, the root at 1; below each
+    of their 64 places the splits of the next, again from 1: 16 features, then 16 codes."""
+
+    stride: int  # codes of a row in a block: one or two vectors
+    depth: int  # [6, 10]
+    feature: Table  # u16 [trees, 64]
+    code: Table  # u16 [trees, 64]
+    below: Table | None  # u16 [trees, 64, 32]
+
+    @property
+    def kernel(self) -> str:
+        return "wide_permuted_trees"
+
+    @property
+    def code_element(self) -> Element:
+        return "u16"
+
+    @property
+    def levels_below(self) -> int:
+        return self.depth - TOP
+
+    @property
+    def two_vectors(self) -> bool:
+        return self.stride > 32
+
+    def places(self, codes: Array) -> Iterator[Ints]:
+        rows = np.arange(len(codes))
+        for tree in range(self.n_trees):
+            feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
+            at = np.ones(len(codes), np.int64)
+            for _ in range(TOP):
+                at = 2 * at + (codes[rows, feature[at]] > code[at])
+            place = at - TOP_SPLITS
+            if self.below is not None:
+                own = self.below.data[tree, place]
+                at = np.ones(len(codes), np.int64)
+                for _ in range(self.levels_below):
+                    here = own[rows, at].astype(np.int64)
+                    at = 2 * at + (codes[rows, here] > own[rows, BELOW_SPLITS + at])
+                place = (place << self.levels_below) + at - (1 << self.levels_below)
+            yield place

@@ -1,0 +1,332 @@
+"""Wide trees pass: beside the way of one row, a way for blocks of rows, whose trees read rank codes in vectors.
+
+Chooses among the forms for which the target has kernels, by the cycles that it states for them. The result is the same,
+bit for bit. Knows costs as numbers and how trees are laid out; knows no target by name and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
+from aprgen.ops.wide_codes import LOWEST, PAD, WideCodes, counted_keys, grouped_keys, searched_keys
+from aprgen.ops.wide_trees import (
+    BELOW,
+    BELOW_SPLITS,
+    ENTRIES,
+    TOGETHER,
+    TOP,
+    TOP_SPLITS,
+    Adds,
+    LevelTrees,
+    Leaves,
+    PermutedTrees,
+    WideTrees,
+)
+from aprgen.passes.missing import without_missing
+from aprgen.program import Array, Batch, Op, Program, Step, Table
+from aprgen.target import BatchCost
+
+Ints = NDArray[np.int64]
+
+MOST_GROUPS = 6  # of trees that have codes of their own
+COUNTED = 32  # thresholds a column: more are searched
+LANES = 16
+MOST_PERMUTED = 64  # codes in two vectors
+NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Plain trees over a row in which a column stands twice where its missing values go both ways."""
+
+    op: TreeOp
+    columns: Ints  # of the model's row, by column of the trees
+    n_low: int
+    keys: Ints  # of the thresholds of all nodes
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Steps one after the other, codes and trees in turn, and what they cost."""
+
+    pairs: tuple[tuple[WideCodes, WideTrees], ...]
+    cycles: float  # for 1,000 rows
+
+
+def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Program:
+    """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape."""
+    if cost is None or summed.source.element != "f32":
+        return program
+    needed = summed.needed(summed.scores, summed.label)
+    readers = [index for index in needed if 0 in summed.steps[index].inputs]
+    trees = [op for index in readers if isinstance(op := summed.steps[index].op, TreeOp)]
+    if not readers or len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees):
+        return program
+    forms: dict[int, Form] = {}
+    for index, op in zip(readers, trees, strict=True):
+        form = min(_forms(op, summed.n_features, cost), key=lambda form: form.cycles, default=None)
+        if form is None or form.cycles > _one_by_one(op, cost):
+            return program
+        forms[index] = form
+    steps = list(program.steps)
+    moved: dict[int, int] = {}
+    for index in needed:
+        if index in forms:
+            moved[index + 1] = _added(steps, forms[index])
+        else:
+            inputs = tuple(moved[i] for i in summed.steps[index].inputs)
+            steps.append(Step(summed.steps[index].op, inputs))
+            moved[index + 1] = len(steps)
+    label = None if summed.label is None else moved[summed.label]
+    batch = Batch(moved[summed.scores], label, cost.rows, cost.few_rows)
+    made = replace(program, steps=tuple(steps), batch=batch)
+    made.check()
+    return made
+
+
+def _added(steps: list[Step], form: Form) -> int:
+    """Append the steps of a form and give the id of what the last trees make."""
+    before: tuple[int, ...] = ()
+    for codes, trees in form.pairs:
+        steps.append(Step(codes, (0,)))
+        steps.append(Step(trees, (len(steps), *before)))
+        before = (len(steps),)
+    return len(steps)
+
+
+def _one_by_one(op: TreeOp, cost: BatchCost) -> float:
+    """A row passes about log2(nodes + 1) nodes of each tree."""
+    return cost.split * float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
+
+
+def _forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
+    ranked = _ranked(op)
+    adding = _adding(ranked.op)
+    if cost.level_split is not None and ranked.op.nodes.depth <= TOP:
+        yield from _levels(ranked, adding, n_features, cost)
+    if cost.permuted_tree is not None and ranked.op.nodes.depth <= TOP + BELOW:
+        yield from _permuted(ranked, adding, n_features, cost)
+
+
+def _ranked(op: TreeOp) -> Ranked:
+    before, plain = without_missing(op)
+    if before:
+        columns, n_low = before[0].columns.data.astype(np.int64), before[0].low
+    else:
+        columns, n_low = np.arange(op.n_features), 0
+    return Ranked(plain, columns, n_low, threshold_keys(plain.nodes.threshold.data).astype(np.int64))
+
+
+# What leaves add.
+
+
+@dataclass(frozen=True, eq=False)
+class Adding:
+    adds: Adds
+    of_leaf: Array  # the entry of each leaf
+    start: float | int
+    n_outputs: int
+    values: Table | None = None
+
+    def leaves(self, reached: Ints, first: bool) -> Leaves:
+        start = self.start if first else 0
+        unused = max(0, ENTRIES - reached.shape[1])
+        entries = Table(np.pad(self.of_leaf[reached], ((0, 0), (0, unused))), lines=True)
+        return Leaves(self.adds, entries, start, self.n_outputs, self.values)
+
+
+def _adding(op: TreeOp) -> Adding:
+    if isinstance(op, TreeSum):
+        return Adding("sum", op.values.data.astype(np.float32), op.start, 1)
+    n_leaves = 1 + max(
+        int(-1 - refs.data.astype(np.int64).min(initial=-1)) for refs in (op.nodes.left, op.nodes.right, op.nodes.root)
+    )
+    indices = np.arange(n_leaves, dtype=np.int32)
+    if isinstance(op, TreeVotes):
+        return Adding("votes", indices, 0, op.n_classes)
+    if isinstance(op, TreeTotals) and op.single:
+        return Adding("total", op.values.data.reshape(-1).astype(np.int32), op.start, 1)
+    if isinstance(op, TreeTotals):
+        rows = op.values.data.reshape(-1, op.n_outputs)
+        kind = np.int16 if rows.dtype == np.int16 and op.unit <= np.iinfo(np.int16).max else np.int32
+        if op.unit:
+            rows = np.concatenate([np.eye(op.n_outputs, dtype=np.int64) * op.unit, rows])
+        return Adding("rows", indices, op.start, op.n_outputs, Table(rows.astype(kind)))
+    return Adding("total", indices, 0, 1)
+
+
+# Layouts.
+
+
+def _complete(nodes: Nodes, depth: int, trees: slice) -> tuple[list[Ints], Ints]:
+    """References of the splits of some trees, level by level, -1 where a leaf stands above; and of their leaves."""
+    at = nodes.root.data.astype(np.int64)[trees].reshape(-1, 1)
+    left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
+    levels = []
+    for _ in range(depth):
+        inner = at >= 0
+        node = np.where(inner, at, 0)
+        levels.append(np.where(inner, at, -1))
+        children = np.stack([np.where(inner, left[node], at), np.where(inner, right[node], at)], axis=2)
+        at = children.reshape(len(at), -1)
+    assert (at < 0).all()
+    return levels, -1 - at
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Some of the columns, those read by some of the trees, with thresholds; and a table of features and codes."""
+
+    columns: Ints  # of the trees' row, the low ones first
+    thresholds: tuple[Ints, ...]
+    feature: Ints  # by node
+    code: Ints
+
+    @property
+    def most(self) -> int:
+        return max(len(keys) for keys in self.thresholds)
+
+
+def _coded(ranked: Ranked, nodes: Ints) -> Coded:
+    """Codes for the columns that these nodes read."""
+    of_node = ranked.op.nodes.feature.data.astype(np.int64)
+    columns = np.unique(of_node[nodes])  # ascending, so the low ones stay first
+    feature, code = np.zeros(len(of_node), np.int64), np.zeros(len(of_node), np.int64)
+    thresholds = []
+    by_column = nodes[np.argsort(of_node[nodes], kind="stable")]
+    ends = np.searchsorted(of_node[by_column], columns, side="right")
+    for index, own in enumerate(np.split(by_column, ends[:-1])):
+        keys, rank = np.unique(ranked.keys[own], return_inverse=True)
+        feature[own], code[own] = index, rank
+        thresholds.append(keys)
+    return Coded(columns, tuple(thresholds), feature, code)
+
+
+def _maker(ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0) -> WideCodes:
+    """u8 by feature for complete trees of few levels; u16 by row, with that stride, for permutations."""
+    columns = ranked.columns[coded.columns]
+    table = Table(columns.astype(np.min_scalar_type(int(columns.max()))))
+    n_low = int((coded.columns < ranked.n_low).sum())
+    of_row = stride > 0
+    if coded.most <= COUNTED and of_row:
+        padded = -(-len(columns) // LANES) * LANES
+        missing = np.full(padded, PAD, np.int32)
+        missing[:n_low] = LOWEST
+        return WideCodes(
+            n_features, Table(columns.astype(np.int32)), n_low, "u16", "counted", "by_row", cost.rows, stride,
+            counted_keys(coded.thresholds, padded), missing=Table(missing, lines=True),
+        )  # fmt: skip
+    if of_row or not cost.grouped:
+        keys, first, levels = searched_keys(coded.thresholds, cost.fan)
+        return WideCodes(
+            n_features, table, n_low, "u16" if of_row else "u8", "searched", "by_row" if of_row else "by_feature",
+            cost.rows, stride, keys, first, cost.fan, levels,
+        )  # fmt: skip
+    return WideCodes(
+        n_features, table, n_low, "u8", "grouped", "by_feature", cost.rows, stride, grouped_keys(coded.thresholds)
+    )
+
+
+def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
+    """Groups of trees, so that no column has more thresholds in a group than a byte can count."""
+    assert cost.level_split is not None
+    nodes = ranked.op.nodes
+    depth = max(1, nodes.depth)
+    pairs = []
+    cycles = 0.0
+    levels, _ = _complete(nodes, depth, slice(None))
+    every = np.concatenate(levels, axis=1)
+    groups = _groups(ranked, every)
+    if groups is None:
+        return
+    for trees in groups:
+        inside = np.unique(every[trees][every[trees] >= 0])
+        coded = _coded(ranked, inside if len(inside) else np.zeros(1, np.int64))
+        maker = _maker(ranked, coded, n_features, cost)
+        made = _level_trees(ranked, coded, depth, trees, adding, cost.rows)
+        if maker.block_elements + (made.masks * cost.rows) // 8 > cost.buffer_bytes:
+            return
+        pairs.append((maker, made))
+        cycles += maker.n * cost.code + made.n_trees * (cost.level_tree + made.n_splits * cost.level_split)
+    yield Form(tuple(pairs), cycles)
+
+
+def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
+    """Trees that follow each other, as many as codes of 8 bits can be made for; None: it takes too many groups."""
+    feature = ranked.op.nodes.feature.data.tolist()
+    keys = ranked.keys.tolist()
+    groups: list[slice] = []
+    start = 0
+    seen: dict[int, set[int]] = {}
+    for tree, own in enumerate(every.tolist()):
+        added: dict[int, set[int]] = {}
+        for node in own:
+            if node >= 0:
+                added.setdefault(feature[node], set()).add(keys[node])
+        joined = {column: seen.get(column, set()) | more for column, more in added.items()}
+        if any(len(thresholds) > NEVER8 for thresholds in joined.values()):
+            groups.append(slice(start, tree))
+            start, seen, joined = tree, {}, added
+            if len(groups) >= MOST_GROUPS:
+                return None
+        seen |= joined
+    return [*groups, slice(start, len(every))]
+
+
+def _level_trees(
+    ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, rows: int
+) -> LevelTrees:  # fmt: skip
+    levels, reached = _complete(ranked.op.nodes, depth, trees)
+    n_trees = len(reached)
+    nodes = np.full((-(-n_trees // TOGETHER) * TOGETHER, (1 << depth) - 1), -1, np.int64)
+    for level, own in enumerate(levels):  # from left to right: the splits of a level stand this far apart
+        apart = 1 << (depth - level)
+        nodes[:n_trees, apart // 2 - 1 :: apart] = own
+    feature = np.where(nodes >= 0, coded.feature[nodes], 0)
+    code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
+
+    def beside(table: Ints) -> Ints:
+        return table.reshape(-1, TOGETHER, table.shape[1]).transpose(0, 2, 1)
+
+    return LevelTrees(
+        len(coded.columns), rows, adding.leaves(reached, trees.start == 0), trees.start > 0, depth,
+        Table(beside(feature).astype(np.uint16)), Table(beside(code).astype(np.uint8)),
+    )  # fmt: skip
+
+
+def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
+    assert cost.permuted_tree is not None
+    nodes = ranked.op.nodes
+    coded = _coded(ranked, np.arange(nodes.n_nodes))
+    if len(coded.columns) > MOST_PERMUTED or coded.most >= NEVER16:
+        return
+    stride = MOST_PERMUTED // 2 if len(coded.columns) <= MOST_PERMUTED // 2 else MOST_PERMUTED
+    depth = max(TOP, nodes.depth)
+    levels, reached = _complete(nodes, depth, slice(None))
+    n_trees = len(reached)
+
+    def heaps(own: Sequence[Ints], splits: int) -> tuple[Ints, Ints]:
+        """Features and codes of complete trees by level, from 1."""
+        places = np.concatenate([np.full((len(own[0]), 1), -1, np.int64), *own], axis=1)
+        places = np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
+        return np.where(places >= 0, coded.feature[places], 0), np.where(places >= 0, coded.code[places], NEVER16)
+
+    feature, code = heaps(levels[:TOP], TOP_SPLITS)
+    below = None
+    if depth > TOP:
+        own = [level.reshape(n_trees * TOP_SPLITS, -1) for level in levels[TOP:]]
+        pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
+        below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(np.uint16), lines=True)
+    made = PermutedTrees(
+        len(coded.columns), cost.rows, adding.leaves(reached, first=True), False, stride, depth,
+        Table(feature.astype(np.uint16), lines=True), Table(code.astype(np.uint16), lines=True), below,
+    )  # fmt: skip
+    maker = _maker(ranked, coded, n_features, cost, stride=stride)
+    if 2 * maker.block_elements > cost.buffer_bytes:
+        return
+    yield Form(((maker, made),), maker.n * 2 * cost.code + n_trees * cost.permuted_tree)

@@ -1,0 +1,40 @@
+/* apr_wide.h: what kernels for blocks of rows share, with AVX-512 (F, BW, DQ, VL). */
+#ifndef APR_WIDE_H
+#define APR_WIDE_H
+
+#include "apr_rt.h"
+
+#include <immintrin.h>
+
+#define APR_LINES __attribute__((aligned(64))) /* begins where a cache line does */
+
+/* Lanes of 16 rows from `row` on that are among the first n_rows; row < n_rows. */
+static inline __mmask16 apr_wide_rows(uint32_t row, uint32_t n_rows)
+{
+    const uint32_t left = n_rows - row;
+    return (__mmask16)((left >= 16U) ? 0xFFFFU : ((1U << left) - 1U));
+}
+
+/* Integers in the order of the floats, both zeros alike; `missing` in place of a NaN. */
+static inline __m512i apr_wide_keys(__m512 values, __m512i missing)
+{
+    const __m512i bits = _mm512_castps_si512(_mm512_add_ps(values, _mm512_setzero_ps())); /* -0 + 0 = +0 */
+    const __m512i flip = _mm512_srli_epi32(_mm512_srai_epi32(bits, 31), 1); /* all but the sign, of negative ones */
+    const __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
+    return _mm512_mask_mov_epi32(_mm512_xor_si512(bits, flip), nan, missing);
+}
+
+/* Keys of one column of 16 rows: `lanes` are the places of their values from `x` on. */
+static inline __m512i apr_wide_column(const float *x, __m512i lanes, __mmask16 rows, __m512i missing)
+{
+    return apr_wide_keys(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), rows, lanes, x, 4), missing);
+}
+
+/* Where the values of 16 rows of n values begin. */
+static inline __m512i apr_wide_lanes(int32_t n)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_mullo_epi32(lane, _mm512_set1_epi32(n));
+}
+
+#endif
