@@ -223,7 +223,7 @@ def _context(op: object, prefix: str, definitions: Definitions) -> dict[str, obj
         context[field.name] = _spelled(value, f"{prefix}_{field.name}", definitions)
     for name in _properties(kind):
         value = getattr(op, name)
-        if isinstance(value, bool | int | float | str):
+        if isinstance(value, bool | int | float | str | tuple):
             context[name] = _spelled(value, "", definitions)
     return context
 
@@ -296,7 +296,8 @@ def _block_body(begins: Begins, program: Program, entry: BlockEntry, result: str
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}] APR_LINES;" for b in entry.buffers]
     for call in entry.calls:
         x, *before = call.arguments
-        lines.append(f"    {begins[program.first_steps[call.step], False]}{', '.join((x, 'n_rows', *before, call.result))});")
+        arguments = ", ".join((x, "n_rows", *before, call.result))
+        lines.append(f"    {begins[program.first_steps[call.step], False]}{arguments});")
     lines.append("    for (uint32_t row = 0U; row < n_rows; ++row) {")
     lines += [f"        {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.row_buffers]
     size = program.types()[program.scores].size if result == "out" else 1

@@ -265,7 +265,7 @@ class Program:
         return tuple(value - 1 for value in sorted(wanted) if value not in (0, given))
 
     def in_code(self) -> tuple[int, ...]:
-        """The steps that the functions of rows, of codes or of blocks call, in order; others only say how codes are made."""
+        """The steps that functions of rows, codes or blocks call, in order; others only say how codes are made."""
         steps = set(self.needed(self.scores, self.label))
         if self.codes is not None:
             steps.update(self.needed(self.codes.scores, self.codes.label, given=self.codes.x))

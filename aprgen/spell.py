@@ -92,14 +92,14 @@ def table(name: str, data: Array, *, lines: bool = False) -> str:
     """A constant array, flat, wrapped at LINE characters; lines: it begins where a cache line does."""
     text = values(data) + ","
     room = LINE - len(INDENT)
-    lines: list[str] = []
+    wrapped: list[str] = []
     start = 0
     while len(text) - start > room:
         comma = text.rfind(", ", start, start + room + 1)
-        lines.append(f"{INDENT}{text[start : comma + 1]}")
+        wrapped.append(f"{INDENT}{text[start : comma + 1]}")
         start = comma + 2
-    lines.append(f"{INDENT}{text[start:]}")
-    body = "\n".join(lines)
+    wrapped.append(f"{INDENT}{text[start:]}")
+    body = "\n".join(wrapped)
     place = " APR_LINES" if lines else ""
     return f"static const {c_type(data)} {name}[{data.size}]{place} = {{\n{body}\n}};\n"
 

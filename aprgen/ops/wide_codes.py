@@ -36,7 +36,8 @@ class WideCodes:
     """
 
     n_in: int
-    columns: Table  # integers [n]
+    n: int
+    columns: Table | None  # integers [n]; None: every column in its order
     n_low: int  # a NaN in the first of them is below all thresholds
     element: Literal["u8", "u16"]
     search: Search
@@ -55,12 +56,13 @@ class WideCodes:
         return f"wide_codes_{self.search}"
 
     @property
-    def n(self) -> int:
-        return len(self.columns.data)
-
-    @property
     def by_feature(self) -> bool:
         return self.order == "by_feature"
+
+    @property
+    def read(self) -> Ints:
+        """The columns of the row, in the order of the codes."""
+        return np.arange(self.n) if self.columns is None else self.columns.data.astype(np.int64)
 
     @property
     def few(self) -> bool:
@@ -82,7 +84,7 @@ class WideCodes:
         return self.rows * (self.n if self.by_feature else self.stride)
 
     def result(self, x: ValueType) -> ValueType:
-        if x != ValueType("f32", self.n_in) or int(self.columns.data.max(initial=0)) >= self.n_in:
+        if x != ValueType("f32", self.n_in) or int(self.read.max(initial=0)) >= self.n_in:
             raise ValueError(f"codes are made of f32[{self.n_in}], not {x}")
         return ValueType(self.element, self.n)
 
@@ -99,7 +101,7 @@ class WideCodes:
         return np.asarray(keys[start : int(after)])
 
     def evaluate(self, x: Array) -> Array:
-        values = np.asarray(x[:, self.columns.data.astype(np.int64)], np.float32)
+        values = np.asarray(x[:, self.read], np.float32)
         keys = float_keys(values)
         keys[:, : self.n_low] = np.where(np.isnan(values[:, : self.n_low]), LOWEST, keys[:, : self.n_low])
         codes = np.zeros(keys.shape, np.uint8 if self.element == "u8" else np.uint16)

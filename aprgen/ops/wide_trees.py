@@ -1,8 +1,8 @@
-"""Trees over rank codes for blocks of rows: complete trees as bits of splits, or a row's codes permuted to the splits.
+"""Trees over rank codes for blocks of rows, as complete trees: rows in the lanes of vectors, or splits in them.
 
-Complete trees of few levels: each split is compared in many rows at once, and the splits of a level are halved by the
-bits of the levels above. Deeper ones: all splits of six levels are compared at once in one row, then up to four more
-below the place that was reached. What leaves add is added in the order of the trees. Know no C, files or targets.
+Trees of few levels: each split is compared in many rows at once and chooses, in each, between what its sides chose.
+Deeper ones: all splits of six levels are compared at once in one row, then up to four more levels below the place that
+was reached. What leaves add is added in the order of the trees. Know no C, files or targets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ Ints = NDArray[np.int64]
 Adds = Literal["sum", "total", "votes", "rows"]  # a float, an integer, 1 to a class, or a row of integers
 
 ENTRIES = 16  # of leaves at least, so that they are a vector
-TOGETHER = 8  # trees whose bits of one split are a vector
 TOP = 6  # levels of which a word holds the bits
 TOP_SPLITS = 64
 BELOW = 4  # levels of the splits in half a line
@@ -131,16 +130,34 @@ class WideTrees(ABC):
         return self.leaves.add(self.places(codes), len(codes), before)
 
 
+@dataclass(frozen=True)
+class Split:
+    """A split of a complete tree in an order in which its sides are done before. height: of bottom splits 0, of which
+    `place` is the left leaf. side: "left" or "right", of the split above."""
+
+    number: int
+    height: int
+    side: str
+    place: int
+
+
+def ascending(height: int, first: int = 0, side: str = "left") -> Iterator[Split]:
+    """The splits of a complete tree whose root has that height, numbered from left to right."""
+    if height < 0:
+        return
+    half = (1 << height) - 1
+    yield from ascending(height - 1, first, "left")
+    yield from ascending(height - 1, first + half + 1, "right")
+    yield Split(first + half, height, side, first)
+
+
 @dataclass(frozen=True, eq=False)
 class LevelTrees(WideTrees):
-    """Complete trees of `depth` levels; the splits of one tree from left to right, so that the root is in the middle.
-
-    Splits of eight trees stand beside each other; the last eight may hold some that nobody reads.
-    """
+    """Complete trees of `depth` levels; the splits of a tree from left to right, so that its root is in the middle."""
 
     depth: int  # [1, 6]
-    feature: Table  # u16 [eights, splits, 8]
-    code: Table  # u8 [eights, splits, 8]: a row whose code is larger goes right
+    feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
+    code: Table  # u8 [trees, splits]: a row whose code is larger goes right
 
     @property
     def kernel(self) -> str:
@@ -155,32 +172,21 @@ class LevelTrees(WideTrees):
         return int(self.feature.data.shape[1])
 
     @property
-    def eights(self) -> int:
-        return len(self.feature.data)
-
-    @property
-    def masks(self) -> int:
-        """Of eight trees: words of the bits of all rows."""
-        return self.n_splits * TOGETHER
-
-    @property
     def vectors(self) -> int:
         """Of 16 entries, that a tree's leaves are."""
         return self.n_places // ENTRIES
 
     @property
-    def halvings(self) -> tuple[int, ...]:
-        """Splits on one side of the root, level by level."""
-        return tuple((1 << (self.depth - 1 - level)) - 1 for level in range(self.depth))
+    def splits(self) -> tuple[Split, ...]:
+        return tuple(ascending(self.depth - 1))
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))
-        for tree in range(self.n_trees):
-            feature = self.feature.data[tree // TOGETHER, :, tree % TOGETHER].astype(np.int64)
-            code = self.code.data[tree // TOGETHER, :, tree % TOGETHER]
+        for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, self.code.data, strict=True):
             place = np.zeros(len(codes), np.int64)
-            for half in self.halvings:
-                at = place * (2 * half + 2) + half
+            for level in range(self.depth):
+                apart = 1 << (self.depth - level)
+                at = place * apart + apart // 2 - 1
                 place = 2 * place + (codes[rows, feature[at]] > code[at])
             yield place
 

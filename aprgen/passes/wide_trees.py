@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
-from aprgen.ops.wide_codes import LOWEST, PAD, WideCodes, counted_keys, grouped_keys, searched_keys
+from aprgen.ops.wide_codes import LOWEST, PAD, Order, WideCodes, counted_keys, grouped_keys, searched_keys
 from aprgen.ops.wide_trees import (
     BELOW,
     BELOW_SPLITS,
     ENTRIES,
-    TOGETHER,
     TOP,
     TOP_SPLITS,
     Adds,
-    LevelTrees,
     Leaves,
+    LevelTrees,
     PermutedTrees,
     WideTrees,
 )
 from aprgen.passes.missing import without_missing
-from aprgen.program import Array, Batch, Op, Program, Step, Table
+from aprgen.program import Array, Batch, Program, Step, Table
 from aprgen.target import BatchCost
 
 Ints = NDArray[np.int64]
@@ -37,6 +37,7 @@ MOST_GROUPS = 6  # of trees that have codes of their own
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 MOST_PERMUTED = 64  # codes in two vectors
+FURTHEST = 65536  # that a column of a block can begin at
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
 
@@ -192,10 +193,10 @@ class Coded:
         return max(len(keys) for keys in self.thresholds)
 
 
-def _coded(ranked: Ranked, nodes: Ints) -> Coded:
-    """Codes for the columns that these nodes read."""
+def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
+    """Codes for the columns that these nodes read, or for the whole row."""
     of_node = ranked.op.nodes.feature.data.astype(np.int64)
-    columns = np.unique(of_node[nodes])  # ascending, so the low ones stay first
+    columns = np.arange(ranked.op.n_features) if whole else np.unique(of_node[nodes])  # the low ones stay first
     feature, code = np.zeros(len(of_node), np.int64), np.zeros(len(of_node), np.int64)
     thresholds = []
     by_column = nodes[np.argsort(of_node[nodes], kind="stable")]
@@ -210,26 +211,27 @@ def _coded(ranked: Ranked, nodes: Ints) -> Coded:
 def _maker(ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0) -> WideCodes:
     """u8 by feature for complete trees of few levels; u16 by row, with that stride, for permutations."""
     columns = ranked.columns[coded.columns]
-    table = Table(columns.astype(np.min_scalar_type(int(columns.max()))))
-    n_low = int((coded.columns < ranked.n_low).sum())
+    n, n_low = len(columns), int((coded.columns < ranked.n_low).sum())
+    whole = n == n_features and bool((columns == np.arange(n)).all())
     of_row = stride > 0
+    element: Literal["u8", "u16"] = "u16" if of_row else "u8"
+    order: Order = "by_row" if of_row else "by_feature"
     if coded.most <= COUNTED and of_row:
-        padded = -(-len(columns) // LANES) * LANES
-        missing = np.full(padded, PAD, np.int32)
+        table = None if whole else Table(columns.astype(np.int32), lines=True)
+        missing = np.full(-(-n // LANES) * LANES, PAD, np.int32)
         missing[:n_low] = LOWEST
         return WideCodes(
-            n_features, Table(columns.astype(np.int32)), n_low, "u16", "counted", "by_row", cost.rows, stride,
-            counted_keys(coded.thresholds, padded), missing=Table(missing, lines=True),
+            n_features, n, table, n_low, element, "counted", order, cost.rows, stride,
+            counted_keys(coded.thresholds, len(missing)), missing=Table(missing, lines=True),
         )  # fmt: skip
+    table = None if whole else Table(columns.astype(np.min_scalar_type(int(columns.max()))))
     if of_row or not cost.grouped:
         keys, first, levels = searched_keys(coded.thresholds, cost.fan)
         return WideCodes(
-            n_features, table, n_low, "u16" if of_row else "u8", "searched", "by_row" if of_row else "by_feature",
-            cost.rows, stride, keys, first, cost.fan, levels,
-        )  # fmt: skip
-    return WideCodes(
-        n_features, table, n_low, "u8", "grouped", "by_feature", cost.rows, stride, grouped_keys(coded.thresholds)
-    )
+            n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels
+        )
+    keys = grouped_keys(coded.thresholds)
+    return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
 
 
 def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -248,9 +250,9 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         inside = np.unique(every[trees][every[trees] >= 0])
         coded = _coded(ranked, inside if len(inside) else np.zeros(1, np.int64))
         maker = _maker(ranked, coded, n_features, cost)
-        made = _level_trees(ranked, coded, depth, trees, adding, cost.rows)
-        if maker.block_elements + (made.masks * cost.rows) // 8 > cost.buffer_bytes:
+        if maker.block_elements > min(cost.buffer_bytes, FURTHEST):
             return
+        made = _level_trees(ranked, coded, depth, trees, adding, cost.rows)
         pairs.append((maker, made))
         cycles += maker.n * cost.code + made.n_trees * (cost.level_tree + made.n_splits * cost.level_split)
     yield Form(tuple(pairs), cycles)
@@ -282,27 +284,23 @@ def _level_trees(
     ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, rows: int
 ) -> LevelTrees:  # fmt: skip
     levels, reached = _complete(ranked.op.nodes, depth, trees)
-    n_trees = len(reached)
-    nodes = np.full((-(-n_trees // TOGETHER) * TOGETHER, (1 << depth) - 1), -1, np.int64)
+    nodes = np.full((len(reached), (1 << depth) - 1), -1, np.int64)
     for level, own in enumerate(levels):  # from left to right: the splits of a level stand this far apart
         apart = 1 << (depth - level)
-        nodes[:n_trees, apart // 2 - 1 :: apart] = own
+        nodes[:, apart // 2 - 1 :: apart] = own
     feature = np.where(nodes >= 0, coded.feature[nodes], 0)
     code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
 
-    def beside(table: Ints) -> Ints:
-        return table.reshape(-1, TOGETHER, table.shape[1]).transpose(0, 2, 1)
-
     return LevelTrees(
         len(coded.columns), rows, adding.leaves(reached, trees.start == 0), trees.start > 0, depth,
-        Table(beside(feature).astype(np.uint16)), Table(beside(code).astype(np.uint8)),
+        Table((feature * rows).astype(np.uint16)), Table(code.astype(np.uint8)),
     )  # fmt: skip
 
 
 def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     assert cost.permuted_tree is not None
     nodes = ranked.op.nodes
-    coded = _coded(ranked, np.arange(nodes.n_nodes))
+    coded = _coded(ranked, np.arange(nodes.n_nodes), whole=ranked.op.n_features <= MOST_PERMUTED)
     if len(coded.columns) > MOST_PERMUTED or coded.most >= NEVER16:
         return
     stride = MOST_PERMUTED // 2 if len(coded.columns) <= MOST_PERMUTED // 2 else MOST_PERMUTED

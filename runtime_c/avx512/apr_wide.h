@@ -37,4 +37,10 @@ static inline __m512i apr_wide_lanes(int32_t n)
     return _mm512_mullo_epi32(lane, _mm512_set1_epi32(n));
 }
 
+/* Of 64 codes, the bits of those above the limit. */
+static inline __mmask64 apr_wide_right(const uint8_t *codes, __m512i limit)
+{
+    return _mm512_cmpgt_epu8_mask(_mm512_load_si512((const void *)codes), limit);
+}
+
 #endif
