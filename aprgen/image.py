@@ -41,6 +41,7 @@ class ModelFacts:
     n_suggestions: int = 5
     text_bytes: int = 1024
     has_codes: bool = False  # functions of rows of integers, too
+    has_batch: bool = False  # functions of many rows that compute in a way of their own
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -54,6 +55,17 @@ class ModelFacts:
                 return ("suggest",)
 
     @property
+    def batch_functions(self) -> tuple[str, ...]:
+        """The functions that are run on all rows of a block at once; nobody counts their instructions."""
+        both = ("predict_batch", "classify_batch")
+        return (both if self.has_classify else both[:1]) if self.has_batch else ()
+
+    @property
+    def every_function(self) -> tuple[str, ...]:
+        """All that an image runs, in the order of its results."""
+        return (*self.functions, *self.batch_functions)
+
+    @property
     def code_functions(self) -> tuple[str, ...]:
         """The same of rows of codes; they are measured, and run by other harnesses only."""
         return tuple(f"{function}_q" for function in self.functions) if self.has_codes else ()
@@ -64,7 +76,7 @@ class ModelFacts:
     def out_words(self, function: str) -> int:
         """32-bit words of one result."""
         match function:
-            case "classify":
+            case "classify" | "classify_batch":
                 return 1
             case "suggest":
                 return 1 + 2 * self.n_suggestions + (self.text_bytes + 3) // 4
@@ -73,7 +85,7 @@ class ModelFacts:
 
     @property
     def result_words(self) -> int:
-        return sum(self.out_words(function) for function in self.functions)
+        return sum(self.out_words(function) for function in self.every_function)
 
 
 @dataclass(frozen=True)
@@ -237,12 +249,15 @@ APR_PYTHON_CALL(predict_batch, float, 'f', APR_N_OUTPUTS)
 def _harness_model(model: ModelFacts, in_words: int, out_words: int) -> str:
     """The C file that ties the harness to one model."""
     record = "row" if model.kind == "row" else "text"
-    calls = "\n".join(f'#include "{function}.c"' for function in model.functions)
+    calls = "\n".join(f'#include "{function}.c"' for function in model.every_function)
     table = "\n".join(
-        f"    {{apr_call_{function}, apr_skip_{function}, {model.out_words(function)}U}},"
+        f"    {{apr_call_{function}, apr_skip_{function}, {model.out_words(function)}U, NULL}},"
         for function in model.functions
-    )
-    n_functions = len(model.functions)
+    ) + "".join(
+        f"\n    {{apr_skip_{function}, apr_skip_{function}, {model.out_words(function)}U, apr_call_{function}}},"
+        for function in model.batch_functions
+    )  # fmt: skip
+    n_functions = len(model.every_function)
     return f"""/* Ties the harness to the model {model.name}. */
 #include "harness.h"
 #include "{model.name}.h"

@@ -18,7 +18,7 @@ from aprgen.ops.decide import Threshold
 from aprgen.ops.suggest import Suggest
 from aprgen.program import Array, Program
 from aprgen.rows import SEED, Rows, edge_rows, random_rows
-from aprgen.runners.execution import Execution
+from aprgen.runners.execution import BatchOutput, Execution
 from aprgen.text_rows import text_rows
 
 MAX_EDGE_ROWS = 6_000
@@ -29,7 +29,7 @@ DEFAULT_ROWS = 1_000
 class Difference:
     """One row on which two sides disagree."""
 
-    sides: str  # "C and Program" or "Program and predict"
+    sides: str  # "C and Program", "batch and Program", or "Program and predict"
     row: int
     kind: str
     inputs: tuple[float, ...] | str
@@ -150,6 +150,17 @@ def _image_rows(
     if labels is not None:
         assert execution.labels is not None
         bad = bad | np.not_equal(execution.labels, labels)
+    return bad if execution.batch is None else bad | _batch_rows(execution.batch, scores, labels)
+
+
+def _batch_rows(
+    batch: BatchOutput, scores: NDArray[np.float32], labels: NDArray[np.int32] | None
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Rows on which the functions of many rows do not answer as the Program."""
+    bad = np.asarray(~same_bits(batch.scores, scores).all(axis=1), np.bool_)
+    if labels is not None:
+        assert batch.labels is not None
+        bad = bad | np.not_equal(batch.labels, labels)
     return bad
 
 
@@ -165,6 +176,10 @@ def _image_detail(
     else:
         found = _answer(execution.scores, execution.labels, row)
     expected = _answer(scores, labels, row)
+    batch = execution.batch
+    if batch is not None and found == expected and _batch_rows(batch, scores, labels)[row]:
+        sides, found = "batch and Program", _answer(batch.scores, batch.labels, row)
+        return Difference(sides, row, trial.kinds[row], trial.shown(row), expected, found)
     return Difference("C and Program", row, trial.kinds[row], trial.shown(row), expected, found)
 
 

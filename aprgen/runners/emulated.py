@@ -120,5 +120,6 @@ def _execute(
         if options:
             counts = read_counts(image, work, len(records))
     return Execution(
-        output.scores, output.labels, output.suggestions, counts, uncounted, output.stack_bytes, description
-    )
+        output.scores, output.labels, output.suggestions, counts, uncounted, output.stack_bytes, description,
+        batch=output.batch,
+    )  # fmt: skip

@@ -32,6 +32,14 @@ class Counts:
 
 
 @dataclass(frozen=True, eq=False)
+class BatchOutput:
+    """What the functions of many rows gave."""
+
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int32] | None
+
+
+@dataclass(frozen=True, eq=False)
 class Execution:
     """The outputs of a run and what was measured on the way.
 
@@ -48,6 +56,7 @@ class Execution:
     stack_bytes: Mapping[str, int]
     runner: str
     notes: tuple[str, ...] = ()
+    batch: BatchOutput | None = None  # None where they repeat the functions of one row
 
     @property
     def predict(self) -> NDArray[np.float32]:

@@ -77,6 +77,7 @@ class Native:
             output.stack_bytes,
             self.description,
             notes,
+            output.batch,
         )
 
     def _counted(

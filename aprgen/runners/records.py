@@ -5,6 +5,7 @@ Knows the two formats of qemu/stream/stream.c. Knows nothing of who runs it.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 
 from aprgen.errors import BudgetError, ToolchainError, UsageError
 from aprgen.image import Image, ModelFacts
-from aprgen.runners.execution import Records, Suggestion
+from aprgen.program import Array
+from aprgen.runners.execution import BatchOutput, Records, Suggestion
 
+# Rows of the first blocks, where functions take blocks at once: few and many, full vectors and one row more or less.
+AWKWARD = (1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000)
 _END = struct.pack("<II", 0, 0)
 
 
@@ -35,13 +39,21 @@ class Output:
     labels: NDArray[np.int32] | None
     suggestions: tuple[tuple[Suggestion, ...], ...] | None
     stack_bytes: Mapping[str, int]
+    batch: BatchOutput | None = None
 
     def same_results(self, other: Output) -> bool:
         """Equal bit for bit, the stack aside."""
-        labels = (self.labels is None and other.labels is None) or (
-            self.labels is not None and other.labels is not None and np.array_equal(self.labels, other.labels)
-        )
-        return self.scores.tobytes() == other.scores.tobytes() and labels and self.suggestions == other.suggestions
+        pairs = [(self.scores, other.scores), (self.labels, other.labels)]
+        if self.batch is not None and other.batch is not None:
+            pairs += [(self.batch.scores, other.batch.scores), (self.batch.labels, other.batch.labels)]
+        same = all(_same(one, two) for one, two in pairs) and (self.batch is None) == (other.batch is None)
+        return same and self.suggestions == other.suggestions
+
+
+def _same(one: Array | None, other: Array | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.tobytes() == other.tobytes()
 
 
 def blocks_of(image: Image, records: Records) -> tuple[Block, ...]:
@@ -95,17 +107,17 @@ def record_offsets(model: ModelFacts, block: Block) -> list[int]:
 def output_of(image: Image, records: int, blocks: Sequence[Block], data: bytes) -> Output:
     """Take the harness's output apart; an output that is too short is a ToolchainError."""
     model = image.model
-    expected = 4 * (model.result_words * records + 2 * len(model.functions))
+    expected = 4 * (model.result_words * records + 2 * len(model.every_function))
     if len(data) != expected:
         raise ToolchainError(
             "run.output", f"the image wrote {len(data)} bytes instead of {expected}", where=image.program.name,
             hint="the run ended early; look at what it printed",
         )  # fmt: skip
     words = np.frombuffer(data, dtype="<u4")
-    results: dict[str, list[NDArray[np.uint32]]] = {function: [] for function in model.functions}
+    results: dict[str, list[NDArray[np.uint32]]] = {function: [] for function in model.every_function}
     at = 0
     for block in blocks:
-        for function in model.functions:
+        for function in model.every_function:
             size = block.n_records * model.out_words(function)
             results[function].append(words[at : at + size])
             at += size
@@ -113,8 +125,9 @@ def output_of(image: Image, records: int, blocks: Sequence[Block], data: bytes) 
     joined = {name: np.concatenate([*parts, np.empty(0, "<u4")]) for name, parts in results.items()}
     return Output(
         scores=_scores(model, joined, records),
-        labels=joined["classify"].astype("<u4").view(np.int32) if "classify" in joined else None,
+        labels=_labels(joined, "classify"),
         suggestions=_suggestions(model, joined["suggest"]) if "suggest" in joined else None,
+        batch=_batch(model, joined, records),
         stack_bytes=_stack(model, stack),
     )
 
@@ -122,9 +135,14 @@ def output_of(image: Image, records: int, blocks: Sequence[Block], data: bytes) 
 def _row_blocks(image: Image, rows: NDArray[np.float32]) -> tuple[Block, ...]:
     model = image.model
     most = max(1, min(image.in_words // max(1, model.n_features), image.out_words // max(1, model.result_words)))
-    return tuple(
-        Block(len(part), part.tobytes()) for part in (rows[at : at + most] for at in range(0, len(rows), most))
-    )
+    sizes = itertools.chain(AWKWARD if model.has_batch else (), itertools.repeat(most))
+    blocks: list[Block] = []
+    at = 0
+    while at < len(rows):
+        part = rows[at : at + min(next(sizes), most)]
+        blocks.append(Block(len(part), part.tobytes()))
+        at += len(part)
+    return tuple(blocks)
 
 
 def _text_blocks(image: Image, texts: Sequence[bytes]) -> tuple[Block, ...]:
@@ -149,6 +167,17 @@ def _text_blocks(image: Image, texts: Sequence[bytes]) -> tuple[Block, ...]:
     if waiting:
         blocks.append(Block(len(waiting), b"".join(waiting)))
     return tuple(blocks)
+
+
+def _labels(results: Mapping[str, NDArray[np.uint32]], function: str) -> NDArray[np.int32] | None:
+    return results[function].astype("<u4").view(np.int32) if function in results else None
+
+
+def _batch(model: ModelFacts, results: Mapping[str, NDArray[np.uint32]], records: int) -> BatchOutput | None:
+    if not model.has_batch:
+        return None
+    scores = results["predict_batch"].astype("<u4").view(np.float32).reshape(records, model.n_outputs)
+    return BatchOutput(scores, _labels(results, "classify_batch"))
 
 
 def _scores(model: ModelFacts, results: Mapping[str, NDArray[np.uint32]], records: int) -> NDArray[np.float32]:
@@ -181,7 +210,7 @@ def _suggestions(model: ModelFacts, words: NDArray[np.uint32]) -> tuple[tuple[Su
 
 def _stack(model: ModelFacts, measured: NDArray[np.uint32]) -> dict[str, int]:
     used = {}
-    for function, (bytes_used, painted) in zip(model.functions, measured.tolist(), strict=True):
+    for function, (bytes_used, painted) in zip(model.every_function, measured.tolist(), strict=True):
         if painted and bytes_used >= painted:
             raise BudgetError(
                 "budget.stack", f"the stack of {function} uses up all {painted} bytes that are left",

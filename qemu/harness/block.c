@@ -30,13 +30,18 @@ static APR_NOINLINE uintptr_t apr_lowest_used(uintptr_t low)
     return (uintptr_t)at;
 }
 
-static APR_NOINLINE void apr_repeat(apr_call *call, uint32_t n_records, uint32_t *out, uint32_t out_words)
+static APR_NOINLINE void apr_repeat(apr_call *call, apr_call_of_many *call_of_many, uint32_t n_records, uint32_t *out,
+                                    uint32_t out_words)
 {
     unsigned char spacer[APR_SPACER];
     const uint32_t *record = apr_in;
 
     APR_ESCAPES(spacer); /* or an optimiser would shrink it */
     spacer[0] = 0U;
+    if (call_of_many != NULL) {
+        call_of_many(record, n_records, out);
+        n_records = 0U;
+    }
     for (uint32_t i = 0U; i < n_records; ++i) {
         call(record, out);
         record += apr_record_words(record);
@@ -53,13 +58,14 @@ uint32_t apr_block(uint32_t n_records)
         painted_low = apr_stack_low();
         apr_paint(painted_low);
     }
+    apr_paint(apr_lowest_used(painted_low)); /* reading the block may have used more than the model does */
     for (uint32_t f = 0U; f < apr_n_functions; ++f) {
         uintptr_t lowest[2];
 
         /* First the empty call, then the model: the same frames, so the difference is the model's own. */
         for (uint32_t pass = 0U; pass < 2U; ++pass) {
             apr_repeat((pass == 0U) ? apr_functions[f].nothing : apr_functions[f].call,
-                       (pass == 0U) ? 1U : n_records, out, apr_functions[f].out_words);
+                       (pass == 0U) ? NULL : apr_functions[f].call_of_many, (pass == 0U) ? 1U : n_records, out, apr_functions[f].out_words);
             lowest[pass] = apr_lowest_used(painted_low);
             apr_paint(lowest[pass]);
         }

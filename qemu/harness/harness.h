@@ -18,10 +18,13 @@
 
 typedef void apr_call(const uint32_t *record, uint32_t *out);
 
+typedef void apr_call_of_many(const uint32_t *records, uint32_t n_records, uint32_t *out);
+
 typedef struct {
-    apr_call *call;     /* calls the function of the model */
+    apr_call *call;     /* calls the function of the model on one record */
     apr_call *nothing;  /* calls an empty function of the same type: the stack that the call itself takes */
     uint32_t out_words; /* of one result */
+    apr_call_of_many *call_of_many; /* calls it on all records of a block instead; NULL: it takes one */
 } apr_function;
 
 /* From the generated harness_model.c. */

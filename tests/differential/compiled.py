@@ -87,9 +87,12 @@ class Compiled:
         return status
 
 
-def load(name: str, texts: Mapping[str, str], program: Program, folder: Path, compiler: str = "gcc") -> Compiled:
+def load(
+    name: str, texts: Mapping[str, str], program: Program, folder: Path, compiler: str = "gcc",
+    flags: tuple[str, ...] = (),
+) -> Compiled:  # fmt: skip
     """Compile the texts as they are, warnings being errors, and load them."""
     write_texts(texts, folder)
     library = folder / f"{name}.so"
-    compile_c(compiler, (*OPTIONS, "-shared", "-fPIC", f"{name}.c", "-o", library.name), folder)
+    compile_c(compiler, (*OPTIONS, *flags, "-shared", "-fPIC", f"{name}.c", "-o", library.name), folder)
     return Compiled(name, program, ctypes.CDLL(str(library)))

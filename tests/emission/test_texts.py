@@ -124,7 +124,7 @@ def test_targets_differ_only_where_they_must() -> None:
         bodies.setdefault(alike, set()).add(artifact("kmeans", name).texts["kmeans.c"].split("* tables", 1)[1])
 
     assert all(len(texts) == 1 for texts in bodies.values())
-    assert len(bodies) < len(target_names()) / 2
+    assert len(bodies) < len(target_names())
 
 
 @pytest.mark.parametrize("name", ["2nd", "double", "a b", "apr_x", "", "é", "a;b", "*/"])

@@ -1,0 +1,275 @@
+"""Blocks of rows: trees over rank codes give the bits of trees that rows walk, in Python and in C, for any rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aprgen.build import build_artifact
+from aprgen.core import Artifact, Options, compile_model, runtime_headers
+from aprgen.emit import Names, emit_model
+from aprgen.ops.decide import Argmax, Lookup
+from aprgen.ops.integer import Dequantise
+from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.wide_trees import with_batch
+from aprgen.program import Array, Builder, OfBlocks, Program, Table, row_type
+from aprgen.resources import folder
+from aprgen.rows import edge_rows
+from aprgen.runners.records import AWKWARD
+from aprgen.target import BatchCost, Target, load_target, target_names
+from aprgen.verify import make_trial, same_bits, verify
+from tests.differential.compiled import load
+from tests.differential.test_random_models import OF_TREES, rows_for
+from tests.examples import loaded
+from tests.random_models import FAMILIES, Payload, TensorFile
+
+WIDE = tuple(name for name in target_names() if load_target(name).batch is not None)
+EVERY = ("wide_codes_grouped", "wide_codes_counted", "wide_codes_searched", "wide_level_trees", "wide_permuted_trees")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random forest. distinct: thresholds of a feature; missing: share of the splits that send a NaN left."""
+
+    use: str
+    depth: int
+    n_features: int
+    n_trees: int
+    distinct: int
+    kernels: tuple[str, ...]
+    missing: float = 0.0
+    full: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.use}-depth{self.depth}-x{self.n_features}-{self.distinct}"
+
+
+LEVELS, PERMUTED = "wide_level_trees", "wide_permuted_trees"
+GROUPED, COUNTED, SEARCHED = "wide_codes_grouped", "wide_codes_counted", "wide_codes_searched"
+CASES = (
+    Case("sum", 1, 3, 60, 9, (GROUPED, LEVELS)),
+    Case("votes", 4, 5, 17, 40, (GROUPED, LEVELS), 0.5),
+    Case("leaf", 5, 3, 1, 40, (GROUPED, LEVELS), 0.5),
+    Case("sum", 6, 4, 61, 200, (GROUPED, LEVELS), 0.3),
+    Case("sum", 6, 2, 30, 3000, (GROUPED, LEVELS), full=True),  # trees in groups
+    Case("votes", 5, 2, 60, 3000, (GROUPED, LEVELS), full=True),
+    Case("rows", 5, 2, 60, 3000, (GROUPED, LEVELS), 0.4, full=True),
+    Case("total", 5, 2, 60, 3000, (GROUPED, LEVELS), full=True),
+    Case("unit", 7, 32, 20, 20, (COUNTED, PERMUTED)),
+    Case("sum", 10, 31, 13, 30, (COUNTED, PERMUTED), 0.4),
+    Case("votes", 8, 64, 60, 40, (SEARCHED, PERMUTED)),
+    Case("total", 9, 20, 12, 700, (SEARCHED, PERMUTED), 0.5),
+    Case("rows", 10, 3, 6, 5000, (SEARCHED, PERMUTED), full=True),
+)
+
+
+def random_nodes(case: Case, n_leaves: int, chance: np.random.Generator) -> Nodes:
+    """Trees that end anywhere above the depth, or nowhere before it; some share subtrees' thresholds and features."""
+    pool = np.sort(chance.normal(size=(case.n_features, case.distinct)).astype(np.float32), axis=1)
+    pool[chance.random(pool.shape) < 0.02] = chance.choice([np.inf, -np.inf, 0.0, -0.0, 1e-45, np.nan])
+    feature: list[int] = []
+    threshold: list[float] = []
+    sides: list[list[int]] = []
+    roots: list[int] = []
+
+    def grown(left_over: int) -> int:
+        if left_over == 0 or (not case.full and left_over < case.depth and chance.random() < 0.15):
+            return -1 - int(chance.integers(n_leaves))
+        number = len(feature)
+        feature.append(int(chance.integers(case.n_features)))
+        threshold.append(float(chance.choice(pool[feature[-1]])))
+        sides.append([0, 0])
+        sides[number] = [grown(left_over - 1), grown(left_over - 1)]
+        return number
+
+    for _ in range(case.n_trees):
+        roots.append(grown(case.depth if chance.random() < 0.9 else 1))
+    if case.n_trees > 5:
+        roots[3] = -1  # a tree without a split
+    left, right = np.array(sides, np.int32).T
+    numbers = np.array(threshold, np.float32)
+    low = None
+    if case.missing:
+        low = Table((chance.random(len(numbers)) < case.missing) & ~np.isnan(numbers), np.uint8)
+    return Nodes(
+        Table(feature, np.uint8), Table(numbers), Table(left), Table(right), Table(roots, np.int32), case.depth, low
+    )
+
+
+def program_of(case: Case) -> Program:
+    chance = np.random.default_rng(len(case.name) + case.distinct)
+    n, n_leaves, builder = case.n_features, 50, Builder(row_type(case.n_features))
+    nodes = random_nodes(case, 3 if case.use == "votes" else n_leaves, chance)
+    many = chance.integers(-3000, 3000, (n_leaves, 21)).astype(np.int16)
+    ops: dict[str, TreeOp] = {
+        "sum": TreeSum(nodes, n, "f32", Table(chance.normal(size=n_leaves).astype(np.float32)), 0.25),
+        "votes": TreeVotes(nodes, n, "f32", 3),
+        "total": TreeTotals(nodes, n, "f32", Table(many[:, 0].astype(np.int32)), 7, 1),
+        "rows": TreeTotals(nodes, n, "f32", Table(many.astype(np.int32) * 9), -5, 21),
+        "unit": TreeTotals(nodes, n, "f32", Table(many[21:]), 3, 21, 1 << 15),
+        "leaf": TreeLeaf(nodes, n, "f32"),
+    }
+    value = builder.add(ops[case.use], 0)
+    if case.use == "sum":
+        return builder.build(value)
+    if case.use == "votes":
+        scores = builder.add(Lookup("u16", 3, 3, Table(np.arange(case.n_trees + 1, dtype=np.float32))), value)
+        return builder.build(scores, builder.add(Argmax("u16", 3, Table([4, 9, -2], np.int32)), value), 3)
+    if case.use == "leaf":
+        return builder.build(builder.add(Lookup("i32", 1, 1, Table(chance.normal(size=n_leaves), np.float32)), value))
+    n_out = 1 if case.use == "total" else 21
+    return builder.build(builder.add(Dequantise("i32", n_out, Table([0.5], np.float32), None), value))
+
+
+def wide(program: Program, target: Target) -> Program:
+    """With a way for blocks, whatever one row costs."""
+    assert target.batch is not None
+    return with_batch(choose_strategies(program, target.cost), program, replace(target.batch, split=10**9))
+
+
+def kernels(program: Program) -> list[str]:
+    return [step.op.kernel for step in program.steps if isinstance(step.op, OfBlocks)]
+
+
+def texts_of(program: Program, target: Target) -> dict[str, str]:
+    names = Names("m", "s", "o", "c", "", target.name, "", "none", "f32", "", "0", target.float_header)
+    texts = emit_model(program, names, target.templates)
+    return texts | runtime_headers(texts["m.c"], target)
+
+
+def rows_of(program: Program, n: int, seed: int) -> Array:
+    """Rows at thresholds and next to them, and rows of special values and of any payload of a NaN."""
+    found = rows_for(program, seed)
+    payloads = np.array([0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)
+    chance = np.random.default_rng(seed)
+    gaps = chance.random(found.shape) < 0.1
+    bits = np.where(gaps, chance.choice(payloads.view(np.uint32), found.shape), found.view(np.uint32))
+    rows = np.concatenate([edge_rows(program, n).values, np.ascontiguousarray(bits).view(np.float32)])
+    return np.ascontiguousarray(chance.permutation(np.resize(rows, (n, program.n_features))))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("name", WIDE)
+def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
+    """Every form of every use gives the bits of the trees that it stands for."""
+    program = program_of(case)
+    made = wide(program, load_target(name))
+    rows = rows_of(program, 700, 1)
+    scores, labels = made.run_batch(rows)
+    expected = program.classify(rows)
+
+    assert set(kernels(made)) == set(case.kernels)
+    assert same_bits(scores, program.run(rows)).all()
+    assert (labels is None) == (expected is None)
+    assert labels is None or expected is None or labels.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("family", OF_TREES)
+def test_models_of_every_family_of_trees(family: str) -> None:
+    """What families lower to is the same for blocks, where they have a way for blocks."""
+    target = load_target("x86-avx512")
+
+    @settings(max_examples=20)
+    @given(payload=FAMILIES[family](), seed=st.integers(0, 2**32 - 1))
+    def check(payload: Payload | TensorFile, seed: int) -> None:
+        program = payload.load().model.lower()
+        made = wide(program, target)
+        if made.batch is not None:
+            rows = rows_for(program, seed)
+            scores, labels = made.run_batch(rows)
+            expected = program.classify(rows)
+            assert same_bits(scores, program.run(rows)).all()
+            assert labels is None or expected is None or labels.tolist() == expected.tolist()
+
+    check()
+
+
+COMPILERS = ("gcc", "clang-14")
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize(("number", "case"), list(enumerate(CASES)), ids=lambda value: getattr(value, "name", ""))
+def test_c_of_blocks(
+    name: str, number: int, case: Case, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """C equals Program.run() bit for bit for any number of rows and any place of theirs, compilers in turn."""
+    require_target(name)
+    target = load_target(name)
+    program = program_of(case)
+    made = wide(program, target)
+    compiler = COMPILERS[number % 2]
+    flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
+    compiled = load("m", texts_of(made, target), made, tmp_path, compiler, (*flags, "-O1"))
+    rows = rows_of(program, sum(AWKWARD), 2)
+    expected, labels = program.run(rows), program.classify(rows)
+    at = 0
+    for n in AWKWARD:
+        apart = np.zeros(n * program.n_features + 4, np.float32)  # begins at any float of a vector
+        own = apart[n % 5 :][: n * program.n_features].reshape(n, -1)
+        own[:] = rows[at : at + n]
+        scores, found = compiled.batch(own)
+        assert np.flatnonzero(~same_bits(scores, expected[at : at + n]).all(axis=1)).tolist() == []
+        assert labels is None or found is None or found.tolist() == labels[at : at + n].tolist()
+        at += n
+
+
+def test_a_planted_fault_is_found(require_target: Callable[[str], None]) -> None:
+    """A code that is off by one shows as a difference of blocks, while rows one by one are right."""
+    require_target("x86-avx512")
+    model = loaded("rfc_digits")
+    artifact = compile_model(model, load_target("x86-avx512"), Options("m"))
+    sound = "count = _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, next), count, one);"
+    few = "passed = _mm512_mask_add_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(1));"
+    text = artifact.texts["m.c"]
+    assert sound in text or few in text
+    for line in (sound, few):
+        text = text.replace(line, line.replace("cmpgt", "cmpge"))
+    planted = replace(artifact, texts={**artifact.texts, "m.c": text})
+    verdict = _verdict(planted)
+
+    assert _verdict(artifact).passed
+    assert verdict.image_differences > 0
+    assert [one.sides for one in verdict.details] == ["batch and Program"]
+
+
+def _verdict(artifact: Artifact):  # type: ignore[no-untyped-def]
+    with tempfile.TemporaryDirectory() as work:
+        built = build_artifact(artifact, work=Path(work))
+        return verify(artifact.model, built, make_trial(artifact.model, 300), count=False)
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_stated_kernels_are_there(name: str) -> None:
+    """A target has the templates of the kernels whose costs it states, and none of blocks without a cost."""
+    target = load_target(name)
+    assert target.batch is not None
+    first = folder("templates") / target.templates[0]
+    there = {path.name.removesuffix(".c.j2") for path in first.glob("wide_*.c.j2")}
+
+    assert set(_wanted(target.batch)) == there
+    assert set(EVERY) >= there
+
+
+def _wanted(cost: BatchCost) -> Sequence[str]:
+    codes = (SEARCHED, *((GROUPED,) if cost.grouped else ()), *((COUNTED,) if cost.permuted_tree else ()))
+    return (
+        *codes, *((LEVELS,) if cost.level_split else ()), *((PERMUTED,) if cost.permuted_tree else ()),
+    )  # fmt: skip
+
+
+def test_few_splits_stay_with_rows() -> None:
+    """A way for blocks is taken where it costs less, and not for networks, or for trees of many levels."""
+    target = load_target("x86-avx512")
+
+    assert compile_model(loaded("rfc_digits"), target, Options("m")).program.batch is not None
+    assert compile_model(loaded("linreg"), target, Options("m")).program.batch is None
+    assert compile_model(loaded("rfc_digits"), load_target("host"), Options("m")).program.batch is None
