@@ -46,7 +46,8 @@ class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
     rows: of a block. few_rows: fewer are computed one by one. buffer_bytes: of the stack that a block may take for
-    codes. grouped: codes of 8 bits by permuted thresholds. fan: keys of a vector. split: passed by one row alone.
+    codes. grouped: codes of 8 bits by permuted thresholds. fan: keys of a vector. signed: vectors compare bytes with
+    a sign. split: passed by one row alone.
     """
 
     rows: int
@@ -54,11 +55,13 @@ class BatchCost:
     buffer_bytes: int
     grouped: bool
     fan: int
+    signed: bool
     split: int
     code: int
     level_tree: int
     level_split: int | None
     permuted_tree: int | None
+    walked_split: int | None
 
 
 @dataclass(frozen=True)
@@ -354,11 +357,13 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         buffer_bytes=reader.count("buffer_bytes", 1),
         grouped=reader.flag("grouped", default=False),
         fan=reader.count("fan", 2),
+        signed=reader.flag("signed", default=False),
         split=reader.count("split", 1),
         code=reader.count("code", 1),
         level_tree=reader.count("level_tree"),
         level_split=reader.count("level_split", 1) if "level_split" in reader.left else None,
         permuted_tree=reader.count("permuted_tree", 1) if "permuted_tree" in reader.left else None,
+        walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
     )
     reader.end()
     return batch

@@ -48,6 +48,7 @@ class WideCodes:
     first: Table | None = None  # u32 [n, levels], of the nodes of a level
     fan: int = 0
     levels: int = 0
+    signed: bool = False  # in a block, codes of 8 bits are 128 less
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
     headers = ("apr_wide.h",)
 
@@ -78,6 +79,11 @@ class WideCodes:
     def padded(self) -> int:
         """Columns of a table of counted thresholds."""
         return int(self.keys.data.shape[1]) if self.search == "counted" else 0
+
+    @property
+    def bias(self) -> int:
+        """What the bits of a code are changed by in a block."""
+        return 128 if self.signed else 0
 
     @property
     def block_elements(self) -> int:

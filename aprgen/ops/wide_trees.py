@@ -1,8 +1,8 @@
-"""Trees over rank codes for blocks of rows, as complete trees: rows in the lanes of vectors, or splits in them.
+"""Trees over rank codes for blocks of rows: rows in the lanes of vectors, splits in them, or rows that walk together.
 
 Trees of few levels: each split is compared in many rows at once and chooses, in each, between what its sides chose.
 Deeper ones: all splits of six levels are compared at once in one row, then up to four more levels below the place that
-was reached. What leaves add is added in the order of the trees. Know no C, files or targets.
+was reached. Others are walked by some rows at once. Leaves add in the order of the trees. Know no C, files or targets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Leaves:
     """
 
     adds: Adds
-    entries: Table  # f32 or i32 [trees, places]
+    entries: Table  # f32 or integers [trees, places], or of nodes
     start: float | int
     n_outputs: int
     values: Table | None = None  # i16 or i32 [rows, n_outputs]
@@ -59,9 +59,8 @@ class Leaves:
         """Whether rows hold integers of 16 bits."""
         return self.values is not None and self.values.data.dtype == np.int16
 
-    def add(self, places: Iterator[Ints], n_rows: int, before: Array | None) -> Array:
-        """From the place that every row reaches in each tree."""
-        of_tree = (entry[place] for entry, place in zip(self.entries.data, places, strict=True))
+    def add(self, of_tree: Iterator[Array], n_rows: int, before: Array | None) -> Array:
+        """From the entry of the leaf that every row reaches in each tree."""
         if self.adds == "sum":
             total = np.full(n_rows, np.float32(self.start), np.float32) if before is None else before[:, 0].copy()
             for value in of_tree:
@@ -103,16 +102,13 @@ class WideTrees(ABC):
         ...
 
     @abstractmethod
-    def places(self, codes: Array) -> Iterator[Ints]:
-        """For each tree, the place of the leaf of every row."""
+    def reached(self, codes: Array) -> Iterator[Array]:
+        """For each tree, the entry of the leaf of every row."""
 
     @property
+    @abstractmethod
     def n_trees(self) -> int:
-        return len(self.leaves.entries.data)
-
-    @property
-    def n_places(self) -> int:
-        return int(self.leaves.entries.data.shape[1])
+        ...
 
     @property
     def block_elements(self) -> int:
@@ -127,7 +123,27 @@ class WideTrees(ABC):
         return made
 
     def evaluate(self, codes: Array, before: Array | None = None) -> Array:
-        return self.leaves.add(self.places(codes), len(codes), before)
+        return self.leaves.add(self.reached(codes), len(codes), before)
+
+
+@dataclass(frozen=True, eq=False)
+class CompleteTrees(WideTrees):
+    """Trees with a leaf at every place of one level."""
+
+    @abstractmethod
+    def places(self, codes: Array) -> Iterator[Ints]:
+        """For each tree, the place of the leaf of every row."""
+
+    def reached(self, codes: Array) -> Iterator[Array]:
+        return (entry[place] for entry, place in zip(self.leaves.entries.data, self.places(codes), strict=True))
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.leaves.entries.data)
+
+    @property
+    def n_places(self) -> int:
+        return int(self.leaves.entries.data.shape[1])
 
 
 @dataclass(frozen=True)
@@ -152,12 +168,12 @@ def ascending(height: int, first: int = 0, side: str = "left") -> Iterator[Split
 
 
 @dataclass(frozen=True, eq=False)
-class LevelTrees(WideTrees):
+class LevelTrees(CompleteTrees):
     """Complete trees of `depth` levels; the splits of a tree from left to right, so that its root is in the middle."""
 
     depth: int  # [1, 6]
     feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
-    code: Table  # u8 [trees, splits]: a row whose code is larger goes right
+    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: the code less 128
 
     @property
     def kernel(self) -> str:
@@ -182,6 +198,7 @@ class LevelTrees(WideTrees):
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))
+        codes = codes.astype(np.int64) - (128 if self.code.data.dtype == np.int8 else 0)
         for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, self.code.data, strict=True):
             place = np.zeros(len(codes), np.int64)
             for level in range(self.depth):
@@ -192,7 +209,7 @@ class LevelTrees(WideTrees):
 
 
 @dataclass(frozen=True, eq=False)
-class PermutedTrees(WideTrees):
+class PermutedTrees(CompleteTrees):
     """Complete trees of six levels and up to four more: the splits of the first six by level, the root at 1; below each
     of their 64 places the splits of the next, again from 1: 16 features, then 16 codes."""
 
@@ -234,3 +251,36 @@ class PermutedTrees(WideTrees):
                     at = 2 * at + (codes[rows, here] > own[rows, BELOW_SPLITS + at])
                 place = (place << self.levels_below) + at - (1 << self.levels_below)
             yield place
+
+
+@dataclass(frozen=True, eq=False)
+class WalkedTrees(WideTrees):
+    """Trees of any depth. A right child follows the left one; a leaf is its own left child, and no code goes right."""
+
+    stride: int  # codes of a row in a block
+    nodes: Table  # u32 [nodes, 2]: feature and code in 16 bits each, and the left child, counted from the tree's root
+    first: Table  # unsigned [trees], the root
+    steps: Table  # unsigned [trees], to the deepest leaf
+    headers = ("apr_lines.h",)
+
+    @property
+    def kernel(self) -> str:
+        return "wide_walked_trees"
+
+    @property
+    def code_element(self) -> Element:
+        return "u16"
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.first.data)
+
+    def reached(self, codes: Array) -> Iterator[Array]:
+        rows = np.arange(len(codes))
+        split, left = self.nodes.data.T.astype(np.int64)
+        for first, steps in zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True):
+            at = np.full(len(codes), first, np.int64)
+            for _ in range(steps):
+                right = codes[rows, split[at] >> 16] > (split[at] & 0xFFFF)
+                at = first + left[at] + right
+            yield self.leaves.entries.data[at]

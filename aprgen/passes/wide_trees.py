@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
-from aprgen.ops.wide_codes import LOWEST, PAD, Order, WideCodes, counted_keys, grouped_keys, searched_keys
+from aprgen.ops.wide_codes import LOWEST, PAD, Order, Search, WideCodes, counted_keys, grouped_keys, searched_keys
 from aprgen.ops.wide_trees import (
     BELOW,
     BELOW_SPLITS,
@@ -25,6 +25,7 @@ from aprgen.ops.wide_trees import (
     Leaves,
     LevelTrees,
     PermutedTrees,
+    WalkedTrees,
     WideTrees,
 )
 from aprgen.passes.missing import without_missing
@@ -38,6 +39,7 @@ COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 MOST_PERMUTED = 64  # codes in two vectors
 FURTHEST = 65536  # that a column of a block can begin at
+MOST_WALKED = 400_000  # nodes after subtrees are written out
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
 
@@ -112,6 +114,8 @@ def _forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
         yield from _levels(ranked, adding, n_features, cost)
     if cost.permuted_tree is not None and ranked.op.nodes.depth <= TOP + BELOW:
         yield from _permuted(ranked, adding, n_features, cost)
+    if cost.walked_split is not None:
+        yield from _walked(ranked, adding, n_features, cost)
 
 
 def _ranked(op: TreeOp) -> Ranked:
@@ -158,7 +162,7 @@ def _adding(op: TreeOp) -> Adding:
         if op.unit:
             rows = np.concatenate([np.eye(op.n_outputs, dtype=np.int64) * op.unit, rows])
         return Adding("rows", indices, op.start, op.n_outputs, Table(rows.astype(kind)))
-    return Adding("total", indices, 0, 1)
+    return Adding("total", indices, 0, 1)  # a leaf's number
 
 
 # Layouts.
@@ -208,15 +212,17 @@ def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
     return Coded(columns, tuple(thresholds), feature, code)
 
 
-def _maker(ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0) -> WideCodes:
-    """u8 by feature for complete trees of few levels; u16 by row, with that stride, for permutations."""
+def _maker(
+    ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None
+) -> WideCodes:  # fmt: skip
+    """u8 by feature for complete trees of few levels; u16 by row, with that stride, for the others."""
     columns = ranked.columns[coded.columns]
     n, n_low = len(columns), int((coded.columns < ranked.n_low).sum())
     whole = n == n_features and bool((columns == np.arange(n)).all())
     of_row = stride > 0
     element: Literal["u8", "u16"] = "u16" if of_row else "u8"
     order: Order = "by_row" if of_row else "by_feature"
-    if coded.most <= COUNTED and of_row:
+    if coded.most <= COUNTED and of_row and search is None:
         table = None if whole else Table(columns.astype(np.int32), lines=True)
         missing = np.full(-(-n // LANES) * LANES, PAD, np.int32)
         missing[:n_low] = LOWEST
@@ -228,8 +234,9 @@ def _maker(ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, st
     if of_row or not cost.grouped:
         keys, first, levels = searched_keys(coded.thresholds, cost.fan)
         return WideCodes(
-            n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels
-        )
+            n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels,
+            signed=cost.signed and not of_row,
+        )  # fmt: skip
     keys = grouped_keys(coded.thresholds)
     return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
 
@@ -252,7 +259,7 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         maker = _maker(ranked, coded, n_features, cost)
         if maker.block_elements > min(cost.buffer_bytes, FURTHEST):
             return
-        made = _level_trees(ranked, coded, depth, trees, adding, cost.rows)
+        made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
         cycles += maker.n * cost.code + made.n_trees * (cost.level_tree + made.n_splits * cost.level_split)
     yield Form(tuple(pairs), cycles)
@@ -281,7 +288,7 @@ def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
 
 
 def _level_trees(
-    ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, rows: int
+    ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, cost: BatchCost
 ) -> LevelTrees:  # fmt: skip
     levels, reached = _complete(ranked.op.nodes, depth, trees)
     nodes = np.full((len(reached), (1 << depth) - 1), -1, np.int64)
@@ -292,8 +299,9 @@ def _level_trees(
     code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
 
     return LevelTrees(
-        len(coded.columns), rows, adding.leaves(reached, trees.start == 0), trees.start > 0, depth,
-        Table((feature * rows).astype(np.uint16)), Table(code.astype(np.uint8)),
+        len(coded.columns), cost.rows, adding.leaves(reached, trees.start == 0), trees.start > 0, depth,
+        Table((feature * cost.rows).astype(np.uint16)),
+        Table((code - 128).astype(np.int8) if cost.signed else code.astype(np.uint8)),
     )  # fmt: skip
 
 
@@ -328,3 +336,47 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     if 2 * maker.block_elements > cost.buffer_bytes:
         return
     yield Form(((maker, made),), maker.n * 2 * cost.code + n_trees * cost.permuted_tree)
+
+
+def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
+    assert cost.walked_split is not None
+    nodes = ranked.op.nodes
+    coded = _coded(ranked, np.arange(nodes.n_nodes))
+    maker_elements = cost.rows * len(coded.columns)
+    if coded.most >= NEVER16 or 2 * maker_elements > cost.buffer_bytes:
+        return
+    left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
+    references, steps, parts = [], [], []
+    for root in nodes.root.data.astype(np.int64).tolist():
+        level = np.array([root])
+        own, children = [], []
+        n, depth = 1, 0
+        while len(level):
+            inner = level >= 0
+            own.append(level)
+            place = n - len(level) + np.arange(len(level))
+            child = n + 2 * (np.cumsum(inner) - 1)
+            children.append(np.where(inner, child, place))
+            splits = level[inner]
+            level = np.stack([left[splits], right[splits]], axis=1).reshape(-1)
+            n += len(level)
+            depth += len(level) > 0
+        references.append(np.concatenate(own))
+        parts.append(np.concatenate(children))
+        steps.append(depth)
+        if sum(map(len, references)) > MOST_WALKED:
+            return
+    sizes = [len(part) for part in parts]
+    every = np.concatenate(references)
+    split = np.where(every >= 0, coded.feature[every] << 16 | coded.code[every], NEVER16)
+    reached = np.where(every >= 0, 0, -1 - every)
+    entries = np.where(every >= 0, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[reached])
+    first = np.cumsum([0, *sizes[:-1]])
+    table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
+    leaves = Leaves(adding.adds, Table(entries), adding.start, adding.n_outputs, adding.values)
+    made = WalkedTrees(
+        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
+        Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
+    )  # fmt: skip
+    maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched")
+    yield Form(((maker, made),), maker.n * 2 * cost.code + cost.walked_split * sum(steps))

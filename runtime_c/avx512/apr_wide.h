@@ -2,11 +2,9 @@
 #ifndef APR_WIDE_H
 #define APR_WIDE_H
 
-#include "apr_rt.h"
+#include "apr_lines.h"
 
 #include <immintrin.h>
-
-#define APR_LINES __attribute__((aligned(64))) /* begins where a cache line does */
 
 /* Lanes of 16 rows from `row` on that are among the first n_rows; row < n_rows. */
 static inline __mmask16 apr_wide_rows(uint32_t row, uint32_t n_rows)

@@ -1,0 +1,17 @@
+/* apr_lines.h: how tables and buffers of blocks of rows lie, and what keeps compilers from rearranging their loops. */
+#ifndef APR_LINES_H
+#define APR_LINES_H
+
+#include "apr_rt.h"
+
+#define APR_LINES __attribute__((aligned(64))) /* begins where a cache line does */
+
+/* The same value, in a register of its own. A step down a tree takes three loads; a compiler that joins the steps of
+ * several rows into vectors replaces them by gathers, which take longer. */
+static inline uint32_t apr_alone(uint32_t value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
+
+#endif
