@@ -5,11 +5,11 @@
 
     pip install "aprgen[benchmarks]"     # the libraries that train, and the generators
 
-Work: gbt20, 100 boosted trees of depth 6 with 20 features (LightGBM); rf20, 100 trees of depth 10 with 20 features; rfdig,
-100 trees of depth 10 that classify digits (both scikit-learn); 1,000 rows each. aprgen's C is built with the flags of the
-target and called as a library. All contenders take turns, so that other load of the machine falls on all. Libraries that
-cannot take the model train one of the same shape. Answers are compared: with Program.run() bit by bit, with the library
-that trained by value or label. Status 1 when a bit differs; a goal that is missed changes no status.
+Work: gbt20, 100 boosted trees of depth 6 with 20 features (LightGBM); rf20, 100 trees of depth 10 with 20 features;
+rfdig, 100 trees of depth 10 that classify digits (both scikit-learn); 1,000 rows each. aprgen's C is built with the
+flags of the target and called as a library. All contenders take turns, so that other load of the machine falls on all.
+Libraries that cannot take the model train one of the same shape. Answers are compared: with Program.run() bit by bit,
+with the library that trained by value or label. Status 1 when a bit differs; a goal that is missed changes no status.
 """
 
 from __future__ import annotations
@@ -25,12 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before they are loaded
-    os.environ[_library] = "1"
 
 import numpy as np
 from convert import program_of, totals_of
@@ -252,12 +249,8 @@ def figures(work: Work, given: argparse.Namespace) -> list[Figure]:
             facts = asdict(mine[number].figure) | {"least": least, "median": median, "one_row": one_row}
             found_figures.append(Figure(**facts))
         else:
-            found_figures.append(
-                Figure(
-                    work.name, contender.tool, "", contender.own, least, median, one_row, None, None,
-                    compile_seconds=contender.seconds,
-                )  # fmt: skip
-            )
+            other = Figure(work.name, contender.tool, "", contender.own, least, median, one_row, None, None)
+            found_figures.append(replace(other, compile_seconds=contender.seconds))
     return found_figures
 
 

@@ -1,7 +1,7 @@
 """Other libraries and generators on the forests of wide.py: each made ready, so that a call is the work alone.
 
-Knows scikit-learn, XGBoost, LightGBM, YDF, TL2cgen, m2cgen and lleaves, which are imported when asked; times nothing but
-where a library times itself.
+Knows scikit-learn, XGBoost, LightGBM, YDF, TL2cgen, m2cgen and lleaves, which are imported when asked; times nothing
+but where a library times itself.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def row_by_row(function: Any, rows: NDArray[Any], out: NDArray[Any]) -> Callable
 
 
 def _tl2cgen(work: Work) -> Iterator[Contender]:
-    """Rows are in its own entries beforehand; with quantised thresholds it needs a copy of each row, as it changes it."""
+    """Rows are in its own entries beforehand; with quantised thresholds it changes a row, so it gets a copy of each."""
     treelite: Any = importlib.import_module("treelite")
     booster = getattr(work.estimator, "booster_", None)
     model = (

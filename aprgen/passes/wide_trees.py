@@ -368,9 +368,10 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
             return
     sizes = [len(part) for part in parts]
     every = np.concatenate(references)
-    split = np.where(every >= 0, coded.feature[every] << 16 | coded.code[every], NEVER16)
-    reached = np.where(every >= 0, 0, -1 - every)
-    entries = np.where(every >= 0, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[reached])
+    inner = every >= 0
+    node, leaf = np.where(inner, every, 0), np.where(inner, 0, -1 - every)
+    split = np.where(inner, coded.feature[node] << 16 | coded.code[node], NEVER16)
+    entries = np.where(inner, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[leaf])
     first = np.cumsum([0, *sizes[:-1]])
     table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
     leaves = Leaves(adding.adds, Table(entries), adding.start, adding.n_outputs, adding.values)
