@@ -357,9 +357,11 @@ def define_model(
             entries["code_label_body"] = plan_entry(program, codes.label, "x", "label", codes.x)
     blocks: dict[str, tuple[BlockEntry, str]] = {}
     if program.batch is not None:
-        blocks["scores_block"] = plan_block(program, program.batch.scores, "x", "out"), "out"
-        if program.batch.label is not None:
-            blocks["label_block"] = plan_block(program, program.batch.label, "x", "labels"), "labels"
+        for name, way in (("many", program.batch.many), ("few", program.batch.few)):
+            if way is not None:
+                blocks[f"scores_{name}"] = plan_block(program, way.scores, "x", "out"), "out"
+            if way is not None and way.label is not None:
+                blocks[f"label_{name}"] = plan_block(program, way.label, "x", "labels"), "labels"
     calls: dict[int, list[Call]] = {index: [] for index in in_code if program.first_steps[index] == index}
     every = [call for entry in entries.values() for call in entry.calls]
     every += [call for block, _ in blocks.values() for call in (*block.calls, *block.row_calls)]

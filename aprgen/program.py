@@ -169,16 +169,25 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Another way to the same scores and labels, bit for bit, for blocks of rows.
-
-    scores and label are the ids of values. rows: of a block; fewer than few_rows are computed one by one.
-    """
+class Way:
+    """Ids of values: a way to the same scores and labels, bit for bit."""
 
     scores: int
     label: int | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Ways for blocks of up to `rows` rows. Fewer than few_rows take the way of `few`, or are computed one by one."""
+
+    many: Way
+    few: Way | None
     rows: int
     few_rows: int
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        return (self.many,) if self.few is None else (self.many, self.few)
 
 
 @dataclass(frozen=True)
@@ -232,12 +241,13 @@ class Program:
             self._check_batch(self.batch, types)
 
     def _check_batch(self, batch: Batch, types: Sequence[ValueType]) -> None:
-        if types[batch.scores] != types[self.scores]:
-            raise ValueError("blocks of rows must give the scores that rows give")
-        if (batch.label is None) != (self.label is None) or (
-            batch.label is not None and types[batch.label] != ValueType("i32", 1)
-        ):
-            raise ValueError("a label of blocks needs a label of rows, and that one of blocks")
+        for way in batch.ways:
+            if types[way.scores] != types[self.scores]:
+                raise ValueError("blocks of rows must give the scores that rows give")
+            if (way.label is None) != (self.label is None) or (
+                way.label is not None and types[way.label] != ValueType("i32", 1)
+            ):
+                raise ValueError("a label of blocks needs a label of rows, and that one of blocks")
         if not 0 < batch.few_rows <= batch.rows:
             raise ValueError(f"a block has {batch.rows} rows, and {batch.few_rows} are few")
 
@@ -270,7 +280,8 @@ class Program:
         if self.codes is not None:
             steps.update(self.needed(self.codes.scores, self.codes.label, given=self.codes.x))
         if self.batch is not None:
-            steps.update(self.needed(self.batch.scores, self.batch.label))
+            for way in self.batch.ways:
+                steps.update(self.needed(way.scores, way.label))
         return tuple(sorted(steps))
 
     @cached_property
@@ -324,14 +335,12 @@ class Program:
         label = None if codes.label is None else np.asarray(found[codes.label], np.int32).reshape(len(rows))
         return np.asarray(real, np.float32), label
 
-    def run_batch(self, rows: Array) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
-        """Scores and labels as the functions of blocks compute them; equal to those of run() and classify()."""
-        batch = self.batch
-        assert batch is not None
-        wanted = [batch.scores] if batch.label is None else [batch.scores, batch.label]
+    def run_way(self, rows: Array, way: Way) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+        """Scores and labels as one of the ways for blocks computes them; equal to those of run() and classify()."""
+        wanted = [way.scores] if way.label is None else [way.scores, way.label]
         found = self.evaluate(rows, wanted)
-        label = None if batch.label is None else np.asarray(found[batch.label], np.int32).reshape(len(rows))
-        return np.asarray(found[batch.scores], np.float32), label
+        label = None if way.label is None else np.asarray(found[way.label], np.int32).reshape(len(rows))
+        return np.asarray(found[way.scores], np.float32), label
 
     def with_steps(self, steps: Sequence[Step]) -> Program:
         return replace(self, steps=tuple(steps))

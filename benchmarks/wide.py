@@ -81,7 +81,7 @@ GOALS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """Microseconds for all rows at once, and for one row by a function of one row."""
+    """Microseconds for all rows at once, and for a row when there is no other."""
 
     work: str
     tool: str
@@ -172,7 +172,8 @@ def made(work: Work, program: Program, form: str, target: Target, toolchain: Too
 
 def _each(program: Program, labelled: bool) -> str:
     kind = "int32_t" if labelled else "float"
-    call = "out[row] = m_classify(at)" if labelled else f"m_scores(at, &out[row * {program.n_outputs}U])"
+    function = "m_classify_batch" if labelled else "m_predict_batch"
+    call = f"{function}(at, 1U, &out[row * {1 if labelled else program.n_outputs}U])"
     head = f"void each(const float *x, size_t n, {kind} *out)"
     return (
         f'#include "m.c"\n{head};\n{head}\n{{\n    for (size_t row = 0U; row < n; ++row) {{\n'

@@ -6,7 +6,7 @@ bit for bit. Knows costs as numbers and how trees are laid out; knows no target 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -29,7 +29,7 @@ from aprgen.ops.wide_trees import (
     WideTrees,
 )
 from aprgen.passes.missing import without_missing
-from aprgen.program import Array, Batch, Program, Step, Table
+from aprgen.program import Array, Batch, Program, Step, Table, Way
 from aprgen.target import BatchCost
 
 Ints = NDArray[np.int64]
@@ -60,6 +60,11 @@ class Form:
     pairs: tuple[tuple[WideCodes, WideTrees], ...]
     cycles: float  # for 1,000 rows
 
+    @property
+    def takes_few(self) -> bool:
+        """Whether a row alone is done faster than by tables of nodes."""
+        return isinstance(self.pairs[0][1], PermutedTrees)
+
 
 def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Program:
     """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape."""
@@ -70,26 +75,39 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Pro
     trees = [op for index in readers if isinstance(op := summed.steps[index].op, TreeOp)]
     if not readers or len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees):
         return program
-    forms: dict[int, Form] = {}
+    many: dict[int, Form] = {}
+    few: dict[int, Form] = {}
     for index, op in zip(readers, trees, strict=True):
-        form = min(_forms(op, summed.n_features, cost), key=lambda form: form.cycles, default=None)
+        forms = tuple(_forms(op, summed.n_features, cost))
+        form = min(forms, key=lambda form: form.cycles, default=None)
         if form is None or form.cycles > _one_by_one(op, cost):
             return program
-        forms[index] = form
+        many[index] = form
+        few |= {index: form for form in forms if form.takes_few}
     steps = list(program.steps)
+    of_many = _way(steps, summed, many)
+    of_few = None
+    few_rows = cost.few_rows
+    if all(form.takes_few for form in many.values()):
+        few_rows = 1
+    elif len(few) == len(many):
+        of_few = _way(steps, summed, few)
+    made = replace(program, steps=tuple(steps), batch=Batch(of_many, of_few, cost.rows, few_rows))
+    made.check()
+    return made
+
+
+def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
+    """Append what the Program computes, trees in these forms."""
     moved: dict[int, int] = {}
-    for index in needed:
+    for index in summed.needed(summed.scores, summed.label):
         if index in forms:
             moved[index + 1] = _added(steps, forms[index])
         else:
             inputs = tuple(moved[i] for i in summed.steps[index].inputs)
             steps.append(Step(summed.steps[index].op, inputs))
             moved[index + 1] = len(steps)
-    label = None if summed.label is None else moved[summed.label]
-    batch = Batch(moved[summed.scores], label, cost.rows, cost.few_rows)
-    made = replace(program, steps=tuple(steps), batch=batch)
-    made.check()
-    return made
+    return Way(moved[summed.scores], None if summed.label is None else moved[summed.label])
 
 
 def _added(steps: list[Step], form: Form) -> int:

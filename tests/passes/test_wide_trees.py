@@ -180,13 +180,20 @@ def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
     assert target.batch is not None
     made = wide(program, target, case.kernels_of(target.batch))
     rows = rows_of(program, 700, 1)
-    scores, labels = made.run_batch(rows)
-    expected = program.classify(rows)
 
     assert set(kernels(made)) == case.kernels_of(target.batch)
-    assert same_bits(scores, program.run(rows)).all()
-    assert (labels is None) == (expected is None)
-    assert labels is None or expected is None or labels.tolist() == expected.tolist()
+    agree(made, program, rows)
+
+
+def agree(made: Program, program: Program, rows: Array) -> None:
+    """All ways for blocks give what the Program gives."""
+    assert made.batch is not None
+    for way in made.batch.ways:
+        scores, labels = made.run_way(rows, way)
+        expected = program.classify(rows)
+        assert same_bits(scores, program.run(rows)).all()
+        assert (labels is None) == (expected is None)
+        assert labels is None or expected is None or labels.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("family", OF_TREES)
@@ -200,11 +207,7 @@ def test_models_of_every_family_of_trees(family: str) -> None:
         program = payload.load().model.lower()
         made = wide(program, target)
         if made.batch is not None:
-            rows = rows_for(program, seed)
-            scores, labels = made.run_batch(rows)
-            expected = program.classify(rows)
-            assert same_bits(scores, program.run(rows)).all()
-            assert labels is None or expected is None or labels.tolist() == expected.tolist()
+            agree(made, program, rows_for(program, seed))
 
     check()
 
