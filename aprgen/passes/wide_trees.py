@@ -83,7 +83,7 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Pro
         if form is None or form.cycles > _one_by_one(op, cost):
             return program
         many[index] = form
-        few |= {index: form for form in forms if form.takes_few}
+        few.update((index, form) for form in forms if form.takes_few)
     steps = list(program.steps)
     of_many = _way(steps, summed, many)
     of_few = None
