@@ -60,7 +60,8 @@ class BatchCost:
     code: int
     level_tree: int
     level_split: int | None
-    permuted_tree: int | None
+    permuted_tree: int | None  # by codes of 16 bits
+    permuted_bytes: int | None  # a tree, by codes of 8 bits
     walked_split: int | None
 
 
@@ -363,6 +364,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         level_tree=reader.count("level_tree"),
         level_split=reader.count("level_split", 1) if "level_split" in reader.left else None,
         permuted_tree=reader.count("permuted_tree", 1) if "permuted_tree" in reader.left else None,
+        permuted_bytes=reader.count("permuted_bytes", 1) if "permuted_bytes" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
     )
     reader.end()

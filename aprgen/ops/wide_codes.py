@@ -18,6 +18,7 @@ from aprgen.program import Array, Table, ValueType
 
 Ints = NDArray[np.int64]
 Search = Literal["grouped", "counted", "searched"]
+CodeElement = Literal["u8", "u16"]
 Order = Literal["by_feature", "by_row"]  # in a block: all rows of a feature, or all features of a row
 
 PAD = np.iinfo(np.int32).max  # the key of a NaN: below no key
@@ -39,7 +40,7 @@ class WideCodes:
     n: int
     columns: Table | None  # integers [n]; None: every column in its order
     n_low: int  # a NaN in the first of them is below all thresholds
-    element: Literal["u8", "u16"]
+    element: CodeElement
     search: Search
     order: Order
     rows: int  # of a block
@@ -64,6 +65,10 @@ class WideCodes:
     def read(self) -> Ints:
         """The columns of the row, in the order of the codes."""
         return np.arange(self.n) if self.columns is None else self.columns.data.astype(np.int64)
+
+    @property
+    def bytes(self) -> bool:
+        return self.element == "u8"
 
     @property
     def few(self) -> bool:

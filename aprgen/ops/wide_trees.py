@@ -26,6 +26,7 @@ TOP = 6  # levels of which a word holds the bits
 TOP_SPLITS = 64
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
+LINE_BYTES = 64  # of a vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,17 +216,17 @@ class PermutedTrees(CompleteTrees):
 
     stride: int  # codes of a row in a block: one or two vectors
     depth: int  # [6, 10]
-    feature: Table  # u16 [trees, 64]
-    code: Table  # u16 [trees, 64]
-    below: Table | None  # u16 [trees, 64, 32]
+    feature: Table  # u8 or u16, as codes are [trees, 64]
+    code: Table  # [trees, 64]
+    below: Table | None  # [trees, 64, 32]
 
     @property
     def kernel(self) -> str:
-        return "wide_permuted_trees"
+        return f"wide_permuted_trees_{self.code_element}"
 
     @property
     def code_element(self) -> Element:
-        return "u16"
+        return "u8" if self.code.data.dtype == np.uint8 else "u16"
 
     @property
     def levels_below(self) -> int:
@@ -233,7 +234,7 @@ class PermutedTrees(CompleteTrees):
 
     @property
     def two_vectors(self) -> bool:
-        return self.stride > 32
+        return self.stride * self.code.data.dtype.itemsize > LINE_BYTES
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
-from aprgen.ops.wide_codes import LOWEST, PAD, Order, Search, WideCodes, counted_keys, grouped_keys, searched_keys
+from aprgen.ops.wide_codes import (
+    LOWEST,
+    PAD,
+    CodeElement,
+    Order,
+    Search,
+    WideCodes,
+    counted_keys,
+    grouped_keys,
+    searched_keys,
+)
 from aprgen.ops.wide_trees import (
     BELOW,
     BELOW_SPLITS,
     ENTRIES,
+    LINE_BYTES,
     TOP,
     TOP_SPLITS,
     Adds,
@@ -37,7 +47,6 @@ Ints = NDArray[np.int64]
 MOST_GROUPS = 6  # of trees that have codes of their own
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
-MOST_PERMUTED = 64  # codes in two vectors
 FURTHEST = 65536  # that a column of a block can begin at
 MOST_WALKED = 400_000  # nodes after subtrees are written out
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
@@ -130,7 +139,7 @@ def _forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
     adding = _adding(ranked.op)
     if cost.level_split is not None and ranked.op.nodes.depth <= TOP:
         yield from _levels(ranked, adding, n_features, cost)
-    if cost.permuted_tree is not None and ranked.op.nodes.depth <= TOP + BELOW:
+    if ranked.op.nodes.depth <= TOP + BELOW:
         yield from _permuted(ranked, adding, n_features, cost)
     if cost.walked_split is not None:
         yield from _walked(ranked, adding, n_features, cost)
@@ -231,14 +240,14 @@ def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
 
 
 def _maker(
-    ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None
+    ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None,
+    element: CodeElement = "u8",
 ) -> WideCodes:  # fmt: skip
-    """u8 by feature for complete trees of few levels; u16 by row, with that stride, for the others."""
+    """By feature for complete trees of few levels; by row, with that stride, for the others."""
     columns = ranked.columns[coded.columns]
     n, n_low = len(columns), int((coded.columns < ranked.n_low).sum())
     whole = n == n_features and bool((columns == np.arange(n)).all())
     of_row = stride > 0
-    element: Literal["u8", "u16"] = "u16" if of_row else "u8"
     order: Order = "by_row" if of_row else "by_feature"
     if coded.most <= COUNTED and of_row and search is None:
         table = None if whole else Table(columns.astype(np.int32), lines=True)
@@ -324,12 +333,21 @@ def _level_trees(
 
 
 def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    assert cost.permuted_tree is not None
+    """Codes of a row in one or two vectors, of 8 bits where those are enough and bytes can be permuted."""
     nodes = ranked.op.nodes
-    coded = _coded(ranked, np.arange(nodes.n_nodes), whole=ranked.op.n_features <= MOST_PERMUTED)
-    if len(coded.columns) > MOST_PERMUTED or coded.most >= NEVER16:
+    every = np.arange(nodes.n_nodes)
+    coded = _coded(ranked, every)
+    kind: type[np.unsignedinteger] = np.uint16
+    if coded.most <= NEVER8 and cost.permuted_bytes is not None:
+        kind = np.uint8
+    cycles = cost.permuted_tree if kind is np.uint16 else cost.permuted_bytes
+    lanes = LINE_BYTES // np.dtype(kind).itemsize
+    never = int(np.iinfo(kind).max)
+    if cycles is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
         return
-    stride = MOST_PERMUTED // 2 if len(coded.columns) <= MOST_PERMUTED // 2 else MOST_PERMUTED
+    if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
+        coded = _coded(ranked, every, whole=True)
+    stride = lanes * (1 + (len(coded.columns) > lanes))
     depth = max(TOP, nodes.depth)
     levels, reached = _complete(nodes, depth, slice(None))
     n_trees = len(reached)
@@ -338,22 +356,20 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         """Features and codes of complete trees by level, from 1."""
         places = np.concatenate([np.full((len(own[0]), 1), -1, np.int64), *own], axis=1)
         places = np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
-        return np.where(places >= 0, coded.feature[places], 0), np.where(places >= 0, coded.code[places], NEVER16)
+        return np.where(places >= 0, coded.feature[places], 0), np.where(places >= 0, coded.code[places], never)
 
     feature, code = heaps(levels[:TOP], TOP_SPLITS)
     below = None
     if depth > TOP:
         own = [level.reshape(n_trees * TOP_SPLITS, -1) for level in levels[TOP:]]
         pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
-        below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(np.uint16), lines=True)
+        below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(kind), lines=True)
     made = PermutedTrees(
         len(coded.columns), cost.rows, adding.leaves(reached, first=True), False, stride, depth,
-        Table(feature.astype(np.uint16), lines=True), Table(code.astype(np.uint16), lines=True), below,
+        Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
-    maker = _maker(ranked, coded, n_features, cost, stride=stride)
-    if 2 * maker.block_elements > cost.buffer_bytes:
-        return
-    yield Form(((maker, made),), maker.n * 2 * cost.code + n_trees * cost.permuted_tree)
+    maker = _maker(ranked, coded, n_features, cost, stride=stride, element="u8" if kind is np.uint8 else "u16")
+    yield Form(((maker, made),), maker.n * 2 * cost.code + n_trees * cycles)
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -397,5 +413,5 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
         Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
     )  # fmt: skip
-    maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched")
+    maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     yield Form(((maker, made),), maker.n * 2 * cost.code + cost.walked_split * sum(steps))

@@ -35,6 +35,37 @@ static inline __m512i apr_wide_lanes(int32_t n)
     return _mm512_mullo_epi32(lane, _mm512_set1_epi32(n));
 }
 
+/* Bits of the splits of six levels whose codes are smaller than those that a row has for them. */
+static inline uint64_t apr_wide_bits16(__m512i low, __m512i code_low, __m512i high, __m512i code_high)
+{
+    return (uint64_t)_mm512_cmpgt_epu16_mask(low, code_low) | ((uint64_t)_mm512_cmpgt_epu16_mask(high, code_high) << 32);
+}
+
+/* Half a line: the features of the splits below, in front of their codes. */
+static inline __m512i apr_wide_half(const uint16_t *own)
+{
+    return _mm512_castsi256_si512(_mm256_load_si256((const __m256i *)(const void *)own));
+}
+
+/* Bits of the splits below whose codes are smaller than those that a row has for them. */
+static inline uint64_t apr_wide_below16(__m512i met, const uint16_t *own)
+{
+    const __m256i code = _mm256_load_si256((const __m256i *)(const void *)&own[16]);
+    return (uint64_t)_mm256_cmpgt_epu16_mask(_mm512_castsi512_si256(met), code);
+}
+
+/* The same with codes of 8 bits: a quarter of a line. */
+static inline __m512i apr_wide_quarter(const uint8_t *own)
+{
+    return _mm512_castsi128_si512(_mm_load_si128((const __m128i *)(const void *)own));
+}
+
+static inline uint64_t apr_wide_below8(__m512i met, const uint8_t *own)
+{
+    const __m128i code = _mm_load_si128((const __m128i *)(const void *)&own[16]);
+    return (uint64_t)_mm_cmpgt_epu8_mask(_mm512_castsi512_si128(met), code);
+}
+
 /* Of 64 codes, the bits of those above the limit. */
 static inline __mmask64 apr_wide_right(const uint8_t *codes, __m512i limit)
 {
