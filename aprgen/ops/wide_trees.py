@@ -21,6 +21,7 @@ from aprgen.program import Array, Element, Table, ValueType
 Ints = NDArray[np.int64]
 Adds = Literal["sum", "total", "votes", "rows"]  # a float, an integer, 1 to a class, or a row of integers
 
+MOST_PADDED = 64  # sums of a row: 32 KB of a block of 128 rows
 ENTRIES = 16  # of leaves at least, so that they are a vector
 TOP = 6  # levels of which a word holds the bits
 TOP_SPLITS = 64
@@ -54,6 +55,12 @@ class Leaves:
     @property
     def floats(self) -> bool:
         return self.adds == "sum"
+
+    @property
+    def padded(self) -> int:
+        """Sums of a row in whole vectors, of rows that are few enough for the stack; else 0."""
+        whole = -(-self.n_outputs // ENTRIES) * ENTRIES
+        return whole if self.values is not None and whole <= MOST_PADDED else 0
 
     @property
     def narrow(self) -> bool:

@@ -35,6 +35,12 @@ static inline __m512i apr_wide_lanes(int32_t n)
     return _mm512_mullo_epi32(lane, _mm512_set1_epi32(n));
 }
 
+/* Of 16 keys, the bits of those above their thresholds. */
+static inline __mmask16 apr_wide_above(__m512i keys, const int32_t *thresholds)
+{
+    return _mm512_cmpgt_epi32_mask(keys, _mm512_load_si512((const void *)thresholds));
+}
+
 /* Bits of the splits of six levels whose codes are smaller than those that a row has for them. */
 static inline uint64_t apr_wide_bits16(__m512i low, __m512i code_low, __m512i high, __m512i code_high)
 {

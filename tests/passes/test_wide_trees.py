@@ -46,6 +46,7 @@ class Case:
     kernels: tuple[str, ...]  # where there are all
     missing: float = 0.0
     full: bool = False
+    bytes: bool = False  # permuted where bytes can be, else walked
 
     @property
     def name(self) -> str:
@@ -53,9 +54,15 @@ class Case:
 
     def kernels_of(self, cost: BatchCost) -> set[str]:
         """Those that the target has in their place."""
-        there = set(_wanted(cost))
+        there = {without_type(kernel) for kernel in _wanted(cost)}
+        if self.bytes and cost.permuted_bytes is None:
+            return {SEARCHED, WALKED}
         instead = {GROUPED: SEARCHED, COUNTED: SEARCHED, PERMUTED: WALKED}
         return {kernel if kernel in there else instead[kernel] for kernel in self.kernels}
+
+
+def without_type(kernel: str) -> str:
+    return kernel.removesuffix("_u8").removesuffix("_u16")
 
 
 LEVELS, PERMUTED, WALKED = "wide_level_trees", "wide_permuted_trees", "wide_walked_trees"
@@ -74,6 +81,8 @@ CASES = (
     Case("votes", 8, 64, 60, 40, (SEARCHED, PERMUTED)),
     Case("total", 9, 20, 12, 700, (SEARCHED, PERMUTED), 0.5),
     Case("rows", 10, 3, 6, 5000, (SEARCHED, PERMUTED), full=True),
+    Case("sum", 8, 100, 25, 20, (COUNTED, PERMUTED), bytes=True),
+    Case("rows", 9, 60, 25, 60, (SEARCHED, PERMUTED), 0.7, bytes=True),
     Case("sum", 14, 5, 9, 300, (SEARCHED, WALKED), 0.5),
     Case("unit", 12, 7, 9, 300, (SEARCHED, WALKED), 0.5),
     Case("votes", 9, 150, 9, 30, (SEARCHED, WALKED)),
@@ -145,13 +154,14 @@ def wide(program: Program, target: Target, wanted: set[str] | None = None) -> Pr
         cost = replace(
             cost, level_split=cost.level_split if LEVELS in wanted else None,
             permuted_tree=cost.permuted_tree if PERMUTED in wanted else None,
+            permuted_bytes=cost.permuted_bytes if PERMUTED in wanted else None,
             walked_split=cost.walked_split if WALKED in wanted else None,
         )  # fmt: skip
     return with_batch(choose_strategies(program, target.cost), program, replace(cost, split=10**9))
 
 
 def kernels(program: Program) -> list[str]:
-    return [step.op.kernel for step in program.steps if isinstance(step.op, OfBlocks)]
+    return [without_type(step.op.kernel) for step in program.steps if isinstance(step.op, OfBlocks)]
 
 
 def texts_of(program: Program, target: Target) -> dict[str, str]:
@@ -281,8 +291,8 @@ def test_stated_kernels_are_there(name: str) -> None:
 def _wanted(cost: BatchCost) -> Sequence[str]:
     codes = (SEARCHED, *((GROUPED,) if cost.grouped else ()), *((COUNTED,) if cost.permuted_tree else ()))
     return (
-        *codes, *((LEVELS,) if cost.level_split else ()), *((PERMUTED,) if cost.permuted_tree else ()),
-        *((WALKED,) if cost.walked_split else ()),
+        *codes, *((LEVELS,) if cost.level_split else ()), *((f"{PERMUTED}_u16",) if cost.permuted_tree else ()),
+        *((f"{PERMUTED}_u8",) if cost.permuted_bytes else ()), *((WALKED,) if cost.walked_split else ()),
     )  # fmt: skip
 
 
