@@ -40,7 +40,7 @@ class Node:
     def run(self, image: Image, records: Records, *, count: bool = True, seconds: float = RUN_SECONDS) -> Execution:
         blocks = blocks_of(image, records)
         script = folder("qemu") / "node" / "run.mjs"
-        command = (self.program, str(script), str(image.program.resolve()), str(len(image.model.functions)))
+        command = (self.program, str(script), str(image.program.resolve()), str(len(image.model.every_function)))
         with tempfile.TemporaryDirectory(dir=image.folder, prefix="run-") as name:
             output = run_blocks(image, command, blocks, len(records), Path(name), seconds)
         counts: dict[str, Counts] = {}
@@ -84,8 +84,9 @@ def _has_wasmtime() -> bool:
 
 def _execution(output: Output, counts: dict[str, Counts], uncounted: str, description: str) -> Execution:
     return Execution(
-        output.scores, output.labels, output.suggestions, counts, uncounted, output.stack_bytes, description
-    )
+        output.scores, output.labels, output.suggestions, counts, uncounted, output.stack_bytes, description,
+        batch=output.batch,
+    )  # fmt: skip
 
 
 def _run_module(
@@ -145,7 +146,7 @@ class _Module:
                     empty = self.fuel_of(f"apr_skip_{function}", at_in, at_out)
                     for offset in record_offsets(model, block):
                         fuel[function].append(self.fuel_of(f"apr_call_{function}", at_in + offset, at_out) - empty)
-        parts.append(bytes(memory.read(self.store, at_stack, at_stack + 8 * len(model.functions))))
+        parts.append(bytes(memory.read(self.store, at_stack, at_stack + 8 * len(model.every_function))))
         output = output_of(self.image, records, blocks, b"".join(parts))
         if not count:
             return output, {}
