@@ -75,7 +75,6 @@ GOALS = (
     Goal("gbt20", "x86-avx512", "XGBoost", 7, 18),
     Goal("gbt20", "x86-avx2", "YDF", 2, 5),
     Goal("rf20", "x86-avx512", "XGBoost", 5, 8),
-    Goal("rf20", "x86-avx512", None, 5, 8),
     Goal("rfdig", "x86-avx512-vnni", None, 8, 17),
     Goal("rfdig", "x86-avx512", None, 8, 17),
 )
