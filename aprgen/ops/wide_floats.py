@@ -1,0 +1,199 @@
+"""Sums of floats for blocks of rows: outputs in the lanes of vectors, or rows in them; never a part of a sum.
+
+Each sum has the order of ops/dense.py and ops/distance.py and rounds as often, so every form gives the same bits.
+Knows how weights are laid out; knows no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.dense import BiasOrder
+from aprgen.program import Array, Table, ValueType
+
+Floats = NDArray[np.float32]
+
+QUAD = 4  # columns that are turned at once
+
+
+@dataclass(frozen=True, eq=False)
+class WideSums(ABC):
+    """y_o = a sum over the columns, from left to right: of weight * x, or of (x - weight)^2 where it is a distance.
+
+    The bias comes first, last, or not at all. relu: of the sum. rows: of a block. width: floats of a vector.
+    """
+
+    n_in: int
+    n_sums: int
+    rows: int
+    width: int
+    distance: bool
+    bias_order: BiasOrder
+    relu: bool
+    weight: Table  # f32
+    bias: Table | None  # f32
+    headers = ("apr_floats.h",)
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    @abstractmethod
+    def kernel(self) -> str:
+        ...
+
+    @abstractmethod
+    def columns(self) -> Floats:
+        """The weights [n_in, n_sums], as the table has them."""
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_sums
+
+    @property
+    def bias_first(self) -> bool:
+        return self.bias_order == "first"
+
+    @property
+    def bias_last(self) -> bool:
+        return self.bias_order == "last"
+
+    @property
+    def start(self) -> float:
+        """Of a sum without a bias in front. One whose bias is last starts with its first product: -0 + p is p."""
+        return -0.0 if self.bias_last else 0.0
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"sums take f32[{self.n_in}], not {x}")
+        return ValueType("f32", self.n_sums)
+
+    def evaluate(self, x: Array) -> Array:
+        acc = np.full((len(x), self.n_sums), np.float32(self.start), np.float32)
+        bias = None if self.bias is None else self.bias.data[: self.n_sums]
+        if self.bias_first and bias is not None:
+            acc[:] = bias
+        for col, weight in enumerate(self.columns()):
+            own = x[:, col : col + 1]
+            if self.distance:
+                d = own - weight
+                acc += d * d
+            else:
+                acc += own * weight
+        if self.bias_last and bias is not None:
+            acc += bias
+        return np.where(acc > 0, acc, np.float32(0)) if self.relu else acc
+
+
+@dataclass(frozen=True)
+class Group:
+    """Panels that a tile takes at once, from output `first` up to output `end`; `rows` of the tile, most first.
+
+    across: panels of a tile. last: outputs of its last panel.
+    """
+
+    first: int
+    end: int
+    across: int
+    last: int
+    whole: bool
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Panels(WideSums):
+    """Outputs in lanes. A panel is as many outputs as a vector has floats; a tile is some rows of some panels.
+
+    weight: flat; for each tile's panels one after the other, by column, their outputs. bias: padded with zeros.
+    """
+
+    tile_rows: int
+    tile_panels: int
+
+    @property
+    def kernel(self) -> str:
+        return "panels_f32"
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return groups(self.n_sums, self.width, self.tile_rows, self.tile_panels)
+
+    def columns(self) -> Floats:
+        parts, at = [], 0
+        for group in self.groups:
+            across = group.across * self.width
+            for _ in range(group.first, group.end, across):
+                parts.append(self.weight.data[at : at + self.n_in * across].reshape(self.n_in, across))
+                at += self.n_in * across
+        return np.asarray(np.concatenate(parts, axis=1)[:, : self.n_sums])
+
+
+def groups(n_out: int, width: int, tile_rows: int, tile_panels: int) -> tuple[Group, ...]:
+    """Whole tiles, and the panels that are left over; these take more rows at once, so that as many sums run."""
+    across = width * tile_panels
+    whole = n_out - n_out % across
+    made = [Group(0, whole, tile_panels, width, True, (tile_rows, 1))] if whole else []
+    if whole < n_out:
+        own = -(-(n_out - whole) // width)
+        last = n_out - whole - width * (own - 1)
+        rows = min(2 * tile_rows, tile_rows * tile_panels // own)
+        made.append(Group(whole, n_out, own, last, last == width, (rows, 1)))
+    return tuple(made)
+
+
+def panel_weights(columns: Floats, width: int, tile_rows: int, tile_panels: int) -> Table:
+    """From weights [n_in, n_out]."""
+    n_in, n_out = columns.shape
+    parts = []
+    for group in groups(n_out, width, tile_rows, tile_panels):
+        across = group.across * width
+        for first in range(group.first, group.end, across):
+            own = columns[:, first : first + across]
+            parts.append(np.pad(own, ((0, 0), (0, across - own.shape[1]))).reshape(-1))
+    return Table(np.concatenate(parts).astype(np.float32), lines=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Lanes(WideSums):
+    """Rows in lanes: columns of `width` rows are turned into vectors, and weights are the same for all of them.
+
+    groups: of so many rows that a tile takes. weight: [n_in, n_sums]. nearest: the index of the smallest sum in place
+    of the sums, as Argmin chooses it. A block has at least `width` rows.
+    """
+
+    groups: int
+    nearest: bool = False
+
+    @property
+    def kernel(self) -> str:
+        return "lanes_f32"
+
+    @property
+    def tile_groups(self) -> tuple[int, ...]:
+        return (self.groups, 1) if self.groups > 1 else (1,)
+
+    @property
+    def quads(self) -> int:
+        """Columns in whole quads."""
+        return self.n_in - self.n_in % QUAD
+
+    def columns(self) -> Floats:
+        return np.asarray(self.weight.data)
+
+    def result(self, x: ValueType) -> ValueType:
+        made = super().result(x)
+        return ValueType("i32", 1) if self.nearest else made
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * (1 if self.nearest else self.n_sums)
+
+    def evaluate(self, x: Array) -> Array:
+        sums = super().evaluate(x)
+        if not self.nearest:
+            return sums
+        below = np.where(sums < np.inf, sums, np.float32(np.inf))  # a NaN is not
+        return np.argmin(below, axis=1).astype(np.int32).reshape(-1, 1)

@@ -1,0 +1,152 @@
+"""Wide floats pass: beside the way of one row, a way for blocks of rows, whose sums of floats run in vectors.
+
+Of each layer's forms it takes the one with the fewest cycles, as the target states them; activations and the choice of
+the nearest point go into the sums where that changes no bit. Knows no target by name and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.decide import Argmin
+from aprgen.ops.dense import BiasOrder, Dense
+from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.elementwise import Map
+from aprgen.ops.wide_floats import Lanes, Panels, WideSums, panel_weights
+from aprgen.passes.layout import plan_block
+from aprgen.program import Batch, Op, Program, Step, Table, Way
+from aprgen.target import BatchCost, FloatCost
+
+ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A step that sums floats: weights [n_in, n_out], and what of the steps behind it goes into it."""
+
+    columns: NDArray[np.float32]
+    distance: bool
+    bias_order: BiasOrder
+    bias: Table | None
+    relu: int | None  # the step
+    nearest: int | None  # the step
+
+
+def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
+    """The Program with a way for blocks, where it sums floats and has none yet. has: whether a kernel is there."""
+    if cost is None or cost.floats is None or program.batch is not None or program.source.element != "f32":
+        return program
+    layers = _layers(program)
+    if not layers or not has("panels_f32"):
+        return program
+    floats = cost.floats
+    rows = _rows_that_fit(program, layers, cost, floats)
+    in_lanes = frozenset(
+        index for index, layer in layers.items()
+        if has("lanes_f32") and rows >= floats.width and _lanes_are_cheaper(layer, floats)
+    )  # fmt: skip
+    if not rows:
+        return program
+    steps = list(program.steps)
+    many = _way(steps, program, layers, rows, floats, in_lanes)
+    few, few_rows = None, 1
+    if in_lanes:
+        few_rows = max(floats.width, min(cost.few_rows, rows))
+        if len(in_lanes) < len(layers):
+            few = _way(steps, program, layers, rows, floats, frozenset())
+    made = replace(program, steps=tuple(steps), batch=Batch(many, few, rows, few_rows))
+    made.check()
+    return made
+
+
+def _layers(program: Program) -> dict[int, Layer]:
+    """By step, those of the way of one row."""
+    needed = program.needed(program.scores, program.label)
+    found: dict[int, Layer] = {}
+    for index in needed:
+        op = program.steps[index].op
+        readers = [reader for reader in needed if index + 1 in program.steps[reader].inputs]
+        result = index + 1 in (program.scores, program.label)
+        after = program.steps[readers[0]].op if readers else None
+        if isinstance(op, Dense):
+            alone = not result and len(readers) == 1
+            relu = alone and isinstance(after, Map) and [stage.verb for stage in after.stages] == ["relu"]
+            found[index] = Layer(
+                op.weight.data.T, False, op.bias_order, op.bias, readers[0] if relu else None, None
+            )  # fmt: skip
+        elif isinstance(op, SquaredDistance):
+            nearest = [reader for reader in readers if isinstance(program.steps[reader].op, Argmin)]
+            found[index] = Layer(op.points.data.T, True, "none", None, None, nearest[0] if nearest else None)
+    return found
+
+
+def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
+    n_out = layer.columns.shape[1]
+    panels = -(-n_out // floats.width)
+    return n_out <= floats.lane_sums and floats.turned + n_out * floats.lane < panels * floats.panel
+
+
+def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
+    """Of a block, by what the buffers between its layers take for one row; 0: not even one."""
+    steps = list(program.steps)
+    way = _way(steps, program, layers, 1, floats, frozenset())
+    tried = replace(program, steps=tuple(steps), batch=Batch(way, None, 1, 1))
+    row_bytes = max(
+        sum(4 * buffer.size for buffer in plan_block(tried, value, "x", "out").buffers)
+        for value in (way.scores, way.label) if value is not None
+    )  # fmt: skip
+    rows = min(cost.rows, floats.hidden_bytes // max(1, row_bytes))
+    return rows - rows % ALIGNED if rows > ALIGNED else rows
+
+
+def _way(
+    steps: list[Step], program: Program, layers: dict[int, Layer], rows: int, floats: FloatCost,
+    in_lanes: frozenset[int],
+) -> Way:  # fmt: skip
+    """Append what the Program computes, its layers in these forms."""
+    moved = {0: 0}
+
+    def add(op: Op, *inputs: int) -> int:
+        steps.append(Step(op, tuple(moved[i] for i in inputs)))
+        return len(steps)
+
+    for index in program.needed(program.scores, program.label):
+        step, value = program.steps[index], index + 1
+        if value in moved:
+            continue
+        layer = layers.get(index)
+        if layer is None:
+            moved[value] = add(step.op, *step.inputs)
+            continue
+        form = _in_lanes(layer, rows, floats) if index in in_lanes else _in_panels(layer, rows, floats)
+        moved[value] = add(form, *step.inputs)
+        if layer.relu is not None:
+            moved[layer.relu + 1] = moved[value]
+        if layer.nearest is not None and isinstance(form, Lanes):
+            moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
+    return Way(moved[program.scores], None if program.label is None else moved[program.label])
+
+
+def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+    n_in, n_out = layer.columns.shape
+    tile = floats.width, floats.tile_rows, floats.tile_panels
+    padded = -(-n_out // floats.width) * floats.width
+    bias = None if layer.bias is None else Table(np.pad(layer.bias.data, (0, padded - n_out)), lines=True)
+    return Panels(
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
+        panel_weights(layer.columns, *tile), bias, *tile[1:],
+    )  # fmt: skip
+
+
+def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+    n_in, n_out = layer.columns.shape
+    most = min(rows // floats.width, floats.most_groups)
+    groups = max(1, min(most, floats.lane_sums // n_out))
+    return Lanes(
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
+        Table(layer.columns, np.float32), layer.bias, groups,
+    )  # fmt: skip
