@@ -296,17 +296,16 @@ def _block_body(begins: Begins, program: Program, entry: BlockEntry, result: str
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}] APR_LINES;" for b in entry.buffers]
     size = program.types()[program.scores].size if result == "out" else 1
 
-    def of_row(name: str) -> str:
-        if name == result:
-            return f"&{result}[(size_t)row * {size}U]"
-        return f"&{name}[row * {entry.parts[name].size}U]" if name in entry.parts else name
+    def of_row(name: str, strides: Mapping[str, int]) -> str:
+        row = "(size_t)row" if name == result else "row"
+        return f"&{name}[{row} * {strides[name]}U]" if name in strides else name
 
     for run in entry.runs:
         if run.of_rows:
             lines.append("    for (uint32_t row = 0U; row < n_rows; ++row) {")
             lines += [f"        {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in run.buffers]
             for call in run.calls:
-                arguments = ", ".join(of_row(name) for name in (*call.arguments, call.result))
+                arguments = ", ".join(of_row(name, run.strides) for name in (*call.arguments, call.result))
                 lines.append(f"        {begins[program.first_steps[call.step], False]}{arguments});")
             lines.append("    }")
             continue

@@ -90,7 +90,7 @@ class WideSums(ABC):
 
 @dataclass(frozen=True)
 class Group:
-    """Panels that a tile takes at once, from output `first` up to output `end`; `rows` of the tile, most first.
+    """Panels that tiles take, from output `first` up to output `end`; `rows` of the tiles, most first.
 
     across: panels of a tile. last: outputs of its last panel.
     """
@@ -119,7 +119,7 @@ class Panels(WideSums):
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        return groups(self.n_sums, self.width, self.tile_rows, self.tile_panels)
+        return groups(self.n_sums, self.width, self.tile_panels, min(self.tile_rows, self.rows))
 
     def columns(self) -> Floats:
         parts, at = [], 0
@@ -131,24 +131,23 @@ class Panels(WideSums):
         return np.asarray(np.concatenate(parts, axis=1)[:, : self.n_sums])
 
 
-def groups(n_out: int, width: int, tile_rows: int, tile_panels: int) -> tuple[Group, ...]:
-    """Whole tiles, and the panels that are left over; these take more rows at once, so that as many sums run."""
+def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int) -> tuple[Group, ...]:
+    """Whole tiles, and the panels that are left over."""
     across = width * tile_panels
-    whole = n_out - n_out % across
-    made = [Group(0, whole, tile_panels, width, True, (tile_rows, 1))] if whole else []
-    if whole < n_out:
-        own = -(-(n_out - whole) // width)
-        last = n_out - whole - width * (own - 1)
-        rows = min(2 * tile_rows, tile_rows * tile_panels // own)
-        made.append(Group(whole, n_out, own, last, last == width, (rows, 1)))
+    whole = n_sums - n_sums % across
+    rows = (tile_rows, 1) if tile_rows > 1 else (1,)
+    made = [Group(0, whole, tile_panels, width, True, rows)] if whole else []
+    if whole < n_sums:
+        own = -(-(n_sums - whole) // width)
+        last = n_sums - whole - width * (own - 1)
+        made.append(Group(whole, n_sums, own, last, last == width, rows))
     return tuple(made)
 
 
-def panel_weights(columns: Floats, width: int, tile_rows: int, tile_panels: int) -> Table:
-    """From weights [n_in, n_out]."""
-    n_in, n_out = columns.shape
+def panel_weights(columns: Floats, width: int, tile_panels: int) -> Table:
+    """From weights [n_in, n_sums]."""
     parts = []
-    for group in groups(n_out, width, tile_rows, tile_panels):
+    for group in groups(columns.shape[1], width, tile_panels, 1):
         across = group.across * width
         for first in range(group.first, group.end, across):
             own = columns[:, first : first + across]

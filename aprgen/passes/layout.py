@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aprgen.ops.integer import IntegerSum, Quantise
@@ -65,32 +66,27 @@ def plan_entry(program: Program, wanted: int, parameter: str, result: str, sourc
 
 
 @dataclass(frozen=True)
-class Part:
-    """A value that one row has of a block: `buffer`, from so many elements a row."""
-
-    buffer: str
-    size: int
-
-
-@dataclass(frozen=True)
 class Run:
-    """Calls one after the other: for a whole block, or again for each of its rows, with buffers for one row."""
+    """Calls one after the other: for a whole block, or again for each of its rows, with buffers for one row.
+
+    strides: of what a row has a part of, by name: elements a row.
+    """
 
     of_rows: bool
     calls: tuple[Call, ...]
-    buffers: tuple[Buffer, ...] = ()
+    buffers: tuple[Buffer, ...]
+    strides: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class BlockEntry:
     """An entry function of a block of rows: runs of calls for the block and of calls for its rows, in turn.
 
-    The calls for a row read `parts` in place of what their arguments name. copied: the value that needs no call.
+    copied: the value that needs no call.
     """
 
     buffers: tuple[Buffer, ...]
     runs: tuple[Run, ...]
-    parts: dict[str, Part]
     copied: str | None
 
 
@@ -108,7 +104,6 @@ def plan_block(program: Program, wanted: int, parameter: str, result: str) -> Bl
         for value in program.steps[index].inputs:
             readers.setdefault(value, []).append(index)
     place = {0: parameter}
-    parts = {parameter: Part(parameter, program.source.size)}
     sizes: dict[str, int] = {}
     elements: dict[str, Element] = {}
     free: list[str] = []
@@ -132,7 +127,6 @@ def plan_block(program: Program, wanted: int, parameter: str, result: str) -> Bl
             elif whole or any(turns[reader] != turn for reader in readers[value]):
                 n = step.op.block_elements if isinstance(step.op, OfBlocks) else program.batch.rows * kind.size
                 place[value] = _claim(kind.element, n, free, sizes, elements, "b")
-                parts[place[value]] = Part(place[value], kind.size)
             else:
                 place[value] = f"v{len(row_buffers)}"
                 row_buffers.append(Buffer(place[value], kind.element, kind.size))
@@ -141,9 +135,12 @@ def plan_block(program: Program, wanted: int, parameter: str, result: str) -> Bl
                 free += read_last((index,))
         if turn % 2:  # a loop over rows reads them to its end
             free += read_last(own)
-        runs.append(Run(turn % 2 == 1, tuple(calls), tuple(row_buffers)))
+        here = {value for index in own for value in (index + 1, *program.steps[index].inputs)}
+        names = {place[value]: types[value].size for value in sorted(here) if turn % 2}
+        strides = {name: size for name, size in names.items() if name in sizes or name in (parameter, result)}
+        runs.append(Run(turn % 2 == 1, tuple(calls), tuple(row_buffers), strides))
     buffers = tuple(Buffer(name, elements[name], size) for name, size in sizes.items())
-    return BlockEntry(buffers, tuple(runs), parts, place[wanted] if place[wanted] != result else None)
+    return BlockEntry(buffers, tuple(runs), place[wanted] if place[wanted] != result else None)
 
 
 def _turns(program: Program, wanted: int) -> dict[int, int]:

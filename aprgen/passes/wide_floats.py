@@ -133,12 +133,11 @@ def _way(
 
 def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
     n_in, n_out = layer.columns.shape
-    tile = floats.width, floats.tile_rows, floats.tile_panels
     padded = -(-n_out // floats.width) * floats.width
     bias = None if layer.bias is None else Table(np.pad(layer.bias.data, (0, padded - n_out)), lines=True)
     return Panels(
         n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
-        panel_weights(layer.columns, *tile), bias, *tile[1:],
+        panel_weights(layer.columns, floats.width, floats.tile_panels), bias, floats.tile_rows, floats.tile_panels,
     )  # fmt: skip
 
 
