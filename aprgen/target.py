@@ -48,7 +48,7 @@ class FloatCost:
     width: floats of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. lane_sums:
     vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. hidden_bytes: of the stack
     that a block may take between layers. panel: of a vector of outputs. lane: of an output, rows in lanes, which takes
-    `turned` before.
+    `turned` before. square_panel and square_lane: the same for distances.
     """
 
     width: int
@@ -60,6 +60,8 @@ class FloatCost:
     panel: int
     lane: int
     turned: int
+    square_panel: int
+    square_lane: int
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class Panels(WideSums):
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        return groups(self.n_sums, self.width, self.tile_panels, min(self.tile_rows, self.rows))
+        return groups(self.n_sums, self.width, self.tile_panels, self.tile_rows, self.rows)
 
     def columns(self) -> Floats:
         parts, at = [], 0
@@ -131,23 +131,28 @@ class Panels(WideSums):
         return np.asarray(np.concatenate(parts, axis=1)[:, : self.n_sums])
 
 
-def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int) -> tuple[Group, ...]:
-    """Whole tiles, and the panels that are left over."""
+def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int, rows: int) -> tuple[Group, ...]:
+    """Whole tiles, and the panels that are left over: fewer, which take up to twice the rows, as sums wait for each
+    other's end. rows: of a block."""
     across = width * tile_panels
     whole = n_sums - n_sums % across
-    rows = (tile_rows, 1) if tile_rows > 1 else (1,)
-    made = [Group(0, whole, tile_panels, width, True, rows)] if whole else []
+
+    def tiles(most: int) -> tuple[int, ...]:
+        return (min(most, rows), 1) if min(most, rows) > 1 else (1,)
+
+    made = [Group(0, whole, tile_panels, width, True, tiles(tile_rows))] if whole else []
     if whole < n_sums:
         own = -(-(n_sums - whole) // width)
         last = n_sums - whole - width * (own - 1)
-        made.append(Group(whole, n_sums, own, last, last == width, rows))
+        most = max(tile_rows, min(2 * tile_rows, tile_rows * tile_panels // own))
+        made.append(Group(whole, n_sums, own, last, last == width, tiles(most)))
     return tuple(made)
 
 
 def panel_weights(columns: Floats, width: int, tile_panels: int) -> Table:
     """From weights [n_in, n_sums]."""
     parts = []
-    for group in groups(columns.shape[1], width, tile_panels, 1):
+    for group in groups(columns.shape[1], width, tile_panels, 1, 1):
         across = group.across * width
         for first in range(group.first, group.end, across):
             own = columns[:, first : first + across]

@@ -86,8 +86,10 @@ def _layers(program: Program) -> dict[int, Layer]:
 
 def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
     n_out = layer.columns.shape[1]
-    panels = -(-n_out // floats.width)
-    return n_out <= floats.lane_sums and floats.turned + n_out * floats.lane < panels * floats.panel
+    panel, lane = (
+        (floats.square_panel, floats.square_lane) if layer.distance else (floats.panel, floats.lane)
+    )  # fmt: skip
+    return n_out <= floats.lane_sums and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
 
 
 def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
