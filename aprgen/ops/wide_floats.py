@@ -85,7 +85,7 @@ class WideSums(ABC):
                 acc += own * weight
         if self.bias_last and bias is not None:
             acc += bias
-        return np.where(acc > 0, acc, np.float32(0)) if self.relu else acc
+        return np.asarray(np.where(acc > 0, acc, np.float32(0))) if self.relu else acc
 
 
 @dataclass(frozen=True)
@@ -200,4 +200,4 @@ class Lanes(WideSums):
         if not self.nearest:
             return sums
         below = np.where(sums < np.inf, sums, np.float32(np.inf))  # a NaN is not
-        return np.argmin(below, axis=1).astype(np.int32).reshape(-1, 1)
+        return np.asarray(np.argmin(below, axis=1)).astype(np.int32).reshape(-1, 1)

@@ -85,10 +85,9 @@ def _layers(program: Program) -> dict[int, Layer]:
 
 
 def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
-    n_out = layer.columns.shape[1]
-    panel, lane = (
-        (floats.square_panel, floats.square_lane) if layer.distance else (floats.panel, floats.lane)
-    )  # fmt: skip
+    n_out = int(layer.columns.shape[1])
+    panel = floats.square_panel if layer.distance else floats.panel
+    lane = floats.square_lane if layer.distance else floats.lane
     return n_out <= floats.lane_sums and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
 
 
