@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aprgen.passes.layout import Entry, plan_entry
+from aprgen.passes.layout import BlockEntry, Entry, plan_block, plan_entry
 from aprgen.passes.quantise import quantise
-from aprgen.program import Array, Element, Program, Step, ValueType
+from aprgen.program import Array, Batch, Element, OfBlocks, Program, Step, ValueType, Way
 from aprgen.rows import random_rows
 from tests.examples import ROWS, loaded
 
@@ -113,3 +113,86 @@ def test_codes_that_one_sum_reads_need_no_buffer() -> None:
     assert [buffer.size for buffer in from_floats.buffers] == [1]
     assert [(call.within, call.arguments) for call in from_codes.calls] == [(None, ("x",))]
     assert {call.within for call in plan_entry(several, several.scores, "x", "out").calls} == {None}
+
+
+BLOCK_ROWS = 5
+
+
+@dataclass(frozen=True)
+class AnyBlock(Any):
+    """The same for blocks of rows, whose value may take more than its rows."""
+
+    block_elements: int = 0
+
+
+@dataclass(frozen=True)
+class AnyRows(AnyBlock):
+    """The same, and it writes its rows and no more."""
+
+    writes_rows = True
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> Program:
+    """As programs(), steps of rows and of blocks in any order."""
+    program = draw(programs())
+    steps = []
+    for step in program.steps:
+        gives = step.op.result()
+        kind = draw(st.sampled_from((Any, AnyBlock, AnyRows)))
+        more = draw(st.integers(0, 7)) if kind is AnyBlock else 0
+        op = kind(gives) if kind is Any else kind(gives, BLOCK_ROWS * gives.size + more)
+        steps.append(Step(op, step.inputs))
+    way = Way(len(steps), None)
+    return Program(program.source, tuple(steps), len(steps), None, 0, batch=Batch(way, None, BLOCK_ROWS, 1))
+
+
+def executed_in_blocks(program: Program, entry: BlockEntry, wanted: int) -> None:
+    """Run the plan for each row in turn, as the C does; a row's part of a buffer holds a value of that row."""
+    types = program.types()
+    sizes = {buffer.name: buffer.size for buffer in entry.buffers}
+    kinds = {buffer.name: buffer.element for buffer in entry.buffers}
+    holds: dict[str, list[int | None]] = {"x": [0] * BLOCK_ROWS}
+    done: list[int] = []
+    for run in entry.runs:
+        own = {buffer.name: buffer for buffer in run.buffers}
+        assert not set(own) & (set(sizes) | {"x", "out"})
+        for row in range(BLOCK_ROWS) if run.of_rows else (None,):
+            inside: dict[str, int] = {}
+            for call in run.calls:
+                value, step = call.step + 1, program.steps[call.step]
+                kind = types[value]
+                assert isinstance(step.op, OfBlocks) == (not run.of_rows)
+                for name, read in zip(call.arguments, step.inputs, strict=True):
+                    if name in inside:
+                        assert inside[name] == read
+                    elif row is None:
+                        assert holds[name] == [read] * BLOCK_ROWS
+                    else:
+                        assert (holds[name][row], run.strides[name]) == (read, types[read].size)
+                assert call.result not in (*call.arguments, "x")
+                if call.result in own:
+                    assert (own[call.result].element, own[call.result].size) == (kind.element, kind.size)
+                    inside[call.result] = value
+                    continue
+                if call.result == "out":
+                    assert value == wanted
+                    assert run.of_rows or isinstance(step.op, AnyRows)
+                else:
+                    room = step.op.block_elements if isinstance(step.op, OfBlocks) else BLOCK_ROWS * kind.size
+                    assert sizes[call.result] >= room
+                    assert kinds[call.result] == kind.element
+                assert row is None or run.strides[call.result] == kind.size
+                now = holds.setdefault(call.result, [None] * BLOCK_ROWS)
+                for written in range(BLOCK_ROWS) if row is None else (row,):
+                    now[written] = value
+            done += [call.step for call in run.calls if row in (None, 0)]
+    assert sorted(done) == list(program.needed(wanted))
+    assert holds[entry.copied or "out"] == [wanted] * BLOCK_ROWS
+
+
+@settings(max_examples=120)
+@given(program=blocks())
+def test_buffers_of_blocks_keep_their_values_until_the_last_reader(program: Program) -> None:
+    """Steps of blocks and loops over rows read what they mean, through buffers that are used again."""
+    executed_in_blocks(program, plan_block(program, program.scores, "x", "out"), program.scores)
