@@ -147,48 +147,59 @@ def blocks(draw: st.DrawFn) -> Program:
     return Program(program.source, tuple(steps), len(steps), None, 0, batch=Batch(way, None, BLOCK_ROWS, 1))
 
 
+Part = tuple[int, int]  # a value and the row that it is of
+
+
 def executed_in_blocks(program: Program, entry: BlockEntry, wanted: int) -> None:
-    """Run the plan for each row in turn, as the C does; a row's part of a buffer holds a value of that row."""
+    """Run the plan as the C does, on buffers whose elements remember which row of which value they hold."""
     types = program.types()
-    sizes = {buffer.name: buffer.size for buffer in entry.buffers}
     kinds = {buffer.name: buffer.element for buffer in entry.buffers}
-    holds: dict[str, list[int | None]] = {"x": [0] * BLOCK_ROWS}
+    holds: dict[str, list[Part | None]] = {buffer.name: [None] * buffer.size for buffer in entry.buffers}
+    holds["x"] = [(0, row) for row in range(BLOCK_ROWS) for _ in range(program.source.size)]
+    holds["out"] = [None] * (BLOCK_ROWS * types[wanted].size)
     done: list[int] = []
+
+    def part(name: str, value: int, row: int) -> list[Part | None]:
+        size = types[value].size
+        return holds[name][row * size : (row + 1) * size]
+
+    def written(name: str, value: int, row: int) -> None:
+        size = types[value].size
+        assert len(part(name, value, row)) == size
+        holds[name][row * size : (row + 1) * size] = [(value, row)] * size
+
     for run in entry.runs:
         own = {buffer.name: buffer for buffer in run.buffers}
-        assert not set(own) & (set(sizes) | {"x", "out"})
-        for row in range(BLOCK_ROWS) if run.of_rows else (None,):
+        assert not set(own) & set(holds)
+        done += [call.step for call in run.calls]
+        for rows in [[row] for row in range(BLOCK_ROWS)] if run.of_rows else [list(range(BLOCK_ROWS))]:
             inside: dict[str, int] = {}
             for call in run.calls:
                 value, step = call.step + 1, program.steps[call.step]
                 kind = types[value]
                 assert isinstance(step.op, OfBlocks) == (not run.of_rows)
+                assert call.result not in (*call.arguments, "x")
                 for name, read in zip(call.arguments, step.inputs, strict=True):
                     if name in inside:
                         assert inside[name] == read
-                    elif row is None:
-                        assert holds[name] == [read] * BLOCK_ROWS
-                    else:
-                        assert (holds[name][row], run.strides[name]) == (read, types[read].size)
-                assert call.result not in (*call.arguments, "x")
+                        continue
+                    assert not run.of_rows or run.strides[name] == types[read].size
+                    for row in rows:
+                        assert part(name, read, row) == [(read, row)] * types[read].size
                 if call.result in own:
                     assert (own[call.result].element, own[call.result].size) == (kind.element, kind.size)
                     inside[call.result] = value
                     continue
-                if call.result == "out":
-                    assert value == wanted
-                    assert run.of_rows or isinstance(step.op, AnyRows)
-                else:
-                    room = step.op.block_elements if isinstance(step.op, OfBlocks) else BLOCK_ROWS * kind.size
-                    assert sizes[call.result] >= room
-                    assert kinds[call.result] == kind.element
-                assert row is None or run.strides[call.result] == kind.size
-                now = holds.setdefault(call.result, [None] * BLOCK_ROWS)
-                for written in range(BLOCK_ROWS) if row is None else (row,):
-                    now[written] = value
-            done += [call.step for call in run.calls if row in (None, 0)]
+                assert call.result == "out" or kinds[call.result] == kind.element
+                assert not run.of_rows or run.strides[call.result] == kind.size
+                if isinstance(step.op, OfBlocks):
+                    assert len(holds[call.result]) >= step.op.block_elements
+                    holds[call.result] = [None] * len(holds[call.result])
+                for row in rows:
+                    written(call.result, value, row)
     assert sorted(done) == list(program.needed(wanted))
-    assert holds[entry.copied or "out"] == [wanted] * BLOCK_ROWS
+    for row in range(BLOCK_ROWS):
+        assert part(entry.copied or "out", wanted, row) == [(wanted, row)] * types[wanted].size
 
 
 @settings(max_examples=120)
@@ -196,3 +207,16 @@ def executed_in_blocks(program: Program, entry: BlockEntry, wanted: int) -> None
 def test_buffers_of_blocks_keep_their_values_until_the_last_reader(program: Program) -> None:
     """Steps of blocks and loops over rows read what they mean, through buffers that are used again."""
     executed_in_blocks(program, plan_block(program, program.scores, "x", "out"), program.scores)
+
+
+def test_a_loop_over_rows_reads_a_buffer_to_its_end() -> None:
+    """What rows make for a later block does not go over the rows that the same loop reads after."""
+    two, one, nine = (ValueType("f32", size) for size in (2, 1, 9))
+    ops = (AnyBlock(two, 2 * BLOCK_ROWS), Any(one), Any(nine), AnyRows(nine, 9 * BLOCK_ROWS))
+    steps = tuple(Step(op, (index,)) for index, op in enumerate(ops))
+    program = Program(ValueType("f32", 4), steps, 4, None, 0, batch=Batch(Way(4, None), None, BLOCK_ROWS, 1))
+    entry = plan_block(program, 4, "x", "out")
+
+    executed_in_blocks(program, entry, 4)
+    assert [(buffer.name, buffer.size) for buffer in entry.buffers] == [("b0", 10), ("b1", 45)]
+    assert [run.of_rows for run in entry.runs] == [False, True, False]
