@@ -302,12 +302,11 @@ def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
             continue
         one = own[number]
         of_half, of_limit = gflops / (one.limits["fused"] / 2), gflops / one.limits[work.limit]
-        found.append(
-            Figure(
-                work.name, one.tool, one.target, least, statistics.median(taken), gflops, one.exact, of_half, of_limit,
-                one.limits, one.kernels,
-            )  # fmt: skip
-        )
+        figure = Figure(
+            work.name, one.tool, one.target, least, statistics.median(taken), gflops, one.exact, of_half, of_limit,
+            one.limits, one.kernels,
+        )  # fmt: skip
+        found.append(figure)
     return found
 
 

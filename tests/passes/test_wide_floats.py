@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,12 @@ from aprgen.rows import edge_rows
 from aprgen.runners.records import AWKWARD
 from aprgen.target import FloatCost, Target, load_target, target_names
 from aprgen.verify import same_bits
-from tests.differential.compiled import load
+from tests.differential.compiled import compile_c, load, write_texts
 from tests.examples import loaded
-from tests.passes.test_wide_trees import agree, texts_of
+from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
 
 WIDE = tuple(name for name in target_names() if (batch := load_target(name).batch) is not None and batch.floats)
+HERE = ("x86-avx512", "x86-avx2")  # x86-avx512-vnni has the templates of x86-avx512
 COMPILERS = ("gcc", "clang-14")
 RELU, SIGMOID = Stage("relu"), Stage("sigmoid")
 
@@ -142,7 +144,7 @@ def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
     agree(made, program, rows_of(program, 400, 1))
 
 
-@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize(("number", "case"), list(enumerate(CASES)), ids=lambda value: getattr(value, "name", ""))
 def test_c_of_blocks(
     name: str, number: int, case: Case, tmp_path: Path, require_target: Callable[[str], None]
@@ -151,7 +153,7 @@ def test_c_of_blocks(
     require_target(name)
     target = load_target(name)
     program = case.program()
-    compiler = COMPILERS[(number + WIDE.index(name)) % 2]
+    compiler = COMPILERS[(number + HERE.index(name)) % 2]
     assert differing(program, blocks(program, target), target, compiler, tmp_path) == 0
 
 
@@ -179,6 +181,31 @@ def differing(
     return count
 
 
+def case_of(name: str) -> Program:
+    return next(case for case in CASES if case.name == name).program()
+
+
+SANITIZED = (("x86-avx512", "network"), ("x86-avx512", "nearest"), ("x86-avx2", "many-points"), ("x86-avx2", "network"))
+
+
+@pytest.mark.parametrize(("name", "case"), SANITIZED)
+def test_sanitizers_find_nothing(
+    name: str, case: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """No byte outside of rows and results that are exactly as large as they must be, and no undefined operation."""
+    require_target(name)
+    target = load_target(name)
+    made = blocks(case_of(case), target)
+    write_texts({**texts_of(made, target), "main.c": EXACT_BUFFERS}, tmp_path)
+    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
+    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
+    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
+    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 FAULTS = (
     ("network", "_mm512_add_ps(sum, _mm512_mul_ps(x, weight))", "_mm512_fmadd_ps(x, weight, sum)"),
     ("network", "_mm512_max_ps(values, _mm512_setzero_ps())", "_mm512_max_ps(_mm512_setzero_ps(), values)"),
@@ -194,7 +221,7 @@ def test_planted_faults_are_found(
     """One rounding less, a NaN that passes an activation, another of two nearest points, rows that are passed over."""
     require_target("x86-avx512")
     target = load_target("x86-avx512")
-    program = next(one for one in CASES if one.name == case).program()
+    program = case_of(case)
 
     assert differing(program, blocks(program, target), target, "gcc", tmp_path, old, new) > 0
 
