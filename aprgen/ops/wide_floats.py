@@ -181,8 +181,7 @@ class Lanes(WideSums):
 
     @property
     def quads(self) -> int:
-        """Columns in whole quads."""
-        return self.n_in - self.n_in % QUAD
+        return whole_quads(self.n_in)
 
     def columns(self) -> Floats:
         return np.asarray(self.weight.data)
@@ -197,7 +196,45 @@ class Lanes(WideSums):
 
     def evaluate(self, x: Array) -> Array:
         sums = super().evaluate(x)
-        if not self.nearest:
-            return sums
-        below = np.where(sums < np.inf, sums, np.float32(np.inf))  # a NaN is not
-        return np.asarray(np.argmin(below, axis=1)).astype(np.int32).reshape(-1, 1)
+        return _least(sums) if self.nearest else sums
+
+
+def whole_quads(n_in: int) -> int:
+    """Columns in whole quads."""
+    return n_in - n_in % QUAD
+
+
+def _least(x: Array) -> Array:
+    below = np.where(x < np.inf, x, np.float32(np.inf))  # a NaN is not
+    return np.asarray(np.argmin(below, axis=1)).astype(np.int32).reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class Least:
+    """The index of the smallest of a row's elements, as Argmin chooses it, with rows in lanes.
+
+    A block has at least `width` rows.
+    """
+
+    n_in: int
+    rows: int
+    width: int
+    headers = ("apr_floats.h",)
+    kernel = "least_f32"
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(self.n_in)
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"the least takes f32[{self.n_in}], not {x}")
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        return _least(x)

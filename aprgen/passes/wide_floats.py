@@ -6,7 +6,7 @@ the nearest point go into the sums where that changes no bit. Knows no target by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
-from aprgen.ops.wide_floats import Lanes, Panels, WideSums, panel_weights
+from aprgen.ops.wide_floats import Lanes, Least, Panels, WideSums, panel_weights
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
 from aprgen.target import BatchCost, FloatCost
@@ -45,19 +45,25 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
         return program
     floats = cost.floats
     rows = _rows_that_fit(program, layers, cost, floats)
-    in_lanes = frozenset(
-        index for index, layer in layers.items()
-        if has("lanes_f32") and rows >= floats.width and _lanes_are_cheaper(layer, floats)
-    )  # fmt: skip
     if not rows:
         return program
+    turned = frozenset[int]()  # steps with rows in lanes
+    if rows >= floats.width:
+        turned = frozenset(
+            index for index, layer in layers.items()
+            if has("lanes_f32") and _lanes_are_cheaper(layer, floats)
+        ) | frozenset(
+            layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")
+        )  # fmt: skip
     steps = list(program.steps)
-    many = _way(steps, program, layers, rows, floats, in_lanes)
+    panels = {index: _in_panels(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
+    forms = panels | {index: _in_lanes(layer, rows, floats) for index, layer in layers.items() if index in turned}
+    many = _way(steps, program, layers, forms, turned)
     few, few_rows = None, 1
-    if in_lanes:
+    if turned:
         few_rows = max(floats.width, min(cost.few_rows, rows))
-        if len(in_lanes) < len(layers):
-            few = _way(steps, program, layers, rows, floats, frozenset())
+        if not turned >= layers.keys():
+            few = _way(steps, program, layers, panels, frozenset())
     made = replace(program, steps=tuple(steps), batch=Batch(many, few, rows, few_rows))
     made.check()
     return made
@@ -94,7 +100,8 @@ def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
 def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
     """Of a block, by what the buffers between its layers take for one row; 0: not even one."""
     steps = list(program.steps)
-    way = _way(steps, program, layers, 1, floats, frozenset())
+    panels = {index: _in_panels(layer, 1, floats) for index, layer in layers.items()}
+    way = _way(steps, program, layers, panels, frozenset())
     tried = replace(program, steps=tuple(steps), batch=Batch(way, None, 1, 1))
     row_bytes = max(
         sum(4 * buffer.size for buffer in plan_block(tried, value, "x", "out").buffers)
@@ -105,10 +112,10 @@ def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, 
 
 
 def _way(
-    steps: list[Step], program: Program, layers: dict[int, Layer], rows: int, floats: FloatCost,
-    in_lanes: frozenset[int],
+    steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, WideSums],
+    turned: frozenset[int],
 ) -> Way:  # fmt: skip
-    """Append what the Program computes, its layers in these forms."""
+    """Append what the Program computes, its layers in these forms; `turned`: steps behind them with rows in lanes."""
     moved = {0: 0}
 
     def add(op: Op, *inputs: int) -> int:
@@ -123,12 +130,14 @@ def _way(
         if layer is None:
             moved[value] = add(step.op, *step.inputs)
             continue
-        form = _in_lanes(layer, rows, floats) if index in in_lanes else _in_panels(layer, rows, floats)
+        form = forms[index]
         moved[value] = add(form, *step.inputs)
         if layer.relu is not None:
             moved[layer.relu + 1] = moved[value]
         if layer.nearest is not None and isinstance(form, Lanes):
             moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
+        elif layer.nearest is not None and layer.nearest in turned:
+            moved[layer.nearest + 1] = add(Least(form.n_sums, form.rows, form.width), value)
     return Way(moved[program.scores], None if program.label is None else moved[program.label])
 
 
