@@ -294,30 +294,34 @@ def _body(begins: Begins, program: Program, entry: Entry) -> str:
 def _block_body(begins: Begins, program: Program, entry: BlockEntry, result: str) -> str:
     """The same of a block of n_rows rows; `result` is the row's part of what the function gives."""
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}] APR_LINES;" for b in entry.buffers]
-    for call in entry.calls:
-        x, *before = call.arguments
-        arguments = ", ".join((x, "n_rows", *before, call.result))
-        lines.append(f"    {begins[program.first_steps[call.step], False]}{arguments});")
-    lines.append("    for (uint32_t row = 0U; row < n_rows; ++row) {")
-    lines += [f"        {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in entry.row_buffers]
     size = program.types()[program.scores].size if result == "out" else 1
-    whole = f"&{result}[(size_t)row * {size}U]"
 
-    def of_row(name: str) -> str:
-        if name == result:
-            return whole
-        return f"&{name}[row * {entry.parts[name].size}U]" if name in entry.parts else name
+    def of_row(name: str, strides: Mapping[str, int]) -> str:
+        row = "(size_t)row" if name == result else "row"
+        return f"&{name}[{row} * {strides[name]}U]" if name in strides else name
 
-    for call in entry.row_calls:
-        arguments = ", ".join(of_row(name) for name in (*call.arguments, call.result))
-        lines.append(f"        {begins[program.first_steps[call.step], False]}{arguments});")
+    for run in entry.runs:
+        if run.of_rows:
+            lines.append("    for (uint32_t row = 0U; row < n_rows; ++row) {")
+            lines += [f"        {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}];" for b in run.buffers]
+            for call in run.calls:
+                arguments = ", ".join(of_row(name, run.strides) for name in (*call.arguments, call.result))
+                lines.append(f"        {begins[program.first_steps[call.step], False]}{arguments});")
+            lines.append("    }")
+            continue
+        for call in run.calls:
+            x, *before = call.arguments
+            arguments = ", ".join((x, "n_rows", *before, call.result))
+            lines.append(f"    {begins[program.first_steps[call.step], False]}{arguments});")
     if entry.copied is not None:
         lines += [
+            "    for (uint32_t row = 0U; row < n_rows; ++row) {",
             f"        for (uint32_t i = 0U; i < {size}U; ++i) {{",
             f"            {result}[((size_t)row * {size}U) + i] = {entry.copied}[(row * {size}U) + i];",
             "        }",
+            "    }",
         ]
-    return "\n".join((*lines, "    }")) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 PARAMETERS = {"text": "utf8, n", "prefix": "utf8, n"}
@@ -364,7 +368,7 @@ def define_model(
                 blocks[f"label_{name}"] = plan_block(program, way.label, "x", "labels"), "labels"
     calls: dict[int, list[Call]] = {index: [] for index in in_code if program.first_steps[index] == index}
     every = [call for entry in entries.values() for call in entry.calls]
-    every += [call for block, _ in blocks.values() for call in (*block.calls, *block.row_calls)]
+    every += [call for block, _ in blocks.values() for run in block.runs for call in run.calls]
     for call in every:
         calls[program.first_steps[call.step]].append(call)
     begins: dict[tuple[int, bool], str] = {}

@@ -130,6 +130,16 @@ class OfBlocks(Protocol):
         ...
 
 
+@runtime_checkable
+class WritesRows(Protocol):
+    """An op of blocks whose value lies row by row, and which writes the rows of the block and no more, wherever they
+    begin: it can write what a function gives."""
+
+    @property
+    def writes_rows(self) -> Literal[True]:
+        ...
+
+
 @dataclass(frozen=True)
 class Step:
     op: Op

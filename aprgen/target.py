@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -42,6 +42,29 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class FloatCost:
+    """Sums of floats for blocks of rows, in cycles for 1,000 rows and a column.
+
+    width: floats of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. lane_sums:
+    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. hidden_bytes: of the stack
+    that a block may take between layers. panel: of a vector of outputs. lane: of an output, rows in lanes, which takes
+    `turned` before. square_panel and square_lane: the same for distances.
+    """
+
+    width: int
+    tile_rows: int
+    tile_panels: int
+    lane_sums: int
+    most_groups: int
+    hidden_bytes: int
+    panel: int
+    lane: int
+    turned: int
+    square_panel: int
+    square_lane: int
+
+
+@dataclass(frozen=True)
 class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
@@ -63,6 +86,7 @@ class BatchCost:
     permuted_tree: int | None  # by codes of 16 bits
     permuted_bytes: int | None  # a tree, by codes of 8 bits
     walked_split: int | None
+    floats: FloatCost | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +187,10 @@ class Target:
     def exact_flags(self) -> tuple[str, ...]:
         """Flags under which generated C keeps its promise here: those of the preferred compiler."""
         return (*EXACT_FLAGS, *self.builds[0].cflags)
+
+    def has_kernel(self, name: str) -> bool:
+        """Whether one of its folders has that kernel."""
+        return any((folder("templates") / one / f"{name}.c.j2").is_file() for one in self.templates)
 
 
 def target_names() -> tuple[str, ...]:
@@ -366,9 +394,18 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         permuted_tree=reader.count("permuted_tree", 1) if "permuted_tree" in reader.left else None,
         permuted_bytes=reader.count("permuted_bytes", 1) if "permuted_bytes" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
+        floats=_floats(reader.optional_table("floats")),
     )
     reader.end()
     return batch
+
+
+def _floats(reader: _Reader | None) -> FloatCost | None:
+    if reader is None:
+        return None
+    made = FloatCost(**{field.name: reader.count(field.name, 1) for field in fields(FloatCost)})
+    reader.end()
+    return made
 
 
 def _memory(reader: _Reader | None) -> Memory | None:

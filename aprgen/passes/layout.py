@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aprgen.ops.integer import IntegerSum, Quantise
-from aprgen.program import Element, OfBlocks, Program
+from aprgen.program import Element, OfBlocks, Program, WritesRows
 
 
 @dataclass(frozen=True)
@@ -64,53 +66,91 @@ def plan_entry(program: Program, wanted: int, parameter: str, result: str, sourc
 
 
 @dataclass(frozen=True)
-class Part:
-    """A value that one row has of a block: `buffer`, from so many elements a row."""
+class Run:
+    """Calls one after the other: for a whole block, or again for each of its rows, with buffers for one row.
 
-    buffer: str
-    size: int
+    strides: of what a row has a part of, by name: elements a row.
+    """
+
+    of_rows: bool
+    calls: tuple[Call, ...]
+    buffers: tuple[Buffer, ...]
+    strides: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class BlockEntry:
-    """An entry function of a block of rows: calls for the whole block, then calls for each of its rows.
+    """An entry function of a block of rows: runs of calls for the block and of calls for its rows, in turn.
 
-    The calls for a row read `parts` in place of what their arguments name. copied: the value that needs no call.
+    copied: the value that needs no call.
     """
 
     buffers: tuple[Buffer, ...]
-    calls: tuple[Call, ...]
-    row_buffers: tuple[Buffer, ...]
-    row_calls: tuple[Call, ...]
-    parts: dict[str, Part]
+    runs: tuple[Run, ...]
     copied: str | None
 
 
 def plan_block(program: Program, wanted: int, parameter: str, result: str) -> BlockEntry:
-    """Steps of blocks, which read the row and each other, and then steps of rows that read them."""
+    """Steps of blocks as early as they can be, so that there are few loops over rows.
+
+    A buffer of a block is free again after the last step that reads it, for values of the same kind.
+    """
+    assert program.batch is not None
     types = program.types()
+    turns = _turns(program, wanted)
+    order = sorted(turns, key=lambda index: (turns[index], index))
+    readers: dict[int, list[int]] = {}
+    for index in order:
+        for value in program.steps[index].inputs:
+            readers.setdefault(value, []).append(index)
     place = {0: parameter}
-    buffers: list[Buffer] = []
-    calls: list[Call] = []
-    row_buffers: list[Buffer] = []
-    row_calls: list[Call] = []
-    parts: dict[str, Part] = {}
+    sizes: dict[str, int] = {}
+    elements: dict[str, Element] = {}
+    free: list[str] = []
+    runs: list[Run] = []
+
+    def read_last(members: tuple[int, ...]) -> list[str]:
+        """Buffers that no step after these reads."""
+        read = {value for index in members for value in program.steps[index].inputs}
+        return sorted({place[value] for value in read if readers[value][-1] in members and place[value] in sizes})
+
+    for turn, members in itertools.groupby(order, key=lambda index: turns[index]):
+        row_buffers: list[Buffer] = []
+        calls: list[Call] = []
+        own = tuple(members)
+        for index in own:
+            step, value = program.steps[index], index + 1
+            kind = types[value]
+            whole = isinstance(step.op, OfBlocks)
+            if value == wanted and (not whole or isinstance(step.op, WritesRows)):
+                place[value] = result
+            elif whole or any(turns[reader] != turn for reader in readers[value]):
+                n = step.op.block_elements if isinstance(step.op, OfBlocks) else program.batch.rows * kind.size
+                place[value] = _claim(kind.element, n, free, sizes, elements, "b")
+            else:
+                place[value] = f"v{len(row_buffers)}"
+                row_buffers.append(Buffer(place[value], kind.element, kind.size))
+            calls.append(Call(index, tuple(place[i] for i in step.inputs), place[value]))
+            if whole:
+                free += read_last((index,))
+        if turn % 2:  # a loop over rows reads them to its end
+            free += read_last(own)
+        here = {value for index in own for value in (index + 1, *program.steps[index].inputs)}
+        names = {place[value]: types[value].size for value in sorted(here) if turn % 2}
+        strides = {name: size for name, size in names.items() if name in sizes or name in (parameter, result)}
+        runs.append(Run(turn % 2 == 1, tuple(calls), tuple(row_buffers), strides))
+    buffers = tuple(Buffer(name, elements[name], size) for name, size in sizes.items())
+    return BlockEntry(buffers, tuple(runs), place[wanted] if place[wanted] != result else None)
+
+
+def _turns(program: Program, wanted: int) -> dict[int, int]:
+    """By step, when its run comes: even ones are of blocks, odd ones of rows."""
+    turns: dict[int, int] = {}
     for index in program.needed(wanted):
-        step, value = program.steps[index], index + 1
-        arguments = tuple(place[i] for i in step.inputs)
-        if isinstance(step.op, OfBlocks):
-            place[value] = f"b{len(buffers)}"
-            buffers.append(Buffer(place[value], types[value].element, step.op.block_elements))
-            parts[place[value]] = Part(place[value], types[value].size)
-            calls.append(Call(index, arguments, place[value]))
-        else:
-            assert parameter not in arguments, "a step of rows reads what a block makes"
-            place[value] = result if value == wanted else f"v{len(row_buffers)}"
-            if value != wanted:
-                row_buffers.append(Buffer(place[value], types[value].element, types[value].size))
-            row_calls.append(Call(index, arguments, place[value]))
-    copied = place[wanted] if place[wanted] in parts else None
-    return BlockEntry(tuple(buffers), tuple(calls), tuple(row_buffers), tuple(row_calls), parts, copied)
+        step = program.steps[index]
+        after = max((turns[value - 1] for value in step.inputs if value), default=0)
+        turns[index] = after + ((after % 2 == 1) == isinstance(step.op, OfBlocks))
+    return turns
 
 
 def _made_on_the_way(program: Program, steps: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -126,7 +166,9 @@ def _made_on_the_way(program: Program, steps: tuple[int, ...]) -> list[tuple[int
     ]
 
 
-def _claim(element: Element, size: int, free: list[str], sizes: dict[str, int], elements: dict[str, Element]) -> str:
+def _claim(
+    element: Element, size: int, free: list[str], sizes: dict[str, int], elements: dict[str, Element], prefix: str = "v"
+) -> str:  # fmt: skip
     """A free buffer of the same kind, grown when too small, or a new one."""
     fitting = [name for name in free if elements[name] == element]
     if fitting:
@@ -134,7 +176,7 @@ def _claim(element: Element, size: int, free: list[str], sizes: dict[str, int], 
         free.remove(name)
         sizes[name] = max(sizes[name], size)
         return name
-    name = f"v{len(sizes)}"
+    name = f"{prefix}{len(sizes)}"
     sizes[name] = size
     elements[name] = element
     return name

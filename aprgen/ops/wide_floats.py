@@ -1,0 +1,240 @@
+"""Sums of floats for blocks of rows: outputs in the lanes of vectors, or rows in them; never a part of a sum.
+
+Each sum has the order of ops/dense.py and ops/distance.py and rounds as often, so every form gives the same bits.
+Knows how weights are laid out; knows no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.dense import BiasOrder
+from aprgen.program import Array, Table, ValueType
+
+Floats = NDArray[np.float32]
+
+QUAD = 4  # columns that are turned at once
+
+
+@dataclass(frozen=True, eq=False)
+class WideSums(ABC):
+    """y_o = a sum over the columns, from left to right: of weight * x, or of (x - weight)^2 where it is a distance.
+
+    The bias comes first, last, or not at all. relu: of the sum. rows: of a block. width: floats of a vector.
+    """
+
+    n_in: int
+    n_sums: int
+    rows: int
+    width: int
+    distance: bool
+    bias_order: BiasOrder
+    relu: bool
+    weight: Table  # f32
+    bias: Table | None  # f32
+    headers = ("apr_floats.h",)
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    @abstractmethod
+    def kernel(self) -> str:
+        ...
+
+    @abstractmethod
+    def columns(self) -> Floats:
+        """The weights [n_in, n_sums], as the table has them."""
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_sums
+
+    @property
+    def bias_first(self) -> bool:
+        return self.bias_order == "first"
+
+    @property
+    def bias_last(self) -> bool:
+        return self.bias_order == "last"
+
+    @property
+    def start(self) -> float:
+        """Of a sum without a bias in front. One whose bias is last starts with its first product: -0 + p is p."""
+        return -0.0 if self.bias_last else 0.0
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"sums take f32[{self.n_in}], not {x}")
+        return ValueType("f32", self.n_sums)
+
+    def evaluate(self, x: Array) -> Array:
+        acc = np.full((len(x), self.n_sums), np.float32(self.start), np.float32)
+        bias = None if self.bias is None else self.bias.data[: self.n_sums]
+        if self.bias_first and bias is not None:
+            acc[:] = bias
+        for col, weight in enumerate(self.columns()):
+            own = x[:, col : col + 1]
+            if self.distance:
+                d = own - weight
+                acc += d * d
+            else:
+                acc += own * weight
+        if self.bias_last and bias is not None:
+            acc += bias
+        return np.asarray(np.where(acc > 0, acc, np.float32(0))) if self.relu else acc
+
+
+@dataclass(frozen=True)
+class Group:
+    """Panels that tiles take, from output `first` up to output `end`; `rows` of the tiles, most first.
+
+    across: panels of a tile. last: outputs of its last panel.
+    """
+
+    first: int
+    end: int
+    across: int
+    last: int
+    whole: bool
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Panels(WideSums):
+    """Outputs in lanes. A panel is as many outputs as a vector has floats; a tile is some rows of some panels.
+
+    weight: flat; for each tile's panels one after the other, by column, their outputs. bias: padded with zeros.
+    """
+
+    tile_rows: int
+    tile_panels: int
+
+    @property
+    def kernel(self) -> str:
+        return "panels_f32"
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return groups(self.n_sums, self.width, self.tile_panels, self.tile_rows, self.rows)
+
+    def columns(self) -> Floats:
+        parts, at = [], 0
+        for group in self.groups:
+            across = group.across * self.width
+            for _ in range(group.first, group.end, across):
+                parts.append(self.weight.data[at : at + self.n_in * across].reshape(self.n_in, across))
+                at += self.n_in * across
+        return np.asarray(np.concatenate(parts, axis=1)[:, : self.n_sums])
+
+
+def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int, rows: int) -> tuple[Group, ...]:
+    """Whole tiles, and the panels that are left over: fewer, which take up to twice the rows, as sums wait for each
+    other's end. rows: of a block."""
+    across = width * tile_panels
+    whole = n_sums - n_sums % across
+
+    def tiles(most: int) -> tuple[int, ...]:
+        return (min(most, rows), 1) if min(most, rows) > 1 else (1,)
+
+    made = [Group(0, whole, tile_panels, width, True, tiles(tile_rows))] if whole else []
+    if whole < n_sums:
+        own = -(-(n_sums - whole) // width)
+        last = n_sums - whole - width * (own - 1)
+        most = max(tile_rows, min(2 * tile_rows, tile_rows * tile_panels // own))
+        made.append(Group(whole, n_sums, own, last, last == width, tiles(most)))
+    return tuple(made)
+
+
+def panel_weights(columns: Floats, width: int, tile_panels: int) -> Table:
+    """From weights [n_in, n_sums]."""
+    parts = []
+    for group in groups(columns.shape[1], width, tile_panels, 1, 1):
+        across = group.across * width
+        for first in range(group.first, group.end, across):
+            own = columns[:, first : first + across]
+            parts.append(np.pad(own, ((0, 0), (0, across - own.shape[1]))).reshape(-1))
+    return Table(np.concatenate(parts).astype(np.float32), lines=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Lanes(WideSums):
+    """Rows in lanes: columns of `width` rows are turned into vectors, and weights are the same for all of them.
+
+    groups: of so many rows that a tile takes. weight: [n_in, n_sums]. nearest: the index of the smallest sum in place
+    of the sums, as Argmin chooses it. A block has at least `width` rows.
+    """
+
+    groups: int
+    nearest: bool = False
+
+    @property
+    def kernel(self) -> str:
+        return "lanes_f32"
+
+    @property
+    def tile_groups(self) -> tuple[int, ...]:
+        return (self.groups, 1) if self.groups > 1 else (1,)
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(self.n_in)
+
+    def columns(self) -> Floats:
+        return np.asarray(self.weight.data)
+
+    def result(self, x: ValueType) -> ValueType:
+        made = super().result(x)
+        return ValueType("i32", 1) if self.nearest else made
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * (1 if self.nearest else self.n_sums)
+
+    def evaluate(self, x: Array) -> Array:
+        sums = super().evaluate(x)
+        return _least(sums) if self.nearest else sums
+
+
+def whole_quads(n_in: int) -> int:
+    """Columns in whole quads."""
+    return n_in - n_in % QUAD
+
+
+def _least(x: Array) -> Array:
+    below = np.where(x < np.inf, x, np.float32(np.inf))  # a NaN is not
+    return np.asarray(np.argmin(below, axis=1)).astype(np.int32).reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class Least:
+    """The index of the smallest of a row's elements, as Argmin chooses it, with rows in lanes.
+
+    A block has at least `width` rows.
+    """
+
+    n_in: int
+    rows: int
+    width: int
+    headers = ("apr_floats.h",)
+    kernel = "least_f32"
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(self.n_in)
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"the least takes f32[{self.n_in}], not {x}")
+        return ValueType("i32", 1)
+
+    def evaluate(self, x: Array) -> Array:
+        return _least(x)

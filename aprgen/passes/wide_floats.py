@@ -1,0 +1,161 @@
+"""Wide floats pass: beside the way of one row, a way for blocks of rows, whose sums of floats run in vectors.
+
+Of each layer's forms it takes the one with the fewest cycles, as the target states them; activations and the choice of
+the nearest point go into the sums where that changes no bit. Knows no target by name and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.decide import Argmin
+from aprgen.ops.dense import BiasOrder, Dense
+from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.elementwise import Map
+from aprgen.ops.wide_floats import Lanes, Least, Panels, WideSums, panel_weights
+from aprgen.passes.layout import plan_block
+from aprgen.program import Batch, Op, Program, Step, Table, Way
+from aprgen.target import BatchCost, FloatCost
+
+ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A step that sums floats: weights [n_in, n_out], and what of the steps behind it goes into it."""
+
+    columns: NDArray[np.float32]
+    distance: bool
+    bias_order: BiasOrder
+    bias: Table | None
+    relu: int | None  # the step
+    nearest: int | None  # the step
+
+
+def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
+    """The Program with a way for blocks, where it sums floats and has none yet. has: whether a kernel is there."""
+    if cost is None or cost.floats is None or program.batch is not None or program.source.element != "f32":
+        return program
+    layers = _layers(program)
+    if not layers or not has("panels_f32"):
+        return program
+    floats = cost.floats
+    rows = _rows_that_fit(program, layers, cost, floats)
+    if not rows:
+        return program
+    turned = frozenset[int]()  # steps with rows in lanes
+    if rows >= floats.width:
+        turned = frozenset(
+            index for index, layer in layers.items()
+            if has("lanes_f32") and _lanes_are_cheaper(layer, floats)
+        ) | frozenset(
+            layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")
+        )  # fmt: skip
+    steps = list(program.steps)
+    panels = {index: _in_panels(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
+    forms = panels | {index: _in_lanes(layer, rows, floats) for index, layer in layers.items() if index in turned}
+    many = _way(steps, program, layers, forms, turned)
+    few, few_rows = None, 1
+    if turned:
+        few_rows = max(floats.width, min(cost.few_rows, rows))
+        if not turned >= layers.keys():
+            few = _way(steps, program, layers, panels, frozenset())
+    made = replace(program, steps=tuple(steps), batch=Batch(many, few, rows, few_rows))
+    made.check()
+    return made
+
+
+def _layers(program: Program) -> dict[int, Layer]:
+    """By step, those of the way of one row."""
+    needed = program.needed(program.scores, program.label)
+    found: dict[int, Layer] = {}
+    for index in needed:
+        op = program.steps[index].op
+        readers = [reader for reader in needed if index + 1 in program.steps[reader].inputs]
+        result = index + 1 in (program.scores, program.label)
+        after = program.steps[readers[0]].op if readers else None
+        if isinstance(op, Dense):
+            alone = not result and len(readers) == 1
+            relu = alone and isinstance(after, Map) and [stage.verb for stage in after.stages] == ["relu"]
+            found[index] = Layer(
+                op.weight.data.T, False, op.bias_order, op.bias, readers[0] if relu else None, None
+            )  # fmt: skip
+        elif isinstance(op, SquaredDistance):
+            nearest = [reader for reader in readers if isinstance(program.steps[reader].op, Argmin)]
+            found[index] = Layer(op.points.data.T, True, "none", None, None, nearest[0] if nearest else None)
+    return found
+
+
+def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
+    n_out = int(layer.columns.shape[1])
+    panel = floats.square_panel if layer.distance else floats.panel
+    lane = floats.square_lane if layer.distance else floats.lane
+    return n_out <= floats.lane_sums and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
+
+
+def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
+    """Of a block, by what the buffers between its layers take for one row; 0: not even one."""
+    steps = list(program.steps)
+    panels = {index: _in_panels(layer, 1, floats) for index, layer in layers.items()}
+    way = _way(steps, program, layers, panels, frozenset())
+    tried = replace(program, steps=tuple(steps), batch=Batch(way, None, 1, 1))
+    row_bytes = max(
+        sum(4 * buffer.size for buffer in plan_block(tried, value, "x", "out").buffers)
+        for value in (way.scores, way.label) if value is not None
+    )  # fmt: skip
+    rows = min(cost.rows, floats.hidden_bytes // max(1, row_bytes))
+    return rows - rows % ALIGNED if rows > ALIGNED else rows
+
+
+def _way(
+    steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, WideSums],
+    turned: frozenset[int],
+) -> Way:  # fmt: skip
+    """Append what the Program computes, its layers in these forms; `turned`: steps behind them with rows in lanes."""
+    moved = {0: 0}
+
+    def add(op: Op, *inputs: int) -> int:
+        steps.append(Step(op, tuple(moved[i] for i in inputs)))
+        return len(steps)
+
+    for index in program.needed(program.scores, program.label):
+        step, value = program.steps[index], index + 1
+        if value in moved:
+            continue
+        layer = layers.get(index)
+        if layer is None:
+            moved[value] = add(step.op, *step.inputs)
+            continue
+        form = forms[index]
+        moved[value] = add(form, *step.inputs)
+        if layer.relu is not None:
+            moved[layer.relu + 1] = moved[value]
+        if layer.nearest is not None and isinstance(form, Lanes):
+            moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
+        elif layer.nearest is not None and layer.nearest in turned:
+            moved[layer.nearest + 1] = add(Least(form.n_sums, form.rows, form.width), value)
+    return Way(moved[program.scores], None if program.label is None else moved[program.label])
+
+
+def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+    n_in, n_out = layer.columns.shape
+    padded = -(-n_out // floats.width) * floats.width
+    bias = None if layer.bias is None else Table(np.pad(layer.bias.data, (0, padded - n_out)), lines=True)
+    return Panels(
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
+        panel_weights(layer.columns, floats.width, floats.tile_panels), bias, floats.tile_rows, floats.tile_panels,
+    )  # fmt: skip
+
+
+def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+    n_in, n_out = layer.columns.shape
+    most = min(rows // floats.width, floats.most_groups)
+    groups = max(1, min(most, floats.lane_sums // n_out))
+    return Lanes(
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
+        Table(layer.columns, np.float32), layer.bias, groups,
+    )  # fmt: skip

@@ -1,0 +1,375 @@
+"""Networks, k-means and linear models on wide targets beside numpy and scikit-learn: the same rows, one core.
+
+    python benchmarks/wide_dense.py [--work NAME ...] [--target NAME ...] [--compiler gcc|clang ...] [--rounds N]
+                                    [--json FILE]
+
+    pip install "aprgen[benchmarks]"     # scikit-learn
+
+Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns, and
+km10_label, the nearest; lin100, a linear model of 100 columns. aprgen's C is built with the flags of the target and
+called as a library. Contenders take turns. Answers of aprgen's are compared with Program.run() bit by bit.
+
+A sum that is to have the same bits everywhere cannot fuse multiplication and addition. Three limits are therefore
+measured in the same run, in registers alone, with the compiler of the line: fused operations (the peak that others can
+reach), products that are added, and squares of differences that are added. "half" is the share of half of the fused
+peak: what separate operations reach where both use the same units. Where additions have units of their own, as on
+Zen 5, they reach more, and "limit" is the share of what was measured. Status 1 when a bit differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen import __version__
+from aprgen.core import runtime_headers
+from aprgen.emit import Names, emit_model
+from aprgen.errors import ToolchainError
+from aprgen.ops.decide import Argmin
+from aprgen.ops.dense import Dense
+from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.elementwise import Map, Stage
+from aprgen.passes.wide_floats import with_float_blocks
+from aprgen.program import Builder, Program, Table, row_type
+from aprgen.rows import edge_rows
+from aprgen.runners.native import find_native
+from aprgen.target import Target, load_target
+from aprgen.toolchain import Toolchain, find_toolchain
+from aprgen.verify import same_bits
+
+SCHEMA = "aprgen.benchmarks.wide_dense"
+VERSION = 1
+WORKS = ("mlp_a", "km10", "km10_label", "lin100")
+TARGETS = ("x86-avx512", "x86-avx2")
+ROWS = 1000
+EDGES = 1000
+ROUNDS = 30
+PEAK_STEPS = 20_000
+PEAK_SUMS = 16
+
+_Floats = NDArray[np.float32]
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """flops: of a row, as those count who fuse them. limit: which of the measured ones holds."""
+
+    name: str
+    program: Program
+    rows: _Floats
+    flops: int
+    limit: str
+    peers: tuple[tuple[str, Call], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Microseconds for all rows, and GFLOP/s of the least. limits: GFLOP/s that the same compiler reached."""
+
+    work: str
+    tool: str
+    target: str
+    least: float
+    median: float
+    gflops: float
+    exact: bool | None
+    of_half_peak: float | None = None
+    of_limit: float | None = None
+    limits: dict[str, float] | None = None
+    kernels: tuple[str, ...] = ()
+
+
+def work_of(name: str) -> Work:
+    chance = np.random.default_rng(6)
+    rows = chance.normal(size=(ROWS, 100)).astype(np.float32)
+    if name == "mlp_a":
+        return _network(rows, chance)
+    if name == "lin100":
+        kind = importlib.import_module("sklearn.linear_model").Ridge
+        linear = kind().fit(rows, chance.normal(size=ROWS).astype(np.float32))
+        weight, bias = linear.coef_.astype(np.float32), np.float32(linear.intercept_)
+        builder = Builder(row_type(100))
+        program = builder.build(builder.add(Dense(Table(weight.reshape(1, -1)), Table([bias], np.float32), "last"), 0))
+        peers = (("numpy", lambda: rows @ weight + bias), ("scikit-learn", lambda: linear.predict(rows)))
+        return Work(name, program, rows, 200, "products", peers)
+    kind = importlib.import_module("sklearn.cluster").KMeans
+    means = kind(n_clusters=10, n_init=1, random_state=0).fit(rows)
+    centroids = means.cluster_centers_.astype(np.float32)
+    half = (centroids * centroids).sum(axis=1) / 2
+    builder = Builder(row_type(100))
+    scores = builder.add(SquaredDistance(Table(centroids)), 0)
+    program = builder.build(scores, builder.add(Argmin(10), scores), 10)
+    if name == "km10_label":
+        peers = (
+            ("numpy", lambda: np.argmin(half - rows @ centroids.T, axis=1)),
+            ("scikit-learn", lambda: means.predict(rows)),
+        )
+        return Work(name, program, rows, 3 * 1000, "squares", peers)
+
+    def distances() -> _Floats:
+        squares = np.einsum("ij,ij->i", rows, rows)[:, None]
+        return np.asarray(squares + 2 * (half - rows @ centroids.T))
+
+    return Work(name, program, rows, 3 * 1000, "squares", (("numpy", distances),))
+
+
+def _network(rows: _Floats, chance: np.random.Generator) -> Work:
+    kind = importlib.import_module("sklearn.neural_network").MLPRegressor
+    estimator = kind(hidden_layer_sizes=(256, 256, 256), max_iter=1, random_state=0)
+    with np.errstate(all="ignore"):
+        estimator.fit(rows, chance.normal(size=(ROWS, 10)).astype(np.float32))
+    layers = [
+        (np.ascontiguousarray(weight.astype(np.float32)), bias.astype(np.float32))
+        for weight, bias in zip(estimator.coefs_, estimator.intercepts_, strict=True)
+    ]
+    builder, at = Builder(row_type(100)), 0
+    for number, (weight, bias) in enumerate(layers):
+        at = builder.add(Dense(Table(np.ascontiguousarray(weight.T)), Table(bias), "last"), at)
+        if number < len(layers) - 1:
+            at = builder.add(Map(len(bias), (Stage("relu"),)), at)
+
+    def by_numpy() -> _Floats:
+        x = rows
+        for number, (weight, bias) in enumerate(layers):
+            x = x @ weight
+            x += bias
+            if number < len(layers) - 1:
+                np.maximum(x, 0, out=x)
+        return x
+
+    flops = 2 * sum(weight.size for weight, _ in layers)
+    peers = (("numpy", by_numpy), ("scikit-learn", lambda: estimator.predict(rows)))
+    return Work("mlp_a", builder.build(at), rows, flops, "products", peers)
+
+
+# aprgen's side.
+
+
+def built(texts: dict[str, str], source: str, toolchain: Toolchain) -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory() as name:
+        for file, text in texts.items():
+            (Path(name) / file).write_text(text, encoding="utf-8")
+        flags = ("-std=c99", "-ffp-contract=off", *toolchain.rule.cflags, "-shared", "-fPIC")
+        subprocess.run([*toolchain.compiler, *flags, source, "-o", "m.so"], cwd=name, check=True, timeout=300)
+        return ctypes.CDLL(str(Path(name) / "m.so"))
+
+
+def names(target: Target) -> Names:
+    return Names(
+        name="m", summary="", outputs="scores", command="benchmarks/wide_dense.py", model_sha256="",
+        target=target.name, target_sha256="", signer="none", numeric="f32", flags="", version=__version__,
+        float_header=target.float_header,
+    )  # fmt: skip
+
+
+def call_of(function: Any, rows: _Floats, out: NDArray[Any]) -> Call:
+    function.restype = None
+    arguments = ctypes.c_void_p(rows.ctypes.data), ctypes.c_size_t(len(rows)), ctypes.c_void_p(out.ctypes.data)
+
+    def call() -> NDArray[Any]:
+        function(*arguments)
+        return out
+
+    call.__dict__["keeps"] = rows
+    return call
+
+
+@dataclass(frozen=True, eq=False)
+class Mine:
+    tool: str
+    target: str
+    call: Call
+    exact: bool
+    kernels: tuple[str, ...]
+    limits: dict[str, float]
+
+
+def mine(work: Work, target: Target, toolchain: Toolchain, limits: dict[str, float]) -> Mine:
+    program = with_float_blocks(work.program, target.batch, target.has_kernel)
+    texts = emit_model(program, names(target), target.templates)
+    texts |= runtime_headers(texts["m.c"], target)
+    library = built(texts, "m.c", toolchain)
+    edges = np.ascontiguousarray(np.concatenate([edge_rows(program, EDGES).values, work.rows]))
+    scores = np.zeros((len(edges), program.n_outputs), np.float32)
+    exact = bool(same_bits(call_of(library.m_predict_batch, edges, scores)(), work.program.run(edges)).all())
+    labels = work.program.classify(edges)
+    if labels is not None:
+        found = call_of(library.m_classify_batch, edges, np.zeros(len(edges), np.int32))()
+        exact = exact and bool(np.array_equal(found, labels))
+    if work.name.endswith("_label"):
+        call = call_of(library.m_classify_batch, work.rows, np.zeros(ROWS, np.int32))
+    else:
+        call = call_of(library.m_predict_batch, work.rows, np.zeros((ROWS, program.n_outputs), np.float32))
+    kernels = tuple(program.steps[index].op.kernel for index in program.in_code())
+    return Mine(f"aprgen {toolchain.rule.name}", target.name, call, exact, kernels, limits)
+
+
+# What the core can do at most.
+
+_LIMIT = """
+#include "apr_floats.h"
+#ifdef __AVX512F__
+#define FUSED(a, x) _mm512_fmadd_ps(x, x, a)
+#else
+#define FUSED(a, x) _mm256_fmadd_ps(x, x, a)
+#endif
+#define PRODUCT(a, x) apr_floats_add_product(a, x, x)
+#define SQUARE(a, x) apr_floats_add_square(a, x, point)
+#define KERNEL(name, STEP) \\
+    float name(uint32_t n); \\
+    float name(uint32_t n) \\
+    { \\
+        apr_floats x = apr_floats_all(0.5F), point = apr_floats_all(0.25F); \\
+        %(begin)s \\
+        for (uint32_t i = 0U; i < n; ++i) { \\
+            %(steps)s \\
+        } \\
+        (void)point; \\
+        float out[16]; \\
+        apr_floats_store(out, %(sum)s); \\
+        return out[0]; \\
+    }
+KERNEL(fused, FUSED)
+KERNEL(products, PRODUCT)
+KERNEL(squares, SQUARE)
+"""
+_OPERATIONS = {"fused": 2, "products": 2, "squares": 3}
+
+
+def limits_of(target: Target, toolchain: Toolchain) -> dict[str, float]:
+    """GFLOP/s of chains of sums in registers. The assembly statement keeps the compiler from taking steps out."""
+    assert target.batch is not None
+    assert target.batch.floats is not None
+    n_sums = PEAK_SUMS if target.batch.floats.width == 16 else PEAK_SUMS - 4
+    begin = " ".join(f"apr_floats a{i} = x;" for i in range(n_sums))
+    steps = " ".join(f'__asm__ volatile("" : "+x"(x)); a{i} = STEP(a{i}, x);' for i in range(n_sums))
+    total = "a0"
+    for i in range(1, n_sums):
+        total = f"apr_floats_add({total}, a{i})"
+    text = _LIMIT % {"begin": begin, "steps": steps, "sum": total}
+    library = built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain)
+    found = {}
+    for name, operations in _OPERATIONS.items():
+        function = getattr(library, name)
+        function.restype = ctypes.c_float
+        times = []
+        for _ in range(40):
+            began = time.perf_counter()
+            function(ctypes.c_uint32(PEAK_STEPS))
+            times.append(time.perf_counter() - began)
+        found[name] = operations * n_sums * target.batch.floats.width * PEAK_STEPS / min(times) / 1e9
+    return found
+
+
+def measured(calls: Sequence[Call], rounds: int) -> list[list[float]]:
+    """Microseconds of each, in turn."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, found in zip(calls, times, strict=True):
+            call()  # warm again after the others
+            for _ in range(3):
+                began = time.perf_counter()
+                call()
+                found.append((time.perf_counter() - began) * 1e6)
+    return times
+
+
+def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
+    times = measured([*(one.call for one in own), *(call for _, call in work.peers)], rounds)
+    found = []
+    for number, taken in enumerate(times):
+        least = min(taken)
+        gflops = work.flops * ROWS / least / 1e3
+        if number >= len(own):
+            tool, _ = work.peers[number - len(own)]
+            found.append(Figure(work.name, tool, "", least, statistics.median(taken), gflops, None))
+            continue
+        one = own[number]
+        of_half, of_limit = gflops / (one.limits["fused"] / 2), gflops / one.limits[work.limit]
+        figure = Figure(
+            work.name, one.tool, one.target, least, statistics.median(taken), gflops, one.exact, of_half, of_limit,
+            one.limits, one.kernels,
+        )  # fmt: skip
+        found.append(figure)
+    return found
+
+
+def line(one: Figure) -> str:
+    state = {True: "exact", False: "DIFFERS", None: ""}[one.exact]
+    shares = "" if one.of_limit is None else f"{one.of_half_peak:4.0%} of half, {one.of_limit:4.0%} of the limit"
+    return (
+        f"{one.work:10} {one.tool:13} {one.target:11} {one.least:9,.1f} us {one.median:9,.1f} median "
+        f"{one.gflops:7,.1f} GFLOP/s  {state:7} {shares}"
+    ).rstrip()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks/wide_dense.py", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--target", nargs="+", default=list(TARGETS))
+    parser.add_argument("--compiler", nargs="+", choices=("gcc", "clang"), default=["gcc", "clang"])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args(words)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        with importlib.import_module("threadpoolctl").threadpool_limits(1):
+            found = _run(given)
+    finally:
+        os.sched_setaffinity(0, before)
+    if given.json is not None:
+        document = {
+            "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
+            "figures": [asdict(one) for one in found],
+        }  # fmt: skip
+        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return 1 if any(one.exact is False for one in found) else 0
+
+
+def _run(given: argparse.Namespace) -> list[Figure]:
+    ready: list[tuple[Target, Toolchain, dict[str, float]]] = []
+    for name in given.target:
+        target = load_target(name)
+        runner = find_native(target, next(rule for rule in target.runs if rule.kind == "native"), None)
+        if isinstance(runner, str):
+            print(f"{name}: {runner}", flush=True)
+            continue
+        for compiler in given.compiler:
+            try:
+                toolchain = find_toolchain(target, compiler)
+            except ToolchainError as error:
+                print(f"{name} {compiler}: {error.what}", flush=True)
+                continue
+            limits = limits_of(target, toolchain)
+            ready.append((target, toolchain, limits))
+            shown = ", ".join(f"{kind} {number:,.0f}" for kind, number in limits.items())
+            print(f"limits {compiler:13} {name:11} {shown} GFLOP/s", flush=True)
+    found: list[Figure] = []
+    for name in given.work:
+        work = work_of(name)
+        own = figures(work, [mine(work, *one) for one in ready], given.rounds)
+        for one in sorted(own, key=lambda one: one.least):
+            print(line(one), flush=True)
+        found += own
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

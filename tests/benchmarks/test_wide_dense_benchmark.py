@@ -1,0 +1,58 @@
+"""The benchmark of float sums on wide targets gives its figures beside limits of the same run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch, require_target: Callable[[str], None]) -> ModuleType:
+    pytest.importorskip("sklearn")
+    require_target("x86-avx2")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "wide_dense", raising=False)
+    monkeypatch.setattr("os.sched_setaffinity", lambda process, cores: None)  # not of the other tests
+    return importlib.import_module("wide_dense")
+
+
+WORDS = ("--target", "x86-avx2", "--compiler", "gcc", "--rounds", "1")
+
+
+def test_one_run(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The C of blocks has the bits of the Program, and the peers' figures stand beside it."""
+    report = tmp_path / "report.json"
+    assert benchmark.main((*WORDS, "--work", "lin100", "km10_label", "--json", str(report))) == 0
+    found = json.loads(report.read_text())["figures"]
+    own = {one["work"]: one for one in found if one["target"]}
+
+    assert [one["tool"] for one in found] == ["aprgen gcc", "numpy", "scikit-learn"] * 2
+    assert all(one["exact"] is True and "lanes_f32" in one["kernels"] for one in own.values())
+    assert all(0 < one["least"] <= one["median"] for one in found)
+    for one, limit in ((own["lin100"], "products"), (own["km10_label"], "squares")):
+        assert one["of_limit"] == pytest.approx(one["gflops"] / one["limits"][limit])
+        assert one["of_half_peak"] == pytest.approx(2 * one["gflops"] / one["limits"]["fused"])
+    assert "exact" in capsys.readouterr().out
+
+
+def test_a_wrong_bit_is_status_1(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C that fuses does not pass."""
+    right = benchmark.runtime_headers
+
+    def fused(source: str, target: object) -> dict[str, str]:
+        sound = "_mm256_add_ps(sum, _mm256_mul_ps(x, weight))"
+        return {
+            name: text.replace(sound, "_mm256_fmadd_ps(x, weight, sum)") for name, text in right(source, target).items()
+        }
+
+    monkeypatch.setattr(benchmark, "runtime_headers", fused)
+
+    assert benchmark.main((*WORDS, "--work", "lin100")) == 1

@@ -1,0 +1,273 @@
+"""Blocks of rows: sums of floats in panels or lanes give the bits of sums of one row, in Python and in C."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aprgen.core import Options, compile_model
+from aprgen.ops.decide import Argmax, Argmin, Threshold
+from aprgen.ops.dense import BiasOrder, Dense
+from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.elementwise import Map, Stage
+from aprgen.ops.normalise import Softmax
+from aprgen.ops.wide_floats import Lanes, Panels
+from aprgen.passes.layout import plan_block
+from aprgen.passes.wide_floats import with_float_blocks
+from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.rows import edge_rows
+from aprgen.runners.records import AWKWARD
+from aprgen.target import FloatCost, Target, load_target, target_names
+from aprgen.verify import same_bits
+from tests.differential.compiled import compile_c, load, write_texts
+from tests.examples import loaded
+from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
+
+WIDE = tuple(name for name in target_names() if (batch := load_target(name).batch) is not None and batch.floats)
+HERE = ("x86-avx512", "x86-avx2")  # x86-avx512-vnni has the templates of x86-avx512
+COMPILERS = ("gcc", "clang-14")
+RELU, SIGMOID = Stage("relu"), Stage("sigmoid")
+
+
+def dense(n_in: int, n_out: int, order: BiasOrder) -> Dense:
+    chance = np.random.default_rng(n_in * 1000 + n_out)
+    weight = chance.normal(size=(n_out, n_in)).astype(np.float32)
+    weight[chance.random(weight.shape) < 0.1] = -0.0
+    bias = np.where(chance.random(n_out) < 0.2, -0.0, chance.normal(size=n_out))
+    return Dense(Table(weight), None if order == "none" else Table(bias, np.float32), order)
+
+
+def network() -> Program:
+    """Panels that are whole, left over, and partly used; activations that go into the sums and that do not."""
+    builder = Builder(row_type(7))
+    at = builder.add(dense(7, 99, "last"), 0)
+    at = builder.add(Map(99, (RELU,)), at)
+    at = builder.add(dense(99, 37, "first"), at)
+    at = builder.add(Map(37, (SIGMOID,)), at)
+    at = builder.add(dense(37, 64, "none"), at)
+    at = builder.add(Map(64, (RELU,)), at)
+    at = builder.add(dense(64, 3, "last"), at)
+    at = builder.add(Softmax(3, by_reciprocal=True), at)
+    return builder.build(at, builder.add(Argmax("f32", 3, None, nan_gives_zero=True), at), 3)
+
+
+def small_network() -> Program:
+    """Rows in lanes throughout; the first layer is read twice, so that its activation stays a step."""
+    builder = Builder(row_type(6))
+    first = builder.add(dense(6, 5, "last"), 0)
+    at = builder.add(Map(5, (RELU,)), builder.add(dense(5, 5, "first"), builder.add(Map(5, (RELU,)), first)))
+    at = builder.add(dense(5, 2, "none"), at)
+    return builder.build(at, builder.add(Threshold("ge", 0.0, 1, 0), builder.add(dense(5, 1, "last"), first)), 2)
+
+
+def linear(n_in: int, order: BiasOrder) -> Program:
+    builder = Builder(row_type(n_in))
+    at = builder.add(Map(1, (SIGMOID,)), builder.add(dense(n_in, 1, order), 0))
+    return builder.build(at, builder.add(Threshold("ge", 0.5, 1, 0), at), 2)
+
+
+def components() -> Program:
+    """Steps of rows come first."""
+    builder = Builder(row_type(30))
+    at = builder.add(Map(30, (Stage("sub", each=Table(np.linspace(-2, 2, 30), np.float32)),)), 0)
+    return builder.build(builder.add(dense(30, 4, "none"), at))
+
+
+def nearest(n_points: int, n_in: int) -> Program:
+    builder = Builder(row_type(n_in))
+    points = np.random.default_rng(n_points).normal(size=(n_points, n_in)).astype(np.float32)
+    points[-1] = points[0]  # a tie: the first one wins
+    at = builder.add(SquaredDistance(Table(points)), 0)
+    return builder.build(at, builder.add(Argmin(n_points), at), n_points)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    program: Callable[[], Program]
+    lanes: int  # ops of this kind in all ways
+    panels: int
+
+
+CASES = (
+    Case("network", network, 1, 4),
+    Case("small-network", small_network, 4, 0),
+    Case("linear-last", lambda: linear(13, "last"), 1, 0),
+    Case("linear-first", lambda: linear(3, "first"), 1, 0),
+    Case("components", components, 1, 0),
+    Case("nearest", lambda: nearest(11, 10), 2, 0),
+    Case("many-points", lambda: nearest(43, 6), 0, 1),
+)
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def blocks(program: Program, target: Target, floats: FloatCost | None = None) -> Program:
+    assert target.batch is not None
+    cost = target.batch if floats is None else replace(target.batch, floats=floats)
+    return with_float_blocks(program, cost, target.has_kernel)
+
+
+def floats_of(name: str) -> FloatCost:
+    batch = load_target(name).batch
+    assert batch is not None
+    assert batch.floats is not None
+    return batch.floats
+
+
+def rows_of(program: Program, n: int, seed: int) -> Array:
+    """Edge rows, ordinary ones, and ones with infinities, NaN of any payload, zeros and subnormals."""
+    chance = np.random.default_rng(seed)
+    plain = chance.normal(size=(n, program.n_features)).astype(np.float32)
+    odd = np.array([0, 0x80000000, 1, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC12345, 0x7F7FFFFF], np.uint32)
+    bits = np.where(chance.random(plain.shape) < 0.1, chance.choice(odd, plain.shape), plain.view(np.uint32))
+    some = np.ascontiguousarray(bits.astype(np.uint32)).view(np.float32)
+    rows = np.concatenate([edge_rows(program, n // 2).values, plain, some])
+    return np.ascontiguousarray(rows[chance.permutation(len(rows))[:n]])
+
+
+@every_case
+@pytest.mark.parametrize("name", WIDE)
+def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
+    """The layers take the form that the target's cycles say, and every way gives the bits of one row."""
+    program = case.program()
+    made = blocks(program, load_target(name))
+    ops = [step.op for step in made.steps]
+
+    assert len({id(op) for op in ops if isinstance(op, Lanes)}) == case.lanes
+    assert len({id(op) for op in ops if isinstance(op, Panels)}) == case.panels  # ways have them in common
+    agree(made, program, rows_of(program, 400, 1))
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize(("number", "case"), list(enumerate(CASES)), ids=lambda value: getattr(value, "name", ""))
+def test_c_of_blocks(
+    name: str, number: int, case: Case, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """C equals Program.run() bit for bit for any number of rows and any place of theirs, compilers in turn."""
+    require_target(name)
+    target = load_target(name)
+    program = case.program()
+    compiler = COMPILERS[(number + HERE.index(name)) % 2]
+    assert differing(program, blocks(program, target), target, compiler, tmp_path) == 0
+
+
+def differing(
+    program: Program, made: Program, target: Target, compiler: str, folder: Path, old: str = "", new: str = ""
+) -> int:  # fmt: skip
+    """Rows whose scores or labels are others than those of the Program; with `new` in place of `old` in the C."""
+    flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
+    texts = {file: text.replace(old, new) if old else text for file, text in texts_of(made, target).items()}
+    assert not old or texts != texts_of(made, target)
+    compiled = load("m", texts, made, folder, compiler, (*flags, "-O1"))
+    rows = rows_of(program, sum(AWKWARD), 2)
+    expected, labels = program.run(rows), program.classify(rows)
+    at, count = 0, 0
+    for n in AWKWARD:
+        apart = np.zeros(n * program.n_features + 4, np.float32)  # begins at any float of a vector
+        own = apart[n % 5 :][: n * program.n_features].reshape(n, -1)
+        own[:] = rows[at : at + n]
+        scores, found = compiled.batch(own)
+        bad = ~same_bits(scores, expected[at : at + n]).all(axis=1)
+        if labels is not None and found is not None:
+            bad |= found != labels[at : at + n]
+        count += int(bad.sum())
+        at += n
+    return count
+
+
+def case_of(name: str) -> Program:
+    return next(case for case in CASES if case.name == name).program()
+
+
+SANITIZED = (("x86-avx512", "network"), ("x86-avx512", "nearest"), ("x86-avx2", "many-points"), ("x86-avx2", "network"))
+
+
+@pytest.mark.parametrize(("name", "case"), SANITIZED)
+def test_sanitizers_find_nothing(
+    name: str, case: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """No byte outside of rows and results that are exactly as large as they must be, and no undefined operation."""
+    require_target(name)
+    target = load_target(name)
+    made = blocks(case_of(case), target)
+    write_texts({**texts_of(made, target), "main.c": EXACT_BUFFERS}, tmp_path)
+    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
+    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
+    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
+    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+FAULTS = (
+    ("network", "_mm512_add_ps(sum, _mm512_mul_ps(x, weight))", "_mm512_fmadd_ps(x, weight, sum)"),
+    ("network", "_mm512_max_ps(values, _mm512_setzero_ps())", "_mm512_max_ps(_mm512_setzero_ps(), values)"),
+    ("nearest", "_CMP_LT_OQ", "_CMP_LE_OQ"),
+    ("many-points", "first + 3", "first + 2"),
+    ("linear-last", "    while (row < n_rows) {", "    while ((n_rows - row) >= 16U) {"),
+)
+
+
+@pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=("fused", "nan", "tie", "place", "last-rows"))
+def test_planted_faults_are_found(
+    case: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """A rounding less, a NaN after an activation, the last of two nearest points, another index, rows left out."""
+    require_target("x86-avx512")
+    target = load_target("x86-avx512")
+    program = case_of(case)
+
+    assert differing(program, blocks(program, target), target, "gcc", tmp_path, old, new) > 0
+
+
+def test_what_takes_blocks() -> None:
+    """Families whose sums are floats have a way for blocks; what has no such sum keeps its loop over rows."""
+    target = load_target("x86-avx512")
+    linear = ("linreg", "ridge", "lasso", "elasticnet", "logreg_bc", "linear_svm")
+    for name in (*linear, "kmeans", "pca", "moe", "v2_mlp_f32"):
+        assert compile_model(loaded(name), target, Options("m")).program.batch is not None, name
+    for name in ("standard_scaler", "gaussian_nb", "knn_euclidean"):
+        assert compile_model(loaded(name), target, Options("m")).program.batch is None, name
+    assert compile_model(loaded("linreg"), load_target("host"), Options("m")).program.batch is None
+
+
+def test_a_kernel_that_is_not_there() -> None:
+    """Without a kernel for lanes there are panels, and without any the Program stays as it is."""
+    target = load_target("x86-avx512")
+    program = network()
+    made = with_float_blocks(program, target.batch, lambda name: name != "lanes_f32")
+
+    assert made.batch is not None
+    assert not any(isinstance(step.op, Lanes) for step in made.steps)
+    assert with_float_blocks(program, target.batch, lambda name: False) is program
+    assert with_float_blocks(program, load_target("host").batch, target.has_kernel) is program
+    for kernel in ("panels_f32", "lanes_f32", "least_f32"):
+        assert all(load_target(name).has_kernel(kernel) for name in WIDE)
+
+
+@pytest.mark.parametrize(("n_hidden", "rows"), [(16, 128), (256, 48), (3000, 8), (20_000, 0)])
+def test_rows_of_a_block_fit(n_hidden: int, rows: int) -> None:
+    """Values between layers take no more of the stack than the target allows; else rows stay one by one."""
+    builder = Builder(row_type(2))
+    sizes = (2, n_hidden, n_hidden, 40) if n_hidden < 1000 else (2, n_hidden, 2, n_hidden, 2)
+    at = 0
+    for n_in, n_out in itertools.pairwise(sizes):
+        at = builder.add(dense(n_in, n_out, "last"), at)
+    program = builder.build(at)
+    floats = replace(floats_of("x86-avx512"), hidden_bytes=98304 if rows else 50_000)
+    made = blocks(program, load_target("x86-avx512"), floats)
+    if not rows:
+        assert made is program
+        return
+    assert made.batch is not None
+    assert made.batch.rows == rows
+    for way in made.batch.ways:
+        held = sum(4 * buffer.size for buffer in plan_block(made, way.scores, "x", "out").buffers)
+        assert held <= floats.hidden_bytes
