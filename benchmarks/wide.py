@@ -31,22 +31,21 @@ from typing import Any
 
 import numpy as np
 from convert import program_of, totals_of
+from here import call_of, toolchains_here
 from numpy.typing import NDArray
-from wide_peers import PEERS, Contender, Work, peers, row_by_row
+from wide_peers import PEERS, Contender, Work, peers
 
 from aprgen import __version__
 from aprgen.core import runtime_headers
 from aprgen.emit import Names, emit_model
-from aprgen.errors import ToolchainError
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_sums import with_totals
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Program
 from aprgen.rows import edge_rows
-from aprgen.runners.native import find_native
-from aprgen.target import Target, load_target
-from aprgen.toolchain import Toolchain, find_toolchain
+from aprgen.target import Target
+from aprgen.toolchain import Toolchain
 
 SCHEMA = "aprgen.benchmarks.wide"
 VERSION = 1
@@ -159,7 +158,7 @@ def made(work: Work, program: Program, form: str, target: Target, toolchain: Too
     exact = _exact(library, planned, program, edges)
     out = np.zeros(ROWS, np.int32) if labelled else np.zeros((ROWS, planned.n_outputs), np.float32)
     function = library.m_classify_batch if labelled else library.m_predict_batch
-    batch, one = row_by_row(function, work.rows, out), row_by_row(library.each, work.rows, out)
+    batch, one = call_of(function, work.rows, out), call_of(library.each, work.rows, out)
     said = np.asarray(work.estimator.predict(work.rows))
     answer = batch()
     close = float(np.mean(answer != said)) if labelled else float(np.abs(answer[:, 0] - said).max())
@@ -193,12 +192,12 @@ def _library(texts: dict[str, str], toolchain: Toolchain) -> ctypes.CDLL:
 
 def _exact(library: ctypes.CDLL, planned: Program, program: Program, rows: _Floats) -> bool:
     scores = np.zeros((len(rows), planned.n_outputs), np.float32)
-    row_by_row(library.m_predict_batch, rows, scores)()
+    call_of(library.m_predict_batch, rows, scores)()
     same = scores.tobytes() == program.run(rows).tobytes()
     if program.label is None:
         return same
     labels = np.zeros(len(rows), np.int32)
-    row_by_row(library.m_classify_batch, rows, labels)()
+    call_of(library.m_classify_batch, rows, labels)()
     return same and bool(np.array_equal(labels, program.classify(rows)))
 
 
@@ -226,19 +225,8 @@ def figures(work: Work, given: argparse.Namespace) -> list[Figure]:
         soft = totals_of(work.estimator)
         programs += [] if soft is None else [(" soft", soft)]
     mine: list[Mine] = []
-    for name in given.target:
-        target = load_target(name)
-        found = find_native(target, next(rule for rule in target.runs if rule.kind == "native"), None)
-        if isinstance(found, str):
-            print(f"{name}: {found}", flush=True)
-            continue
-        for compiler in given.compiler:
-            try:
-                toolchain = find_toolchain(target, compiler)
-            except ToolchainError as error:
-                print(f"{name} {compiler}: {error.what}", flush=True)
-                continue
-            mine += [made(work, program, form, target, toolchain) for form, program in programs]
+    for target, toolchain in toolchains_here(given.target, given.compiler):
+        mine += [made(work, program, form, target, toolchain) for form, program in programs]
     others = list(peers(work, tuple(given.peer)))
     contenders = [one.contender for one in mine] + others
     times = measured(contenders, given.rounds)

@@ -34,12 +34,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from here import call_of, toolchains_here
 from numpy.typing import NDArray
 
 from aprgen import __version__
 from aprgen.core import runtime_headers
 from aprgen.emit import Names, emit_model
-from aprgen.errors import ToolchainError
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import SquaredDistance
@@ -47,9 +47,8 @@ from aprgen.ops.elementwise import Map, Stage
 from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.program import Builder, Program, Table, row_type
 from aprgen.rows import edge_rows
-from aprgen.runners.native import find_native
-from aprgen.target import Target, load_target
-from aprgen.toolchain import Toolchain, find_toolchain
+from aprgen.target import Target
+from aprgen.toolchain import Toolchain
 from aprgen.verify import same_bits
 
 SCHEMA = "aprgen.benchmarks.wide_dense"
@@ -176,18 +175,6 @@ def names(target: Target) -> Names:
         target=target.name, target_sha256="", signer="none", numeric="f32", flags="", version=__version__,
         float_header=target.float_header,
     )  # fmt: skip
-
-
-def call_of(function: Any, rows: _Floats, out: NDArray[Any]) -> Call:
-    function.restype = None
-    arguments = ctypes.c_void_p(rows.ctypes.data), ctypes.c_size_t(len(rows)), ctypes.c_void_p(out.ctypes.data)
-
-    def call() -> NDArray[Any]:
-        function(*arguments)
-        return out
-
-    call.__dict__["keeps"] = rows
-    return call
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,22 +332,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> list[Figure]:
     ready: list[tuple[Target, Toolchain, dict[str, float]]] = []
-    for name in given.target:
-        target = load_target(name)
-        runner = find_native(target, next(rule for rule in target.runs if rule.kind == "native"), None)
-        if isinstance(runner, str):
-            print(f"{name}: {runner}", flush=True)
-            continue
-        for compiler in given.compiler:
-            try:
-                toolchain = find_toolchain(target, compiler)
-            except ToolchainError as error:
-                print(f"{name} {compiler}: {error.what}", flush=True)
-                continue
-            limits = limits_of(target, toolchain)
-            ready.append((target, toolchain, limits))
-            shown = ", ".join(f"{kind} {number:,.0f}" for kind, number in limits.items())
-            print(f"limits {compiler:13} {name:11} {shown} GFLOP/s", flush=True)
+    for target, toolchain in toolchains_here(given.target, given.compiler):
+        limits = limits_of(target, toolchain)
+        ready.append((target, toolchain, limits))
+        shown = ", ".join(f"{kind} {number:,.0f}" for kind, number in limits.items())
+        print(f"limits {toolchain.name:13} {target.name:11} {shown} GFLOP/s", flush=True)
     found: list[Figure] = []
     for name in given.work:
         work = work_of(name)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from here import call_of
 from numpy.typing import NDArray
 
 COMPILE_SECONDS = 900
@@ -160,19 +161,6 @@ def _compiled(sources: dict[str, str], flags: tuple[str, ...]) -> tuple[ctypes.C
         return ctypes.CDLL(str(Path(name) / "peer.so")), time.perf_counter() - began
 
 
-def row_by_row(function: Any, rows: NDArray[Any], out: NDArray[Any]) -> Callable[[], NDArray[Any]]:
-    """A call of void function(rows, number of rows, out), whose arguments are ready."""
-    function.restype = None
-    arguments = ctypes.c_void_p(rows.ctypes.data), ctypes.c_size_t(len(rows)), ctypes.c_void_p(out.ctypes.data)
-
-    def call() -> NDArray[Any]:
-        function(*arguments)
-        return out
-
-    call.__dict__["keeps"] = rows
-    return call
-
-
 def _tl2cgen(work: Work) -> Iterator[Contender]:
     """Rows are in its own entries beforehand; with quantised thresholds it changes a row, so it gets a copy of each."""
     treelite: Any = importlib.import_module("treelite")
@@ -203,7 +191,7 @@ def _tl2cgen(work: Work) -> Iterator[Contender]:
         )
         library, took = _compiled(files, ("-fno-strict-aliasing",))
         out = np.zeros((len(work.rows), outputs), np.float64 if found[1] == "double" else np.float32)
-        call = row_by_row(library.each, work.rows.copy(), out)
+        call = call_of(library.each, work.rows.copy(), out)
         yield Contender("TL2cgen quantised" if quantise else "TL2cgen", call, call, seconds=took)
 
 
@@ -219,5 +207,5 @@ def _m2cgen(work: Work) -> Iterator[Contender]:
     )
     library, took = _compiled({"each.c": text + driver}, ())
     out = np.zeros((len(work.rows), outputs), np.float64)
-    call = row_by_row(library.each, work.rows.astype(np.float64), out)
+    call = call_of(library.each, work.rows.astype(np.float64), out)
     yield Contender("m2cgen", call, call, seconds=took)
