@@ -313,8 +313,8 @@ class Group:
 def with_bounds(
     subject: Subject, target: Target, figures: Sequence[Figures], failed: Sequence[Failed], pool: Executor
 ) -> Group:  # fmt: skip
-    """Bounds of aprgen's fastest and smallest form are begun; images of others are let go."""
-    chosen = {one.mine.form for one in compared(figures)}
+    """Bounds of aprgen's fastest and smallest form are begun, and of those that goals take; other images are let go."""
+    chosen = {one.mine.form for one in (*compared(figures), *compared(fair(figures)))}
     wanted = {form.removesuffix(OF_CODES) for form in chosen}
     lowered = program_of(subject.estimator)
     programs = {form: program for form, program in forms(subject, lowered, target) if form in wanted}
