@@ -104,6 +104,14 @@ def _kept_library(artifact: Artifact, toolchain: Toolchain, facts: ModelFacts) -
         with tempfile.TemporaryDirectory(prefix="aprgen-") as name:
             keep_file(build_shared(artifact.target, toolchain, artifact.texts, facts, Path(name)), kept)
     os.utime(kept)
-    for old in sorted(libraries.glob("*.so"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT_LIBRARIES]:
+    for old in sorted(libraries.glob("*.so"), key=_last_use)[:-KEPT_LIBRARIES]:
         old.unlink(missing_ok=True)
     return kept
+
+
+def _last_use(library: Path) -> int:
+    """When, in ns; 0 of one that another process has just removed."""
+    try:
+        return library.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

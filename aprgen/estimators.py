@@ -51,7 +51,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.threads = threads
 
     def fit(self, X: object = None, y: object = None) -> Self:  # noqa: N803  # scikit-learn's names
-        """Load and build; the model is trained already, so rows and labels are not looked at."""
+        """Load and build anew; the model is trained already, so rows and labels are not looked at."""
+        for kept in ("_native", "_loaded"):  # of the parameters before
+            self.__dict__.pop(kept, None)
         self._ready()
         return self
 

@@ -33,7 +33,7 @@ import numpy as np
 from convert import program_of, totals_of
 from here import call_of, toolchains_here
 from numpy.typing import NDArray
-from wide_peers import PEERS, Contender, Work, peers
+from wide_peers import PEERS, Contender, LeftOut, Work, peers
 
 from aprgen import __version__
 from aprgen.core import runtime_headers
@@ -219,7 +219,8 @@ def measured(contenders: Sequence[Contender], rounds: int) -> list[tuple[list[fl
     return times
 
 
-def figures(work: Work, given: argparse.Namespace) -> list[Figure]:
+def figures(work: Work, given: argparse.Namespace) -> tuple[list[Figure], list[LeftOut]]:
+    """Of all contenders, and the libraries that are none."""
     programs = [("", program_of(work.estimator))]
     if work.labelled:
         soft = totals_of(work.estimator)
@@ -227,7 +228,8 @@ def figures(work: Work, given: argparse.Namespace) -> list[Figure]:
     mine: list[Mine] = []
     for target, toolchain in toolchains_here(given.target, given.compiler):
         mine += [made(work, program, form, target, toolchain) for form, program in programs]
-    others = list(peers(work, tuple(given.peer)))
+    asked = list(peers(work, tuple(given.peer)))
+    others = [one for one in asked if isinstance(one, Contender)]
     contenders = [one.contender for one in mine] + others
     times = measured(contenders, given.rounds)
     found_figures = []
@@ -241,7 +243,7 @@ def figures(work: Work, given: argparse.Namespace) -> list[Figure]:
         else:
             other = Figure(work.name, contender.tool, "", contender.own, least, median, one_row, None, None)
             found_figures.append(replace(other, compile_seconds=contender.seconds))
-    return found_figures
+    return found_figures, [one for one in asked if isinstance(one, LeftOut)]
 
 
 def line(one: Figure, best: float) -> str:
@@ -264,8 +266,8 @@ def line(one: Figure, best: float) -> str:
     ).rstrip()
 
 
-def verdict(goal: Goal, found: Sequence[Figure]) -> str | None:
-    """Where the best of aprgen's stands against the goal."""
+def verdict(goal: Goal, found: Sequence[Figure], left_out: Sequence[LeftOut] = ()) -> str | None:
+    """Where the best of aprgen's stands against the goal; of the best other tool, which ones were not compared."""
     mine = [one.least for one in found if one.work == goal.work and one.target == goal.target and one.least]
     others = [
         one for one in found
@@ -276,10 +278,11 @@ def verdict(goal: Goal, found: Sequence[Figure]) -> str | None:
     best = min(others, key=lambda one: one.least or 0.0)
     assert best.least is not None
     ratio = best.least / min(mine)
+    absent = [one.tool for one in left_out if one.work == goal.work and goal.tool is None]
     state = "reached" if ratio >= goal.most else "met" if ratio >= goal.least else "MISSED"
     return (
         f"{goal.work:6} {goal.target:15} {ratio:5.1f}x {best.tool}: {state} (at least {goal.least:g}, "
-        f"possible {goal.most:g})"
+        f"possible {goal.most:g})" + (f", without {', '.join(absent)}" if absent else "")
     )
 
 
@@ -294,18 +297,23 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     found: list[Figure] = []
+    left_out: list[LeftOut] = []
     for name in given.work:
-        own = figures(train(name), given)
+        own, absent = figures(train(name), given)
+        for other in absent:
+            print(f"{other.work:6} {other.tool}: not compared, {other.why}", flush=True)
+        left_out += absent
         best = min((one.least for one in own if one.target and one.least), default=1.0)
         for one in sorted(own, key=lambda one: one.least or 0.0):
             print(line(one, best), flush=True)
         found += own
-    said = [text for text in (verdict(goal, found) for goal in GOALS) if text is not None]
+    said = [text for text in (verdict(goal, found, left_out) for goal in GOALS) if text is not None]
     print("", *said, sep="\n")
     if given.json is not None:
         document: dict[str, Any] = {
             "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
             "figures": [asdict(one) for one in found], "goals": said,
+            "left_out": [asdict(one) for one in left_out],
         }  # fmt: skip
         given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return 1 if any(one.exact is False for one in found) else 0

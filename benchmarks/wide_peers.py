@@ -60,8 +60,17 @@ class Work:
         return self.name.startswith("gbt")
 
 
-def peers(work: Work, wanted: tuple[str, ...]) -> Iterator[Contender]:
-    """Those that are installed and wanted."""
+@dataclass(frozen=True)
+class LeftOut:
+    """A library that was not compared, and why."""
+
+    work: str
+    tool: str
+    why: str
+
+
+def peers(work: Work, wanted: tuple[str, ...]) -> Iterator[Contender | LeftOut]:
+    """All of them: those that are installed and wanted, and of each other one why it is not compared."""
     makers: dict[str, tuple[str, Callable[[Work], Iterator[Contender]]]] = {
         "scikit-learn": ("sklearn", _library),
         "xgboost": ("xgboost", _xgboost),
@@ -71,15 +80,16 @@ def peers(work: Work, wanted: tuple[str, ...]) -> Iterator[Contender]:
         "tl2cgen": ("tl2cgen", _tl2cgen),
         "m2cgen": ("m2cgen", _m2cgen),
     }
-    for name in wanted:
-        module, make = makers[name]
-        if importlib.util.find_spec(module) is None:
-            print(f"{work.name:6} {name}: not installed", flush=True)
-            continue
-        try:
-            yield from make(work)
-        except (subprocess.SubprocessError, ValueError, NotImplementedError) as error:
-            print(f"{work.name:6} {name}: {str(error)[:200]}", flush=True)
+    for name, (module, make) in makers.items():
+        if name not in wanted:
+            yield LeftOut(work.name, name, "not asked for")
+        elif importlib.util.find_spec(module) is None:
+            yield LeftOut(work.name, name, "not installed")
+        else:
+            try:
+                yield from make(work)
+            except (subprocess.SubprocessError, NotImplementedError, ValueError) as error:  # a model that it refuses
+                yield LeftOut(work.name, name, f"{type(error).__name__}: {error}"[:200])
 
 
 PEERS = ("scikit-learn", "xgboost", "lightgbm", "ydf", "lleaves", "tl2cgen", "m2cgen")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -34,13 +35,40 @@ def test_one_run(
     report = tmp_path / "report.json"
     words = ("--work", "gbt20", "--target", "host", "--compiler", "gcc", "--peer", "--rounds", "1")
     assert benchmark.main((*words, "--json", str(report))) == 0
-    (figure,) = json.loads(report.read_text())["figures"]
+    document = json.loads(report.read_text())
+    (figure,) = document["figures"]
 
     assert (figure["tool"], figure["target"], figure["exact"]) == ("aprgen gcc", "host", True)
     assert 0 < figure["least"] <= figure["median"]
     assert 0 < figure["close"] < 1e-4
     assert figure["n_nodes"] > 5000
     assert "exact" in capsys.readouterr().out
+    assert {one["tool"] for one in document["left_out"]} == set(benchmark.PEERS)
+    assert {one["why"] for one in document["left_out"]} == {"not asked for"}
+
+
+def test_a_library_that_fails_is_named(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the report with its reason, and beside a verdict that did without it; an error of ours is none of its own."""
+    pytest.importorskip("sklearn")
+    none = np.zeros((1, 1), np.float32)
+    work = benchmark.Work("gbt20", None, none, none, none, 6)
+    peers = sys.modules["wide_peers"]
+
+    def refuses(_: object) -> None:
+        raise NotImplementedError("no such trees")
+
+    monkeypatch.setattr(peers, "_library", refuses)
+    (left_out,) = (one for one in peers.peers(work, ("scikit-learn",)) if one.why != "not asked for")
+    mine = benchmark.Figure("gbt20", "aprgen gcc", "x86-avx512", False, 100.0, 110.0, 0.3, True, 0.0)
+    other = replace(mine, tool="YDF", target="", least=450.0, exact=None)
+    best = benchmark.Goal("gbt20", "x86-avx512", None, 4, 10)
+
+    assert (left_out.tool, left_out.why) == ("scikit-learn", "NotImplementedError: no such trees")
+    assert benchmark.verdict(best, [mine, other], [left_out]).endswith(", without scikit-learn")
+    assert "without" not in benchmark.verdict(replace(best, tool="YDF"), [mine, other], [left_out])
+    monkeypatch.setattr(peers, "_library", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(peers.peers(work, ("scikit-learn",)))
 
 
 def test_where_a_figure_stands(benchmark: ModuleType) -> None:

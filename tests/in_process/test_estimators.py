@@ -97,6 +97,15 @@ def test_in_a_pipeline() -> None:
     assert pickle.loads(pickle.dumps(regressor)).predict(x).tolist() == y.tolist()
 
 
+def test_other_parameters() -> None:
+    """They hold from the next fit() on."""
+    regressor = AprRegressor(PATHS["linreg"], target="host").fit()
+    regressor.set_params(model=PATHS["linreg_nointercept"]).fit()
+    x = rows_of("linreg_nointercept")
+
+    assert regressor.predict(x).tolist() == loaded("linreg_nointercept").model.lower().run(x)[:, 0].tolist()
+
+
 def test_the_wrong_kind() -> None:
     """A forest is no regressor, and the error says what it is."""
     with pytest.raises(UsageError, match="AprClassifier"):

@@ -136,6 +136,14 @@ def test_a_library_is_built_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert len(list((tmp_path / "cache" / "libraries").iterdir())) == 2
 
 
+def test_another_process_cleans_up_meanwhile(tmp_path: Path) -> None:
+    """A library that goes away while the cache is looked through harms nothing."""
+    (tmp_path / "cache" / "libraries").mkdir()
+    (tmp_path / "cache" / "libraries" / "gone.so").symlink_to(tmp_path / "nowhere")
+
+    assert model("linreg").native("host").predict(rows_of("linreg")).shape == (40, 1)
+
+
 def test_a_damaged_library_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not a crash: an error of the toolchain."""
     damaged = tmp_path / "linreg.so"

@@ -23,7 +23,7 @@ from aprgen.loaded import load_model
 from tests.loading.files import file_of, written
 
 ROOT = Path(__file__).resolve().parents[2]
-linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sealed memory files need Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="sealed memory files are of Linux, where they must be")
 
 # The child says when it is ready, waits for the file to be cut, and then touches every page of every array.
 PLAIN_MAPPING = """
