@@ -11,23 +11,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aprgen.cli.arguments import (
-    Bundle,
-    Compile,
-    Convert,
-    Explore,
-    Inspect,
-    Request,
-    Run,
-    Targets,
-    Test,
-    Validate,
-    Wcet,
-    parse,
-)
+from aprgen.cli.arguments import parse
 from aprgen.cli.device import Loader
 from aprgen.cli.printable import visible
 from aprgen.cli.protection import Decrypt, Encrypt, Keygen, Sign
+from aprgen.cli.requests import Bundle, Compile, Convert, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aprgen.cli.arguments import Inspect
 from aprgen.cli.examination import ENCRYPTED, Examination, examine, examine_source
 from aprgen.cli.printable import byte_count, shortened, visible
 from aprgen.cli.report import of_file, print_json
+from aprgen.cli.requests import Inspect
 from aprgen.container import (
     DEFAULT_LIMITS,
     DEFAULT_LOADING,

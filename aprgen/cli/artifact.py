@@ -11,9 +11,9 @@ from typing import cast
 from aprgen import spell
 from aprgen.accuracy import Calibration
 from aprgen.cli.access import access_for, loading_for
-from aprgen.cli.arguments import Numerics
 from aprgen.cli.protection import Opening, words_of
 from aprgen.cli.report import of_file
+from aprgen.cli.requests import Numerics
 from aprgen.cli.rows import read_answers, read_rows
 from aprgen.container import DEFAULT_LIMITS, open_source
 from aprgen.core import Artifact, Options, compile_model

@@ -5,10 +5,10 @@ Knows the table; the search is `aprgen.search`'s.
 
 from __future__ import annotations
 
-from aprgen.cli.arguments import Compile
 from aprgen.cli.choices import stack_of, subject_for, whole
 from aprgen.cli.printable import visible
 from aprgen.cli.progress import Steps
+from aprgen.cli.requests import Compile
 from aprgen.cli.screen import BAD, GOOD, Cell, console, print_table
 from aprgen.exploration import taken_facts
 from aprgen.loaded import Loaded

@@ -21,7 +21,6 @@ from aprgen.bundle.members import GivenRows, Wish
 from aprgen.bundle.proof import DEFAULT_ROWS, Proof, prove
 from aprgen.cli.access import access_for
 from aprgen.cli.arguments import DEFAULT_TARGET
-from aprgen.cli.arguments import Bundle as Request
 from aprgen.cli.artifact import is_missing_tool
 from aprgen.cli.examination import ENCRYPTED
 from aprgen.cli.footprint_facts import footprint_facts
@@ -29,6 +28,7 @@ from aprgen.cli.printable import byte_count, count_of, visible
 from aprgen.cli.progress import Steps, steps
 from aprgen.cli.protection import words_of
 from aprgen.cli.report import of_file, print_json
+from aprgen.cli.requests import Bundle as Request
 from aprgen.cli.rows import read_rows, read_texts
 from aprgen.container import Access, inspect_container, load_bytes
 from aprgen.container.apbundle import MAGIC, read_apbundle, write_apbundle

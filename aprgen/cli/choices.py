@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from aprgen.cli.arguments import Board, Numerics
 from aprgen.cli.artifact import calibration_of, name_for, reproduce
 from aprgen.cli.protection import Opening
+from aprgen.cli.requests import Board, Numerics
 from aprgen.exploration import Choice, Subject, Taken
 from aprgen.loaded import Loaded
 from aprgen.target import Target

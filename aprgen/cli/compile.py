@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aprgen.accuracy import Accuracy
-from aprgen.cli.arguments import Compile
 from aprgen.cli.artifact import artifact_for, is_missing_tool, loaded_from
 from aprgen.cli.printable import count_of, visible
 from aprgen.cli.progress import steps
+from aprgen.cli.requests import Compile
 from aprgen.core import Artifact
 from aprgen.errors import ToolchainError
 from aprgen.output_folder import write_folder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from aprgen.cli.arguments import Convert
 from aprgen.cli.artifact import loaded_from
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.report import print_json
+from aprgen.cli.requests import Convert
 from aprgen.container import AprFile
 from aprgen.loaded import Loaded, load_model
 from aprgen.native import read_native

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 
-from aprgen.cli.arguments import Explore, Numerics
 from aprgen.cli.artifact import loaded_from
 from aprgen.cli.choices import MISSING, stack_of, subject_for, whole
 from aprgen.cli.printable import visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import plain, print_json
+from aprgen.cli.requests import Explore, Numerics
 from aprgen.cli.screen import DIM, GOOD, Cell, console, print_table
 from aprgen.exploration import Exploration, candidates_most, explore, facts_of
 from aprgen.exploration_page import html

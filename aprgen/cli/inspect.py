@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aprgen.cli.access import access_for, loading_for
 from aprgen.cli.apbundle import inspect_packed, is_packed
-from aprgen.cli.arguments import Inspect
 from aprgen.cli.examination import examine
 from aprgen.cli.inspect_facts import facts, first_damage
 from aprgen.cli.report import of_file, print_json
+from aprgen.cli.requests import Inspect
 
 
 def inspect_command(request: Inspect) -> int:

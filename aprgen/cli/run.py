@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from aprgen.build import Built, build_artifact
-from aprgen.cli.arguments import Run
 from aprgen.cli.artifact import artifact_for, loaded_from
 from aprgen.cli.footprint_facts import footprint_facts, footprint_lines
 from aprgen.cli.measurements import measurement_facts, measurement_lines
 from aprgen.cli.printable import count_of, shortened, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import print_json
+from aprgen.cli.requests import Run
 from aprgen.cli.rows import read_rows, read_texts
 from aprgen.cli.screen import Line, console, print_box, print_table
 from aprgen.core import Artifact

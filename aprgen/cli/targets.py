@@ -5,9 +5,9 @@ Knows what is worth showing of a target.
 
 from __future__ import annotations
 
-from aprgen.cli.arguments import Targets
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.report import print_json
+from aprgen.cli.requests import Targets
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
 from aprgen.errors import ToolchainError
 from aprgen.runners.choose import runner_for

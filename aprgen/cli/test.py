@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aprgen.build import Built, build_artifact
-from aprgen.cli.arguments import Test
 from aprgen.cli.artifact import artifact_for, loaded_from
 from aprgen.cli.footprint_facts import footprint_facts
 from aprgen.cli.measurements import UNCOUNTED, largest_stack, measurement_facts, short_counts
 from aprgen.cli.printable import count_of, shortened, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import error_facts, print_json
+from aprgen.cli.requests import Test
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError
 from aprgen.loaded import Loaded, check_model

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from aprgen.cli.access import access_for, loading_for
 from aprgen.cli.apbundle import examined
-from aprgen.cli.arguments import Validate
 from aprgen.cli.examination import Check, Examination, checks
 from aprgen.cli.inspect_facts import signature_facts
 from aprgen.cli.printable import byte_count, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import error_facts, of_file, print_json
+from aprgen.cli.requests import Validate
 from aprgen.cli.screen import BAD, DIM, GOOD, Line, console, print_box
 from aprgen.container import Inspection
 from aprgen.errors import AprgenError

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aprgen.cli.arguments import Wcet
 from aprgen.cli.artifact import artifact_for, loaded_from, name_for, reproduce
 from aprgen.cli.printable import count_of, visible
 from aprgen.cli.progress import steps
 from aprgen.cli.report import print_json
+from aprgen.cli.requests import Wcet
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.output_folder import write_file

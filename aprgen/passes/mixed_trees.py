@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aprgen.ops.shaped_trees import Adds, Counters, MixedTrees, TreePart
+from aprgen.ops.packed_trees import MixedTrees
+from aprgen.ops.shaped_trees import Adds, Counters, TreePart
 from aprgen.ops.trees import TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.passes.counters import counted
 from aprgen.passes.flat_trees import (

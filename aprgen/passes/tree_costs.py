@@ -21,7 +21,8 @@ from aprgen.ops.codes import (
     WithoutSign,
 )
 from aprgen.ops.compact_trees import CompactTrees
-from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedTrees, RowElement, ShapedTrees
+from aprgen.ops.packed_trees import MixedTrees, PackedTrees
+from aprgen.ops.shaped_trees import BranchTrees, RowElement, ShapedTrees
 from aprgen.ops.trees import TreeOp, TreeTotals
 from aprgen.passes import compact_trees
 from aprgen.passes.flat_trees import expected_splits

@@ -25,16 +25,8 @@ from aprgen.ops.codes import (
     ShiftCodesInLine,
     WithoutSign,
 )
-from aprgen.ops.shaped_trees import (
-    Branches,
-    BranchTrees,
-    PackedTrees,
-    RowElement,
-    ShapedTrees,
-    SparseRows,
-    TreePart,
-    Use,
-)
+from aprgen.ops.packed_trees import PackedTrees, SparseRows
+from aprgen.ops.shaped_trees import Branches, BranchTrees, RowElement, ShapedTrees, TreePart, Use
 from aprgen.ops.trees import TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.passes.counters import counted
 from aprgen.passes.flat_trees import FlatTrees, Ints, ends_of, flat_trees, leaves_of, shares_left, starts_of

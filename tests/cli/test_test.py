@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aprgen.cli import arguments
+from aprgen.cli import arguments, requests
 from aprgen.cli import test as test_module
 from aprgen.core import Artifact
 from aprgen.families.forest import ForestClassifier
@@ -78,7 +78,7 @@ def test_ways_to_name_targets(words: tuple[str, ...]) -> None:
     """Targets may follow one --target or several, and the model may come first or last."""
     request = arguments.parse(("test", *words))
 
-    assert isinstance(request, arguments.Test)
+    assert isinstance(request, requests.Test)
     assert (request.model, request.targets, request.rows) == (Path("x.apr"), ("wasm", "host"), 3)
 
 

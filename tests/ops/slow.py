@@ -21,7 +21,8 @@ from aprgen.ops.gauss import Gauss
 from aprgen.ops.missing import MissingLow
 from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.ops.shaped_trees import Branches, BranchTrees, MixedTrees, PackedNodes, PackedTrees, ShapedTrees
+from aprgen.ops.packed_trees import MixedTrees, PackedNodes, PackedTrees
+from aprgen.ops.shaped_trees import Branches, BranchTrees, ShapedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 
 F = np.float32

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aprgen.build import build_artifact
 from aprgen.core import Options, artifact_of
 from aprgen.ops.decide import Lookup
-from aprgen.ops.shaped_trees import PackedTrees
+from aprgen.ops.packed_trees import PackedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeOp, TreeSum, TreeVotes
 from aprgen.passes.strategy import cheapest_compare, choose_strategies
 from aprgen.program import Builder, Program, Step, Table, ValueType, row_type

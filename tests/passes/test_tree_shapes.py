@@ -21,7 +21,8 @@ from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftC
 from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.decide import Lookup
 from aprgen.ops.integer import Dequantise
-from aprgen.ops.shaped_trees import BranchTrees, MixedTrees, PackedNodes, PackedTrees, ShapedTrees
+from aprgen.ops.packed_trees import MixedTrees, PackedNodes, PackedTrees
+from aprgen.ops.shaped_trees import BranchTrees, ShapedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes, float_keys
 from aprgen.passes.goals import GOALS
 from aprgen.passes.strategy import choose_strategies, with_trees
