@@ -72,10 +72,14 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
 def _layers(program: Program) -> dict[int, Layer]:
     """By step, those of the way of one row."""
     needed = program.needed(program.scores, program.label)
+    readers_of: dict[int, list[int]] = {}
+    for reader in needed:
+        for value in dict.fromkeys(program.steps[reader].inputs):
+            readers_of.setdefault(value, []).append(reader)
     found: dict[int, Layer] = {}
     for index in needed:
         op = program.steps[index].op
-        readers = [reader for reader in needed if index + 1 in program.steps[reader].inputs]
+        readers = readers_of.get(index + 1, [])
         result = index + 1 in (program.scores, program.label)
         after = program.steps[readers[0]].op if readers else None
         if isinstance(op, Dense):
