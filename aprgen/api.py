@@ -97,14 +97,22 @@ class Model:
     def _takes_texts(self) -> bool:
         return self.loaded.model.lower().source.element in ("text", "prefix")
 
-    def native(self, target: str | Target | None = None, *, optimise: str | None = None, tools: str = "auto") -> Native:
+    def native(
+        self,
+        target: str | Target | None = None,
+        *,
+        numeric: str = "f32",
+        calibrate: ArrayLike | None = None,
+        optimise: str | None = None,
+        tools: str = "auto",
+    ) -> Native:
         """The model as C in this process, for the target that this machine is, or another one that it can run.
 
-        The library is built once, and kept in the user's cache by its contents. Raises ToolchainError without a
-        compiler, or where the target's code does not run here.
+        numeric, calibrate, optimise: as of `aprgen.compile`. The library is built once, and kept in the user's cache by
+        its contents. Raises ToolchainError without a compiler, or where the target's code does not run here.
         """
         chosen = target_of_this_machine() if target is None else target
-        made = compile_to_c(self, chosen, optimise=optimise)
+        made = compile_to_c(self, chosen, numeric=numeric, calibrate=calibrate, optimise=optimise)
         return load_native(made.code, self.inputs, tools)
 
     def in_form(self, form: Form, *, keep_record: bool = True) -> bytes:

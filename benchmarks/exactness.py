@@ -116,7 +116,7 @@ def models(names: Sequence[str], n_rows: int, *, fixtures: bool) -> Iterator[Tri
 def options_of(one: Tried, numeric: str) -> Options:
     calibration = None
     if numeric in INTEGER_MODES:
-        calibration = Calibration(one.rows[one.n_edges :][:CALIBRATION], "minmax")
+        calibration = Calibration(one.rows[one.n_edges :][:CALIBRATION], "random rows")
     return Options("m", numeric, calibration)
 
 

@@ -56,6 +56,17 @@ def test_native_equals_program(name: str) -> None:
     assert labels is None or wanted is None or np.array_equal(labels, wanted)
 
 
+def test_numeric_modes() -> None:
+    """Integers answer as their own Program does, and need rows to take scales from."""
+    rows = rows_of("v2_mlp_f32")
+    native = model("v2_mlp_f32").native(numeric="s8", calibrate=rows)
+
+    assert same_bits(native.predict(rows), native.artifact.program.run(rows)).all()
+    assert not same_bits(native.predict(rows), model("v2_mlp_f32").native().predict(rows)).all()
+    with pytest.raises(UsageError, match="rows"):
+        model("v2_mlp_f32").native(numeric="s8")
+
+
 def test_rows_of_every_kind() -> None:
     """Doubles, lists, views, a row alone, unaligned and read-only memory: the same scores. Another width is refused."""
     native, rows = model("linreg").native("host"), rows_of("linreg", 6)
