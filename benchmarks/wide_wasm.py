@@ -330,7 +330,7 @@ def by_wasmtime(work: Work, rows: _Floats, rounds: int, folder: Path) -> Said:
 
 def _times(work: Work) -> int:
     """Batches of one call, so that the call itself and the clock count for little."""
-    return 1 if work.name in ("mlp_a", "rf20") else 100 if work.flops else 10
+    return 1 if work.name in ("mlp_a", "rf20", "gbt20") else 20
 
 
 def missing(engine: str) -> str:
