@@ -6,6 +6,9 @@
 
 #define APR_LINES __attribute__((aligned(64))) /* begins where a cache line does */
 
+/* Four bytes of any type, read or written at once. */
+typedef int32_t apr_word __attribute__((may_alias, aligned(1)));
+
 /* The same value, in a register of its own. A step down a tree takes three loads; a compiler that joins the steps of
  * several rows into vectors replaces them by gathers, which take longer. */
 static inline uint32_t apr_alone(uint32_t value)
