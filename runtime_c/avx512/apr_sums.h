@@ -22,17 +22,17 @@ static inline apr_codes apr_codes_load(const void *codes)
 
 static inline apr_sums apr_sums_load(const int32_t *sums)
 {
-    return _mm512_load_si512((const void *)sums);
+    return (apr_sums)_mm512_load_si512((const void *)sums);
 }
 
 static inline apr_sums apr_sums_all(int32_t sum)
 {
-    return _mm512_set1_epi32(sum);
+    return (apr_sums)_mm512_set1_epi32(sum);
 }
 
 static inline apr_sums apr_sums_plus(apr_sums a, apr_sums b)
 {
-    return _mm512_add_epi32(a, b);
+    return (apr_sums)_mm512_add_epi32((__m512i)a, (__m512i)b);
 }
 
 static inline apr_scales apr_scales_load(const int32_t *multiplier, const int32_t *shift)
@@ -49,39 +49,40 @@ static inline apr_scales apr_scales_load(const int32_t *multiplier, const int32_
 /* sum = high * 2^16 + low, high with a sign: floor(sum * m / 2^16) = high * m + floor(low * m / 2^16). */
 static inline apr_sums apr_sums_requantised(apr_sums sums, apr_scales scales)
 {
-    const __m512i upper = _mm512_madd_epi16(sums, scales.high);
-    const __m512i lower = _mm512_mulhi_epu16(sums, scales.low);
+    const __m512i upper = _mm512_madd_epi16((__m512i)sums, scales.high);
+    const __m512i lower = _mm512_mulhi_epu16((__m512i)sums, scales.low);
     const __m512i product = _mm512_add_epi32(_mm512_add_epi32(upper, lower), scales.half);
-    return _mm512_srav_epi32(product, scales.shift);
+    return (apr_sums)_mm512_srav_epi32(product, scales.shift);
 }
 
 static inline apr_sums apr_sums_within(apr_sums sums, int32_t low, int32_t high)
 {
-    return _mm512_min_epi32(_mm512_max_epi32(sums, _mm512_set1_epi32(low)), _mm512_set1_epi32(high));
+    const __m512i above = _mm512_max_epi32((__m512i)sums, _mm512_set1_epi32(low));
+    return (apr_sums)_mm512_min_epi32(above, _mm512_set1_epi32(high));
 }
 
 /* Cut to 8 bits, plus 128. */
 static inline void apr_sums_store_u8(uint8_t *y, apr_sums sums)
 {
-    const __m128i cut = _mm512_cvtsepi32_epi8(sums);
+    const __m128i cut = _mm512_cvtsepi32_epi8((__m512i)sums);
     _mm_storeu_si128((__m128i *)(void *)y, _mm_xor_si128(cut, _mm_set1_epi8((char)-128)));
 }
 
 /* Cut to 8 bits. */
 static inline void apr_sums_store_i8(int8_t *y, apr_sums sums)
 {
-    _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtsepi32_epi8(sums));
+    _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtsepi32_epi8((__m512i)sums));
 }
 
 /* Cut to 16 bits. */
 static inline void apr_sums_store_i16(int16_t *y, apr_sums sums)
 {
-    _mm256_storeu_si256((__m256i *)(void *)y, _mm512_cvtsepi32_epi16(sums));
+    _mm256_storeu_si256((__m256i *)(void *)y, _mm512_cvtsepi32_epi16((__m512i)sums));
 }
 
 static inline void apr_sums_store_i32(int32_t *y, apr_sums sums)
 {
-    _mm512_storeu_si512((void *)y, sums);
+    _mm512_storeu_si512((void *)y, (__m512i)sums);
 }
 
 static inline apr_values apr_values_all(float value)
@@ -118,7 +119,7 @@ static inline apr_values apr_values_plus(apr_values a, apr_values b)
 
 static inline apr_values apr_values_of(apr_sums codes, apr_values scale)
 {
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(codes), scale);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)codes), scale);
 }
 
 /* x * inverse rounded, in the bits of a float; codes begin at `low`, whose bits are `least`. A NaN counts as 0. */
@@ -127,9 +128,9 @@ static inline apr_sums apr_codes_of(apr_values x, apr_values inverse, apr_sums l
     const __m512 scaled = _mm512_add_ps(_mm512_mul_ps(x, inverse), _mm512_set1_ps(12582912.0F));
     const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
     const __m512i bits = _mm512_mask_mov_epi32(_mm512_castps_si512(scaled), is_nan, _mm512_set1_epi32(0x4B400000));
-    const __m512i above = _mm512_sub_epi32(_mm512_max_epi32(bits, least), least);
+    const __m512i above = _mm512_sub_epi32(_mm512_max_epi32(bits, (__m512i)least), (__m512i)least);
     const __m512i cut = _mm512_min_epu32(above, _mm512_set1_epi32(high - low));
-    return _mm512_add_epi32(cut, _mm512_set1_epi32(low));
+    return (apr_sums)_mm512_add_epi32(cut, _mm512_set1_epi32(low));
 }
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <immintrin.h>
 
-typedef __m512i apr_sums;
+typedef int32_t apr_sums __attribute__((vector_size(64))); /* no __m512i: gcc would keep each sum twice, once as 64 bits */
 typedef __m512i apr_codes;
 
 /* Four codes for each sum. */
@@ -24,12 +24,12 @@ static inline apr_codes apr_codes_i16_all(const int16_t *x)
 /* Codes without a sign, weights with one. Products take 17 bits and are not cut on the way. */
 static inline apr_sums apr_sums_add_u8(apr_sums sums, apr_codes x, apr_codes weights)
 {
-    return _mm512_dpbusd_epi32(sums, x, weights);
+    return (apr_sums)_mm512_dpbusd_epi32((__m512i)sums, x, weights);
 }
 
 static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes weights)
 {
-    return _mm512_dpwssd_epi32(sums, x, weights);
+    return (apr_sums)_mm512_dpwssd_epi32((__m512i)sums, x, weights);
 }
 
 #endif
