@@ -140,6 +140,16 @@ class WritesRows(Protocol):
         ...
 
 
+@runtime_checkable
+class PadsRows(Protocol):
+    """An op of blocks whose value lies row by row, with room behind each row that nobody reads."""
+
+    @property
+    def row_elements(self) -> int:
+        """From one row to the next."""
+        ...
+
+
 @dataclass(frozen=True)
 class Step:
     op: Op

@@ -18,6 +18,7 @@ from aprgen.resources import folder
 
 FloatUnit = Literal["none", "single", "double"]
 WeightOrder = Literal["rows", "unsigned-blocks"]  # of integer weights in memory
+ByteCodes = Literal["unsigned", "signed", "none"]  # see IntegerForm
 Origin = Literal["system", "pypi", "none"]  # where a tool comes from; "none" needs no tool
 
 ImageForm = Literal["elf", "wasm"]
@@ -27,6 +28,7 @@ EXACT_FLAGS = ("-std=c99", "-ffp-contract=off")  # for all generated C: a fused 
 _FLOAT_UNITS: tuple[FloatUnit, ...] = ("none", "single", "double")
 _WEIGHTS: tuple[WeightOrder, ...] = ("rows", "unsigned-blocks")
 _ORIGINS: tuple[Origin, ...] = ("system", "pypi", "none")
+_BYTE_CODES: tuple[ByteCodes, ...] = ("unsigned", "signed", "none")
 _IMAGES: tuple[ImageForm, ...] = ("elf", "wasm")
 _Word = TypeVar("_Word", bound=str)
 _MAX_EXTENDS = 4
@@ -65,6 +67,25 @@ class FloatCost:
 
 
 @dataclass(frozen=True)
+class IntegerForm:
+    """Sums of integers for blocks of rows: how kernels read codes and weights.
+
+    width: sums of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. hidden_bytes: of
+    the stack that a block may take between layers. byte_codes: whether codes of 8 bits are multiplied four at once, and
+    with which sign; "none": they are widened and taken in pairs, as codes of 16 bits are. byte_group and pair_group:
+    neighbouring columns that go into one sum by one instruction.
+    """
+
+    width: int
+    tile_rows: int
+    tile_panels: int
+    hidden_bytes: int
+    byte_codes: ByteCodes
+    byte_group: int
+    pair_group: int
+
+
+@dataclass(frozen=True)
 class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
@@ -87,6 +108,7 @@ class BatchCost:
     permuted_bytes: int | None  # a tree, by codes of 8 bits
     walked_split: int | None
     floats: FloatCost | None = None
+    integers: IntegerForm | None = None
 
 
 @dataclass(frozen=True)
@@ -395,6 +417,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         permuted_bytes=reader.count("permuted_bytes", 1) if "permuted_bytes" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
         floats=_floats(reader.optional_table("floats")),
+        integers=_integers(reader.optional_table("integers")),
     )
     reader.end()
     return batch
@@ -405,6 +428,24 @@ def _floats(reader: _Reader | None) -> FloatCost | None:
         return None
     made = FloatCost(**{field.name: reader.count(field.name, 1) for field in fields(FloatCost)})
     reader.end()
+    return made
+
+
+def _integers(reader: _Reader | None) -> IntegerForm | None:
+    if reader is None:
+        return None
+    made = IntegerForm(
+        width=reader.count("width", 1),
+        tile_rows=reader.count("tile_rows", 1),
+        tile_panels=reader.count("tile_panels", 1),
+        hidden_bytes=reader.count("hidden_bytes", 1),
+        byte_codes=reader.one_of("byte_codes", _BYTE_CODES),
+        byte_group=reader.count("byte_group", 1),
+        pair_group=reader.count("pair_group", 1),
+    )
+    reader.end()
+    if (made.byte_group, made.pair_group) not in {(b, p) for b in (1, 2, 4) for p in (1, 2)} or made.width % 4:
+        raise reader.wrong("byte_group", "divides 4, pair_group 2, and 4 the width", "see the targets of aprgen")
     return made
 
 
