@@ -78,9 +78,7 @@ def block_map(op: Map, rows: int, width: int) -> BlockMap:
             return None
         return Table(np.resize(table.data.astype(np.float32), op.size + width - 1))
 
-    stages = tuple(
-        replace(stage, each=begun_again(stage.each), mask=begun_again(stage.mask)) for stage in op.stages
-    )
+    stages = tuple(replace(stage, each=begun_again(stage.each), mask=begun_again(stage.mask)) for stage in op.stages)
     return BlockMap(op.size, rows, width, stages)
 
 

@@ -85,12 +85,10 @@ def block_gauss(op: Gauss, rows: int, width: int) -> BlockGauss:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockNeighbours:
+class InVectors:
     """As Neighbours, for points that are finite: then a distance is a NaN only where the row has one.
 
-    rows: of a block, at least `width`, the floats of a vector. A tile has `groups` times `width` rows and up to
-    `tile_points` points. The list of a lane's nearest is sorted as integers, which for distances is their order as
-    floats; a place that is free is above infinity.
+    rows: of a block. width: floats of a vector.
     """
 
     metric: Metric
@@ -102,10 +100,6 @@ class BlockNeighbours:
     near: float
     rows: int
     width: int
-    groups: int
-    tile_points: int
-    headers = ("apr_maps.h",)
-    kernel = "block_neighbours_f32"
     writes_rows: ClassVar[Literal[True]] = True
 
     @property
@@ -119,6 +113,34 @@ class BlockNeighbours:
     @property
     def quads(self) -> int:
         return whole_quads(int(self.points.data.shape[1]))
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_classes
+
+    @property
+    def _of_rows(self) -> Neighbours:
+        return Neighbours(self.metric, 2.0, self.weighted, self.k, self.points, self.classes, self.n_classes, self.near)
+
+    def result(self, x: ValueType) -> ValueType:
+        return self._of_rows.result(x)
+
+    def evaluate(self, x: Array) -> Array:
+        return self._of_rows.evaluate(x)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockNeighbours(InVectors):
+    """Rows in lanes; a block has at least `width` of them.
+
+    A tile has `groups` times `width` rows and up to `tile_points` points. The list of a lane's nearest is sorted as
+    integers, which for distances is their order as floats; a place that is free is above infinity.
+    """
+
+    groups: int
+    tile_points: int
+    headers = ("apr_maps.h",)
+    kernel = "block_neighbours_f32"
 
     @property
     def tile_groups(self) -> tuple[int, ...]:
@@ -139,28 +161,42 @@ class BlockNeighbours:
         vectors = int(self.points.data.shape[1]) + 2 * self.k + self.tile_points
         return 4 * self.width * self.groups * vectors
 
-    @property
-    def block_elements(self) -> int:
-        return self.rows * self.n_classes
+
+@dataclass(frozen=True, eq=False)
+class PointNeighbours(InVectors):
+    """Points in lanes, `vectors` of them at once, for one row after the other. There are at least `width` points."""
+
+    vectors: int
+    kernel = "point_neighbours_f32"
 
     @property
-    def _of_rows(self) -> Neighbours:
-        return Neighbours(
-            self.metric, 2.0, self.weighted, self.k, self.points, self.classes, self.n_classes, self.near
-        )
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_maps.h", "apr_sqrt.h") if self.euclidean else ("apr_maps.h",)
 
-    def result(self, x: ValueType) -> ValueType:
-        return self._of_rows.result(x)
-
-    def evaluate(self, x: Array) -> Array:
-        return self._of_rows.evaluate(x)
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        return (self.vectors, 1) if self.vectors > 1 else (1,)
 
 
 def block_neighbours(op: Neighbours, rows: int, width: int, groups: int, tile_points: int) -> BlockNeighbours | None:
     """None: it has no such form."""
-    if op.metric == "minkowski" or not np.isfinite(op.points.data).all():
+    if not _takes_vectors(op):
         return None
     return BlockNeighbours(
         op.metric, op.weighted, op.k, op.points, op.classes, op.n_classes, op.near, rows, width, groups,
         min(tile_points, op.n_points),
     )  # fmt: skip
+
+
+def point_neighbours(op: Neighbours, rows: int, width: int, vectors: int) -> PointNeighbours | None:
+    """None: it has no such form."""
+    if not _takes_vectors(op) or op.n_points < width:
+        return None
+    return PointNeighbours(
+        op.metric, op.weighted, op.k, op.points, op.classes, op.n_classes, op.near, rows, width,
+        min(vectors, op.n_points // width),
+    )  # fmt: skip
+
+
+def _takes_vectors(op: Neighbours) -> bool:
+    return op.metric != "minkowski" and bool(np.isfinite(op.points.data).all())

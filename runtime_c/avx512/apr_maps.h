@@ -7,8 +7,8 @@
 
 /* ---- Floats ---------------------------------------------------------------------------------------------------- */
 
-/* From any place. */
-static inline apr_floats apr_floats_load_any(const float *x)
+/* Those that stand there, wherever that is. */
+static inline apr_floats apr_floats_at(const float *x)
 {
     return _mm512_loadu_ps(x);
 }
@@ -53,6 +53,12 @@ static inline apr_floats apr_floats_if_above(apr_floats a, apr_floats b, apr_flo
 static inline apr_floats apr_floats_if_nan(apr_floats a, apr_floats yes, apr_floats no)
 {
     return _mm512_mask_mov_ps(no, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), yes);
+}
+
+/* A bit for each value, the first one lowest: 1 where it is not at least the limit, as a NaN is not. */
+static inline uint32_t apr_floats_not_at_least(apr_floats values, apr_floats limit)
+{
+    return (uint32_t)_mm512_cmp_ps_mask(values, limit, _CMP_NGE_UQ);
 }
 
 /* ---- Places: integers of 32 bits, one for each float ------------------------------------------------------------ */

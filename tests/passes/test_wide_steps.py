@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aprgen.core import Options, compile_model, runtime_headers
+from aprgen.core import runtime_headers
 from aprgen.ops.decide import Argmax, Threshold
 from aprgen.ops.distance import Metric, Neighbours
 from aprgen.ops.elementwise import Map, Stage, vary
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.passes.layout import plan_block
 from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.program import Array, Builder, OfBlocks, Program, Table, row_type
@@ -25,7 +24,6 @@ from aprgen.runners.records import AWKWARD
 from aprgen.target import FloatCost, Target, load_target, target_names
 from aprgen.verify import same_bits
 from tests.differential.compiled import OPTIONS, compile_c, write_texts
-from tests.examples import loaded
 from tests.passes.test_wide_floats import COMPILERS, HERE, dense, differing, floats_of, rows_of
 from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
 
@@ -200,7 +198,7 @@ void of_vectors(uint32_t verb, const float *x, uint32_t n, float *y)
     apr_floats (*const verbs[5])(apr_floats x) = {
         apr_floats_exp, apr_floats_exp2, apr_floats_sigmoid, apr_floats_tanh, apr_floats_gelu};
     for (uint32_t i = 0U; i < n; i += WIDTH) {
-        apr_floats_store(&y[i], verbs[verb](apr_floats_load_any(&x[i])));
+        apr_floats_store(&y[i], verbs[verb](apr_floats_at(&x[i])));
     }
 }
 
