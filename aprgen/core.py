@@ -33,6 +33,7 @@ from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.passes.tree_sums import with_totals
 from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.passes.wide_integers import with_integer_blocks
+from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
@@ -115,8 +116,10 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
-    program = with_integer_blocks(with_batch(program, summed, target.batch), target.batch, target.has_kernel)
-    return Plan(lowered, with_float_blocks(program, target.batch, target.has_kernel), accuracy)
+    program = with_batch(program, summed, target.batch)
+    program = with_integer_blocks(program, target.batch, target.has_kernel)
+    program = with_float_blocks(program, target.batch, target.has_kernel)
+    return Plan(lowered, with_block_steps(program, target.batch, target.has_kernel), accuracy)
 
 
 def artifact_of(
