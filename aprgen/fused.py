@@ -6,6 +6,8 @@ of ops or targets.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ F64 = NDArray[np.float64]
 
 _BELOW = np.int64((1 << 29) - 1)  # bits of a float64 that a float32 has not
 _HALF = np.int64(1 << 28)
+_AT_ONCE = 1 << 14  # sums, so that they stay in a cache
 _FEW_BITS = 2.0**-125  # floats smaller than half of it have fewer bits
 
 
@@ -38,6 +41,34 @@ def rounded_sum(product: F64, c: F64) -> F32:
         p, q = (np.broadcast_to(part, total.shape)[where] for part in (product, c))
         total[where] = _odd(total[where], p, q)
     return total.astype(np.float32)
+
+
+def add_products(total: F32, x: F32, weight: F32) -> F32:
+    """total [rows, outputs] + x @ weight, column by column of x [rows, columns], weight [columns, outputs]."""
+    return _added(total, x, weight, lambda own, w: own * w)
+
+
+def add_squares(total: F32, x: F32, points: F32) -> F32:
+    """The same with the squares of the differences x - points, which are rounded before."""
+
+    def square(own: F64, point: F64) -> F64:
+        d = (own.astype(np.float32) - point.astype(np.float32)).astype(np.float64)
+        return np.asarray(d * d)
+
+    return _added(total, x, points, square)
+
+
+def _added(total: F32, x: F32, weight: F32, term: Callable[[F64, F64], F64]) -> F32:
+    result = np.empty_like(total)
+    x64, w64 = x.astype(np.float64), weight.astype(np.float64)
+    rows = max(1, _AT_ONCE // max(1, total.shape[1]))
+    with np.errstate(all="ignore"):
+        for at in range(0, len(total), rows):
+            part = total[at : at + rows]
+            for col in range(len(w64)):
+                part = rounded_sum(term(x64[at : at + rows, col : col + 1], w64[col]), part.astype(np.float64))
+            result[at : at + rows] = part
+    return result
 
 
 def _odd(total: F64, a: F64, b: F64) -> F64:
