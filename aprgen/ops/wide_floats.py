@@ -20,6 +20,7 @@ from aprgen.program import Array, Table, ValueType
 Floats = NDArray[np.float32]
 
 QUAD = 4  # columns that are turned at once
+ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
 FEW_ROWS = 4  # a tile of more has one of half as many beside it, so that few rows are left over
 
 
@@ -124,6 +125,19 @@ class Group:
         return (self.end - self.first) // (self.across * self.last) if self.whole else 1
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Outputs of one row from `first` up to `end`, in `times` turns of as many tiles; the rest as of a Group."""
+
+    first: int
+    end: int
+    tiles: int
+    times: int
+    across: int
+    last: int
+    whole: bool
+
+
 @dataclass(frozen=True, eq=False)
 class PanelSums(Sums):
     """Outputs in lanes. A panel is as many outputs as a vector has floats; a tile is some rows of some panels.
@@ -157,11 +171,25 @@ class Panels(PanelSums, WideSums):
 
 
 class RowPanels(PanelSums):
-    """For one row."""
+    """For one row, which takes several tiles at once: a sum waits for the addition before it, and weights come from far
+    in as many streams."""
 
     @property
     def kernel(self) -> str:
         return "row_panels_f32"
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        made = []
+        for group in self.groups:
+            outputs, first = (group.end - group.first) // group.tiles, group.first
+            at_once = max(1, ROW_SUMS // group.across)
+            for tiles, own in ((at_once, group.tiles // at_once), (group.tiles % at_once, 1)):
+                if tiles * own:
+                    end = first + outputs * tiles * own
+                    made.append(Turn(first, end, tiles, own, group.across, group.last, group.whole))
+                    first = end
+        return tuple(made)
 
 
 def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int, rows: int) -> tuple[Group, ...]:

@@ -74,7 +74,7 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
         few_rows = max(floats.width, min(cost.few_rows, rows))
         if not turned >= layers.keys():
             few = _way(steps, program, layers, panels, frozenset())
-    made = replace(program, steps=tuple(steps), batch=Batch(many, few, rows, few_rows))
+    made = replace(program, steps=tuple(steps), batch=Batch(many, few, rows, few_rows, alone=fused))
     made.check()
     return made
 
