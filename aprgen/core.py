@@ -24,6 +24,7 @@ from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.fold import fold_scalers
+from aprgen.passes.fuse import fuse
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
@@ -40,7 +41,7 @@ from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
 
-NUMERIC_MODES = ("f32", "s16", "s8")  # f32-fast is refused until it is there
+NUMERIC_MODES = ("f32", "f32-fast", "s16", "s8")
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
 
 SELFTEST_ROWS = 4
@@ -111,7 +112,7 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
     check_model(loaded.model)
-    lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), options)
+    lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), target, options)
     summed = with_totals(lowered, target.cost)
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
@@ -143,8 +144,11 @@ def artifact_of(
     return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
 
 
-def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accuracy | None]:
+def _in_numeric_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
     """The Program as the mode computes it, and what that costs in accuracy."""
+    if options.numeric == "f32-fast":
+        floats = None if target.batch is None else target.batch.floats
+        return fuse(program, floats, target.has_kernel), None
     if options.numeric not in INTEGER_MODES:
         if options.calibration is not None:
             if options.optimise is None:

@@ -198,12 +198,16 @@ class Way:
 
 @dataclass(frozen=True)
 class Batch:
-    """Ways for blocks of up to `rows` rows. Fewer than few_rows take the way of `few`, or are computed one by one."""
+    """Ways for blocks of up to `rows` rows. Fewer than few_rows take the way of `few`, or are computed one by one.
+
+    alone: a single row takes the function for one row, which is quicker.
+    """
 
     many: Way
     few: Way | None
     rows: int
     few_rows: int
+    alone: bool = False
 
     @property
     def ways(self) -> tuple[Way, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -44,6 +44,24 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class FusedCost:
+    """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
+    of vectors of columns, and for an output of any number of them `total`: of adding up a vector."""
+
+    tile_rows: int
+    tile_panels: int
+    lane_sums: int
+    most_groups: int
+    panel: int
+    lane: int
+    turned: int
+    square_panel: int
+    square_lane: int
+    column: int
+    total: int
+
+
+@dataclass(frozen=True)
 class FloatCost:
     """Sums of floats for blocks of rows, in cycles for 1,000 rows and a column.
 
@@ -64,6 +82,13 @@ class FloatCost:
     turned: int
     square_panel: int
     square_lane: int
+    fused: FusedCost | None = None
+
+    @property
+    def when_fused(self) -> FloatCost:
+        """The same for sums that are fused."""
+        own = {field.name: getattr(self.fused, field.name) for field in fields(FusedCost)} if self.fused else {}
+        return replace(self, **{name: value for name, value in own.items() if name not in ("column", "total")})
 
 
 @dataclass(frozen=True)
@@ -185,7 +210,7 @@ class Target:
     floats in place of the compiler's library; empty where the core has its own unit or the library is used. harness
     and support are folders of qemu/: the first makes an image run, the second is what any application on the target
     has (memcpy and the like). weights: the order in which its kernels read integer weights, "rows" or
-    "unsigned-blocks"."""
+    "unsigned-blocks". fused: an instruction adds a product with one rounding for both, so that f32-fast is worth it."""
 
     name: str
     summary: str
@@ -197,6 +222,7 @@ class Target:
     image: ImageForm
     float_unit: FloatUnit
     float_header: str
+    fused: bool
     cost: Cost
     batch: BatchCost | None
     memory: Memory | None
@@ -370,6 +396,7 @@ def _target(reader: _Reader, digest: str) -> Target:
     arithmetic = reader.table("arithmetic")
     float_unit = arithmetic.one_of("float_unit", _FLOAT_UNITS)
     float_header = arithmetic.text("float_header", "")
+    fused = arithmetic.flag("fused", default=False)
     arithmetic.end()
     image = reader.one_of("image", _IMAGES, "elf")
     cost = reader.table("cost")
@@ -384,6 +411,7 @@ def _target(reader: _Reader, digest: str) -> Target:
         image=image,
         float_unit=float_unit,
         float_header=float_header,
+        fused=fused,
         cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
         batch=_batch(reader.optional_table("batch")),
         memory=_memory(reader.optional_table("memory")),
@@ -426,8 +454,13 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
 def _floats(reader: _Reader | None) -> FloatCost | None:
     if reader is None:
         return None
-    made = FloatCost(**{field.name: reader.count(field.name, 1) for field in fields(FloatCost)})
-    reader.end()
+    below = reader.optional_table("fused")
+    fused = None if below is None else FusedCost(**{one.name: below.count(one.name, 1) for one in fields(FusedCost)})
+    counts = {one.name: reader.count(one.name, 1) for one in fields(FloatCost) if one.name != "fused"}
+    made = FloatCost(**counts, fused=fused)
+    for table in (below, reader):
+        if table is not None:
+            table.end()
     return made
 
 
