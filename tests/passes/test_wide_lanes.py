@@ -56,6 +56,7 @@ def test_few_outputs_are_summed_with_rows_in_lanes(name: str) -> None:
         *(("arm-neon", "auto", case.name, form) for case, form in zip(floats.CASES, 3 * FORMS, strict=False)),
         *(("wasm", "auto", case.name, form) for case, form in zip(floats.CASES, 3 * FORMS, strict=False)),
         ("arm-neon", "auto", "network", "lanes"),
+        ("arm-neon", "unicorn", "network", "stated"),
         ("wasm", "wasmtime", "network", "lanes"),
         ("wasm", "wasmtime", "many-points", "panels"),
     ],
