@@ -59,7 +59,6 @@ TARGETS = ("x86-avx512-vnni", "x86-avx512", "x86-avx2", "wasm")
 EDGES = 1000
 ROUNDS = 30
 LIMIT_STEPS = 20_000
-LIMIT_SUMS = 12
 GOAL_SHARE, GOAL_ONE, GOAL_BATCH = 0.90, 1.0, 500.0  # of the limit; microseconds: of a row, of all rows
 
 _Floats = NDArray[np.float32]
@@ -97,7 +96,7 @@ _LIMIT = """
 int32_t limit(uint32_t n);
 int32_t limit(uint32_t n)
 {
-    const apr_codes x = (apr_codes)apr_sums_all(0x01010101);
+    const apr_codes x = (apr_codes)apr_sums_all((int32_t)n);
     %(begin)s
     for (uint32_t i = 0U; i < n; ++i) {
         %(steps)s
@@ -124,12 +123,14 @@ void bench_one(void) { one_by_one(x, %(rows)dU, out); }
 _EXPORTS = ("bench_x", "bench_out", "bench_out_bytes", "bench_batch", "bench_one", "limit")
 
 
-def limit_text(element: str) -> str:
-    """Sums that are multiplied themselves, so that no compiler takes a step out of the loop."""
-    begin = " ".join(f"apr_sums a{i} = apr_sums_all({i});" for i in range(LIMIT_SUMS))
-    steps = " ".join(f"a{i} = apr_sums_add_{element}(a{i}, (apr_codes)a{i}, x);" for i in range(LIMIT_SUMS))
+def limit_text(panels: DensePanels) -> str:
+    """Sums that are multiplied themselves, so that no compiler takes a step out of the loop, by what it does not
+    know. As many as hide how long a product takes."""
+    n, element = limit_sums(panels), panels.lay.element
+    begin = " ".join(f"apr_sums a{i} = apr_sums_all({i});" for i in range(n))
+    steps = " ".join(f"a{i} = apr_sums_add_{element}(a{i}, (apr_codes)a{i}, x);" for i in range(n))
     total = "a0"
-    for i in range(1, LIMIT_SUMS):
+    for i in range(1, n):
         total = f"apr_sums_plus({total}, a{i})"
     return _LIMIT % {"begin": begin, "steps": steps, "total": total}
 
@@ -164,14 +165,18 @@ def first_panels(program: Program) -> DensePanels | None:
     return next((step.op for step in program.steps if isinstance(step.op, DensePanels)), None)
 
 
+def limit_sums(panels: DensePanels) -> int:
+    return 12 if panels.width > 4 else 10
+
+
 def gops(panels: DensePanels, microseconds: float) -> float:
-    return 2 * LIMIT_SUMS * panels.width * panels.lay.step * LIMIT_STEPS / microseconds / 1e3
+    return 2 * limit_sums(panels) * panels.width * panels.lay.step * LIMIT_STEPS / microseconds / 1e3
 
 
 def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Built:
     program = in_blocks(work, numeric, target)
     panels = first_panels(program)
-    extra = _ONE if panels is None else _ONE + limit_text(panels.lay.element)
+    extra = _ONE if panels is None else _ONE + limit_text(panels)
     library = built(texts_of(program, target, extra), "m.c", toolchain)
     edges = np.ascontiguousarray(np.concatenate([edge_rows(program, EDGES).values, work.rows]))
     wanted = program.run(edges)
@@ -199,7 +204,7 @@ def in_node(work: Work, numeric: str, target: Target, toolchain: Toolchain, roun
     figures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, text in texts_of(program, target, _ONE + limit_text(panels.lay.element) + _WASM % {"rows": ROWS}).items():
+        for file, text in texts_of(program, target, _ONE + limit_text(panels) + _WASM % {"rows": ROWS}).items():
             (folder / file).write_text(text, encoding="utf-8")
         compile_units(toolchain, [Unit(folder / "m.c", folder / "m.o", (), (folder,))], folder)
         support = compile_support(toolchain, target.support, (), folder)
