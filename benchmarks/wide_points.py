@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import importlib
 import importlib.util
 import json
@@ -136,7 +137,7 @@ def _neighbours(name: str) -> Work:
 
     def by_numpy(x: _Floats) -> _Any:
         found = np.argpartition(half - x @ points.T, 5, axis=1)[:, :5]
-        return np.argmax((classes[found][:, :, None] == np.arange(n_classes)).sum(axis=1), axis=1)
+        return np.asarray(np.argmax((classes[found][:, :, None] == np.arange(n_classes)).sum(axis=1), axis=1))
 
     peers = [Peer("scikit-learn", fitted.predict, fitted.predict), Peer("numpy", by_numpy, by_numpy)]
     if importlib.util.find_spec("faiss") is not None:
@@ -168,7 +169,7 @@ def _bayes() -> Work:
         return np.asarray(e / e.sum(axis=1, keepdims=True))
 
     peers = (Peer("scikit-learn", fitted.predict_proba, fitted.predict_proba), Peer("numpy", by_numpy, by_numpy))
-    return Work("bayes", builder.build(p, builder.add(label, p), 5), rows, "quotients", 5 * 20 * 5, False, peers)
+    return Work("bayes", builder.build(p, builder.add(label, p), 5), rows, "quotients", 20 * 5, False, peers)
 
 
 def _logistic(*, scaled: bool) -> Work:
@@ -277,12 +278,12 @@ _LIMIT = """
 #include <string.h>
 #define SQUARE(a, x, y) apr_floats_add_square(a, x, y)
 #define PRODUCT(a, x, y) apr_floats_add_product(a, x, y)
-#define QUOTIENT(a, x, y) apr_floats_sub(a, apr_floats_div(apr_floats_mul(apr_floats_sub(x, y), apr_floats_sub(x, y)), y))
+#define QUOTIENT(a, x, y) apr_floats_sub(a, apr_floats_div(apr_floats_mul(apr_floats_sub(x, y), x), y))
 #define KERNEL(name, STEP) \\
     float name(uint32_t n); \\
     float name(uint32_t n) \\
     { \\
-        apr_floats x = apr_floats_all(0.5F), y = apr_floats_all(0.25F); \\
+        apr_floats x = apr_floats_all(0.5F), y = apr_floats_all(0.3F); \\
         %(begin)s \\
         for (uint32_t i = 0U; i < n; ++i) { \\
             %(steps)s \\
@@ -300,7 +301,7 @@ void copied(const float *x, size_t n, float *y)
     memcpy(y, x, n * 4U);
 }
 """
-_OPERATIONS = {"products": 2, "squares": 3, "quotients": 5}  # as `Work.operations` counts them
+_OPERATIONS = {"products": 2, "squares": 3, "quotients": 1}  # as `Work.operations` counts them
 
 
 def limits_of(target: Target, toolchain: Toolchain) -> dict[str, float]:
@@ -308,17 +309,17 @@ def limits_of(target: Target, toolchain: Toolchain) -> dict[str, float]:
     assert target.batch is not None
     assert target.batch.floats is not None
     begin = " ".join(f"apr_floats a{i} = x;" for i in range(LIMIT_SUMS))
-    steps = " ".join(f'__asm__ volatile("" : "+x"(x)); a{i} = STEP(a{i}, x, y);' for i in range(LIMIT_SUMS))
+    steps = " ".join(f'__asm__ volatile("" : "+x"(x), "+x"(y)); a{i} = STEP(a{i}, x, y);' for i in range(LIMIT_SUMS))
     total = "a0"
     for i in range(1, LIMIT_SUMS):
         total = f"apr_floats_add({total}, a{i})"
     text = _LIMIT % {"begin": begin, "steps": steps, "sum": total}
     library = built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain)
-    kernels = []
+    kernels: list[Call] = []
     for name in _OPERATIONS:
         function = getattr(library, name)
         function.restype = ctypes.c_float
-        kernels.append(lambda function=function: function(ctypes.c_uint32(LIMIT_STEPS)))
+        kernels.append(functools.partial(function, ctypes.c_uint32(LIMIT_STEPS)))
     rows = np.ones(ROWS * 100, np.float32)
     kernels.append(call_of(library.copied, rows, np.zeros_like(rows)))
     least = [min(times) for times in measured(kernels, 10)]
@@ -368,8 +369,8 @@ def mine(work: Work, target: Target, toolchain: Toolchain, limits: dict[str, flo
 
 def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
     first = np.ascontiguousarray(work.rows[:1])
-    peers: list[Call] = [lambda peer=peer: peer.of(work.rows) for peer in work.peers]
-    alone: list[Call] = [lambda peer=peer: peer.of(first) for peer in work.peers]
+    peers: list[Call] = [functools.partial(peer.of, work.rows) for peer in work.peers]
+    alone: list[Call] = [functools.partial(peer.of, first) for peer in work.peers]
     batches = measured([*(one.call for one in own), *peers], rounds)
     singles = measured([*(one.one_by_one for one in own), *alone], max(1, rounds // 3))
     found = []

@@ -6,16 +6,20 @@ tables and the list of the nearest are laid out for vectors; knows no C, files o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aprgen.ops.distance import Metric, Neighbours
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.wide_floats import whole_quads
 from aprgen.program import Array, Table, ValueType
 
+SPARE = 2  # screened points beside the k nearest: it is rare that three are as near to within rounding
+FEW = 16  # times as many points as are listed: with fewer a list costs what the screen saves
+UNROLLED = 16  # places of a list, at most: then compilers know which comparisons are the same
 ACROSS = 4  # classes whose sums run at once: as many columns as are turned back at once
 
 
@@ -111,8 +115,12 @@ class InVectors:
         return len(self.points.data)
 
     @property
+    def n_in(self) -> int:
+        return int(self.points.data.shape[1])
+
+    @property
     def quads(self) -> int:
-        return whole_quads(int(self.points.data.shape[1]))
+        return whole_quads(self.n_in)
 
     @property
     def block_elements(self) -> int:
@@ -143,6 +151,11 @@ class BlockNeighbours(InVectors):
     kernel = "block_neighbours_f32"
 
     @property
+    def unrolled(self) -> bool:
+        """Whether the steps of going into a list are written out."""
+        return self.k <= UNROLLED
+
+    @property
     def tile_groups(self) -> tuple[int, ...]:
         return (self.groups, 1) if self.groups > 1 else (1,)
 
@@ -158,8 +171,51 @@ class BlockNeighbours(InVectors):
     @property
     def stack_bytes(self) -> int:
         """Of a tile: its rows by column, the lists, and sums."""
-        vectors = int(self.points.data.shape[1]) + 2 * self.k + self.tile_points
+        vectors = self.n_in + 2 * self.k + self.tile_points
         return 4 * self.width * self.groups * vectors
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenedNeighbours(BlockNeighbours):
+    """Rows in lanes; most points are left out by a product with the row, which costs less than a distance.
+
+    Half the square of a point, less the product, is half the squared distance less a constant of the row. Of the
+    `listed` points with the least of that the distances are computed as ever; where the last of them is not further
+    away than the k-th nearest by more than all roundings can be, those of all points are.
+    halves: f32 [points], half the square of each.
+    """
+
+    halves: Table
+    kernel = "screened_neighbours_f32"
+
+    @property
+    def listed(self) -> int:
+        return self.k + SPARE
+
+    @property
+    def most_square(self) -> float:
+        """The largest square of a point, at least."""
+        return float(np.float32(_squares(self.points).max() * (1 + 1e-6)))
+
+    @property
+    def error(self) -> float:
+        """Of screened squares, in parts of the squares of the row and of the point.
+
+        With u = 2^-24 and n columns: the product has at most (n + 1) u of |row| |point| and half the point's square
+        (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), the row's square n u of itself, and the distance
+        as it is computed (n + 2) u of itself. In parts of (|row| + |point|)^2, at most twice the sum of both squares,
+        that is less than (3 n + 6) u; ten more are for the roundings of the comparison.
+        """
+        return 1.05 * 2 * (3 * self.n_in + 16) * 2.0**-24
+
+    @property
+    def beyond(self) -> float:
+        """Times the last distance's square: what is above that has a larger root, rounded, too."""
+        return 1 + 2.0**-19
+
+    @property
+    def stack_bytes(self) -> int:
+        return super().stack_bytes + 4 * self.width * self.groups * 2 * (self.listed + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +242,19 @@ def block_neighbours(op: Neighbours, rows: int, width: int, groups: int, tile_po
         op.metric, op.weighted, op.k, op.points, op.classes, op.n_classes, op.near, rows, width, groups,
         min(tile_points, op.n_points),
     )  # fmt: skip
+
+
+def screened_neighbours(form: BlockNeighbours) -> ScreenedNeighbours | None:
+    """None: bounds of roundings do not hold for squares of such a size, or the points are few."""
+    squares = _squares(form.points)
+    if form.metric != "euclidean" or not 1e-20 < squares.max() < 1e20 or form.n_points < FEW * (form.k + SPARE):
+        return None
+    own = {field.name: getattr(form, field.name) for field in fields(form)}
+    return ScreenedNeighbours(**own, halves=Table((squares / 2).astype(np.float32)))
+
+
+def _squares(points: Table) -> NDArray[np.float64]:
+    return np.asarray(np.square(points.data.astype(np.float64)).sum(axis=1))
 
 
 def point_neighbours(op: Neighbours, rows: int, width: int, vectors: int) -> PointNeighbours | None:

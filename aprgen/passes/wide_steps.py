@@ -16,11 +16,19 @@ from aprgen.ops.gauss import Gauss
 from aprgen.ops.normalise import Normalise, Softmax
 from aprgen.ops.wide_floats import QUAD
 from aprgen.ops.wide_maps import BlockNormalise, BlockSoftmax, BlockThreshold, block_argmax, block_map
-from aprgen.ops.wide_points import BlockNeighbours, block_gauss, block_neighbours, point_neighbours
+from aprgen.ops.wide_points import (
+    BlockNeighbours,
+    block_gauss,
+    block_neighbours,
+    point_neighbours,
+    screened_neighbours,
+)
 from aprgen.passes.layout import plan_block
 from aprgen.passes.wide_floats import ALIGNED
 from aprgen.program import Batch, OfBlocks, Op, Program, Step, Way
 from aprgen.target import BatchCost, FloatCost
+
+SCREENED = 16  # columns from which a product and the list cost less than squares of differences: measured
 
 Has = Callable[[str], bool]
 
@@ -113,8 +121,12 @@ class _Forms:
         """With as many rows in a tile as the stack has room for."""
         for groups in range(min(self.floats.most_groups, self.rows // self.floats.width), 0, -1):
             form = block_neighbours(op, self.rows, self.floats.width, groups, self.floats.lane_sums // groups)
-            if form is None or form.stack_bytes <= self.floats.hidden_bytes:
-                return form
+            if form is None:
+                return None
+            screened = screened_neighbours(form) if form.n_in >= SCREENED else None
+            chosen = screened if screened is not None and self.has(screened.kernel) else form
+            if chosen.stack_bytes <= self.floats.hidden_bytes:
+                return chosen
         return None
 
 

@@ -33,6 +33,12 @@ static inline apr_floats apr_floats_sqrt(apr_floats a)
     return _mm512_sqrt_ps(a);
 }
 
+/* For bounds of what it stands for: a target may round once or twice. */
+static inline apr_floats apr_floats_less_product(apr_floats a, apr_floats x, apr_floats weight)
+{
+    return _mm512_fnmadd_ps(x, weight, a);
+}
+
 static inline apr_floats apr_floats_neg(apr_floats a)
 {
     return _mm512_xor_ps(a, _mm512_set1_ps(-0.0F));
@@ -41,6 +47,12 @@ static inline apr_floats apr_floats_neg(apr_floats a)
 static inline apr_floats apr_floats_abs(apr_floats a)
 {
     return _mm512_andnot_ps(_mm512_set1_ps(-0.0F), a);
+}
+
+/* b where one of them is a NaN. */
+static inline apr_floats apr_floats_most(apr_floats a, apr_floats b)
+{
+    return _mm512_max_ps(a, b);
 }
 
 /* yes where a > b, which a NaN is not. */
@@ -59,6 +71,12 @@ static inline apr_floats apr_floats_if_nan(apr_floats a, apr_floats yes, apr_flo
 static inline uint32_t apr_floats_not_at_least(apr_floats values, apr_floats limit)
 {
     return (uint32_t)_mm512_cmp_ps_mask(values, limit, _CMP_NGE_UQ);
+}
+
+/* The place of the lowest bit that is 1; there must be one. */
+static inline uint32_t apr_lowest_bit(uint32_t bits)
+{
+    return (uint32_t)__builtin_ctz(bits);
 }
 
 /* ---- Places: integers of 32 bits, one for each float ------------------------------------------------------------ */
@@ -81,6 +99,11 @@ static inline apr_places apr_places_load(const int32_t *x)
 static inline apr_places apr_places_add(apr_places a, apr_places b)
 {
     return _mm512_add_epi32(a, b);
+}
+
+static inline apr_places apr_places_mul(apr_places a, apr_places b)
+{
+    return _mm512_mullo_epi32(a, b);
 }
 
 static inline apr_places apr_places_and(apr_places a, apr_places b)
@@ -108,6 +131,12 @@ static inline apr_places apr_places_if_less(apr_places a, apr_places b, apr_plac
 static inline int apr_places_any_less(apr_places a, apr_places b)
 {
     return (_mm512_cmplt_epi32_mask(a, b) != 0U) ? 1 : 0;
+}
+
+/* The float at each place. */
+static inline apr_floats apr_floats_from(const float *x, apr_places at)
+{
+    return _mm512_i32gather_ps(at, x, 4);
 }
 
 /* `place` where the value is at least the limit, which a NaN is not. */

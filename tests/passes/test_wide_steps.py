@@ -1,4 +1,4 @@
-"""Blocks of rows: neighbours, Gaussians, maps, shares and labels in vectors give the bits of one row, in Python and C."""
+"""Blocks of rows: neighbours, Gaussians, maps, shares and labels in vectors give the bits of one row."""
 
 from __future__ import annotations
 
@@ -80,13 +80,18 @@ def bayes(n_in: int, n_classes: int, *, start: bool, offset: bool) -> Program:
 
 
 def neighbours(
-    metric: Metric, k: int, n_points: int, n_in: int, *, weighted: bool = False, tied: bool = False
+    metric: Metric, k: int, n_points: int, n_in: int, *, weighted: bool = False, tied: bool = False,
+    apart: float | None = None,
 ) -> Program:  # fmt: skip
-    """tied: points of a grid, so that many distances are equal; else of very different sizes."""
+    """tied: points of a grid, so that many distances are equal. apart: around points that are so far from zero, so that
+    products lose what tells distances apart. Else points of very different sizes."""
     chance = np.random.default_rng(n_points)
     points = chance.normal(size=(n_points, n_in)) * 10.0 ** chance.integers(-25, 20, size=(n_points, 1))
     if tied:
         points = chance.integers(-1, 2, size=(n_points, n_in)) * 0.75
+        points[: n_points // 3] = points[-(n_points // 3) :]  # the same points again
+    if apart is not None:
+        points = chance.normal(size=(n_points, n_in)) + apart
     classes = Table(chance.integers(0, 3, n_points).astype(np.uint8))
     op = Neighbours(metric, 2.0, weighted, k, Table(points, np.float32), classes, 3)
     builder = Builder(row_type(n_in))
@@ -135,6 +140,11 @@ CASES = (
     Case("euclidean-all", lambda: neighbours("euclidean", 9, 9, 2, weighted=True)),
     Case("manhattan-1", lambda: neighbours("manhattan", 1, 33, 5)),
     Case("manhattan-tied", lambda: neighbours("manhattan", 4, 150, 3, weighted=True, tied=True)),
+    Case("euclidean-20", lambda: neighbours("euclidean", 20, 90, 3, tied=True)),
+    Case("screened-5", lambda: neighbours("euclidean", 5, 150, 17, apart=0.0)),
+    Case("screened-near", lambda: neighbours("euclidean", 3, 121, 16, weighted=True, apart=30_000.0)),
+    Case("screened-tied", lambda: neighbours("euclidean", 1, 99, 16, tied=True)),
+    Case("screened-18", lambda: neighbours("euclidean", 18, 400, 18, weighted=True, apart=0.0)),
     Case("logistic", logistic),
     Case("classifier", classifier, 1),
 )
@@ -156,6 +166,10 @@ def rows_for(program: Program, n: int, seed: int) -> Array:
     with np.errstate(all="ignore"):
         rows[1::7] = rows[1::7] * np.float32(1e19)
     rows[n // 2 : n // 2 + 90, 0] = np.inf
+    for step in program.steps:
+        if isinstance(step.op, Neighbours):  # and rows among the points
+            some = step.op.points.data[chance.integers(0, step.op.n_points, n // 4)]
+            rows[: n // 4] = some + chance.normal(size=some.shape).astype(np.float32)
     return rows
 
 
@@ -238,8 +252,9 @@ def test_vector_functions(name: str, tmp_path: Path, require_target: Callable[[s
 
 
 SANITIZED = (
-    ("x86-avx512", "euclidean-5"), ("x86-avx512", "shares-10"), ("x86-avx512", "scaler-5"), ("x86-avx512", "bayes-5"),
+    ("x86-avx512", "screened-near"), ("x86-avx512", "shares-10"), ("x86-avx512", "scaler-5"), ("x86-avx512", "bayes-5"),
     ("x86-avx2", "manhattan-tied"), ("x86-avx2", "classifier"), ("x86-avx2", "shares-3"), ("x86-avx2", "functions"),
+    ("x86-avx2", "euclidean-5"), ("x86-avx2", "screened-18"),
 )  # fmt: skip
 
 
@@ -266,11 +281,13 @@ def case_of(name: str) -> Program:
 
 
 FAULTS = (
-    ("euclidean-tied", "apr_places_if_less(key, before, apr", "apr_places_if_less(before, key, apr", "order"),
+    ("euclidean-tied", "apr_places_if_less(key, n0, w0", "apr_places_if_less(n0, key, w0", "order"),
     ("euclidean-tied", "const apr_places key = apr_places_of(apr_floats_sqrt(sum))",
      "const apr_places key = apr_places_of(sum)", "root"),
-    ("euclidean-5", "apr_places_all(INT32_MAX), square)", "apr_places_all(0x7F800000), square)", "infinity"),
+    ("euclidean-20", "apr_places_all(INT32_MAX), square)", "apr_places_all(0x7F800000), square)", "infinity"),
     ("euclidean-5", "(numbers == 0) ? APR_NAN", "(numbers == 1) ? APR_NAN", "nan-votes"),
+    ("screened-near", "(others, beyond) != 0U)", "(others, beyond) > 0xFFFFU)", "screen"),
+    ("screened-tied", "if_less(point, its, apr_places_all(1)", "if_less(its, point, apr_places_all(1)", "screen-order"),
     ("shares-8", "apr_places_if_at_least(place, first", "apr_places_if_below(place, first", "last-wins"),
     ("shares-10", "apr_places_and(place,", "apr_places_max(place,", "nan-label"),
     ("scaler-5", "at -= (at >=", "at -= (at >", "operand"),
