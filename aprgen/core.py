@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 
 import numpy as np
@@ -48,6 +48,7 @@ from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
+from aprgen.variants import emit_package
 
 NUMERIC_MODES = ("f32", "f32-fast", "s16", "s8")
 FLOAT_MODES = ("f32-fast",)  # in which sums may have other bits
@@ -79,6 +80,7 @@ class Artifact:
     accuracy: Accuracy | None  # of an integer mode, over the rows of its calibration
     texts: Mapping[str, str]
     manifest: Mapping[str, object]
+    has_blocks: bool = False  # a way of its own for many rows, on some CPU at least
 
     @property
     def table_bytes(self) -> int:
@@ -91,7 +93,7 @@ class Artifact:
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
     plan = plan_model(loaded, target, options)
-    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy)
+    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy, plan.variants)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Plan:
     lowered: Program  # in the numeric mode, before strategies
     program: Program  # as chosen for the target
     accuracy: Accuracy | None  # of an integer mode
+    variants: tuple[Program, ...] = ()  # of each of the target's variants; `program` is the first of them
 
 
 def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
@@ -122,6 +125,12 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
         )
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), target, options)
+    variants = tuple(_on_target(lowered, one.target or target, options) for one in target.variants)
+    return Plan(lowered, variants[0] if variants else _on_target(lowered, target, options), accuracy, variants)
+
+
+def _on_target(lowered: Program, target: Target, options: Options) -> Program:
+    """The same as the target computes it best."""
     summed = with_totals(lowered, target.cost)
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
@@ -129,7 +138,7 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
     program = with_batch(program, summed, target.batch)
     program = with_integer_blocks(program, target.batch, target.has_kernel)
     program = with_float_blocks(program, target.batch, target.has_kernel)
-    return Plan(lowered, with_block_steps(program, target.batch, target.has_kernel), accuracy)
+    return with_block_steps(program, target.batch, target.has_kernel)
 
 
 def artifact_of(
@@ -139,18 +148,25 @@ def artifact_of(
     target: Target,
     options: Options,
     accuracy: Accuracy | None = None,
+    variants: Sequence[Program] = (),
 ) -> Artifact:
-    """C of the model as `program` computes it, which is one way to what `lowered` says."""
+    """C of the model as `program` computes it, which is one way to what `lowered` says. variants: as of a Plan."""
     table_bytes = table_bytes_of(program)
     _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
     names = names_of(loaded, target, options)
-    texts = emit_model(program, names, target.templates)
+    package = emit_package(names, target, variants) if variants else None
+    if package is None:
+        texts = emit_model(program, names, target.templates)
+    else:
+        texts, table_bytes = dict(package.texts), package.table_bytes
+    texts |= runtime_headers("".join(texts.values()), target, given=texts)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
-    texts |= runtime_headers(texts[f"{options.name}.c"], target)
     left_out = _left_out(lowered, options)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
+    manifest |= {} if package is None else {"kernels": [one.facts for one in package.carried]}
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
-    return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
+    has_blocks = any(one.batch is not None for one in (program, *variants))
+    return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest, has_blocks)
 
 
 def _in_numeric_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
@@ -198,6 +214,12 @@ def _in_float_mode(program: Program, target: Target, options: Options) -> tuple[
         raise UnsupportedError(
             "numeric.text", f"a model that reads text has no mode {options.numeric}", where="--numeric",
             hint="leave it out",
+        )  # fmt: skip
+    if target.variants:
+        fixed = [one.target.name for one in target.variants if one.target is not None and one.target.fused]
+        raise UnsupportedError(
+            "numeric.target", f"{target.name} picks its kernels where it runs, and sums would differ between CPUs",
+            where=f"--numeric {options.numeric}", hint=f"use f32, or {options.numeric} for one of: {', '.join(fixed)}",
         )  # fmt: skip
     if not target.fused:
         raise UnsupportedError(
@@ -306,13 +328,16 @@ def _check_flash(table_bytes: int, target: Target) -> None:
         )
 
 
-def runtime_headers(source: str, target: Target) -> dict[str, str]:
-    """The headers of runtime_c that a source includes, and those that they include, special folders first."""
+def runtime_headers(source: str, target: Target, given: Collection[str] = ()) -> dict[str, str]:
+    """The headers of runtime_c that a source includes, and those that they include, special folders first.
+
+    given: names of those that are there.
+    """
     texts: dict[str, str] = {}
     waiting = ["apr_rt.h", *RUNTIME_INCLUDE.findall(source)]
     while waiting:
         name = waiting.pop()
-        if name not in texts:
+        if name not in texts and name not in given:
             texts[name] = _runtime_header(name, target.runtime)
             waiting += RUNTIME_INCLUDE.findall(texts[name])
     return dict(sorted(texts.items()))

@@ -6,6 +6,7 @@ Knows the form of the file and refuses what it does not know. Knows nothing of a
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -203,6 +204,20 @@ class RunRule:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Kernels of a package that carries several and picks one where it runs.
+
+    name: part of names in C. target: whose kernels and costs; None: those of the package itself. instructions: what
+    the kernels use, as compilers name it. needs: the CPU flags, as Linux names them.
+    """
+
+    name: str
+    target: Target | None
+    instructions: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Target:
     """A target file, read. Folders stand special first.
 
@@ -210,7 +225,8 @@ class Target:
     floats in place of the compiler's library; empty where the core has its own unit or the library is used. harness
     and support are folders of qemu/: the first makes an image run, the second is what any application on the target
     has (memcpy and the like). weights: the order in which its kernels read integer weights, "rows" or
-    "unsigned-blocks". fused: an instruction adds a product with one rounding for both, so that f32-fast is worth it."""
+    "unsigned-blocks". fused: an instruction adds a product with one rounding for both, so that f32-fast is worth it.
+    variants: the kernels that it carries, the preferred last; empty where it has one kind."""
 
     name: str
     summary: str
@@ -229,6 +245,7 @@ class Target:
     board: Board | None
     builds: tuple[BuildRule, ...]
     runs: tuple[RunRule, ...]
+    variants: tuple[Variant, ...]
     sha256: str
 
     @property
@@ -400,6 +417,8 @@ def _target(reader: _Reader, digest: str) -> Target:
     arithmetic.end()
     image = reader.one_of("image", _IMAGES, "elf")
     cost = reader.table("cost")
+    variants = _variants(reader)
+    digests = [digest, *(variant.target.sha256 for variant in variants if variant.target is not None)]
     target = Target(
         name=reader.text("name"),
         summary=reader.text("summary"),
@@ -418,7 +437,8 @@ def _target(reader: _Reader, digest: str) -> Target:
         board=_board(reader.optional_table("board")),
         builds=tuple(_build(rule) for rule in reader.tables("build")),
         runs=tuple(_run(rule) for rule in reader.tables("run")),
-        sha256=digest,
+        variants=variants,
+        sha256=digest if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest(),
     )
     cost.end()
     reader.end()
@@ -480,6 +500,28 @@ def _integers(reader: _Reader | None) -> IntegerForm | None:
     if (made.byte_group, made.pair_group) not in {(b, p) for b in (1, 2, 4) for p in (1, 2)} or made.width % 4:
         raise reader.wrong("byte_group", "divides 4, pair_group 2, and 4 the width", "see the targets of aprgen")
     return made
+
+
+def _variants(reader: _Reader) -> tuple[Variant, ...]:
+    """Each after what it needs less than: the first needs nothing, so that there is always one to pick."""
+    if "variant" not in reader.left:
+        return ()
+    made: list[Variant] = []
+    for rule in reader.tables("variant"):
+        name, word = rule.text("name"), rule.text("target", "")
+        of_target = None
+        if word:
+            table, digest, where = _merged(word, origin=f"{rule.where}, {rule.prefix}target", depth=0)
+            if "variant" in table:
+                raise rule.wrong("target", f"{word} has variants itself", "name a target with kernels of one kind")
+            of_target = _target(_Reader(table, where), digest)
+        made.append(Variant(name, of_target, rule.texts("instructions", ()), rule.texts("needs", ())))
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in [one.name for one in made[:-1]]:
+            raise rule.wrong("name", f"is {name!r}", "use lower case letters and digits, another name for each")
+        rule.end()
+    if made[0].needs or made[0].instructions:
+        raise reader.wrong("variant", "needs something the first time", "what runs everywhere stands first")
+    return tuple(made)
 
 
 def _memory(reader: _Reader | None) -> Memory | None:

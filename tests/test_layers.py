@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
     ("accuracy",),
     ("families", "emit", "image", "text_rows"),
-    ("loaded",),
+    ("loaded", "variants"),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),
