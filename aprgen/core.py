@@ -150,11 +150,16 @@ def artifact_of(
     accuracy: Accuracy | None = None,
     variants: Sequence[Program] = (),
 ) -> Artifact:
-    """C of the model as `program` computes it, which is one way to what `lowered` says. variants: as of a Plan."""
+    """C of the model as `program` computes it, which is one way to what `lowered` says.
+
+    variants: as of a Plan; without them every variant of the target computes `program`.
+    """
     table_bytes = table_bytes_of(program)
     _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
     names = names_of(loaded, target, options)
-    package = emit_package(names, target, variants) if variants else None
+    package = None
+    if target.variants:
+        package = emit_package(names, target, variants or [program] * len(target.variants))
     if package is None:
         texts = emit_model(program, names, target.templates)
     else:

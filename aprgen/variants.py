@@ -1,7 +1,7 @@
 """One C file that carries the kernels of several targets, for packages that pick where they run.
 
-Each variant has a Program and functions of its own; arrays that are alike are there once, and a variant whose C is that of
-one before it is left out. Knows how the C of kernels looks from outside; knows no target by name.
+Each variant has a Program and functions of its own; arrays that are alike are there once, and a variant whose C is that
+of one before it is left out. Knows how the C of kernels looks from outside; knows no target by name.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
         own = _own_headers(interface.headers, of_variant, target)
         functions = _renamed(definitions.function_text, own.renamed)
         rows = _rows(interface, names, of_variant)
-        alike = "\n".join([*(_renamed(text, own.renamed) for text in definitions.as_model), any_own.sub(names.name, rows)])
+        called = [_renamed(text, own.renamed) for text in definitions.as_model]
+        alike = "\n".join([*called, any_own.sub(names.name, rows)])
         if alike in places:
             same = kept[places[alike]]
             kept[places[alike]] = replace(same, same=(*same.same, variant.name))
@@ -201,7 +202,8 @@ def _facts(variant: Variant, number: int, target: Target) -> dict[str, object]:
     for need in variant.needs:
         if need.upper() not in known:
             raise UsageError(
-                "target.needs", f"nobody here can ask a CPU for {need!r}", where=f"variant {variant.name}, {target.name}",
+                "target.needs", f"nobody here can ask a CPU for {need!r}",
+                where=f"variant {variant.name} of target {target.name}",
                 hint=f"{path.name} knows {', '.join(sorted(word.lower() for word in known))}",
             )  # fmt: skip
     return {
