@@ -135,7 +135,7 @@ def _on_target(lowered: Program, target: Target, options: Options) -> Program:
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
-    program = with_batch(program, summed, target.batch)
+    program = with_batch(program, summed, target.batch, one_row=goal is None)  # a goal chose the way of one row
     program = with_integer_blocks(program, target.batch, target.has_kernel)
     program = with_float_blocks(program, target.batch, target.has_kernel)
     return with_block_steps(program, target.batch, target.has_kernel)

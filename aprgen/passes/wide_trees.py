@@ -1,7 +1,7 @@
 """Wide trees pass: beside the way of one row, a way for blocks of rows, whose trees read rank codes in vectors.
 
-Chooses among the forms for which the target has kernels, by the cycles that it states for them. The result is the same,
-bit for bit. Knows costs as numbers and how trees are laid out; knows no target by name and no C.
+Chooses among the forms for which the target has kernels, by the cycles that it states for them; one row takes such a form,
+too, where that is cheaper. The result is the same, bit for bit. Knows costs as numbers and how trees are laid out; knows no target by name and no C.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.ops.row_trees import row_of
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.ops.wide_codes import (
     LOWEST,
@@ -50,6 +51,7 @@ LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
 MOST_WALKED = 400_000  # nodes after subtrees are written out
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
+FEW_PERMUTED = 8  # rows: fewer are permuted one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +70,14 @@ class Form:
 
     pairs: tuple[tuple[WideCodes, WideTrees], ...]
     cycles: float  # for 1,000 rows
-
-    @property
-    def takes_few(self) -> bool:
-        """Whether a row alone is done faster than by tables of nodes."""
-        return isinstance(self.pairs[0][1], PermutedTrees)
+    one_row: float | None = None  # cycles for 1,000 rows one by one, where one row has such a form
 
 
-def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Program:
-    """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape."""
+def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one_row: bool = True) -> Program:
+    """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape.
+
+    one_row: the functions for one row may be computed in another way, too.
+    """
     if cost is None or summed.source.element != "f32":
         return program
     needed = summed.needed(summed.scores, summed.label)
@@ -85,33 +86,33 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Pro
     if not readers or len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees):
         return program
     many: dict[int, Form] = {}
-    few: dict[int, Form] = {}
+    single: dict[int, Form] = {}  # of one row
     for index, op in zip(readers, trees, strict=True):
         forms = tuple(_forms(op, summed.n_features, cost))
         form = min(forms, key=lambda form: form.cycles, default=None)
         if form is None or form.cycles > _one_by_one(op, cost):
             return program
         many[index] = form
-        few.update((index, form) for form in forms if form.takes_few)
+        single.update((index, one) for one in forms if one.one_row is not None and one.one_row < _one_by_one(op, cost))
     steps = list(program.steps)
-    of_many = _way(steps, summed, many)
-    of_few = None
-    few_rows = cost.few_rows
-    if all(form.takes_few for form in many.values()):
-        few_rows = 1
-    elif len(few) == len(many):
-        of_few = _way(steps, summed, few)
-    made = replace(program, steps=tuple(steps), batch=Batch(of_many, of_few, cost.rows, few_rows))
+    way = Batch(_way(steps, summed, many), None, cost.rows, cost.few_rows)
+    made = replace(program, batch=way)
+    if one_row and len(single) == len(many):
+        of_row = _way(steps, summed, single, one_row=True)
+        same = all(single[index] is form for index, form in many.items())
+        few_rows = min(cost.few_rows, FEW_PERMUTED) if same else cost.few_rows
+        made = replace(made, scores=of_row.scores, label=of_row.label, batch=replace(way, few_rows=few_rows))
+    made = replace(made, steps=tuple(steps))
     made.check()
     return made
 
 
-def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
-    """Append what the Program computes, trees in these forms."""
+def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form], *, one_row: bool = False) -> Way:
+    """Append what the Program computes, trees in these forms: those of blocks, or of one row."""
     moved: dict[int, int] = {}
     for index in summed.needed(summed.scores, summed.label):
         if index in forms:
-            moved[index + 1] = _added(steps, forms[index])
+            moved[index + 1] = _added(steps, forms[index], one_row=one_row)
         else:
             inputs = tuple(moved[i] for i in summed.steps[index].inputs)
             steps.append(Step(summed.steps[index].op, inputs))
@@ -119,10 +120,14 @@ def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
     return Way(moved[summed.scores], None if summed.label is None else moved[summed.label])
 
 
-def _added(steps: list[Step], form: Form) -> int:
+def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
     """Append the steps of a form and give the id of what the last trees make."""
     before: tuple[int, ...] = ()
     for codes, trees in form.pairs:
+        if one_row:
+            assert isinstance(trees, PermutedTrees)
+            steps.append(Step(row_of(codes, trees), (0,)))
+            continue
         steps.append(Step(codes, (0,)))
         steps.append(Step(trees, (len(steps), *before)))
         before = (len(steps),)
@@ -369,7 +374,9 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
     maker = _maker(ranked, coded, n_features, cost, stride=stride, element="u8" if kind is np.uint8 else "u16")
-    yield Form(((maker, made),), maker.n * 2 * cost.code + n_trees * cycles)
+    codes = maker.n * 2 * cost.code
+    one_row = None if cost.permuted_row is None else codes + n_trees * cost.permuted_row
+    yield Form(((maker, made),), codes + n_trees * cycles, one_row)
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
