@@ -30,7 +30,7 @@ class PermutedRow:
         """The same for blocks."""
         codes = self.codes
         return PermutedTrees(
-            codes.n, codes.rows, self.leaves, False, self.stride, self.depth, self.feature, self.code, self.below
+            codes.skip + codes.n, codes.rows, self.leaves, False, self.stride, self.depth, self.feature, self.code, self.below
         )  # fmt: skip
 
     @property

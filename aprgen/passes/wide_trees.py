@@ -171,9 +171,11 @@ class Adding:
     values: Table | None = None
 
     def leaves(self, reached: Ints, first: bool) -> Leaves:
+        """reached: the leaf at each place, -1 where no row comes."""
         start = self.start if first else 0
         unused = max(0, ENTRIES - reached.shape[1])
-        entries = Table(np.pad(self.of_leaf[reached], ((0, 0), (0, unused))), lines=True)
+        of_place = np.where(reached >= 0, self.of_leaf[reached], np.zeros(1, self.of_leaf.dtype))
+        entries = Table(np.pad(of_place, ((0, 0), (0, unused))), lines=True)
         return Leaves(self.adds, entries, start, self.n_outputs, self.values)
 
 
@@ -201,8 +203,12 @@ def _adding(op: TreeOp) -> Adding:
 
 
 def _complete(nodes: Nodes, depth: int, trees: slice) -> tuple[list[Ints], Ints]:
-    """References of the splits of some trees, level by level, -1 where a leaf stands above; and of their leaves."""
+    """References of the splits of some trees, level by level, -1 where a leaf stands above; and of their leaves.
+
+    Where a leaf stands above, all rows go left: to the right of there is no leaf, but -1.
+    """
     at = nodes.root.data.astype(np.int64)[trees].reshape(-1, 1)
+    comes = np.ones(at.shape, np.bool_)
     left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
     levels = []
     for _ in range(depth):
@@ -210,9 +216,10 @@ def _complete(nodes: Nodes, depth: int, trees: slice) -> tuple[list[Ints], Ints]
         node = np.where(inner, at, 0)
         levels.append(np.where(inner, at, -1))
         children = np.stack([np.where(inner, left[node], at), np.where(inner, right[node], at)], axis=2)
+        comes = np.stack([comes, comes & inner], axis=2).reshape(len(at), -1)
         at = children.reshape(len(at), -1)
     assert (at < 0).all()
-    return levels, -1 - at
+    return levels, np.where(comes, -1 - at, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +253,7 @@ def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
 
 def _maker(
     ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None,
-    element: CodeElement = "u8",
+    element: CodeElement = "u8", skip: int = 0,
 ) -> WideCodes:  # fmt: skip
     """By feature for complete trees of few levels; by row, with that stride, for the others."""
     columns = ranked.columns[coded.columns]
@@ -267,7 +274,7 @@ def _maker(
         keys, first, levels = searched_keys(coded.thresholds, cost.fan)
         return WideCodes(
             n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels,
-            signed=cost.signed and not of_row,
+            signed=cost.signed and not of_row, skip=skip,
         )  # fmt: skip
     keys = grouped_keys(coded.thresholds)
     return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
@@ -353,6 +360,8 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
         coded = _coded(ranked, every, whole=True)
     stride = lanes * (1 + (len(coded.columns) > lanes))
+    skip = int(coded.most > COUNTED and len(coded.columns) < stride)
+    pad_feature, pad_code = _always_left(coded, skip)
     depth = max(TOP, nodes.depth)
     levels, reached = _complete(nodes, depth, slice(None))
     n_trees = len(reached)
@@ -361,7 +370,8 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         """Features and codes of complete trees by level, from 1."""
         places = np.concatenate([np.full((len(own[0]), 1), -1, np.int64), *own], axis=1)
         places = np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
-        return np.where(places >= 0, coded.feature[places], 0), np.where(places >= 0, coded.code[places], never)
+        feature = np.where(places >= 0, coded.feature[places] + skip, pad_feature)
+        return feature, np.where(places >= 0, coded.code[places], pad_code)
 
     feature, code = heaps(levels[:TOP], TOP_SPLITS)
     below = None
@@ -370,13 +380,24 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
         below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(kind), lines=True)
     made = PermutedTrees(
-        len(coded.columns), cost.rows, adding.leaves(reached, first=True), False, stride, depth,
+        len(coded.columns) + skip, cost.rows, adding.leaves(reached, first=True), False, stride, depth,
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
-    maker = _maker(ranked, coded, n_features, cost, stride=stride, element="u8" if kind is np.uint8 else "u16")
+    element: CodeElement = "u8" if kind is np.uint8 else "u16"
+    maker = _maker(ranked, coded, n_features, cost, stride=stride, element=element, skip=skip)
     codes = maker.n * 2 * cost.code
-    one_row = None if cost.permuted_row is None else codes + n_trees * cost.permuted_row
+    # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
+    of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
+    one_row = None if cost.permuted_row is None else of_row + n_trees * cost.permuted_row
     yield Form(((maker, made),), codes + n_trees * cycles, one_row)
+
+
+def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
+    """A feature and a code that no row's is above: zeros where they can be, which take no place in C."""
+    if skip:
+        return 0, 0
+    fewest = min(range(len(coded.thresholds)), key=lambda index: len(coded.thresholds[index]))
+    return fewest, len(coded.thresholds[fewest])
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
