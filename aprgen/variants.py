@@ -226,20 +226,18 @@ def _rows(interface: Interface, names: Names, target: Target) -> str:
 def _own_headers(headers: Sequence[str], target: Target, base: Target) -> _Own:
     """Of these headers and those that they include the ones that only the variant has, under names of their own.
 
-    They define what others define, too: so all that they define is called after their folder.
+    They define what others define, too: so all that they define is called after the folders that they and those that
+    they include lie in.
     """
-    found: dict[str, Path] = {}
-    waiting = list(headers)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = _header_path(name, target)
-            waiting += _INCLUDE.findall(found[name].read_text(encoding="utf-8"))
     of_base = {*base.runtime, folder("runtime_c").name}
-    own = {name: path for name, path in found.items() if path.parent.name not in of_base}
+    own: dict[str, Path] = {}
     renamed: dict[str, str] = {}
-    for name, path in own.items():
-        place = path.parent.name
+    for name, path in _closed(headers, target).items():
+        folders = {one.parent.name for one in _closed([name], target).values()} - of_base
+        if not folders:
+            continue
+        own[name] = path
+        place = "_".join(sorted(folders))
         renamed[name] = f"{name.removesuffix('.h')}_{place}.h"
         for groups in _DEFINED.findall(path.read_text(encoding="utf-8")):
             word = "".join(groups)
@@ -247,6 +245,18 @@ def _own_headers(headers: Sequence[str], target: Target, base: Target) -> _Own:
     texts = {renamed[name]: _renamed(path.read_text(encoding="utf-8"), renamed) for name, path in own.items()}
     others = [one for text in texts.values() for one in _INCLUDE.findall(text) if one not in texts]
     return _Own(texts, tuple(others), renamed)
+
+
+def _closed(headers: Sequence[str], target: Target) -> dict[str, Path]:
+    """These headers and all that they include, by name."""
+    found: dict[str, Path] = {}
+    waiting = list(headers)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _header_path(name, target)
+            waiting += _INCLUDE.findall(found[name].read_text(encoding="utf-8"))
+    return found
 
 
 def _header_path(name: str, target: Target) -> Path:

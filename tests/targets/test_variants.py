@@ -24,6 +24,7 @@ from aprgen.measured import model_facts
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Program
 from aprgen.resources import folder
+from aprgen.rows import random_rows
 from aprgen.runners.native import _cpu_flags as cpu_flags
 from aprgen.runners.records import AWKWARD
 from aprgen.target import load_target
@@ -278,13 +279,25 @@ def test_integers_and_self_test(tmp_path: Path, require_target: Callable[[str], 
     """Functions of codes are picked, too; the self-test of the package calls them."""
     require_target("x86")
     rows = np.random.default_rng(0).normal(size=(50, loaded("dtr").model.n_features)).astype(np.float32)
-    options = Options("dtr", "s16", Calibration(rows, "calibrate", "minmax", None, None))
+    options = Options("dtr", "s16", Calibration(rows, "calibrate", "minmax"))
     made = compile_model(loaded("dtr"), X86, options)
     write_texts(made.texts, tmp_path)
     compile_c("gcc", (*OPTIONS, "dtr.c", "dtr_selftest.c", "-o", "selftest"), tmp_path)
 
     assert "dtr_avx2_scores_q(" in made.texts["dtr.c"]
     subprocess.run([str(tmp_path / "selftest")], check=True, timeout=60)
+
+
+def test_networks_of_codes(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Products of codes, which AVX-512 and VNNI do by headers that include one of the same name."""
+    require_target("x86")
+    rows = rows_of(loaded("v2_mlp_f32").model.lower(), sum(AWKWARD), 5)
+    options = Options("mlp", "s8", Calibration(random_rows(loaded("v2_mlp_f32").model.lower(), 50).values, "random"))
+    made = compile_model(loaded("v2_mlp_f32"), X86, options)
+    forced = Forced("mlp", dict(made.texts), made.program, tmp_path, "clang-14")
+
+    assert carried(made) == list(ALL)
+    assert agree(forced, made.program, rows, list(ALL)) >= 1
 
 
 def test_arrays_stand_once() -> None:
@@ -312,7 +325,7 @@ def test_facts() -> None:
 
 def test_one_kind_alone() -> None:
     """A model without kernels of its own for any CPU is the C of any target, and says so."""
-    for name in ("count_vectorizer", "gaussian_nb"):
+    for name in ("count_vectorizer", "dtc_single_leaf"):
         made = artifact(name, "x86")
         assert carried(made) == ["sse2"]
         assert 'return "sse2";' in made.texts[f"{name}.c"]
