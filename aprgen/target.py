@@ -132,7 +132,8 @@ class BatchCost:
     level_split: int | None
     permuted_tree: int | None  # by codes of 16 bits
     permuted_bytes: int | None  # a tree, by codes of 8 bits
-    permuted_row: int | None  # a tree, rows one by one
+    permuted_row: int | None  # six levels of a tree, or all below, rows one by one
+    walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
@@ -465,6 +466,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         permuted_tree=reader.count("permuted_tree", 1) if "permuted_tree" in reader.left else None,
         permuted_bytes=reader.count("permuted_bytes", 1) if "permuted_bytes" in reader.left else None,
         permuted_row=reader.count("permuted_row", 1) if "permuted_row" in reader.left else None,
+        walked_row=reader.count("walked_row", 1) if "walked_row" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
         floats=_floats(reader.optional_table("floats")),
         integers=_integers(reader.optional_table("integers")),

@@ -22,7 +22,9 @@ CPU_HEADER = "apr_cpu.h"
 MOST_TEXT = 16384  # characters of a function that a variant has for itself: longer ones are trees in branches
 _INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
 _DEFINED = re.compile(
-    r"^static inline [^;={]*?\b(apr_\w+)\(|^typedef [^;{]*\b(apr_\w+);|^\} (apr_\w+);|^#define (APR_\w+)", re.MULTILINE
+    r"^(?:static inline|APR_LARGE) [^;={]*?\b(apr_\w+)\(|^static const [^;={]*?\b(apr_\w+)\[|"
+    r"^typedef [^;{]*?\b(apr_\w+)(?: __attribute__[^;]*)?;|^\} (apr_\w+);|^#define (APR_\w+)",
+    re.MULTILINE,
 )
 _NEED = re.compile(r"^#define APR_CPU_(\w+) 0x", re.MULTILINE)
 

@@ -1,15 +1,20 @@
-"""Trees over rank codes of one row: its codes are made, then all splits of six levels are compared at once in each tree.
+"""Trees over rank codes of one row, which the kernel makes before: permuted ones, or ones that walk together.
 
-The layout is that of trees for blocks of rows, which so have their tables in common. Knows no C, files or targets.
+Permuted: all splits of six levels are compared at once. Walked: eight trees go down at once, since none waits for another.
+Both have their tables in common with the trees for blocks of rows. Know no C, files or targets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import Leaves, PermutedTrees
+from aprgen.ops.wide_trees import Leaves, PermutedTrees, WalkedTrees, WideTrees
 from aprgen.program import Array, Element, Table, ValueType
+
+AT_ONCE = 8  # trees that walk together
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +33,10 @@ class PermutedRow:
     @property
     def trees(self) -> PermutedTrees:
         """The same for blocks."""
-        codes = self.codes
+        codes, leaves = self.codes, self.leaves
+        n_codes = codes.skip + codes.n
         return PermutedTrees(
-            codes.skip + codes.n, codes.rows, self.leaves, False, self.stride, self.depth, self.feature, self.code, self.below
+            n_codes, codes.rows, leaves, False, self.stride, self.depth, self.feature, self.code, self.below
         )  # fmt: skip
 
     @property
@@ -64,6 +70,59 @@ class PermutedRow:
         return self.trees.evaluate(self.codes.evaluate(x))
 
 
-def row_of(codes: WideCodes, trees: PermutedTrees) -> PermutedRow:
+@dataclass(frozen=True, eq=False)
+class WalkedRow:
+    """Codes that lie by row, and trees as WalkedTrees has them, in one kernel. Who is at a leaf stays there."""
+
+    codes: WideCodes
+    leaves: Leaves
+    nodes: Table
+    first: Table  # of each tree; the last again, up to a multiple of eight
+    steps: Table  # of each eight trees
+    n_trees: int
+    headers = ("apr_wide.h",)
+    kernel = "row_walked_trees"
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.steps.data)
+
+    @property
+    def most_steps(self) -> int:
+        return int(self.steps.data.max(initial=0))
+
+    @property
+    def all_steps(self) -> int:
+        return int(self.steps.data.sum(dtype=np.int64))
+
+    @property
+    def rest(self) -> int:
+        """Trees of the last group that are none."""
+        return self.n_groups * AT_ONCE - self.n_trees
+
+    @property
+    def trees(self) -> WalkedTrees:
+        """The same for blocks."""
+        codes, n = self.codes, self.n_trees
+        steps = Table(np.repeat(self.steps.data, AT_ONCE)[:n])
+        return WalkedTrees(
+            codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, Table(self.first.data[:n]), steps
+        )  # fmt: skip
+
+    def result(self, x: ValueType) -> ValueType:
+        return self.trees.result(self.codes.result(x))
+
+    def evaluate(self, x: Array) -> Array:
+        return self.trees.evaluate(self.codes.evaluate(x))
+
+
+def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
     """The op of one row with the tables of those for blocks."""
-    return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
+    if isinstance(trees, PermutedTrees):
+        return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
+    assert isinstance(trees, WalkedTrees)
+    n = trees.n_trees
+    more = -n % AT_ONCE
+    first = np.pad(trees.first.data, (0, more), mode="edge")
+    steps = np.pad(trees.steps.data, (0, more)).reshape(-1, AT_ONCE).max(axis=1)
+    return WalkedRow(codes, trees.leaves, trees.nodes, Table(first), Table(steps), n)

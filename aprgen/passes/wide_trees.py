@@ -1,7 +1,7 @@
 """Wide trees pass: beside the way of one row, a way for blocks of rows, whose trees read rank codes in vectors.
 
-Chooses among the forms for which the target has kernels, by the cycles that it states for them; one row takes such a form,
-too, where that is cheaper. The result is the same, bit for bit. Knows costs as numbers and how trees are laid out; knows no target by name and no C.
+Chooses among the forms for which the target has kernels, by the cycles that it states for them; one row takes such a
+form, too, where that is cheaper. The result is the same, bit for bit. Knows costs as numbers and how trees are laid out; knows no target by name and no C.
 """
 
 from __future__ import annotations
@@ -93,18 +93,28 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one
         if form is None or form.cycles > _one_by_one(op, cost):
             return program
         many[index] = form
-        single.update((index, one) for one in forms if one.one_row is not None and one.one_row < _one_by_one(op, cost))
+        of_row = _for_one_row(form, forms, _one_by_one(op, cost))
+        if of_row is not None:
+            single[index] = of_row
     steps = list(program.steps)
     way = Batch(_way(steps, summed, many), None, cost.rows, cost.few_rows)
     made = replace(program, batch=way)
     if one_row and len(single) == len(many):
         of_row = _way(steps, summed, single, one_row=True)
-        same = all(single[index] is form for index, form in many.items())
-        few_rows = min(cost.few_rows, FEW_PERMUTED) if same else cost.few_rows
+        permuted = all(isinstance(form.pairs[0][1], PermutedTrees) for form in many.values())
+        few_rows = min(cost.few_rows, FEW_PERMUTED) if permuted else cost.few_rows
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=replace(way, few_rows=few_rows))
     made = replace(made, steps=tuple(steps))
     made.check()
     return made
+
+
+def _for_one_row(of_many: Form, forms: Sequence[Form], most: float) -> Form | None:
+    """That of many rows, whose tables are there, or the cheapest one; none that takes more cycles than `most`."""
+    cheap = [form for form in forms if form.one_row is not None and form.one_row < most]
+    if of_many in cheap:
+        return of_many
+    return min(cheap, key=lambda form: form.one_row or 0.0, default=None)
 
 
 def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form], *, one_row: bool = False) -> Way:
@@ -125,7 +135,6 @@ def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
     before: tuple[int, ...] = ()
     for codes, trees in form.pairs:
         if one_row:
-            assert isinstance(trees, PermutedTrees)
             steps.append(Step(row_of(codes, trees), (0,)))
             continue
         steps.append(Step(codes, (0,)))
@@ -388,7 +397,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     codes = maker.n * 2 * cost.code
     # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
     of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
-    one_row = None if cost.permuted_row is None else of_row + n_trees * cost.permuted_row
+    one_row = None if cost.permuted_row is None else of_row + n_trees * (1 + (depth > TOP)) * cost.permuted_row
     yield Form(((maker, made),), codes + n_trees * cycles, one_row)
 
 
@@ -435,11 +444,14 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     split = np.where(inner, coded.feature[node] << 16 | coded.code[node], NEVER16)
     entries = np.where(inner, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[leaf])
     first = np.cumsum([0, *sizes[:-1]])
-    table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
+    left_child = np.concatenate(parts) + np.repeat(first, sizes)
+    table = np.stack([split, left_child], axis=1).astype(np.uint32)
     leaves = Leaves(adding.adds, Table(entries), adding.start, adding.n_outputs, adding.values)
     made = WalkedTrees(
         len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
         Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
     )  # fmt: skip
     maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
-    yield Form(((maker, made),), maker.n * 2 * cost.code + cost.walked_split * sum(steps))
+    codes = maker.n * 2 * cost.code
+    one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
+    yield Form(((maker, made),), codes + cost.walked_split * sum(steps), one_row)
