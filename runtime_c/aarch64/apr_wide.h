@@ -34,6 +34,42 @@ static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
     return 0U - vaddvq_u32(vaddq_u32(vaddq_u32(first, second), vaddq_u32(third, fourth)));
 }
 
+/* 16 bytes: codes, places of leaves, or all bits of what holds. */
+typedef uint8x16_t apr_wide_bytes;
+
+static inline apr_wide_bytes apr_wide_all(uint8_t value)
+{
+    return vdupq_n_u8(value);
+}
+
+static inline void apr_wide_store(uint8_t *y, apr_wide_bytes bytes)
+{
+    vst1q_u8(y, bytes);
+}
+
+/* Of 16 codes, all bits of those above the limit. */
+static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
+{
+    return vcgtq_u8(vld1q_u8(codes), limit);
+}
+
+/* `one` where all bits are set, and the other where none is. */
+static inline apr_wide_bytes apr_wide_chosen(apr_wide_bytes bits, apr_wide_bytes one, apr_wide_bytes other)
+{
+    return vbslq_u8(bits, one, other);
+}
+
+static inline apr_wide_bytes apr_wide_more(apr_wide_bytes bytes, apr_wide_bytes more)
+{
+    return vaddq_u8(bytes, more);
+}
+
+/* All bits are -1. */
+static inline apr_wide_bytes apr_wide_less(apr_wide_bytes bytes, apr_wide_bytes less)
+{
+    return vsubq_u8(bytes, less);
+}
+
 /* The bytes of 16 values of 32 bits, lowest bytes first, to the values. */
 static inline void apr_wide_joined(const uint8x16_t bytes[4], uint32x4_t values[4])
 {

@@ -33,10 +33,40 @@ static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
     return (uint32_t)__builtin_popcount((uint32_t)wasm_i8x16_bitmask(wasm_i8x16_narrow_i16x8(low, high)));
 }
 
+/* 16 bytes: codes, places of leaves, or all bits of what holds. */
+typedef v128_t apr_wide_bytes;
+
+static inline apr_wide_bytes apr_wide_all(uint8_t value)
+{
+    return wasm_u8x16_splat(value);
+}
+
+static inline void apr_wide_store(uint8_t *y, apr_wide_bytes bytes)
+{
+    wasm_v128_store(y, bytes);
+}
+
 /* Of 16 codes with a sign, all bits of those above the limit. */
-static inline v128_t apr_wide_right(const uint8_t *codes, v128_t limit)
+static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
 {
     return wasm_i8x16_gt(wasm_v128_load(codes), limit);
+}
+
+/* `one` where all bits are set, and the other where none is. */
+static inline apr_wide_bytes apr_wide_chosen(apr_wide_bytes bits, apr_wide_bytes one, apr_wide_bytes other)
+{
+    return wasm_v128_bitselect(one, other, bits);
+}
+
+static inline apr_wide_bytes apr_wide_more(apr_wide_bytes bytes, apr_wide_bytes more)
+{
+    return wasm_i8x16_add(bytes, more);
+}
+
+/* All bits are -1. */
+static inline apr_wide_bytes apr_wide_less(apr_wide_bytes bytes, apr_wide_bytes less)
+{
+    return wasm_i8x16_sub(bytes, less);
 }
 
 /* Add n values to as many sums. */

@@ -1,4 +1,4 @@
-"""Blocks of rows on machines that are emulated here, NEON and WebAssembly: the bits of one row, for any number of rows."""
+"""Blocks of rows on machines that are emulated here, NEON and WebAssembly: the bits of one row, for any number."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ static uint32_t is_other(float one, float two)
     return ((a.bits != b.bits) && !((one != one) && (two != two))) ? 1U : 0U;
 }}
 
-/* For each number of rows, at one of four places in memory: values that are others than those of one row, and values written
- * behind the last. */
+/* For each number of rows, at one of four places in memory: values that are others than those of one row, and values
+ * written behind the last. */
 uint32_t differing(void)
 {{
     static float x[({most}U * M_N_FEATURES) + 4U];
@@ -183,8 +183,8 @@ def test_every_number_of_rows(name: str, use: str, tmp_path: Path, require_targe
 
 FAULTS = (
     ("arm-neon", "small-network", "vaddq_f32(sum, vmulq_f32(x, weight))", "vfmaq_f32(sum, x, weight)"),
-    ("arm-neon", "small-network", "return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(values), vcgtzq_f32(values)))",
-     "return vmaxq_f32(values, vdupq_n_f32(0.0F))"),
+    ("arm-neon", "small-network", "vandq_u32(vreinterpretq_u32_f32(values), vcgtzq_f32(values))",
+     "vreinterpretq_u32_f32(vmaxq_f32(values, vdupq_n_f32(0.0F)))"),
     ("arm-neon", "sum-depth6-x4-200", "vcgtq_s32(wide, ", "vcgeq_s32(wide, "),
     ("wasm", "network", "wasm_f32x4_pmax(wasm_f32x4_const_splat(0.0F), values)",
      "wasm_f32x4_max(wasm_f32x4_const_splat(0.0F), values)"),
