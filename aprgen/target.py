@@ -116,14 +116,15 @@ class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
     rows: of a block. few_rows: fewer are computed one by one. buffer_bytes: of the stack that a block may take for
-    codes. grouped: codes of 8 bits by permuted thresholds. fan: keys of a vector. signed: vectors compare bytes with
-    a sign. split: passed by one row alone.
+    codes. grouped: codes of 8 bits by permuted thresholds. counted: few thresholds one after the other. fan: keys of a
+    vector. signed: vectors compare bytes with a sign. split: passed by one row alone.
     """
 
     rows: int
     few_rows: int
     buffer_bytes: int
     grouped: bool
+    counted: bool
     fan: int
     signed: bool
     split: int
@@ -457,6 +458,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         few_rows=reader.count("few_rows", 1),
         buffer_bytes=reader.count("buffer_bytes", 1),
         grouped=reader.flag("grouped", default=False),
+        counted=reader.flag("counted", default=False),
         fan=reader.count("fan", 2),
         signed=reader.flag("signed", default=False),
         split=reader.count("split", 1),

@@ -63,6 +63,11 @@ class WideCodes:
         return self.order == "by_feature"
 
     @property
+    def walked(self) -> bool:
+        """Whether eight rows may walk at once, so that those which are not there need codes."""
+        return not self.by_feature and self.stride == self.n
+
+    @property
     def read(self) -> Ints:
         """The columns of the row, in the order of the codes."""
         return np.arange(self.n) if self.columns is None else self.columns.data.astype(np.int64)

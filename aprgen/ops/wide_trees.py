@@ -276,6 +276,11 @@ class PermutedTrees(CompleteTrees):
         return self.depth - TOP
 
     @property
+    def sixteens(self) -> int:
+        """Vectors of 16 bytes that hold the codes of a row, of 8 bits."""
+        return -(-self.n_codes // 16)
+
+    @property
     def two_vectors(self) -> bool:
         return self.stride * self.code.data.dtype.itemsize > LINE_BYTES
 

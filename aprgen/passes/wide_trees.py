@@ -270,7 +270,7 @@ def _maker(
     whole = n == n_features and bool((columns == np.arange(n)).all())
     of_row = stride > 0
     order: Order = "by_row" if of_row else "by_feature"
-    if coded.most <= COUNTED and of_row and search is None:
+    if cost.counted and coded.most <= COUNTED and of_row and search is None:
         table = None if whole else Table(columns.astype(np.int32), lines=True)
         missing = np.full(-(-n // LANES) * LANES, PAD, np.int32)
         missing[:n_low] = LOWEST
