@@ -20,6 +20,7 @@ from aprgen.runners.records import AWKWARD
 from aprgen.target import FloatCost, Target, load_target
 from aprgen.toolchain import Toolchain, Unit, compile_support, compile_units, find_toolchain, link
 from aprgen.verify import same_bits
+from tests.differential.compiled import load
 from tests.passes import test_wide_floats as floats
 from tests.passes import test_wide_trees as trees
 
@@ -250,3 +251,21 @@ def differing(
     said = subprocess.run(["node", "run.mjs"], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
     assert int(said.stdout) == counted
     return counted
+
+
+@pytest.mark.parametrize("use", ["sum-depth14-x5-300", "rows-depth5-x2-3000"])
+def test_portable_kernels(use: str, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """A target of one's own without vectors takes codes and walks in plain C."""
+    require_tool("gcc")
+    host, cost = load_target("host"), load_target("wasm").batch
+    assert cost is not None
+    cost = replace(cost, fan=4, signed=False, level_split=None, permuted_bytes=None)
+    target = replace(host, templates=("wide", *host.templates), batch=cost)
+    case = next(case for case in trees.CASES if case.name == use)
+    program = trees.program_of(case)
+    made = trees.wide(program, target)
+    compiled = load("m", trees.texts_of(made, target), made, tmp_path, "gcc", ("-O1",))
+    rows = trees.rows_of(program, 150, 6)
+
+    assert set(trees.kernels(made)) == {trees.SEARCHED, trees.WALKED}
+    assert same_bits(compiled.batch(rows)[0], program.run(rows)).all()
