@@ -173,7 +173,8 @@ def odd_shape(name: str, use: str) -> Program:
     return made
 
 
-USES = ("network", "nearest", "linear-first", "sum-depth6-x4-200", "votes-depth4-x5-40", "rows-depth5-x2-3000", "unit-depth12-x7-300")
+OF_TREES = ("sum-depth6-x4-200", "votes-depth4-x5-40", "rows-depth5-x2-3000", "unit-depth12-x7-300")
+USES = ("network", "nearest", "linear-first", *OF_TREES)
 
 
 @pytest.mark.parametrize("name", NAMES)
