@@ -166,8 +166,8 @@ class LayRow:
 
 @dataclass(frozen=True, eq=False)
 class CodeSums:
-    """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be; then
-    laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset.
+    """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be;
+    then laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset.
 
     weight: flat; for each tile's panels one after the other, step by step: see packed(). bias, multiplier, shift,
     scale, offset: padded to whole vectors. bias has what the offset of x adds taken off. multiplier None: codes are

@@ -206,7 +206,7 @@ def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRows:
     return QuantiseRows(op.size, work.rows, to, *tables)
 
 
-def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> CodeSums:
+def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels | DenseRow:
     own = work.tables[id(op)]
     n = op.rows if isinstance(op, IntegerDense) else 1
     scale = offset = None
