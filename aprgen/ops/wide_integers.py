@@ -349,9 +349,7 @@ def unpacked(weight: Array, n_in: int, n_out: int, tile_panels: int, lay: Lay) -
         across = group.across * lay.width
         for _ in range(group.first, group.end, across):
             size = steps * lay.step * across
-            shaped = weight[at : at + size].reshape(
-                steps, group.across, lay.step // lay.group, lay.width, lay.group
-            )
+            shaped = weight[at : at + size].reshape(steps, group.across, lay.step // lay.group, lay.width, lay.group)
             parts.append(shaped.transpose(0, 2, 4, 1, 3).reshape(steps * lay.step, across))
             at += size
     return np.asarray(np.concatenate(parts, axis=1)[:n_in, :n_out])
