@@ -165,6 +165,38 @@ class LayRow:
 
 
 @dataclass(frozen=True, eq=False)
+class LookUpCodes:
+    """IntegerLookup of codes that are laid out; the result is laid out in the same way.
+
+    table: [256], of the element of memory, from the lowest code on.
+    """
+
+    n_in: int
+    rows: int
+    lay: Lay
+    table: Table
+    error: float
+    headers = ("apr_lookup.h",)
+    kernel = "look_up_codes"
+
+    @property
+    def stride(self) -> int:
+        return self.lay.stride(self.n_in)
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.stride
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.element, self.n_in):
+            raise ValueError(f"codes of {self.lay.element}[{self.n_in}] are looked up, not {x}")
+        return x
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(self.table.data[x.astype(np.int64) - self.lay.offset - self.lay.low])
+
+
+@dataclass(frozen=True, eq=False)
 class CodeSums:
     """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be;
     then laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from aprgen.ops.integer import MAGIC_BITS, Code, Dequantise, IntegerDense, IntegerSum, Quantise
+from aprgen.ops.integer import MAGIC_BITS, Code, Dequantise, IntegerDense, IntegerLookup, IntegerSum, Quantise
 from aprgen.ops.wide_integers import (
     STORED,
     CodeSums,
@@ -21,6 +21,7 @@ from aprgen.ops.wide_integers import (
     Lay,
     LayCodes,
     LayRow,
+    LookUpCodes,
     QuantiseRows,
     packed,
 )
@@ -29,7 +30,7 @@ from aprgen.program import Array, Batch, Op, Program, Step, Table, Way
 from aprgen.target import BatchCost, IntegerForm
 
 Sums = IntegerDense | IntegerSum
-KERNELS = ("dense_panels_codes", "quantise_rows_f32", "lay_codes", "dense_row_codes", "lay_row")
+KERNELS = ("dense_panels_codes", "quantise_rows_f32", "lay_codes", "look_up_codes", "dense_row_codes", "lay_row")
 BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.items()} | {"f32": 4}
 
 
@@ -121,8 +122,9 @@ class _Work:
         self.steps.append(Step(op, inputs))
         return len(self.steps)
 
-    def readers(self, value: int) -> list[Op]:
-        return [self.program.steps[i].op for i in self.program.in_code() if value in self.program.steps[i].inputs]
+    def readers(self, value: int) -> list[int]:
+        """Steps."""
+        return [index for index in self.program.in_code() if value in self.program.steps[index].inputs]
 
 
 def _in_blocks(program: Program, form: IntegerForm, tables: Mapping[int, _Tables], rows: int) -> Program:
@@ -175,15 +177,14 @@ def _laid(work: _Work, value: int, code: Code) -> int:
     if value in work.laid:
         return work.laid[value]
     step, to = work.program.steps[value - 1], _lay(work.form, code)
-    others = [op for op in work.readers(value) if not isinstance(op, Sums)]
-    codes = work.program.codes
-    if codes is not None and value in (codes.scores, codes.x):
-        others.append(step.op)  # a function of codes
     n_in = work.program.types()[value].size
     if isinstance(step.op, Quantise) and work.rows:
         made = work.add(_quantise(work, step.op, to), _as_rows(work, step.inputs[0]))
-    elif isinstance(step.op, IntegerDense) and not others:
+    elif isinstance(step.op, IntegerDense) and _stays_laid(work, value):
         made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], step.op.source))
+    elif isinstance(step.op, IntegerLookup) and work.rows and _stays_laid(work, value):
+        table = Table(to.laid(step.op.table.data.astype(np.int64)), lines=True)
+        made = work.add(LookUpCodes(n_in, work.rows, to, table, step.op.error), _laid(work, step.inputs[0], code))
     elif work.rows:
         source = _as_rows(work, value)
         op = work.steps[source - 1].op
@@ -193,6 +194,19 @@ def _laid(work: _Work, value: int, code: Code) -> int:
         made = work.add(LayRow(n_in, to), _as_rows(work, value))
     work.laid[value] = made
     return made
+
+
+def _stays_laid(work: _Work, value: int) -> bool:
+    """Whether nothing reads the value as rows."""
+    codes = work.program.codes
+    if codes is not None and value in (codes.scores, codes.x):
+        return False
+    for index in work.readers(value):
+        op = work.program.steps[index].op
+        looked_up = isinstance(op, IntegerLookup) and work.rows and _stays_laid(work, index + 1)
+        if not isinstance(op, Sums) and not looked_up:
+            return False
+    return True
 
 
 def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRows:
