@@ -82,6 +82,7 @@ _OF_AVX512 = (
     *_each(("range", "rndscale"), _ALL), "cvtudq2ps", "cvtps2udq", "cvttps2udq", "cvtusi2ss", "cvtusi2sd",
     *_each(("pmov",), ("db", "dw", "qb", "qw", "qd", "wb", "sdb", "sdw", "usdb", "usdw", "swb", "uswb")),
 )  # fmt: skip
+_DOTS = ("pdpbusd", "pdpwssd")
 _FUSED = _each(("fmadd", "fmsub", "fnmadd", "fnmsub"), _each(("132", "213", "231"), _ALL))
 
 _ROWS: tuple[tuple[Shape, Flags, tuple[str, ...]], ...] = (
@@ -105,7 +106,7 @@ _ROWS: tuple[tuple[Shape, Flags, tuple[str, ...]], ...] = (
     ("both", "", (*_ARITHMETIC, "blendvps", "blendvpd", "pblendvb")),
     ("both", "", ("movss", "movsd", "movlps", "movhps", "movlpd", "movhpd", "sqrtss", "sqrtsd")),
     ("first", "", _ONE_WAY),
-    ("both", "", _vex((*_ARITHMETIC, *_ONE_WAY, *_OF_AVX, *_OF_AVX512, *_FUSED))),  # both, as a mask may merge
+    ("both", "", _vex((*_ARITHMETIC, *_ONE_WAY, *_OF_AVX, *_OF_AVX512, *_DOTS, *_FUSED))),  # both, as a mask may merge
     ("both", "", _vex(("movss", "movsd", "movlps", "movhps", "movlpd", "movhpd"))),
     ("both", "", _vex(("valignd", "valignq"))),
     ("both", "", _vex(_each(tuple(f"pcmp{one}" for one in ("", "u")), _WIDTHS))),
