@@ -15,8 +15,8 @@ aprgen's C is built with the flags of the target and called as a library; conten
 answers are compared with Program.run() bit by bit, and its labels or values with the peer's. "limit" is the share of
 what the core does of the work's operations in registers alone, measured in the same run with the same compiler:
 products that are added or, with one rounding, fused; squares of differences that are added; quotients. knn's is fused
-products: points are left out by them. A scaler's limit is the copy of its rows by memcpy(). One row is a call of predict_batch() from C; peers are called from Python, as they are.
-Status 1 when a bit differs.
+products: points are left out by them. A scaler's limit is the copy of its rows by memcpy(). One row is a call of
+predict_batch() from C; peers are called from Python, as they are. Status 1 when a bit differs.
 """
 
 from __future__ import annotations
