@@ -34,6 +34,7 @@ from aprgen.ops.suggest import Suggest
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.fuse import fuse
 from aprgen.passes.goals import GOALS, Goal
+from aprgen.passes.halves import halve
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
@@ -47,11 +48,11 @@ from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
-from aprgen.target import Target
+from aprgen.target import Target, load_target, target_names
 from aprgen.variants import emit_package
 
-NUMERIC_MODES = ("f32", "f32-fast", "s16", "s8")
-FLOAT_MODES = ("f32-fast",)  # in which sums may have other bits
+NUMERIC_MODES = ("f32", "f32-fast", "bf16", "s16", "s8")
+FLOAT_MODES = ("f32-fast", "bf16")  # in which sums may have other bits
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
 
 SELFTEST_ROWS = 4
@@ -213,6 +214,12 @@ def _in_numeric_mode(program: Program, target: Target, options: Options) -> tupl
     return made, _accepted(measure_accuracy(program, quantised, calibration), calibration, options)
 
 
+def float_modes_of(target: Target) -> tuple[str, ...]:
+    """The modes in which it can sum floats beside f32."""
+    halves = ("bf16",) if target.fused and target.has_kernel("panels_bf16") else ()
+    return ("f32-fast", *halves) if target.fused else ()
+
+
 def _in_float_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
     """Sums with fused operations; other steps, and models without sums, stay as they are in f32."""
     if program.source.element != "f32":
@@ -226,16 +233,20 @@ def _in_float_mode(program: Program, target: Target, options: Options) -> tuple[
             "numeric.target", f"{target.name} picks its kernels where it runs, and sums would differ between CPUs",
             where=f"--numeric {options.numeric}", hint=f"use f32, or {options.numeric} for one of: {', '.join(fixed)}",
         )  # fmt: skip
-    if not target.fused:
+    if options.numeric not in float_modes_of(target):
+        with_it = [name for name in target_names() if options.numeric in float_modes_of(load_target(name))]
+        lacks = "adds products of bfloat16" if options.numeric == "bf16" else "adds a product with one rounding"
         raise UnsupportedError(
-            "numeric.target", f"{target.name} has no instruction that adds a product with one rounding",
-            where=f"--numeric {options.numeric}", hint="use f32; it is as fast there, and exact",
+            "numeric.target", f"{target.name} has no instruction that {lacks}", where=f"--numeric {options.numeric}",
+            hint=f"use f32, or a target that has it: {', '.join(with_it)}",
         )  # fmt: skip
     if options.calibration is not None:
         require_calibration(options.calibration, program)
     made = fuse(program, None if target.batch is None else target.batch.floats, target.has_kernel)
     if made is program:
         return program, None
+    if options.numeric == "bf16":
+        made = halve(made)
     calibration = options.calibration or trial_rows(program)
     return made, _accepted(measure_floats(program, made, (), calibration), calibration, options)
 
