@@ -72,8 +72,8 @@ def error_bound(program: Program, low: Array, high: Array) -> tuple[F64, str]:
             except UnboundedError:
                 return np.full(shape, np.inf), f"{step.op.kernel} can choose another way"
             held = np.stack([made.low, made.high, made.off])
-            inside = np.asarray(np.abs(held) <= LARGEST, np.bool_).all(axis=(0, 2), keepdims=True)
-            finite = np.logical_and(finite, inside[0])
+            inside: NDArray[np.bool_] = np.max(np.abs(held), axis=(0, 2), initial=0)[:, None] <= LARGEST
+            finite = np.logical_and(finite, inside)
             values[index + 1] = Range(*np.where(inside, held, 0))
     return np.where(finite, values[program.scores].off * OWN, np.inf), ""
 
