@@ -82,7 +82,7 @@ def _odd(total: F64, a: F64, b: F64) -> F64:
 
 # bfloat16: the upper half of a float32, here as uint16.
 
-UNIT = 2.0**-9  # of what rounding to it changes, as a part of the number
+UNIT = 2.0**-8  # what rounding to it changes at most, as a part of the number
 LEAST = 2.0**-126  # smaller numbers become 0
 
 
