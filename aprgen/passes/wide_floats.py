@@ -63,6 +63,8 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
     if not layers or not has("panels_f32"):
         return program
     fused = any(layer.fused for layer in layers.values())
+    if fused and cost.floats.fused is None:
+        return program
     floats = cost.floats.when_fused if fused else cost.floats
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
