@@ -186,9 +186,9 @@ def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibr
     )
 
 
-def measure_floats(program: Program, made: Program, in_floats: tuple[str, ...], calibration: Calibration) -> Accuracy:
+def measure_floats(program: Program, made: Program, calibration: Calibration) -> Accuracy:
     """The same for a mode in floats, with the bound of its differences."""
-    accuracy = measure_accuracy(program, Quantised(made, in_floats), calibration)
+    accuracy = measure_accuracy(program, Quantised(made, ()), calibration)
     rows = calibration.rows
     low, high = rows.min(axis=0, keepdims=True), rows.max(axis=0, keepdims=True)
     on_rows, missing = error_bound(made, rows, rows)

@@ -15,24 +15,16 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 import numpy as np
 
 from aprgen import __version__, spell
-from aprgen.accuracy import (
-    Accuracy,
-    Calibration,
-    measure_accuracy,
-    measure_floats,
-    require_calibration,
-    stored_rows,
-    trial_rows,
-)
+from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
 from aprgen.container import Verification
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.families.base import Model, require_table_bytes
+from aprgen.float_modes import FLOAT_MODES, in_float_mode
 from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.fold import fold_scalers
-from aprgen.passes.fuse import fuse
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
@@ -50,9 +42,8 @@ from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
 from aprgen.variants import emit_package
 
-NUMERIC_MODES = ("f32", "f32-fast", "s16", "s8")
-FLOAT_MODES = ("f32-fast",)  # in which sums may have other bits
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
+NUMERIC_MODES = ("f32", *FLOAT_MODES, *INTEGER_MODES)
 
 SELFTEST_ROWS = 4
 RUNTIME_INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
@@ -177,7 +168,8 @@ def artifact_of(
 def _in_numeric_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
     """The Program as the mode computes it, and what that costs in accuracy."""
     if options.numeric in FLOAT_MODES:
-        return _in_float_mode(program, target, options)
+        fast, accuracy = in_float_mode(program, target, options.numeric, options.calibration)
+        return fast, None if accuracy is None else _accepted(accuracy, options)
     if options.numeric not in INTEGER_MODES:
         if options.calibration is not None:
             if options.optimise is None:
@@ -210,39 +202,13 @@ def _in_numeric_mode(program: Program, target: Target, options: Options) -> tupl
     if calibration is None or made is program:
         return program, None
     quantised = Quantised(made, in_floats, exact_floats=not has_integer_form(program))
-    return made, _accepted(measure_accuracy(program, quantised, calibration), calibration, options)
+    return made, _accepted(measure_accuracy(program, quantised, calibration), options)
 
 
-def _in_float_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
-    """Sums with fused operations; other steps, and models without sums, stay as they are in f32."""
-    if program.source.element != "f32":
-        raise UnsupportedError(
-            "numeric.text", f"a model that reads text has no mode {options.numeric}", where="--numeric",
-            hint="leave it out",
-        )  # fmt: skip
-    if target.variants:
-        fixed = [one.target.name for one in target.variants if one.target is not None and one.target.fused]
-        raise UnsupportedError(
-            "numeric.target", f"{target.name} picks its kernels where it runs, and sums would differ between CPUs",
-            where=f"--numeric {options.numeric}", hint=f"use f32, or {options.numeric} for one of: {', '.join(fixed)}",
-        )  # fmt: skip
-    if not target.fused:
-        raise UnsupportedError(
-            "numeric.target", f"{target.name} has no instruction that adds a product with one rounding",
-            where=f"--numeric {options.numeric}", hint="use f32; it is as fast there, and exact",
-        )  # fmt: skip
-    if options.calibration is not None:
-        require_calibration(options.calibration, program)
-    made = fuse(program, None if target.batch is None else target.batch.floats, target.has_kernel)
-    if made is program:
-        return program, None
-    calibration = options.calibration or trial_rows(program)
-    return made, _accepted(measure_floats(program, made, (), calibration), calibration, options)
-
-
-def _accepted(accuracy: Accuracy, calibration: Calibration, options: Options) -> Accuracy:
+def _accepted(accuracy: Accuracy, options: Options) -> Accuracy:
     """What the mode loses; ComparisonError when that is more than is allowed."""
-    if calibration.max_loss is not None and accuracy.loss > calibration.max_loss:
+    allowed = None if options.calibration is None else options.calibration.max_loss
+    if allowed is not None and accuracy.loss > allowed:
         raise ComparisonError(
             "numeric.loss", f"{options.numeric} loses {accuracy.loss:.4g}: {accuracy.sentence}", where="--max-loss",
             hint="use f32, another mode, other rows for --calibrate, or another --calibration-method",

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.ops.column_sums import Columns, RowColumns
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
@@ -27,11 +26,21 @@ from aprgen.target import BatchCost, FloatCost
 ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 
 
+@runtime_checkable
+class HasBlocks(Protocol):
+    """An op for one row that has one form for blocks."""
+
+    @property
+    def of_rows(self) -> Callable[[int], Op]:
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A step that sums floats: weights [n_in, n_out], and what of the steps behind it goes into it.
 
-    relu: of the sum. relu_step: which does that so far. row: the op, where it is already one of vectors.
+    relu: of the sum. relu_step: which does that so far. row: the op, where it is already one of vectors. of_rows: makes
+    the only op there is for a block.
     """
 
     columns: NDArray[np.float32]
@@ -43,6 +52,7 @@ class Layer:
     relu_step: int | None = None
     nearest: int | None = None  # the step
     row: Sums | None = None
+    of_rows: Callable[[int], Op] | None = None
 
 
 def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
@@ -53,6 +63,8 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
     if not layers or not has("panels_f32"):
         return program
     fused = any(layer.fused for layer in layers.values())
+    if fused and cost.floats.fused is None:
+        return program
     floats = cost.floats.when_fused if fused else cost.floats
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
@@ -61,7 +73,7 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
     if rows >= floats.width:
         turned = frozenset(
             index for index, layer in layers.items()
-            if has("lanes_f32") and not isinstance(layer.row, RowColumns) and _lanes_are_cheaper(layer, floats)
+            if has("lanes_f32") and layer.of_rows is None and _lanes_are_cheaper(layer, floats)
         ) | frozenset(
             layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")
         )  # fmt: skip
@@ -101,9 +113,12 @@ def layers_of(program: Program) -> dict[int, Layer]:
         elif isinstance(op, SquaredDistance):
             found[index] = Layer(op.points.data.T, True, "none", None, op.fused, nearest=nearest)
         elif isinstance(op, Sums):
+            of_rows = op.of_rows if isinstance(op, HasBlocks) else None
             found[index] = Layer(
-                op.columns(), op.distance, op.bias_order, op.bias, op.fused, op.relu, nearest=nearest, row=op
+                op.columns(), op.distance, op.bias_order, op.bias, op.fused, op.relu, None, nearest, op, of_rows
             )  # fmt: skip
+        elif isinstance(op, HasBlocks):
+            found[index] = Layer(np.zeros((0, 0), np.float32), False, "none", None, True, of_rows=op.of_rows)
     return found
 
 
@@ -130,7 +145,7 @@ def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, 
 
 
 def _way(
-    steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, WideSums],
+    steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, Op],
     turned: frozenset[int],
 ) -> Way:  # fmt: skip
     """Append what the Program computes, its layers in these forms; `turned`: steps behind them with rows in lanes."""
@@ -154,16 +169,13 @@ def _way(
             moved[layer.relu_step + 1] = moved[value]
         if layer.nearest is not None and isinstance(form, Lanes):
             moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
-        elif layer.nearest is not None and layer.nearest in turned:
+        elif layer.nearest is not None and layer.nearest in turned and isinstance(form, WideSums):
             moved[layer.nearest + 1] = add(Least(form.n_sums, form.rows, form.width), value)
     return Way(moved[program.scores], None if program.label is None else moved[program.label])
 
 
-def _for_any_rows(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
-    if isinstance(layer.row, RowColumns):
-        own = {field.name: getattr(layer.row, field.name) for field in fields(layer.row)}
-        return Columns(**own | {"rows": rows})
-    return _in_panels(layer, rows, floats)
+def _for_any_rows(layer: Layer, rows: int, floats: FloatCost) -> Op:
+    return _in_panels(layer, rows, floats) if layer.of_rows is None else layer.of_rows(rows)
 
 
 def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> Panels:
