@@ -77,37 +77,40 @@ class WalkedRow:
     codes: WideCodes
     leaves: Leaves
     nodes: Table
-    first: Table  # of each tree; the last again, up to a multiple of eight
-    steps: Table  # of each eight trees
-    n_trees: int
+    first: Table
+    steps: Table  # of each eight trees, the last ones may be fewer
     headers = ("apr_wide.h",)
     kernel = "row_walked_trees"
 
     @property
-    def n_groups(self) -> int:
-        return len(self.steps.data)
+    def n_trees(self) -> int:
+        return len(self.first.data)
 
     @property
-    def most_steps(self) -> int:
-        return int(self.steps.data.max(initial=0))
+    def n_whole(self) -> int:
+        """Times that eight trees walk."""
+        return self.n_trees // AT_ONCE
+
+    @property
+    def n_last(self) -> int:
+        """Trees that walk after them."""
+        return self.n_trees % AT_ONCE
 
     @property
     def all_steps(self) -> int:
-        return int(self.steps.data.sum(dtype=np.int64))
+        """Of eight trees each."""
+        return int(self.steps.data[: self.n_whole].sum(dtype=np.int64))
 
     @property
-    def rest(self) -> int:
-        """Trees of the last group that are none."""
-        return self.n_groups * AT_ONCE - self.n_trees
+    def last_steps(self) -> int:
+        return int(self.steps.data[-1])
 
     @property
     def trees(self) -> WalkedTrees:
         """The same for blocks."""
-        codes, n = self.codes, self.n_trees
-        steps = Table(np.repeat(self.steps.data, AT_ONCE)[:n])
-        return WalkedTrees(
-            codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, Table(self.first.data[:n]), steps
-        )  # fmt: skip
+        codes = self.codes
+        steps = Table(np.repeat(self.steps.data, AT_ONCE)[: self.n_trees])
+        return WalkedTrees(codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, steps)
 
     def result(self, x: ValueType) -> ValueType:
         return self.trees.result(self.codes.result(x))
@@ -121,8 +124,5 @@ def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
     if isinstance(trees, PermutedTrees):
         return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
     assert isinstance(trees, WalkedTrees)
-    n = trees.n_trees
-    more = -n % AT_ONCE
-    first = np.pad(trees.first.data, (0, more), mode="edge")
-    steps = np.pad(trees.steps.data, (0, more)).reshape(-1, AT_ONCE).max(axis=1)
-    return WalkedRow(codes, trees.leaves, trees.nodes, Table(first), Table(steps), n)
+    steps = np.pad(trees.steps.data, (0, -trees.n_trees % AT_ONCE)).reshape(-1, AT_ONCE).max(axis=1)
+    return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, Table(steps))

@@ -26,6 +26,7 @@ _COMPARISONS = (
     "true", "eq_os", "lt_oq", "le_oq", "unord_s", "neq_us", "nlt_uq", "nle_uq", "ord_s", "eq_us", "nge_uq", "ngt_uq",
     "false_os", "neq_os", "ge_oq", "gt_oq", "true_us",
 )  # fmt: skip
+_OF_CODES = ("eq", "lt", "le", "neq", "nlt", "nle")
 _WIDTHS = ("b", "w", "d", "q")
 
 
@@ -78,7 +79,7 @@ _OF_AVX512 = (
     *_each(("extractf", "extracti", "insertf", "inserti"), ("32x4", "64x2", "64x4", "32x8")),
     *_each(("broadcastf", "broadcasti"), ("32x2", "32x4", "64x2", "64x4", "32x8")),
     *_each(("pblendm",), _WIDTHS), *_each(("blendm",), _PACKED), *_each(("perm",), ("w", "b")),
-    *_each(("shuff", "shufi"), ("32x4", "64x2")), *_each(("permt2", "permi2"), (*_PACKED, "d", "q")),
+    *_each(("shuff", "shufi"), ("32x4", "64x2")), *_each(("permt2", "permi2"), (*_PACKED, *_WIDTHS)),
     *_each(("range", "rndscale"), _ALL), "cvtudq2ps", "cvtps2udq", "cvttps2udq", "cvtusi2ss", "cvtusi2sd",
     *_each(("pmov",), ("db", "dw", "qb", "qw", "qd", "wb", "sdb", "sdw", "usdb", "usdw", "swb", "uswb")),
 )  # fmt: skip
@@ -110,6 +111,7 @@ _ROWS: tuple[tuple[Shape, Flags, tuple[str, ...]], ...] = (
     ("both", "", _vex(("movss", "movsd", "movlps", "movhps", "movlpd", "movhpd"))),
     ("both", "", _vex(("valignd", "valignq"))),
     ("both", "", _vex(_each(tuple(f"pcmp{one}" for one in ("", "u")), _WIDTHS))),
+    ("both", "", _vex(_each(tuple(f"pcmp{one}{sign}" for one in _OF_CODES for sign in ("", "u")), _WIDTHS))),
     ("first", "", _each(("kmov", "knot"), _WIDTHS)),
     ("both", "", _each(("kand", "kandn", "kor", "kxor", "kxnor", "kshiftl", "kshiftr"), _WIDTHS)),
 )
