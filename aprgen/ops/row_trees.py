@@ -78,7 +78,8 @@ class WalkedRow:
     leaves: Leaves
     nodes: Table
     first: Table
-    steps: Table  # of each eight trees, the last ones may be fewer
+    steps: Table  # of each eight trees
+    last_steps: int  # of those that are fewer
     headers = ("apr_wide.h",)
     kernel = "row_walked_trees"
 
@@ -99,18 +100,14 @@ class WalkedRow:
     @property
     def all_steps(self) -> int:
         """Of eight trees each."""
-        return int(self.steps.data[: self.n_whole].sum(dtype=np.int64))
-
-    @property
-    def last_steps(self) -> int:
-        return int(self.steps.data[-1])
+        return int(self.steps.data.sum(dtype=np.int64))
 
     @property
     def trees(self) -> WalkedTrees:
         """The same for blocks."""
         codes = self.codes
-        steps = Table(np.repeat(self.steps.data, AT_ONCE)[: self.n_trees])
-        return WalkedTrees(codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, steps)
+        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last).astype(np.uint8)
+        return WalkedTrees(codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, Table(steps))
 
     def result(self, x: ValueType) -> ValueType:
         return self.trees.result(self.codes.result(x))
@@ -124,5 +121,6 @@ def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
     if isinstance(trees, PermutedTrees):
         return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
     assert isinstance(trees, WalkedTrees)
-    steps = np.pad(trees.steps.data, (0, -trees.n_trees % AT_ONCE)).reshape(-1, AT_ONCE).max(axis=1)
-    return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, Table(steps))
+    whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])
+    steps = Table(whole.reshape(-1, AT_ONCE).max(axis=1, initial=0))
+    return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, steps, int(last.max(initial=0)))

@@ -22,10 +22,7 @@ from tests.examples import loaded
 from tests.passes.test_wide_trees import CASES, Case, program_of, rows_of, texts_of, wide
 
 ROW = PermutedRow | WalkedRow
-TARGETS = tuple(
-    name for name in target_names()
-    if (batch := load_target(name).batch) is not None and (batch.permuted_row or batch.walked_row)
-)  # fmt: skip
+TARGETS = ("x86-avx512-vnni", "x86-avx512", "x86-avx2")
 COMPILERS = ("gcc", "clang-14")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 
@@ -43,13 +40,13 @@ def made_for(case: Case, target: Target) -> tuple[Program, Program]:
     return program, wide(program, target, case.kernels_of(target.batch))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("case", CASES[6:], ids=lambda case: case.name)
+@pytest.mark.parametrize("name", ["x86-avx512-vnni", "x86-avx2"])
 def test_python(name: str, case: Case) -> None:
     """Scores and labels of the whole Program, whose one row has a form of its own where the trees allow one."""
     target = load_target(name)
     program, made = made_for(case, target)
-    rows = rows_of(program, 300, 6)
+    rows = rows_of(program, 100, 6)
     labels, found = program.classify(rows), made.classify(rows)
 
     expected = {"wide_walked_trees", "wide_permuted_trees"} & set(case.kernels_of(target.batch))  # type: ignore[arg-type]
@@ -59,8 +56,7 @@ def test_python(name: str, case: Case) -> None:
 
 
 CHOSEN = [
-    (name, number, case) for name in ("x86-avx512-vnni", "x86-avx512", "x86-avx2") for number, case in enumerate(CASES)
-    if number >= 8 and number % 2 == len(name) % 2
+    (TARGETS[number % 3], number, case) for number, case in enumerate(CASES) if number >= 8
 ]  # fmt: skip
 
 
@@ -70,7 +66,7 @@ def test_c(name: str, number: int, case: Case, tmp_path: Path, require_target: C
     require_target(name)
     target = load_target(name)
     program, made = made_for(case, target)
-    compiler = COMPILERS[number // 2 % 2]
+    compiler = COMPILERS[number % 2]
     flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
     compiled = load("m", texts_of(made, target), made, tmp_path, compiler, (*flags, "-O1"))
     rows = rows_of(program, 250, 7)
@@ -103,7 +99,7 @@ int main(void)
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [("x86-avx512-vnni", CASES[14]), ("x86-avx512", CASES[12]), ("x86-avx2", CASES[16])],
+    ("name", "case"), [("x86-avx512-vnni", CASES[14]), ("x86-avx2", CASES[15])],
     ids=lambda value: getattr(value, "name", value),
 )  # fmt: skip
 def test_sanitizers_find_nothing(
@@ -157,6 +153,18 @@ def test_tables_are_those_of_blocks() -> None:
         )
         assert of_blocks <= table_bytes_of(made) <= of_blocks + 16 * row_ops(made)[0].n_trees
         assert not any(made.steps[index].op in [step.op for step in program.steps[:1]] for index in made.in_code())
+
+
+def test_stated_kernels_are_there() -> None:
+    """A target has the templates of the ways of one row whose costs it states."""
+    for name in target_names():
+        target = load_target(name)
+        batch = target.batch
+        if batch is not None and batch.walked_row:
+            assert target.has_kernel("row_walked_trees")
+        if batch is not None and batch.permuted_row:
+            assert target.has_kernel("row_permuted_trees_u16")
+            assert target.has_kernel("row_permuted_trees_u8") == (batch.permuted_bytes is not None)
 
 
 def test_a_goal_keeps_its_shape() -> None:
