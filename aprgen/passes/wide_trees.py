@@ -72,6 +72,11 @@ class Form:
     cycles: float  # for 1,000 rows
     one_row: float | None = None  # cycles for 1,000 rows one by one, where one row has such a form
 
+    @property
+    def permuted(self) -> bool:
+        """Whether a few rows are done as quickly as many."""
+        return isinstance(self.pairs[0][1], PermutedTrees)
+
 
 def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one_row: bool = True) -> Program:
     """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape.
@@ -86,6 +91,7 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one
     if not readers or len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees):
         return program
     many: dict[int, Form] = {}
+    few: dict[int, Form] = {}  # of few rows
     single: dict[int, Form] = {}  # of one row
     for index, op in zip(readers, trees, strict=True):
         forms = tuple(_forms(op, summed.n_features, cost))
@@ -93,6 +99,7 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one
         if form is None or form.cycles > _one_by_one(op, cost):
             return program
         many[index] = form
+        few |= {index: one for one in forms if one.permuted and one.one_row is None}
         of_row = _for_one_row(form, forms, _one_by_one(op, cost))
         if of_row is not None:
             single[index] = of_row
@@ -101,9 +108,13 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one
     made = replace(program, batch=way)
     if one_row and len(single) == len(many):
         of_row = _way(steps, summed, single, one_row=True)
-        permuted = all(isinstance(form.pairs[0][1], PermutedTrees) for form in many.values())
+        permuted = all(form.permuted for form in many.values())
         few_rows = min(cost.few_rows, FEW_PERMUTED) if permuted else cost.few_rows
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=replace(way, few_rows=few_rows))
+    elif len(few) == len(many):
+        same = all(few[index] is form for index, form in many.items())
+        of_few = replace(way, few_rows=1) if same else replace(way, few=_way(steps, summed, few))
+        made = replace(made, batch=of_few)
     made = replace(made, steps=tuple(steps))
     made.check()
     return made
