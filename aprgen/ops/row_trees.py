@@ -1,6 +1,6 @@
 """Trees over rank codes of one row, which the kernel makes before: permuted ones, or ones that walk together.
 
-Permuted: all splits of six levels are compared at once. Walked: eight trees go down at once, since none waits for another.
+Permuted: all splits of six levels are compared at once. Walked: eight trees go down at once, as none waits for another.
 Both have their tables in common with the trees for blocks of rows. Know no C, files or targets.
 """
 
