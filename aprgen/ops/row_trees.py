@@ -56,6 +56,10 @@ class PermutedRow:
         return self.trees.n_places
 
     @property
+    def sixteens(self) -> int:
+        return self.trees.sixteens
+
+    @property
     def levels_below(self) -> int:
         return self.trees.levels_below
 
