@@ -5,7 +5,8 @@
 
     pip install "aprgen[benchmarks]" onnxruntime onnx     # scikit-learn; the last two may be missing
 
-Work: mlp_a of wide_dense.py, a network 100-256-256-256-10, 1,000 rows: all at once (batch), and one by one (one), where
+Work: mlp_a of wide_dense.py, a network 100-256-256-256-10, 1,000 rows: all at once (batch), and one by one (one: by the
+function for one row), where
 microseconds are those of one row. The network is quantised with these rows and built with the flags of the target;
 answers are compared with Program.run() bit by bit, edge rows included. WebAssembly runs in node, after V8's optimising
 compiler has been there; "node --no-liftoff" never had another one. Beside stands the same network in floats (f32), and
@@ -20,7 +21,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import importlib
-import importlib.util
 import json
 import os
 import shutil
@@ -30,6 +30,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ void one_by_one(const float *x, size_t n_rows, float *out);
 void one_by_one(const float *x, size_t n_rows, float *out)
 {
     for (size_t row = 0U; row < n_rows; ++row) {
-        m_predict_batch(&x[row * M_N_FEATURES], 1U, &out[row * M_N_OUTPUTS]);
+        m_scores(&x[row * M_N_FEATURES], &out[row * M_N_OUTPUTS]);
     }
 }
 """
@@ -241,7 +242,7 @@ def _figure(
 
 def onnxruntime_calls(work: Work) -> list[tuple[str, Call, Call]]:
     """Numeric mode, all rows at once, and one by one; the network in ONNX, quantised with the rows."""
-    missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("onnxruntime", "onnx") if find_spec(name) is None]
     if missing:
         print(f"peer ONNX Runtime: not measured, {' and '.join(missing)} not installed", flush=True)
         return []
