@@ -65,20 +65,22 @@ class Lay:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantiseRows:
-    """The codes of Quantise, laid out.
+class QuantiseRow:
+    """The codes of Quantise, laid out, in whole vectors.
 
     inverse: f32, padded with zeros, or [1] for all columns. least: i32, as long: the bits of the float whose code is
     the lowest, or of lower ones.
     """
 
     n_in: int
-    rows: int
     lay: Lay
     inverse: Table
     least: Table
     headers = ("apr_sums.h",)
-    kernel = "quantise_rows_f32"
+
+    @property
+    def kernel(self) -> str:
+        return "quantise_row_f32"
 
     @property
     def uniform(self) -> bool:
@@ -97,21 +99,38 @@ class QuantiseRows:
     def rest(self) -> int:
         return self.n_in % self.lay.width
 
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"quantise takes f32[{self.n_in}], not {x}")
+        return ValueType(self.lay.element, self.stride)
+
+    def evaluate(self, x: Array) -> Array:
+        padded = np.pad(x, ((0, 0), (0, self.stride - self.n_in)))
+        bits = np.asarray(padded * self.inverse.data + MAGIC, np.float32).view(np.int32)
+        bits = np.where(np.isnan(padded), np.int32(MAGIC_BITS), bits)
+        above = np.maximum(bits, self.least.data).astype(np.int64) - self.least.data
+        return self.lay.laid(np.minimum(above, self.lay.high - self.lay.low) + self.lay.low)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantiseRows(QuantiseRow):
+    """The same for a block of rows."""
+
+    rows: int
+
+    @property
+    def kernel(self) -> str:
+        return "quantise_rows_f32"
+
     @property
     def block_elements(self) -> int:
         return self.rows * self.stride
 
     def result(self, x: ValueType) -> ValueType:
-        if x != ValueType("f32", self.n_in):
-            raise ValueError(f"quantise takes f32[{self.n_in}], not {x}")
-        return ValueType(self.lay.element, self.n_in)
+        return ValueType(super().result(x).element, self.n_in)
 
     def evaluate(self, x: Array) -> Array:
-        inverse, least = (t.data if self.uniform else t.data[: self.n_in] for t in (self.inverse, self.least))
-        bits = np.asarray(x * inverse + MAGIC, np.float32).view(np.int32)
-        bits = np.where(np.isnan(x), np.int32(MAGIC_BITS), bits)
-        above = np.maximum(bits, least).astype(np.int64) - least
-        return self.lay.laid(np.minimum(above, self.lay.high - self.lay.low) + self.lay.low)
+        return super().evaluate(x)[:, : self.n_in]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ target by name and no C.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from aprgen.ops.wide_integers import (
     LayCodes,
     LayRow,
     LookUpCodes,
+    QuantiseRow,
     QuantiseRows,
     packed,
 )
@@ -30,7 +31,10 @@ from aprgen.program import Array, Batch, Op, Program, Step, Table, Way
 from aprgen.target import BatchCost, IntegerForm
 
 Sums = IntegerDense | IntegerSum
-KERNELS = ("dense_panels_codes", "quantise_rows_f32", "lay_codes", "look_up_codes", "dense_row_codes", "lay_row")
+KERNELS = (
+    "quantise_rows_f32", "lay_codes", "look_up_codes", "dense_panels_codes",
+    "quantise_row_f32", "lay_row", "dense_row_codes",
+)  # fmt: skip
 BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.items()} | {"f32": 4}
 
 
@@ -117,6 +121,7 @@ class _Work:
     steps: list[Step]
     as_rows: dict[int, int]
     laid: dict[int, int]
+    made: dict[tuple[int, bool], DenseRow] = field(default_factory=dict)  # of one row: by op, and whether it lays out
 
     def add(self, op: Op, *inputs: int) -> int:
         self.steps.append(Step(op, inputs))
@@ -136,17 +141,16 @@ def _in_blocks(program: Program, form: IntegerForm, tables: Mapping[int, _Tables
 
 def _row_by_row(made: Program, program: Program, form: IntegerForm, tables: Mapping[int, _Tables]) -> Program:
     """`made` with the sums of `program` in vectors where its functions take one row."""
-    work = _Work(program, form, tables, 0, list(made.steps), {0: 0}, {})
-
-    def moved(value: int | None) -> int | None:
-        return None if value is None else _as_rows(work, value)
-
+    of_floats = _Work(program, form, tables, 0, list(made.steps), {0: 0}, {})
+    scores = _as_rows(of_floats, program.scores)
+    label = None if program.label is None else _as_rows(of_floats, program.label)
     codes = program.codes
     if codes is not None:
-        work.as_rows[codes.x] = codes.x
-        codes = replace(codes, scores=_as_rows(work, codes.scores), label=moved(codes.label))
-    scores, label = _as_rows(work, program.scores), moved(program.label)
-    return replace(made, steps=tuple(work.steps), scores=scores, label=label, codes=codes)
+        given = {codes.x: codes.x}
+        of_codes = replace(of_floats, as_rows=given, laid={})  # adds to the same steps, and takes the same sums
+        own = None if codes.label is None else _as_rows(of_codes, codes.label)
+        codes = replace(codes, scores=_as_rows(of_codes, codes.scores), label=own)
+    return replace(made, steps=tuple(of_floats.steps), scores=scores, label=label, codes=codes)
 
 
 def _as_rows(work: _Work, value: int) -> int:
@@ -178,7 +182,7 @@ def _laid(work: _Work, value: int, code: Code) -> int:
         return work.laid[value]
     step, to = work.program.steps[value - 1], _lay(work.form, code)
     n_in = work.program.types()[value].size
-    if isinstance(step.op, Quantise) and work.rows:
+    if isinstance(step.op, Quantise) and value not in work.as_rows:
         made = work.add(_quantise(work, step.op, to), _as_rows(work, step.inputs[0]))
     elif isinstance(step.op, IntegerDense) and _stays_laid(work, value):
         made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], step.op.source))
@@ -209,7 +213,7 @@ def _stays_laid(work: _Work, value: int) -> bool:
     return True
 
 
-def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRows:
+def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRow | QuantiseRows:
     """Lower bounds of the bits in place of zeros; see ops.integer.Quantise. Columns that fill up have the code 0."""
     least = op.zero.data.astype(np.int64) + MAGIC_BITS + to.low
     inverse = op.inverse.data
@@ -217,7 +221,7 @@ def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRows:
         more = (0, to.stride(op.size) - op.size)
         least, inverse = np.pad(least, more, constant_values=MAGIC_BITS + to.low), np.pad(inverse, more)
     tables = Table(inverse, np.float32, lines=not op.uniform), Table(least, np.int32, lines=not op.uniform)
-    return QuantiseRows(op.size, work.rows, to, *tables)
+    return QuantiseRows(op.size, to, *tables, work.rows) if work.rows else QuantiseRow(op.size, to, *tables)
 
 
 def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels | DenseRow:
@@ -232,7 +236,7 @@ def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> D
         "laid" if to is not None else "rows" if floats is None else "floats", to, work.form.tile_panels, own.weight,
         own.bias, own.multiplier, own.shift, scale, offset,
     )  # fmt: skip
-    parts = {field.name: getattr(made, field.name) for field in fields(made)}
+    parts = {one.name: getattr(made, one.name) for one in fields(made)}
     if not work.rows:
-        return DenseRow(**parts)
+        return work.made.setdefault((id(op), to is not None), DenseRow(**parts))
     return DensePanels(**parts, rows=work.rows, tile_rows=work.form.tile_rows)
