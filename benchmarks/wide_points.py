@@ -346,7 +346,7 @@ class Mine:
 def mine(work: Work, target: Target, toolchain: Toolchain, limits: dict[str, float]) -> Mine:
     program = with_float_blocks(work.program, target.batch, target.has_kernel)
     program = with_block_steps(program, target.batch, target.has_kernel)
-    texts = emit_model(program, names(target), target.templates)
+    texts = emit_model(program, names(target, "f32"), target.templates)
     verb, kind, size = ("classify", "int32_t", "1U") if work.labels else ("predict", "float", "M_N_OUTPUTS")
     texts["one_by_one.c"] = _ONE_BY_ONE % {"verb": verb, "type": kind, "size": size}
     texts |= runtime_headers(texts["m.c"], target)
