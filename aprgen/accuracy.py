@@ -68,7 +68,8 @@ class Bound:
     def sentence(self) -> str:
         if self.missing:
             return f"none: {self.missing}"
-        return f"scores differ by {max(self.on_rows):.3g} at most on these rows, {max(self.anywhere):.3g} between them"
+        on_rows, anywhere = max(self.on_rows), max(self.anywhere)
+        return f"no score can differ by more than {on_rows:.3g} on these rows, {anywhere:.3g} between them"
 
 
 @dataclass(frozen=True)

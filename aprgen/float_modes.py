@@ -17,7 +17,7 @@ NEEDS = {"f32-fast": "adds a product with one rounding", "bf16": "adds products 
 
 
 def float_modes_of(target: Target) -> tuple[str, ...]:
-    """Those that the target has instructions for; none where it picks its kernels as it runs."""
+    """Those that the target has kernels for; none where it picks its kernels as it runs."""
     if target.variants:
         return ()
     halves = ("bf16",) if target.fused and target.has_kernel("panels_bf16") else ()
@@ -37,7 +37,7 @@ def in_float_mode(
         )
     if numeric not in float_modes_of(target):
         able = ", ".join(name for name in target_names() if numeric in float_modes_of(load_target(name)))
-        why = f"{target.name} has no instruction that {NEEDS[numeric]}"
+        why = f"no kernel of {target.name} {NEEDS[numeric]}"
         if target.variants:
             why = f"{target.name} picks its kernels where it runs, and sums would differ between CPUs"
         raise UnsupportedError(

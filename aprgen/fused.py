@@ -88,7 +88,8 @@ LEAST = 2.0**-126  # smaller numbers become 0
 
 def flushed(x: F32) -> F32:
     """Zero with the sign of x in place of a subnormal number."""
-    return np.where(np.abs(x) < np.float32(LEAST), np.copysign(np.float32(0), x), x)
+    small = np.abs(x) < np.float32(LEAST)
+    return np.where(small, np.copysign(np.float32(0), x), x) if small.any() else x
 
 
 def to_bf16(x: F32) -> NDArray[np.uint16]:

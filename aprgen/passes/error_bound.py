@@ -153,7 +153,9 @@ def _sums(x: Range, columns: Array, bias: Array | None, other: bool, relu: bool 
 
 
 def _halved(x: Range) -> Range:
-    return Range(x.low, x.high, x.off + HALF_UNIT * (x.size + x.off) + fused.LEAST)
+    most = x.size + x.off
+    off = np.where(most < LARGEST * (1 - HALF_UNIT), x.off + HALF_UNIT * most + fused.LEAST, np.inf)
+    return Range(x.low, x.high, off)
 
 
 def _half_sums(op: HalfSums, x: Range) -> Range:

@@ -342,6 +342,19 @@ def test_rows_without_a_bound() -> None:
     assert missing == ""
 
 
+def test_numbers_that_are_too_large_for_bfloat16() -> None:
+    """The largest floats round to infinity there."""
+    builder = Builder(row_type(1))
+    tiny = Dense(Table(np.full((20, 1), 2.0**-100), np.float32), None, "none")
+    program = builder.build(builder.add(tiny, 0))
+    rows = np.array([[3.4e38], [3.3e38]], np.float32)
+    made, _ = in_mode(program, load_target("x86-avx512-bf16"), "bf16")
+    bound, _ = error_bound.error_bound(made, rows, rows)
+
+    assert np.isinf(made.run(rows)).any(axis=1).tolist() == [True, False]
+    assert np.isfinite(bound).all(axis=1).tolist() == [False, True]
+
+
 # The whole way.
 
 
@@ -388,13 +401,13 @@ def test_a_loss_that_is_not_allowed() -> None:
 
 
 @pytest.mark.parametrize("name", target_names())
-def test_targets_without_the_instructions_refuse(name: str) -> None:
+def test_targets_without_the_kernels_refuse(name: str) -> None:
     """And name those that have them."""
     target = load_target(name)
     for mode in FLOAT_MODES:
         if mode in float_modes_of(target):
             continue
-        with pytest.raises(UnsupportedError, match=f"{name} (has no instruction|picks its kernels)") as caught:
+        with pytest.raises(UnsupportedError, match=f"no kernel of {name} adds|{name} picks its kernels") as caught:
             compile_model(loaded("linreg"), target, Options("m", mode))
         assert "x86-avx512-bf16" in caught.value.hint
 
