@@ -179,6 +179,20 @@ def gops(panels: DensePanels, microseconds: float) -> float:
     return 2 * limit_sums(panels) * panels.width * panels.lay.step * LIMIT_STEPS / microseconds / 1e3
 
 
+def peak(target: Target, toolchain: Toolchain) -> float | None:
+    """GOP/s of products of codes of 8 bits in registers; None: the target has no kernels for them."""
+    panels = first_panels(in_blocks(work_of("mlp_a"), "s8", target))
+    if panels is None:
+        return None
+    text = limit_text(panels)
+    return limit_of(built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain), panels)
+
+
+def limit_of(library: ctypes.CDLL, panels: DensePanels) -> float:
+    steps = ctypes.c_uint32(LIMIT_STEPS)
+    return gops(panels, min(min(one) for one in measured([lambda: library.limit(steps)], 15)))
+
+
 def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Built:
     program = in_blocks(work, numeric, target)
     panels = first_panels(program)
@@ -192,10 +206,7 @@ def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Bu
         exact = exact and bool(same_bits(found, wanted).all())
     out = np.zeros((ROWS, program.n_outputs), np.float32)
     calls = [call_of(function, work.rows, out) for function in (library.m_predict_batch, library.one_by_one)]
-    limit = None
-    if panels is not None:
-        steps = ctypes.c_uint32(LIMIT_STEPS)
-        limit = gops(panels, min(min(one) for one in measured([lambda: library.limit(steps)], 15)))
+    limit = None if panels is None else limit_of(library, panels)
     return Built(f"aprgen {toolchain.rule.name}", target.name, numeric, calls[0], calls[1], exact, limit)
 
 
