@@ -161,8 +161,8 @@ def in_blocks(work: Work, numeric: str, target: Target) -> Program:
     return with_integer_blocks(program, target.batch, target.has_kernel)
 
 
-def texts_of(program: Program, target: Target, extra: str) -> dict[str, str]:
-    texts = emit_model(program, names(target), target.templates)
+def texts_of(program: Program, target: Target, numeric: str, extra: str) -> dict[str, str]:
+    texts = emit_model(program, names(target, numeric), target.templates)
     texts["m.c"] += extra
     return texts | runtime_headers(texts["m.c"], target)
 
@@ -197,7 +197,7 @@ def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Bu
     program = in_blocks(work, numeric, target)
     panels = first_panels(program)
     extra = one_text(numeric) + ("" if panels is None else limit_text(panels))
-    library = built(texts_of(program, target, extra), "m.c", toolchain)
+    library = built(texts_of(program, target, numeric, extra), "m.c", toolchain)
     edges = np.ascontiguousarray(np.concatenate([edge_rows(program, EDGES).values, work.rows]))
     wanted = program.run(edges)
     exact = True
@@ -222,7 +222,7 @@ def in_node(work: Work, numeric: str, target: Target, toolchain: Toolchain, roun
     extra = one_text(numeric) + limit_text(panels) + _WASM % {"rows": ROWS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, text in texts_of(program, target, extra).items():
+        for file, text in texts_of(program, target, numeric, extra).items():
             (folder / file).write_text(text, encoding="utf-8")
         compile_units(toolchain, [Unit(folder / "m.c", folder / "m.o", (), (folder,))], folder)
         support = compile_support(toolchain, target.support, (), folder)
