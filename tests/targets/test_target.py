@@ -48,6 +48,17 @@ def test_portable_templates_come_last(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", target_names())
+def test_a_target_has_all_folders_of_what_it_extends(name: str) -> None:
+    """In their order, its own before or between them: no kernel of the other target is lost."""
+    stated = tomllib.loads((folder("targets") / f"{name}.toml").read_text(encoding="utf-8")).get("extends")
+    if stated is None:
+        return
+    target, other = load_target(name), load_target(stated)
+    for own, theirs in ((target.templates, other.templates), (target.runtime, other.runtime)):
+        assert [one for one in own if one in theirs] == list(theirs)
+
+
+@pytest.mark.parametrize("name", target_names())
 def test_no_build_depends_on_the_machine_it_runs_on(name: str) -> None:
     """No flag asks the compiler for the CPU of the machine at hand."""
     words = [word for rule in load_target(name).builds for word in (*rule.cflags, *rule.arguments)]
