@@ -163,7 +163,7 @@ def test_stated_kernels_are_there() -> None:
         if batch is not None and batch.walked_row:
             assert target.has_kernel("row_walked_trees")
         if batch is not None and batch.permuted_row:
-            assert target.has_kernel("row_permuted_trees_u16")
+            assert target.has_kernel("row_permuted_trees_u16") == (batch.permuted_tree is not None)
             assert target.has_kernel("row_permuted_trees_u8") == (batch.permuted_bytes is not None)
 
 
