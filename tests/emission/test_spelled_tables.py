@@ -67,7 +67,7 @@ def test_short_mantissas() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.uint16, np.int32, np.float32]))
 def test_large_tables_leave_zeros_out(seed: int, kind: type[np.generic]) -> None:
-    """C has every value at its place: what is left out is zero, and -0 stands there; no line is long, nor is the text."""
+    """C has every value at its place: what is left out is zero, and -0 stands there; no line is long."""
     chance = np.random.default_rng(seed)
     data = chance.integers(0, 120, spell.LARGE + 1 + int(chance.integers(3000))).astype(kind)
     for start, length in chance.integers(0, len(data), (20, 2)).tolist():
