@@ -23,6 +23,7 @@ from aprgen.families.base import Model, require_table_bytes
 from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
@@ -37,6 +38,7 @@ from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
+from aprgen.tuned.decision import Decision, Tuned
 
 NUMERIC_MODES = ("f32", "s16", "s8")  # f32-fast is refused until it is there
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
@@ -54,6 +56,8 @@ class Options:
     calibration: Calibration | None = None  # integer modes need one, unless the model holds rows itself
     command: str = ""  # how to reproduce, for the banner; without paths
     optimise: str | None = None  # a goal of tree_costs, or a shape of tree_shapes
+    choices: Choices = BY_COST  # of strategies for blocks of rows
+    tuned: Tuned | None = None  # records that choose them instead
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Artifact:
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
     plan = plan_model(loaded, target, options)
-    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy)
+    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy, plan.decision)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Plan:
     lowered: Program  # in the numeric mode, before strategies
     program: Program  # as chosen for the target
     accuracy: Accuracy | None  # of an integer mode
+    decision: Decision | None = None  # by records
 
 
 def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
@@ -114,8 +119,14 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
-    program = with_batch(program, summed, target.batch)
-    return Plan(lowered, with_float_blocks(program, target.batch, target.has_kernel), accuracy)
+    decision = None if options.tuned is None else options.tuned.decide(loaded.sha256, options.numeric, target)
+    if decision is None:
+        program = with_batch(program, summed, target.batch, options.choices)
+        program = with_float_blocks(program, target.batch, target.has_kernel, options.choices)
+    else:
+        program = with_batch(program, summed, decision.trees, decision.choices)
+        program = with_float_blocks(program, decision.sums, target.has_kernel, decision.choices)
+    return Plan(lowered, program, accuracy, decision)
 
 
 def artifact_of(
@@ -125,6 +136,7 @@ def artifact_of(
     target: Target,
     options: Options,
     accuracy: Accuracy | None = None,
+    decision: Decision | None = None,
 ) -> Artifact:
     """C of the model as `program` computes it, which is one way to what `lowered` says."""
     table_bytes = table_bytes_of(program)
@@ -135,6 +147,7 @@ def artifact_of(
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
     left_out = _left_out(lowered, options)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
+    manifest |= {} if decision is None else {"tuned": _tuned_facts(decision, program)}
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
 
@@ -187,6 +200,13 @@ def _accepted(program: Program, quantised: Quantised, calibration: Calibration, 
     return accuracy
 
 
+def _tuned_facts(decision: Decision, program: Program) -> dict[str, object]:
+    """What the records chose, and what came of it. strategy null: rows are computed one by one."""
+    batch = program.batch
+    strategy = None if batch is None else {"forms": list(batch.forms), "rows": batch.rows, "few_rows": batch.few_rows}
+    return asdict(decision.source) | {"by": decision.by, "strategy": strategy}
+
+
 def _accuracy_facts(accuracy: Accuracy | None) -> dict[str, object]:
     return {} if accuracy is None else {"accuracy": asdict(accuracy)}
 
@@ -232,6 +252,7 @@ def _plain_command(target: Target, options: Options) -> str:
     words = ["aprgen", "compile", f"{options.name}.apr", "--target", target.name]
     words += ["--numeric", options.numeric] if options.numeric != "f32" else []
     words += ["--optimise", options.optimise] if options.optimise is not None else []
+    words += ["--tuned", "RECORDS"] if options.tuned is not None else []
     return " ".join(words)
 
 

@@ -18,20 +18,20 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
     ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
-    ("accuracy",),
+    ("accuracy", "tuned"),
     ("families", "emit", "image", "text_rows"),
     ("loaded",),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),
     ("in_process",),
-    ("verify", "budgets"),
+    ("verify", "budgets", "tuning"),
     ("exploration", "bundle"),
     ("exploration_page", "search", "scons_steps"),
     ("api", "cli", "scons"),
     ("estimators", "__main__"),
 )
-PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli")
+PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli", "tuned")
 
 # Imports inside functions: for a fast start only, never to break a cycle.
 LAZY = {

@@ -6,6 +6,7 @@ bit for bit. Knows costs as numbers and how trees are laid out; knows no target 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,7 @@ from aprgen.ops.wide_trees import (
     WalkedTrees,
     WideTrees,
 )
+from aprgen.passes.choices import BY_COST, Choices, TreeForm, no_such_form
 from aprgen.passes.missing import without_missing
 from aprgen.program import Array, Batch, Program, Step, Table, Way
 from aprgen.target import BatchCost
@@ -66,8 +68,10 @@ class Ranked:
 class Form:
     """Steps one after the other, codes and trees in turn, and what they cost."""
 
+    name: TreeForm
     pairs: tuple[tuple[WideCodes, WideTrees], ...]
-    cycles: float  # for 1,000 rows
+    work: Mapping[str, float]  # by field of BatchCost: how often its cycles are paid for 1,000 rows
+    cycles: float  # all of them
 
     @property
     def takes_few(self) -> bool:
@@ -75,21 +79,25 @@ class Form:
         return isinstance(self.pairs[0][1], PermutedTrees)
 
 
-def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Program:
-    """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape."""
-    if cost is None or summed.source.element != "f32":
+def with_batch(
+    program: Program, summed: Program, target_cost: BatchCost | None, choices: Choices = BY_COST
+) -> Program:  # fmt: skip
+    """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape.
+
+    Raises UnsupportedError for a chosen form that these trees do not have here.
+    """
+    if target_cost is None:
         return program
-    needed = summed.needed(summed.scores, summed.label)
-    readers = [index for index in needed if 0 in summed.steps[index].inputs]
-    trees = [op for index in readers if isinstance(op := summed.steps[index].op, TreeOp)]
-    if not readers or len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees):
+    trees = trees_of_rows(summed)
+    if not trees or choices.trees == "rows":
         return program
+    cost = replace(choices, rows=None).applied(target_cost)
     many: dict[int, Form] = {}
     few: dict[int, Form] = {}
-    for index, op in zip(readers, trees, strict=True):
+    for index, op in trees.items():
         forms = tuple(_forms(op, summed.n_features, cost))
-        form = min(forms, key=lambda form: form.cycles, default=None)
-        if form is None or form.cycles > _one_by_one(op, cost):
+        form = _chosen(forms, op, cost, choices)
+        if form is None:
             return program
         many[index] = form
         few.update((index, form) for form in forms if form.takes_few)
@@ -101,9 +109,46 @@ def with_batch(program: Program, summed: Program, cost: BatchCost | None) -> Pro
         few_rows = 1
     elif len(few) == len(many):
         of_few = _way(steps, summed, few)
-    made = replace(program, steps=tuple(steps), batch=Batch(of_many, of_few, cost.rows, few_rows))
+    few_rows = few_rows if choices.few_rows is None else choices.few_rows
+    work = sum((Counter(form.work) for form in many.values()), Counter[str]())
+    batch = Batch(of_many, of_few, cost.rows, few_rows, tuple(form.name for form in many.values()), work)
+    made = replace(program, steps=tuple(steps), batch=batch)
     made.check()
     return made
+
+
+def trees_of_rows(summed: Program) -> dict[int, TreeOp]:
+    """By step, all that read the row, where these are trees over floats; else none."""
+    if summed.source.element != "f32":
+        return {}
+    readers = [index for index in summed.needed(summed.scores, summed.label) if 0 in summed.steps[index].inputs]
+    trees = {index: op for index in readers if isinstance(op := summed.steps[index].op, TreeOp)}
+    if len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees.values()):
+        return {}
+    return trees
+
+
+def work_one_by_one(op: TreeOp) -> float:
+    """How often rows one by one pay the cost of a split: a row passes about log2(nodes + 1) nodes of each tree."""
+    return float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
+
+
+def _chosen(forms: Sequence[Form], op: TreeOp, cost: BatchCost, choices: Choices) -> Form | None:
+    """The form that is chosen, or the cheapest; None: rows one by one are cheaper."""
+    if choices.trees is not None:
+        found = next((form for form in forms if form.name == choices.trees), None)
+        if found is None:
+            raise no_such_form(choices.trees, "these trees")
+        return found
+    form = min(forms, key=lambda form: form.cycles, default=None)
+    return None if form is None or form.cycles > cost.split * work_one_by_one(op) else form
+
+
+def _form(
+    name: TreeForm, pairs: Sequence[tuple[WideCodes, WideTrees]], cost: BatchCost, work: Mapping[str, float]
+) -> Form:  # fmt: skip
+    cycles = sum(count * float(getattr(cost, term)) for term, count in work.items())
+    return Form(name, tuple(pairs), work, cycles)
 
 
 def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
@@ -127,11 +172,6 @@ def _added(steps: list[Step], form: Form) -> int:
         steps.append(Step(trees, (len(steps), *before)))
         before = (len(steps),)
     return len(steps)
-
-
-def _one_by_one(op: TreeOp, cost: BatchCost) -> float:
-    """A row passes about log2(nodes + 1) nodes of each tree."""
-    return cost.split * float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
 
 
 def _forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -274,7 +314,7 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     nodes = ranked.op.nodes
     depth = max(1, nodes.depth)
     pairs = []
-    cycles = 0.0
+    work = Counter[str]()
     levels, _ = _complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
     groups = _groups(ranked, every)
@@ -288,8 +328,8 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
             return
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
-        cycles += maker.n * cost.code + made.n_trees * (cost.level_tree + made.n_splits * cost.level_split)
-    yield Form(tuple(pairs), cycles)
+        work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
+    yield _form("levels", pairs, cost, work)
 
 
 def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
@@ -340,10 +380,10 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     kind: type[np.unsignedinteger] = np.uint16
     if coded.most <= NEVER8 and cost.permuted_bytes is not None:
         kind = np.uint8
-    cycles = cost.permuted_tree if kind is np.uint16 else cost.permuted_bytes
+    per_tree = "permuted_tree" if kind is np.uint16 else "permuted_bytes"
     lanes = LINE_BYTES // np.dtype(kind).itemsize
     never = int(np.iinfo(kind).max)
-    if cycles is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
+    if getattr(cost, per_tree) is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
         return
     if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
         coded = _coded(ranked, every, whole=True)
@@ -369,7 +409,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
     maker = _maker(ranked, coded, n_features, cost, stride=stride, element="u8" if kind is np.uint8 else "u16")
-    yield Form(((maker, made),), maker.n * 2 * cost.code + n_trees * cycles)
+    yield _form("permuted", ((maker, made),), cost, {"code": 2 * maker.n, per_tree: n_trees})
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -414,4 +454,4 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
     )  # fmt: skip
     maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
-    yield Form(((maker, made),), maker.n * 2 * cost.code + cost.walked_split * sum(steps))
+    yield _form("walked", ((maker, made),), cost, {"code": 2 * maker.n, "walked_split": sum(steps)})
