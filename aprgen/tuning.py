@@ -30,8 +30,8 @@ from aprgen.ops.trees import TreeOp
 from aprgen.passes.choices import TREE_FORMS, Choices
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.tree_sums import with_totals
+from aprgen.passes.wide_costs import trees_of_rows, work_one_by_one
 from aprgen.passes.wide_floats import sum_forms
-from aprgen.passes.wide_trees import trees_of_rows, work_one_by_one
 from aprgen.program import OfBlocks, Program
 from aprgen.resources import folder
 from aprgen.rows import random_rows

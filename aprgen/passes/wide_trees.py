@@ -37,10 +37,10 @@ from aprgen.ops.wide_trees import (
     LevelTrees,
     PermutedTrees,
     WalkedTrees,
-    WideTrees,
 )
-from aprgen.passes.choices import BY_COST, Choices, TreeForm, no_such_form
+from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.missing import without_missing
+from aprgen.passes.wide_costs import Form, cycles_one_by_one, few_rows_of, form_of, trees_of_rows
 from aprgen.program import Array, Batch, Program, Step, Table, Way
 from aprgen.target import BatchCost
 
@@ -50,6 +50,7 @@ MOST_GROUPS = 6  # of trees that have codes of their own
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
+AT_ONCE = 8  # rows that walk together
 MOST_WALKED = 400_000  # nodes after subtrees are written out
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
@@ -62,21 +63,6 @@ class Ranked:
     columns: Ints  # of the model's row, by column of the trees
     n_low: int
     keys: Ints  # of the thresholds of all nodes
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """Steps one after the other, codes and trees in turn, and what they cost."""
-
-    name: TreeForm
-    pairs: tuple[tuple[WideCodes, WideTrees], ...]
-    work: Mapping[str, float]  # by field of BatchCost: how often its cycles are paid for 1,000 rows
-    cycles: float  # all of them
-
-    @property
-    def takes_few(self) -> bool:
-        """Whether a row alone is done faster than by tables of nodes."""
-        return isinstance(self.pairs[0][1], PermutedTrees)
 
 
 def with_batch(
@@ -104,33 +90,17 @@ def with_batch(
     steps = list(program.steps)
     of_many = _way(steps, summed, many)
     of_few = None
-    few_rows = cost.few_rows
-    if all(form.takes_few for form in many.values()):
-        few_rows = 1
-    elif len(few) == len(many):
-        of_few = _way(steps, summed, few)
+    few_rows = 1
+    if not all(form.takes_few for form in many.values()):
+        of_few = _way(steps, summed, few) if len(few) == len(many) else None
+        alone = cycles_one_by_one(trees.values(), cost) if of_few is None else sum(form.cycles for form in few.values())
+        few_rows = few_rows_of(many.values(), alone, cost.rows)
     few_rows = few_rows if choices.few_rows is None else choices.few_rows
     work = sum((Counter(form.work) for form in many.values()), Counter[str]())
     batch = Batch(of_many, of_few, cost.rows, few_rows, tuple(form.name for form in many.values()), work)
     made = replace(program, steps=tuple(steps), batch=batch)
     made.check()
     return made
-
-
-def trees_of_rows(summed: Program) -> dict[int, TreeOp]:
-    """By step, all that read the row, where these are trees over floats; else none."""
-    if summed.source.element != "f32":
-        return {}
-    readers = [index for index in summed.needed(summed.scores, summed.label) if 0 in summed.steps[index].inputs]
-    trees = {index: op for index in readers if isinstance(op := summed.steps[index].op, TreeOp)}
-    if len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees.values()):
-        return {}
-    return trees
-
-
-def work_one_by_one(op: TreeOp) -> float:
-    """How often rows one by one pay the cost of a split: a row passes about log2(nodes + 1) nodes of each tree."""
-    return float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
 
 
 def _chosen(forms: Sequence[Form], op: TreeOp, cost: BatchCost, choices: Choices) -> Form | None:
@@ -141,14 +111,7 @@ def _chosen(forms: Sequence[Form], op: TreeOp, cost: BatchCost, choices: Choices
             raise no_such_form(choices.trees, "these trees")
         return found
     form = min(forms, key=lambda form: form.cycles, default=None)
-    return None if form is None or form.cycles > cost.split * work_one_by_one(op) else form
-
-
-def _form(
-    name: TreeForm, pairs: Sequence[tuple[WideCodes, WideTrees]], cost: BatchCost, work: Mapping[str, float]
-) -> Form:  # fmt: skip
-    cycles = sum(count * float(getattr(cost, term)) for term, count in work.items())
-    return Form(name, tuple(pairs), work, cycles)
+    return None if form is None or form.cycles > cycles_one_by_one([op], cost) else form
 
 
 def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
@@ -329,7 +292,7 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
         work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
-    yield _form("levels", pairs, cost, work)
+    yield form_of("levels", pairs, cost, work, cost.rows)
 
 
 def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
@@ -409,7 +372,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
     maker = _maker(ranked, coded, n_features, cost, stride=stride, element="u8" if kind is np.uint8 else "u16")
-    yield _form("permuted", ((maker, made),), cost, {"code": 2 * maker.n, per_tree: n_trees})
+    yield form_of("permuted", ((maker, made),), cost, {"code": 2 * maker.n, per_tree: n_trees}, 1)
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -454,4 +417,4 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
     )  # fmt: skip
     maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
-    yield _form("walked", ((maker, made),), cost, {"code": 2 * maker.n, "walked_split": sum(steps)})
+    yield form_of("walked", ((maker, made),), cost, {"code": 2 * maker.n, "walked_split": sum(steps)}, AT_ONCE)

@@ -20,6 +20,7 @@ from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Builder, OfBlocks, Program, Table, row_type
@@ -161,7 +162,8 @@ def wide(program: Program, target: Target, wanted: set[str] | None = None) -> Pr
             permuted_bytes=cost.permuted_bytes if PERMUTED in wanted else None,
             walked_split=cost.walked_split if WALKED in wanted else None,
         )  # fmt: skip
-    return with_batch(choose_strategies(program, target.cost), program, replace(cost, split=10**9))
+    floats = choose_strategies(program, target.cost)
+    return with_batch(floats, program, replace(cost, split=10**9), Choices(few_rows=16))
 
 
 def kernels(program: Program) -> list[str]:
