@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aprgen.api import Artifact, Image, Model, Timing, explore, load
+    from aprgen.api import Artifact, Image, Model, Timing, explore, load, tune
     from aprgen.api import compile_to_c as compile
 
 __version__ = "0.1.0"
 
-__all__ = ["Artifact", "Image", "Model", "Timing", "__version__", "compile", "explore", "load"]
+__all__ = ["Artifact", "Image", "Model", "Timing", "__version__", "compile", "explore", "load", "tune"]
 
 
 def __getattr__(name: str) -> object:

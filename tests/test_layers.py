@@ -49,7 +49,7 @@ LAZY = {
         f"aprgen.cli.{verb}"
         for verb in (
             "bundle", "compile", "convert", "explore", "inspect", "loader", "protect", "run", "targets", "test",
-            "validate", "wcet",
+            "tune", "validate", "wcet",
         )
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),

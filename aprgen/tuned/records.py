@@ -119,6 +119,13 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
     write_file(path, text_of(records).encode())
 
 
+def add_records(path: Path, records: Sequence[Record]) -> Merged:
+    """Merge them into the file, which is made if need be."""
+    joined = merged([*(read_records(path)[0] if path.exists() else ()), *records])
+    write_records(path, joined.records)
+    return joined
+
+
 def read_records(path: Path) -> tuple[tuple[Record, ...], str]:
     """The records of a file and its sha256. UsageError says what is wrong with it, and where."""
     try:
