@@ -48,7 +48,7 @@ FEW_ROWS = (2, 4, 8, 16, 32)  # of the calls that show from how many rows on blo
 FEWEST, NOT_FEW = 1, 64  # few_rows: always a block; never one, in these calls
 MOST_SUMS = 8  # combinations of forms of layers
 SEEN_ROWS = 1000
-ROUNDS = 100
+ROUNDS = 60
 LEAST_ROUNDS = 5
 TURN_NS = 200_000  # a candidate's turn lasts at least this long
 CLOCK_ROWS, CLOCK_CYCLES = 4096, 64  # as qemu/clock/clock.c has it
@@ -59,7 +59,8 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Question:
-    """rows: of a call. seconds: about as long are candidates built and measured; few: also calls of few rows."""
+    """rows: of a call. seconds: about as long are candidates built and measured, but for the forms, which are built
+    however long it takes. few: also calls of few rows."""
 
     rows: int = ROWS
     seconds: float = SECONDS
@@ -122,7 +123,7 @@ class _Session:
 
     def measured(self) -> Tuning:
         seen: set[str] = set()
-        forms = self.candidates(form_choices(self.loaded, self.name, self.target, self.summed), seen)
+        forms = self.candidates(form_choices(self.loaded, self.name, self.target, self.summed), seen, always=True)
         if len(forms) < 2:
             raise UnsupportedError(
                 "tune.nothing", f"{self.target.name} has one way only for this model", where=f"model {self.name}",
@@ -143,11 +144,11 @@ class _Session:
         kept = _fullest(records)
         return Tuning(tuple(sorted(kept, key=lambda one: (-one.rows, one.least))), self.left_out)
 
-    def candidates(self, choices: Sequence[Choices], seen: set[str]) -> list[Candidate]:
-        """Those with code of their own, built; without time left they are counted only, but for the first two."""
+    def candidates(self, choices: Sequence[Choices], seen: set[str], *, always: bool = False) -> list[Candidate]:
+        """Those with code of their own, built. Without time left they are counted only, unless always is said."""
         found: list[Candidate] = []
         for one in choices:
-            if time.monotonic() > self.end and len(seen) >= 2:
+            if not always and time.monotonic() > self.end:
                 self.left_out += 1
                 continue
             artifact = compile_model(self.loaded, self.target, Options(self.name, choices=one))

@@ -155,17 +155,18 @@ def _forms(record: Record) -> tuple[str, ...]:
 
 
 def _fitted(records: Sequence[Record], prior: Mapping[str, float]) -> dict[str, float]:
-    """Costs c >= 0 with the least sum of (sum of c * work / cycles - 1)^2, drawn a little to the prior."""
+    """Costs c >= 0 with the least sum of (sum of c * work / cycles - 1)^2; where several are as good, those near the
+    prior. Its weight is small, also where it is far off: it is measured by the larger of it and the cost without it."""
     terms = sorted({term for record in records for term in record.work} | set(prior))
     rows = [[record.work.get(term, 0.0) / record.cycles for term in terms] for record in records]
     wanted = [1.0] * len(rows)
+    alone = dict(zip(terms, least_squares(rows, wanted), strict=True))
     for index, term in enumerate(terms):
         if term in prior:
-            weight = math.sqrt(PRIOR)
-            rows.append([weight / prior[term] if place == index else 0.0 for place in range(len(terms))])
-            wanted.append(weight)
-    found = least_squares(rows, wanted)
-    return dict(zip(terms, found, strict=True))
+            weight = math.sqrt(PRIOR) / max(prior[term], alone[term])
+            rows.append([weight if place == index else 0.0 for place in range(len(terms))])
+            wanted.append(weight * prior[term])
+    return dict(zip(terms, least_squares(rows, wanted), strict=True))
 
 
 def least_squares(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]:

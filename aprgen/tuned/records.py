@@ -97,8 +97,9 @@ def merged(records: Iterable[Record]) -> Merged:
     best: dict[tuple[object, ...], Record] = {}
     replaced = same = 0
     for record in records:
-        before = best.setdefault(record.key, record)
-        if before is record:
+        before = best.get(record.key)
+        if before is None:
+            best[record.key] = record
             continue
         if _line(before) == _line(record):
             same += 1
@@ -163,6 +164,8 @@ def records_of(data: bytes, path: Path) -> tuple[Record, ...]:
 
 def _line(record: Record) -> str:
     fields = asdict(record) | {"choices": _spelled_fields(record.choices)}
+    fields["work"] = {term: float(count) for term, count in record.work.items()}
+    fields |= {name: float(fields[name]) for name in ("ghz", "least", "median")}
     return json.dumps(fields, sort_keys=True, allow_nan=False)
 
 
