@@ -27,6 +27,7 @@ from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import ModelFacts
 from aprgen.loaded import Loaded
 from aprgen.ops.trees import TreeOp
+from aprgen.ops.wide_trees import WideTrees
 from aprgen.passes.choices import TREE_FORMS, Choices
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.tree_sums import with_totals
@@ -47,7 +48,8 @@ BLOCK_ROWS = (32, 64, 128, 256)  # of sums
 FEW_ROWS = (2, 4, 8, 16, 32)  # of the calls that show from how many rows on blocks pay
 FEWEST, NOT_FEW = 1, 64  # few_rows: always a block; never one, in these calls
 MOST_SUMS = 8  # combinations of forms of layers
-SEEN_ROWS = 1000
+SEEN_ROWS = 1000  # at least, and as many as the nearest caches hold: of fewer, branches are known by heart
+SEEN_FLOATS = 1 << 16
 ROUNDS = 60
 LEAST_ROUNDS = 5
 TURN_NS = 200_000  # a candidate's turn lasts at least this long
@@ -165,8 +167,8 @@ class _Session:
         """All of them in turns. share: of the time that is left."""
         self.say(f"measuring {len(candidates)} strategies on {rows} rows")
         left = max(0.0, self.end - time.monotonic())
-        n_rows = rows * max(1, SEEN_ROWS // rows)  # calls of few rows see others each time, as branches are predicted
-        values = np.ascontiguousarray(random_rows(self.summed, n_rows).values)
+        seen = max(SEEN_ROWS, min(SEEN_FLOATS // self.summed.n_features, 16 * SEEN_ROWS))
+        values = np.ascontiguousarray(random_rows(self.summed, rows * max(1, seen // rows)).values)
         times = in_turns([one.library for one in candidates], values, rows, left * share)
         ghz = clock_ghz(self.clock)
         return [
@@ -242,6 +244,8 @@ def work_of(artifact: Artifact, summed: Program) -> Mapping[str, float]:
         return {name: count for name, count in {**rest, "split": by_row, "a product alone": sums}.items() if count}
     way = program.batch.many
     types = program.types()
+    adding = [step.op for step in program.steps if isinstance(step.op, WideTrees)]
+    rest["a tree that votes"] = float(sum(op.n_trees for op in adding if op.leaves.indexed))
     between = sum(
         types[index + 1].size for index in program.needed(way.scores)
         if not isinstance(program.steps[index].op, OfBlocks)

@@ -13,7 +13,7 @@ from typing import get_args
 
 from aprgen.target import BatchCost
 from aprgen.tuned.decision import group_of
-from aprgen.tuned.learned import MANY_ROWS, Learned, is_base, learn, stated
+from aprgen.tuned.learned import MANY_ROWS, Learned, Values, forms_of, is_base, learn, stated
 from aprgen.tuned.records import Kind, Record
 
 AS_GOOD = 1.02  # times that differ by less are the same strategy's on another day
@@ -76,8 +76,6 @@ def _evaluation(records: Sequence[Record], learned: Learned, cost: BatchCost) ->
         if record.rows >= MANY_ROWS:
             by_model.setdefault(record.model, []).append(record)
     by_learned, by_stated, errors = [], [], []
-    prices = stated(cost, kind)
-    base = parameters_of(cost, kind)
     for model, own in by_model.items():
         others = learn([record for record in records if record.model != model], kind, cost)
         if others is None:
@@ -86,10 +84,9 @@ def _evaluation(records: Sequence[Record], learned: Learned, cost: BatchCost) ->
         if len(own) < 2:
             continue
         least = min(record.least for record in own)
-        by_learned.append(min(own, key=others.predicted).least / least)
-        usual = [record for record in own if is_base(record, base)] or own
-        by_stated.append(min(usual, key=lambda record: _price(record, prices)).least / least)
-    costs = {term: (prices.get(term), cycles) for term, cycles in learned.cycles.items()}
+        by_learned.append(_chosen(own, others.applied(cost), kind, others.base).least / least)
+        by_stated.append(_chosen(own, cost, kind, others.base).least / least)
+    costs = {term: (stated(cost, kind).get(term), cycles) for term, cycles in learned.cycles.items()}
     return Evaluation(
         records[0].target, records[0].machine.cpu, records[0].compiler, kind, len(records), len(by_learned),
         _picks(by_learned), _picks(by_stated), statistics.median(errors) if errors else None,
@@ -97,7 +94,21 @@ def _evaluation(records: Sequence[Record], learned: Learned, cost: BatchCost) ->
     )  # fmt: skip
 
 
-def parameters_of(cost: BatchCost, kind: Kind) -> dict[str, int]:
+def _chosen(own: Sequence[Record], cost: BatchCost, kind: Kind, base: Values) -> Record:
+    """What the pass takes by these costs: the cheapest form, cut as they say where that was measured.
+
+    Sums of floats are never left row by row.
+    """
+    able = [record for record in own if record.choices.sums != ()]
+    prices = stated(cost, kind)
+    usual = [record for record in able if is_base(record, base)] or able
+    form = min(usual, key=lambda record: _price(record, prices))
+    wanted = parameters_of(cost, kind)
+    cut = (one for one in able if is_base(one, wanted) and forms_of(one) == forms_of(form))
+    return next(cut, form)
+
+
+def parameters_of(cost: BatchCost, kind: Kind) -> Values:
     """As the target states them."""
     if kind == "trees" or cost.floats is None:
         return {"rows": cost.rows}

@@ -33,7 +33,8 @@ Values = Mapping[str, int]
 @dataclass(frozen=True)
 class Learned:
     """cycles: of each cost, for 1,000 rows; names that are none of the target's belong to no strategy and only explain
-    time. base: parameters of most records. factors: time with another value of a parameter, relative to that."""
+    time. base: parameters of most records. factors: time with another value of a parameter, relative to that.
+    few_rows: of sums with rows in lanes; for trees it follows from their costs."""
 
     kind: Kind
     cycles: Mapping[str, float]
@@ -92,8 +93,7 @@ def learn(records: Sequence[Record], kind: Kind, cost: BatchCost) -> Learned | N
         return None
     base = _usual(many)
     plain = [record for record in many if is_base(record, base)]
-    turned = [record for record in own if record.choices.trees != "permuted" and record.choices.sums != ()]
-    few_rows = few_rows_of([record for record in turned if kind == "trees" or "lanes" in (record.choices.sums or ())])
+    few_rows = few_rows_of([record for record in own if "lanes" in (record.choices.sums or ())])
     return Learned(kind, _fitted(plain, stated(cost, kind)), base, _factors(many, base), few_rows)
 
 
@@ -139,7 +139,7 @@ def _usual(records: Sequence[Record]) -> Values:
 
 def _factors(records: Sequence[Record], base: Values) -> dict[tuple[str, int], float]:
     """The median over models, of pairs of records that differ in one parameter."""
-    times = {(record.model, _forms(record), tuple(sorted(parameters(record.choices).items()))): record.least
+    times = {(record.model, forms_of(record), tuple(sorted(parameters(record.choices).items()))): record.least
              for record in records}  # fmt: skip
     ratios: dict[tuple[str, int], list[float]] = {}
     for (model, forms, own), least in times.items():
@@ -150,7 +150,7 @@ def _factors(records: Sequence[Record], base: Values) -> dict[tuple[str, int], f
     return {pair: statistics.median(found) for pair, found in sorted(ratios.items()) if len(found) >= LEAST_MODELS}
 
 
-def _forms(record: Record) -> tuple[str, ...]:
+def forms_of(record: Record) -> tuple[str, ...]:
     return (record.choices.trees,) if record.choices.trees is not None else record.choices.sums or ()
 
 

@@ -35,6 +35,7 @@ def _here(require_target: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
     if reason:
         pytest.skip(reason)
     monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: None)  # not of the other tests
+    monkeypatch.setattr(tuning, "ROUNDS", 6)
 
 
 def candidates(name: str) -> list[Choices]:
@@ -72,7 +73,7 @@ def test_candidates_are_the_same_function(name: str) -> None:
 
 def test_records_of_a_model() -> None:
     """One for each strategy and size of call, quickest first; they can be written and read; times are times."""
-    found = tune(loaded("rfc"), "m", load_target(NAME), Question(seconds=2.0))
+    found = tune(loaded("rfc"), "m", load_target(NAME), Question(seconds=20.0))
     many = [one for one in found.records if one.rows >= MANY_ROWS]
 
     assert {one.choices.trees for one in many} == {"levels", "walked", "rows"}
@@ -83,7 +84,7 @@ def test_records_of_a_model() -> None:
         assert one.repeats >= tuning.LEAST_ROUNDS
         assert 0.2 < one.ghz < 20
         assert one.model == loaded("rfc").sha256
-        assert one.facts["trees"] == 5
+        assert one.facts["trees"] == 7
         assert "split" in one.work or "code" in one.work
     assert sorted(map(repr, records_of(text_of(found.records).encode(), "r.json"))) == sorted(  # type: ignore[arg-type]
         repr(replace(one, work={term: float(count) for term, count in sorted(one.work.items())},
