@@ -57,15 +57,15 @@ def cases(*, quick: bool = False) -> Iterator[Case]:
         yield Case(name, lambda args=(trees, depth, features, classes): load_model(_grown(*args)))  # type: ignore[misc]
     for trees, depth, features in summed:
         name = f"sum_{trees}x{depth}_f{features}"
-        yield Case(name, lambda n=name, args=(trees, depth, features): _programmed(n, summed_trees(*args)))  # type: ignore[misc]
+        yield Case(name, lambda n=name, args=(trees, depth, features): programmed(n, summed_trees(*args)))  # type: ignore[misc]
     for features in () if quick else LINEAR:
         yield Case(f"linear_{features}", lambda n=features: load_model(models.linear(n)))  # type: ignore[misc]
     for count, features in POINTS[:1] if quick else POINTS:
         name = f"points_{count}_f{features}"
-        yield Case(name, lambda n=name, args=(count, features): _programmed(n, nearest(*args)))  # type: ignore[misc]
+        yield Case(name, lambda n=name, args=(count, features): programmed(n, nearest(*args)))  # type: ignore[misc]
     for widths in () if quick else NETWORKS:
         name = f"network_{'_'.join(map(str, widths))}"
-        yield Case(name, lambda n=name, own=widths: _programmed(n, network(own)))  # type: ignore[misc]
+        yield Case(name, lambda n=name, own=widths: programmed(n, network(own)))  # type: ignore[misc]
 
 
 def summed_trees(n_trees: int, depth: int, n_features: int) -> Program:
@@ -113,7 +113,7 @@ def network(widths: tuple[int, ...]) -> Program:
     return builder.build(at)
 
 
-def _programmed(name: str, program: Program) -> Loaded:
+def programmed(name: str, program: Program) -> Loaded:
     """As out of a file; name: says all that the program is made of."""
     model = Programmed(program, Names("Program", name.partition("_")[0], "values"))
     digest = hashlib.sha256(f"{models.SEED} {name}".encode()).hexdigest()
