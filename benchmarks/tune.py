@@ -43,7 +43,7 @@ def measure(targets: Sequence[str], names: Sequence[str], seconds: float, record
         loaded = case.make()
         for name in targets:
             began = time.monotonic()
-            found = tune(loaded, "m", load_target(name), Question(seconds=seconds))
+            found = tune(loaded, "m", load_target(name), Question(seconds=seconds, few=not quick))
             add_records(records, found.records)
             many = [record for record in found.records if record.rows >= MANY_ROWS]
             best = many[0]
