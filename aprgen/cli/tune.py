@@ -17,7 +17,7 @@ from aprgen.cli.screen import DIM, GOOD, NEUTRAL, Cell, console, print_table
 from aprgen.cli.tune_words import Evaluate, Merge, Tune
 from aprgen.errors import UnsupportedError
 from aprgen.target import BatchCost, load_target
-from aprgen.tuned.evaluation import AS_GOOD, Evaluation, Picks, evaluate
+from aprgen.tuned.evaluation import AS_GOOD, Errors, Evaluation, Picks, evaluate
 from aprgen.tuned.learned import MANY_ROWS
 from aprgen.tuned.records import Merged, Record, add_records, merged, read_records, write_records
 from aprgen.tuning import Question, Tuning, tune, words_of
@@ -133,15 +133,16 @@ def _few_cells(few: Sequence[Record], rows: int) -> tuple[Cell, ...]:
 
 
 def _print_evaluations(found: Sequence[Evaluation]) -> None:
-    columns = ("target", "of", "models", "costs", "picked the best", "mean time", "worst", "error of time", "worst")
+    columns = ("target", "of", "costs", "best", "mean", "worst", "error, blocks", "rows alone")
     rows: list[tuple[str, ...]] = []
     for one in found:
-        errors = tuple("" if e is None else f"{e:.0%}" for e in (one.median_error, one.worst_error))
+        errors = (_error_cell(one.blocks), _error_cell(one.alone))
         learned, stated = _picks_cells(one.learned, one), _picks_cells(one.stated, one)
-        rows.append((visible(one.target), one.kind, str(one.models), "learned", *learned, *errors))
-        rows.append(("", "", "", "stated", *stated, "", ""))
-    print_table(console(), "Each model's strategy by costs learned from all others", columns, rows, right=columns[4:])
+        rows.append((visible(one.target), one.kind, "learned", *learned, *errors))
+        rows.append(("", "", "stated", *stated, "", ""))
+    print_table(console(), "Each model's strategy by costs learned from all others", columns, rows, right=columns[3:])
     print(f"best: at most {AS_GOOD - 1:.0%} slower than the quickest that was measured; times are relative to that")
+    print("errors of predicted times: the median and the worst, of strategies for blocks and of rows alone")
     for one in found:
         _print_costs(one)
 
@@ -150,6 +151,10 @@ def _picks_cells(picks: Picks | None, one: Evaluation) -> tuple[str, str, str]:
     if picks is None:
         return "-", "-", "-"
     return f"{picks.best} of {one.models}", f"{picks.mean:.3f}", f"{picks.worst:.2f}"
+
+
+def _error_cell(errors: Errors | None) -> str:
+    return "" if errors is None else f"{errors.median:.0%}, {errors.worst:.0%}"
 
 
 def _print_costs(one: Evaluation) -> None:

@@ -30,12 +30,20 @@ class Picks:
 
 
 @dataclass(frozen=True)
+class Errors:
+    """Of predicted times, relative to those measured."""
+
+    median: float
+    worst: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Of one target, machine, compiler and kind. models: with a choice between records.
 
-    learned, stated: by costs learned from other models, and by the target's. median_error, worst_error: of the time
-    that the learned costs predict, relative to that measured. costs: by name, the stated one and the one learned from
-    all models. changed: parameters that the records change.
+    learned, stated: by costs learned from other models, and by the target's. blocks, alone: times that the learned
+    costs predict of strategies for blocks, and of rows one by one. costs: by name, the stated one and the one learned
+    from all models. changed: parameters that the records change.
     """
 
     target: str
@@ -46,8 +54,8 @@ class Evaluation:
     models: int
     learned: Picks | None
     stated: Picks | None
-    median_error: float | None
-    worst_error: float | None
+    blocks: Errors | None
+    alone: Errors | None
     costs: Mapping[str, tuple[float | None, float]]
     changed: Mapping[str, int]
 
@@ -75,12 +83,14 @@ def _evaluation(records: Sequence[Record], learned: Learned, cost: BatchCost) ->
     for record in records:
         if record.rows >= MANY_ROWS:
             by_model.setdefault(record.model, []).append(record)
-    by_learned, by_stated, errors = [], [], []
+    by_learned, by_stated = [], []
+    errors: dict[bool, list[float]] = {True: [], False: []}
     for model, own in by_model.items():
         others = learn([record for record in records if record.model != model], kind, cost)
         if others is None:
             continue
-        errors += [abs(others.predicted(record) / record.cycles - 1) for record in own]
+        for record in own:
+            errors[forms_of(record) in ((), ("rows",))].append(abs(others.predicted(record) / record.cycles - 1))
         if len(own) < 2:
             continue
         least = min(record.least for record in own)
@@ -89,8 +99,8 @@ def _evaluation(records: Sequence[Record], learned: Learned, cost: BatchCost) ->
     costs = {term: (stated(cost, kind).get(term), cycles) for term, cycles in learned.cycles.items()}
     return Evaluation(
         records[0].target, records[0].machine.cpu, records[0].compiler, kind, len(records), len(by_learned),
-        _picks(by_learned), _picks(by_stated), statistics.median(errors) if errors else None,
-        max(errors, default=None), costs, _changed(learned, cost),
+        _picks(by_learned), _picks(by_stated), _errors(errors[False]), _errors(errors[True]), costs,
+        _changed(learned, cost),
     )  # fmt: skip
 
 
@@ -122,6 +132,10 @@ def _changed(learned: Learned, cost: BatchCost) -> dict[str, int]:
 
 def _price(record: Record, prices: Mapping[str, float]) -> float:
     return math.fsum(prices.get(term, 0.0) * count for term, count in record.work.items())
+
+
+def _errors(found: Sequence[float]) -> Errors | None:
+    return Errors(statistics.median(found), max(found)) if found else None
 
 
 def _picks(ratios: Sequence[float]) -> Picks | None:

@@ -106,8 +106,10 @@ def test_evaluation() -> None:
     assert (found.learned.best, found.learned.worst) == (7, 1.0)
     assert found.stated.best < 7
     assert found.stated.worst > 1.02
-    assert found.median_error is not None
-    assert found.median_error < 0.05
+    assert found.blocks is not None
+    assert found.alone is not None
+    assert 0 <= found.blocks.median <= found.blocks.worst < 0.1
+    assert 0 <= found.alone.median <= found.alone.worst < 0.1
     assert found.costs["walked_split"][0] == 1
     assert set(stated(wrong, "trees")) < set(found.costs)
     assert evaluate(forests(), lambda _: None) == ()
