@@ -1,17 +1,18 @@
-"""What an integer mode loses: its Program beside the one in floats, over the rows of the calibration.
+"""What a numeric mode loses: its Program beside the one in f32, over the rows of the calibration.
 
 Knows Programs and rows; knows no files and no targets.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.errors import UsageError
 from aprgen.ops.distance import Neighbours
+from aprgen.passes.error_bound import error_bound
 from aprgen.passes.quantise import Quantised, needs_rows
 from aprgen.passes.ranges import METHODS, Method
 from aprgen.program import Program
@@ -53,6 +54,24 @@ class Truth:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """What |score - score in f32| cannot exceed, by output: for every row whose features are from low to high, and for
+    each of the rows that were measured. Empty where there is none, and why."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    anywhere: tuple[float, ...]
+    on_rows: tuple[float, ...]
+    missing: str
+
+    @property
+    def sentence(self) -> str:
+        if self.missing:
+            return f"none: {self.missing}"
+        return f"scores differ by {max(self.on_rows):.3g} at most on these rows, {max(self.anywhere):.3g} between them"
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Over all rows of the calibration.
 
@@ -72,6 +91,7 @@ class Accuracy:
     truth: Truth | None = None
     of_codes: bool = False  # of the functions of codes, which lose more than those of floats
     exact_floats: bool = False  # those of floats lose nothing
+    bound: Bound | None = None  # of a mode in floats
 
     @property
     def loss(self) -> float:
@@ -93,7 +113,7 @@ def stored_rows(program: Program) -> Calibration | None:
     """Rows that the model itself holds, and their labels; random ones where no scale is taken from rows, to measure
     with."""
     if not needs_rows(program):
-        return Calibration(random_rows(program, RANDOM_ROWS).values, "random rows")
+        return trial_rows(program)
     for step in program.steps:
         if isinstance(step.op, Neighbours) and step.inputs == (0,):
             votes = np.zeros((len(step.op.points.data), step.op.n_classes), np.float32)
@@ -105,6 +125,11 @@ def stored_rows(program: Program) -> Calibration | None:
             points = np.asarray(step.op.points.data, np.float32)
             return Calibration(points, "the model's own points", truth=labels)
     return None
+
+
+def trial_rows(program: Program) -> Calibration:
+    """Random rows, to measure with where none are given."""
+    return Calibration(random_rows(program, RANDOM_ROWS).values, "random rows")
 
 
 def require_calibration(calibration: Calibration, program: Program) -> None:
@@ -159,6 +184,22 @@ def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibr
         exact_floats=quantised.exact_floats,
         truth=truth,
     )
+
+
+def measure_floats(program: Program, made: Program, in_floats: tuple[str, ...], calibration: Calibration) -> Accuracy:
+    """The same for a mode in floats, with the bound of its differences."""
+    accuracy = measure_accuracy(program, Quantised(made, in_floats), calibration)
+    rows = calibration.rows
+    low, high = rows.min(axis=0, keepdims=True), rows.max(axis=0, keepdims=True)
+    on_rows, missing = error_bound(made, rows, rows)
+    anywhere, no_box = error_bound(made, low, high)
+    bounds = {"anywhere": anywhere[0], "on_rows": on_rows.max(axis=0)}
+    missing = missing or no_box
+    if not missing and not all(np.isfinite(bound).all() for bound in bounds.values()):
+        missing = "values can leave the range of floats"
+    known = {name: () if missing else tuple(float(one) for one in bound) for name, bound in bounds.items()}
+    first, last = (tuple(float(one) for one in side[0]) for side in (low, high))
+    return replace(accuracy, bound=Bound(first, last, known["anywhere"], known["on_rows"], missing))
 
 
 def _truth(

@@ -47,9 +47,6 @@ from aprgen.runners.shared import why_not_here
 from aprgen.spell import identifier
 from aprgen.target import Target, load_target
 from aprgen.tuned.decision import Tuned, load_tuned
-from aprgen.tuned.records import add_records
-from aprgen.tuning import ROWS, SECONDS, Question, Tuning
-from aprgen.tuning import tune as measure_strategies
 
 if TYPE_CHECKING:
     from aprgen.exploration import Exploration
@@ -105,16 +102,22 @@ class Model:
         return self.loaded.model.lower().source.element in ("text", "prefix")
 
     def native(
-        self, target: str | Target | None = None, *, optimise: str | None = None, tuned: Records = None,
+        self,
+        target: str | Target | None = None,
+        *,
+        numeric: str = "f32",
+        calibrate: ArrayLike | None = None,
+        optimise: str | None = None,
+        tuned: Records = None,
         tools: str = "auto",
-    ) -> Native:  # fmt: skip
+    ) -> Native:
         """The model as C in this process, for the target that this machine is, or another one that it can run.
 
-        The library is built once, and kept in the user's cache by its contents. Raises ToolchainError without a
-        compiler, or where the target's code does not run here.
+        numeric, calibrate, optimise, tuned: as of `aprgen.compile`. The library is built once, and kept in the user's
+        cache by its contents. Raises ToolchainError without a compiler, or where the target's code does not run here.
         """
         chosen = target_of_this_machine() if target is None else target
-        made = compile_to_c(self, chosen, optimise=optimise, tuned=tuned)
+        made = compile_to_c(self, chosen, numeric=numeric, calibrate=calibrate, optimise=optimise, tuned=tuned)
         return load_native(made.code, self.inputs, tools)
 
     def in_form(self, form: Form, *, keep_record: bool = True) -> bytes:
@@ -432,26 +435,3 @@ def explore(
     chosen = target if isinstance(target, Target) else load_target(target)
     rows = None if calibrate is None else Calibration(model.inputs(calibrate), "calibrate", calibration_method)
     return explored(Subject(model.loaded, chosen, name or model.name, rows, tools))
-
-
-def tune(
-    source: str | Path | Model,
-    target: str | Target | None = None,
-    *,
-    rows: int = ROWS,
-    seconds: float = SECONDS,
-    records: str | Path | None = None,
-    struct: str | None = None,
-    tools: str = "auto",
-) -> Tuning:
-    """Measure strategies for blocks of rows on this machine, as `aprgen tune` does; the target is this machine's.
-
-    records: a file to which they are added; it is made if need be.
-    """
-    model = source if isinstance(source, Model) else load(source, struct=struct)
-    given = target_of_this_machine() if target is None else target
-    chosen = given if isinstance(given, Target) else load_target(given)
-    found = measure_strategies(model.loaded, model.name, chosen, Question(rows, seconds, tools))
-    if records is not None:
-        add_records(Path(records), found.records)
-    return found

@@ -15,7 +15,15 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 import numpy as np
 
 from aprgen import __version__, spell
-from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
+from aprgen.accuracy import (
+    Accuracy,
+    Calibration,
+    measure_accuracy,
+    measure_floats,
+    require_calibration,
+    stored_rows,
+    trial_rows,
+)
 from aprgen.container import Verification
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
@@ -25,6 +33,7 @@ from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.fold import fold_scalers
+from aprgen.passes.fuse import fuse
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
@@ -33,6 +42,8 @@ from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.passes.tree_sums import with_totals
 from aprgen.passes.wide_floats import with_float_blocks
+from aprgen.passes.wide_integers import with_integer_blocks
+from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
@@ -40,7 +51,8 @@ from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
 from aprgen.tuned.decision import Decision, Tuned
 
-NUMERIC_MODES = ("f32", "s16", "s8")  # f32-fast is refused until it is there
+NUMERIC_MODES = ("f32", "f32-fast", "s16", "s8")
+FLOAT_MODES = ("f32-fast",)  # in which sums may have other bits
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
 
 SELFTEST_ROWS = 4
@@ -114,19 +126,19 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
             hint=f"this version knows {', '.join(NUMERIC_MODES)}",
         )
     check_model(loaded.model)
-    lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), options)
+    lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), target, options)
     summed = with_totals(lowered, target.cost)
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
     decision = None if options.tuned is None else options.tuned.decide(loaded.sha256, options.numeric, target)
-    if decision is None:
-        program = with_batch(program, summed, target.batch, options.choices)
-        program = with_float_blocks(program, target.batch, target.has_kernel, options.choices)
-    else:
-        program = with_batch(program, summed, decision.trees, decision.choices)
-        program = with_float_blocks(program, decision.sums, target.has_kernel, decision.choices)
-    return Plan(lowered, program, accuracy, decision)
+    trees, sums, choices = target.batch, target.batch, options.choices
+    if decision is not None:
+        trees, sums, choices = decision.trees, decision.sums, decision.choices
+    program = with_batch(program, summed, trees, choices)
+    program = with_integer_blocks(program, sums, target.has_kernel)
+    program = with_float_blocks(program, sums, target.has_kernel, choices)
+    return Plan(lowered, with_block_steps(program, sums, target.has_kernel), accuracy, decision)
 
 
 def artifact_of(
@@ -147,13 +159,15 @@ def artifact_of(
     texts |= runtime_headers(texts[f"{options.name}.c"], target)
     left_out = _left_out(lowered, options)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
-    manifest |= {} if decision is None else {"tuned": _tuned_facts(decision, program)}
+    manifest |= {} if decision is None else {"tuned": decision.facts(program.batch)}
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
 
 
-def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accuracy | None]:
+def _in_numeric_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
     """The Program as the mode computes it, and what that costs in accuracy."""
+    if options.numeric in FLOAT_MODES:
+        return _in_float_mode(program, target, options)
     if options.numeric not in INTEGER_MODES:
         if options.calibration is not None:
             if options.optimise is None:
@@ -186,25 +200,38 @@ def _in_numeric_mode(program: Program, options: Options) -> tuple[Program, Accur
     if calibration is None or made is program:
         return program, None
     quantised = Quantised(made, in_floats, exact_floats=not has_integer_form(program))
-    return made, _accepted(program, quantised, calibration, options)
+    return made, _accepted(measure_accuracy(program, quantised, calibration), calibration, options)
 
 
-def _accepted(program: Program, quantised: Quantised, calibration: Calibration, options: Options) -> Accuracy:
+def _in_float_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
+    """Sums with fused operations; other steps, and models without sums, stay as they are in f32."""
+    if program.source.element != "f32":
+        raise UnsupportedError(
+            "numeric.text", f"a model that reads text has no mode {options.numeric}", where="--numeric",
+            hint="leave it out",
+        )  # fmt: skip
+    if not target.fused:
+        raise UnsupportedError(
+            "numeric.target", f"{target.name} has no instruction that adds a product with one rounding",
+            where=f"--numeric {options.numeric}", hint="use f32; it is as fast there, and exact",
+        )  # fmt: skip
+    if options.calibration is not None:
+        require_calibration(options.calibration, program)
+    made = fuse(program, None if target.batch is None else target.batch.floats, target.has_kernel)
+    if made is program:
+        return program, None
+    calibration = options.calibration or trial_rows(program)
+    return made, _accepted(measure_floats(program, made, (), calibration), calibration, options)
+
+
+def _accepted(accuracy: Accuracy, calibration: Calibration, options: Options) -> Accuracy:
     """What the mode loses; ComparisonError when that is more than is allowed."""
-    accuracy = measure_accuracy(program, quantised, calibration)
     if calibration.max_loss is not None and accuracy.loss > calibration.max_loss:
         raise ComparisonError(
             "numeric.loss", f"{options.numeric} loses {accuracy.loss:.4g}: {accuracy.sentence}", where="--max-loss",
-            hint="use s16 or f32, other rows for --calibrate, or another --calibration-method",
+            hint="use f32, another mode, other rows for --calibrate, or another --calibration-method",
         )  # fmt: skip
     return accuracy
-
-
-def _tuned_facts(decision: Decision, program: Program) -> dict[str, object]:
-    """What the records chose, and what came of it. strategy null: rows are computed one by one."""
-    batch = program.batch
-    strategy = None if batch is None else {"forms": list(batch.forms), "rows": batch.rows, "few_rows": batch.few_rows}
-    return asdict(decision.source) | {"by": decision.by, "strategy": strategy}
 
 
 def _accuracy_facts(accuracy: Accuracy | None) -> dict[str, object]:

@@ -5,13 +5,14 @@ Knows pyelftools, and hides it. Knows nothing of models or targets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import ARMAttributesSection, SymbolTableSection
 
 from aprgen.errors import ToolchainError
@@ -19,6 +20,7 @@ from aprgen.errors import ToolchainError
 _ALLOC = 0x2
 _WRITE = 0x1
 _EXECUTE = 0x4
+_AARCH64_IRELATIVE = 1032  # of the ELF supplement for the architecture
 
 Placement = Literal["text", "rodata", "data", "bss"]
 
@@ -61,7 +63,8 @@ class Segment:
 class Elf:
     """architecture: number of the Arm architecture version for which the code was made; 0 where none is stated.
 
-    undefined: names that the file uses and does not hold.
+    undefined: names that the file uses and does not hold. chosen: words that start-up code fills, and the functions that
+    say with what: libraries choose among forms of memset and the like so.
     """
 
     machine: str
@@ -70,6 +73,7 @@ class Elf:
     sections: tuple[Section, ...]
     segments: tuple[Segment, ...]
     undefined: tuple[str, ...] = ()
+    chosen: tuple[tuple[int, int], ...] = ()
 
     def function(self, name: str) -> Symbol:
         """The function of that name; its absence is a fault of the build."""
@@ -132,8 +136,18 @@ def _read(elf: ELFFile) -> Elf:
     ]
     return Elf(
         elf.get_machine_arch(), _architecture(elf), tuple(symbols), tuple(sections), tuple(segments),
-        tuple(sorted(undefined)),
+        tuple(sorted(undefined)), tuple(_chosen(elf)),
     )  # fmt: skip
+
+
+def _chosen(elf: ELFFile) -> Iterator[tuple[int, int]]:
+    if elf.get_machine_arch() != "AArch64":
+        return
+    for section in elf.iter_sections():
+        if isinstance(section, RelocationSection) and section.is_RELA():
+            for entry in section.iter_relocations():
+                if entry["r_info_type"] == _AARCH64_IRELATIVE:
+                    yield entry["r_offset"], entry["r_addend"]
 
 
 def _architecture(elf: ELFFile) -> int:

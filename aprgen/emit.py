@@ -295,6 +295,9 @@ def _block_body(begins: Begins, program: Program, entry: BlockEntry, result: str
     """The same of a block of n_rows rows; `result` is the row's part of what the function gives."""
     lines = [f"    {spell.ELEMENT_TYPES[b.element]} {b.name}[{b.size}] APR_LINES;" for b in entry.buffers]
     size = program.types()[program.scores].size if result == "out" else 1
+    if any(call.result in run.strides and call.result != result for run in entry.runs for call in run.calls):
+        lines.append("    if (n_rows == 0U) { /* else gcc takes what loops over rows write for uninitialised */")
+        lines += ["        return;", "    }"]
 
     def of_row(name: str, strides: Mapping[str, int]) -> str:
         row = "(size_t)row" if name == result else "row"

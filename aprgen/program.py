@@ -140,6 +140,16 @@ class WritesRows(Protocol):
         ...
 
 
+@runtime_checkable
+class PadsRows(Protocol):
+    """An op of blocks whose value lies row by row, with room behind each row that nobody reads."""
+
+    @property
+    def row_elements(self) -> int:
+        """From one row to the next."""
+        ...
+
+
 @dataclass(frozen=True)
 class Step:
     op: Op
@@ -190,14 +200,15 @@ class Way:
 class Batch:
     """Ways for blocks of up to `rows` rows. Fewer than few_rows take the way of `few`, or are computed one by one.
 
-    forms: of the trees or the sums of `many`, in order. work: how often it pays each of the target's costs, by name, so
-    that the products add up to its cycles.
+    alone: a single row takes the function for one row, which is quicker. forms: of the trees or the sums of `many`, in
+    order. work: how often it pays each of the target's costs, by name, so that the products add up to its cycles.
     """
 
     many: Way
     few: Way | None
     rows: int
     few_rows: int
+    alone: bool = False
     forms: tuple[str, ...] = ()
     work: Mapping[str, float] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from aprgen.ops.distance import Neighbours, SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.trees import TreeOp
+from aprgen.ops.wide_floats import Sums
 from aprgen.program import Array, Program, Table
 
 Floats = NDArray[np.float32]
@@ -72,6 +73,8 @@ def _points(op: object) -> Floats | None:
     """Rows that the op itself stores or implies."""
     if isinstance(op, SquaredDistance | Neighbours):
         return np.asarray(op.points.data)
+    if isinstance(op, Sums) and op.distance:
+        return np.asarray(op.columns().T)
     if isinstance(op, Gauss):
         return np.asarray(op.centre.data)
     if isinstance(op, Map) and op.stages and op.stages[0].verb == "sub" and op.stages[0].each is not None:

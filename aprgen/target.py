@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -18,6 +18,7 @@ from aprgen.resources import folder
 
 FloatUnit = Literal["none", "single", "double"]
 WeightOrder = Literal["rows", "unsigned-blocks"]  # of integer weights in memory
+ByteCodes = Literal["unsigned", "signed", "none"]  # see IntegerForm
 Origin = Literal["system", "pypi", "none"]  # where a tool comes from; "none" needs no tool
 
 ImageForm = Literal["elf", "wasm"]
@@ -27,6 +28,7 @@ EXACT_FLAGS = ("-std=c99", "-ffp-contract=off")  # for all generated C: a fused 
 _FLOAT_UNITS: tuple[FloatUnit, ...] = ("none", "single", "double")
 _WEIGHTS: tuple[WeightOrder, ...] = ("rows", "unsigned-blocks")
 _ORIGINS: tuple[Origin, ...] = ("system", "pypi", "none")
+_BYTE_CODES: tuple[ByteCodes, ...] = ("unsigned", "signed", "none")
 _IMAGES: tuple[ImageForm, ...] = ("elf", "wasm")
 _Word = TypeVar("_Word", bound=str)
 _MAX_EXTENDS = 4
@@ -39,6 +41,24 @@ class Cost:
     float_compare: int
     integer_compare: int
     float_to_key: int
+
+
+@dataclass(frozen=True)
+class FusedCost:
+    """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
+    of vectors of columns, and for an output of any number of them `total`: of adding up a vector."""
+
+    tile_rows: int
+    tile_panels: int
+    lane_sums: int
+    most_groups: int
+    panel: int
+    lane: int
+    turned: int
+    square_panel: int
+    square_lane: int
+    column: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,32 @@ class FloatCost:
     turned: int
     square_panel: int
     square_lane: int
+    fused: FusedCost | None = None
+
+    @property
+    def when_fused(self) -> FloatCost:
+        """The same for sums that are fused."""
+        own = {field.name: getattr(self.fused, field.name) for field in fields(FusedCost)} if self.fused else {}
+        return replace(self, **{name: value for name, value in own.items() if name not in ("column", "total")})
+
+
+@dataclass(frozen=True)
+class IntegerForm:
+    """Sums of integers for blocks of rows: how kernels read codes and weights.
+
+    width: sums of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. hidden_bytes: of
+    the stack that a block may take between layers. byte_codes: whether codes of 8 bits are multiplied four at once, and
+    with which sign; "none": they are widened and taken in pairs, as codes of 16 bits are. byte_group and pair_group:
+    neighbouring columns that go into one sum by one instruction.
+    """
+
+    width: int
+    tile_rows: int
+    tile_panels: int
+    hidden_bytes: int
+    byte_codes: ByteCodes
+    byte_group: int
+    pair_group: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +133,7 @@ class BatchCost:
     permuted_bytes: int | None  # a tree, by codes of 8 bits
     walked_split: int | None
     floats: FloatCost | None = None
+    integers: IntegerForm | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +210,7 @@ class Target:
     floats in place of the compiler's library; empty where the core has its own unit or the library is used. harness
     and support are folders of qemu/: the first makes an image run, the second is what any application on the target
     has (memcpy and the like). weights: the order in which its kernels read integer weights, "rows" or
-    "unsigned-blocks"."""
+    "unsigned-blocks". fused: an instruction adds a product with one rounding for both, so that f32-fast is worth it."""
 
     name: str
     summary: str
@@ -175,6 +222,7 @@ class Target:
     image: ImageForm
     float_unit: FloatUnit
     float_header: str
+    fused: bool
     cost: Cost
     batch: BatchCost | None
     memory: Memory | None
@@ -348,6 +396,7 @@ def _target(reader: _Reader, digest: str) -> Target:
     arithmetic = reader.table("arithmetic")
     float_unit = arithmetic.one_of("float_unit", _FLOAT_UNITS)
     float_header = arithmetic.text("float_header", "")
+    fused = arithmetic.flag("fused", default=False)
     arithmetic.end()
     image = reader.one_of("image", _IMAGES, "elf")
     cost = reader.table("cost")
@@ -362,6 +411,7 @@ def _target(reader: _Reader, digest: str) -> Target:
         image=image,
         float_unit=float_unit,
         float_header=float_header,
+        fused=fused,
         cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
         batch=_batch(reader.optional_table("batch")),
         memory=_memory(reader.optional_table("memory")),
@@ -395,6 +445,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         permuted_bytes=reader.count("permuted_bytes", 1) if "permuted_bytes" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
         floats=_floats(reader.optional_table("floats")),
+        integers=_integers(reader.optional_table("integers")),
     )
     reader.end()
     return batch
@@ -403,8 +454,31 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
 def _floats(reader: _Reader | None) -> FloatCost | None:
     if reader is None:
         return None
-    made = FloatCost(**{field.name: reader.count(field.name, 1) for field in fields(FloatCost)})
+    below = reader.optional_table("fused")
+    fused = None if below is None else FusedCost(**{one.name: below.count(one.name, 1) for one in fields(FusedCost)})
+    counts = {one.name: reader.count(one.name, 1) for one in fields(FloatCost) if one.name != "fused"}
+    made = FloatCost(**counts, fused=fused)
+    for table in (below, reader):
+        if table is not None:
+            table.end()
+    return made
+
+
+def _integers(reader: _Reader | None) -> IntegerForm | None:
+    if reader is None:
+        return None
+    made = IntegerForm(
+        width=reader.count("width", 1),
+        tile_rows=reader.count("tile_rows", 1),
+        tile_panels=reader.count("tile_panels", 1),
+        hidden_bytes=reader.count("hidden_bytes", 1),
+        byte_codes=reader.one_of("byte_codes", _BYTE_CODES),
+        byte_group=reader.count("byte_group", 1),
+        pair_group=reader.count("pair_group", 1),
+    )
     reader.end()
+    if (made.byte_group, made.pair_group) not in {(b, p) for b in (1, 2, 4) for p in (1, 2)} or made.width % 4:
+        raise reader.wrong("byte_group", "divides 4, pair_group 2, and 4 the width", "see the targets of aprgen")
     return made
 
 

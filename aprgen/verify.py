@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from aprgen.build import Built
 from aprgen.core import Artifact
 from aprgen.families.base import Model
-from aprgen.ops.decide import Threshold
+from aprgen.ops.decide import Argmin, Threshold
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.error_bound import error_bound
 from aprgen.program import Array, Program
 from aprgen.rows import SEED, Rows, edge_rows, random_rows
 from aprgen.runners.execution import BatchOutput, Execution
@@ -92,7 +93,8 @@ def verify(model: Model, built: Built, trial: Trial, *, count: bool = True) -> V
 def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) -> Verdict:
     """Compare what was executed with the Program, and the Program with the model.
 
-    Integer modes promise nothing of the latter: their accuracy is measured over the rows of the calibration.
+    Integer modes promise nothing of the latter: their accuracy is measured over the rows of the calibration. Modes in
+    floats add what they can differ from f32 to what the model promises of f32.
     """
     program = artifact.program
     scores, labels = program.run(trial.inputs), program.classify(trial.inputs)
@@ -102,8 +104,7 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
         details.append(_image_detail(trial, execution, scores, labels, int(np.argmax(bad_image))))
     with np.errstate(all="ignore"):
         reference, reference_labels = model.predict(trial.inputs), model.classify(trial.inputs)
-        exact = artifact.accuracy is None or artifact.accuracy.exact_floats
-        promised = model.tolerance(trial.inputs, reference) if exact else np.inf
+        promised = _promised(model, artifact, trial.inputs, reference)
         allowed = np.broadcast_to(np.asarray(promised), reference.shape)
     gap = _gap(scores, reference)
     bad_model = ~(gap <= np.where(np.isnan(allowed), 0.0, allowed)).all(axis=1)
@@ -123,6 +124,16 @@ def judge(model: Model, artifact: Artifact, trial: Trial, execution: Execution) 
         details=tuple(details),
         execution=execution,
     )
+
+
+def _promised(model: Model, artifact: Artifact, rows: Array, reference: NDArray[np.float32]) -> Array | float:
+    accuracy = artifact.accuracy
+    if accuracy is None or accuracy.exact_floats:
+        return model.tolerance(rows, reference)
+    if accuracy.bound is None:
+        return np.inf
+    bound, _ = error_bound(artifact.program, rows, rows)
+    return np.asarray(model.tolerance(rows, reference) + bound)
 
 
 def same_bits(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -213,7 +224,7 @@ def _wrong_labels(
     if isinstance(decision, Threshold):
         margin = np.abs(scores[:, -1] - np.float32(decision.limit))
     else:
-        top = np.sort(scores, axis=1)
+        top = np.sort(-scores if isinstance(decision, Argmin) else scores, axis=1)
         with np.errstate(invalid="ignore"):
             margin = top[:, -1] - top[:, -2] if scores.shape[1] > 1 else np.full(len(scores), np.inf)
     reach = 2 * np.asarray(allowed).max(axis=1)

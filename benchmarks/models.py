@@ -27,13 +27,13 @@ def linear(n_features: int, seed: int = SEED) -> bytes:
         "intercept": float(np.float32(generator.standard_normal())),
         "fit_intercept": True,
     }
-    return _file("LinearRegression", LINEAR, fields)
+    return file_of("LinearRegression", LINEAR, fields)
 
 
 def forest(n_trees: int, depth: int, n_features: int, n_classes: int = 4, seed: int = SEED) -> bytes:
     """A random forest classifier of full trees: 2^depth - 1 splits and 2^depth leaves each."""
     generator = np.random.default_rng(seed)
-    trees = tuple(_full_tree(generator, depth, n_features, n_classes) for _ in range(n_trees))
+    trees = tuple(full_tree(generator, depth, n_features, n_classes) for _ in range(n_trees))
     return forest_of(trees, n_features, n_classes, depth, seed)
 
 
@@ -50,7 +50,7 @@ def forest_of(
         "x_train": None,
         "y_train": np.arange(n_classes, dtype=np.uint64),
     }
-    return _file("RandomForestClassifier", FOREST, fields)
+    return file_of("RandomForestClassifier", FOREST, fields)
 
 
 def grown_tree(generator: np.random.Generator, splits: int, depth: int, n_features: int, n_classes: int) -> Tree:
@@ -82,7 +82,8 @@ def grown_tree(generator: np.random.Generator, splits: int, depth: int, n_featur
     return builder.build()
 
 
-def _full_tree(generator: np.random.Generator, depth: int, n_features: int, n_classes: int) -> Tree:
+def full_tree(generator: np.random.Generator, depth: int, n_features: int, n_classes: int) -> Tree:
+    """2^depth - 1 splits and 2^depth leaves."""
     n_splits = 2**depth - 1
     features = iter(generator.integers(n_features, size=n_splits).tolist())
     thresholds = iter(generator.standard_normal(n_splits).astype(np.float32).tolist())
@@ -101,7 +102,8 @@ def _full_tree(generator: np.random.Generator, depth: int, n_features: int, n_cl
     return builder.build()
 
 
-def _file(struct_name: str, model_type: int, fields: dict[str, object]) -> bytes:
+def file_of(struct_name: str, model_type: int, fields: dict[str, object]) -> bytes:
+    """A file of that struct, with these fields in its payload."""
     struct = next(struct for struct in STRUCTS if struct.name == struct_name and model_type in struct.model_types)
     return write_v1(
         model_type, encode(struct.codec, fields), Metadata(created_at="1768608000", aprender_version="0.7.1")

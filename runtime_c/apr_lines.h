@@ -6,11 +6,22 @@
 
 #define APR_LINES __attribute__((aligned(64))) /* begins where a cache line does */
 
+/* Four bytes of any type, read or written at once. */
+typedef int32_t apr_word __attribute__((may_alias, aligned(1)));
+
 /* The same value, in a register of its own. A step down a tree takes three loads; a compiler that joins the steps of
  * several rows into vectors replaces them by gathers, which take longer. */
 static inline uint32_t apr_alone(uint32_t value)
 {
     __asm__("" : "+r"(value));
+    return value;
+}
+
+/* The same value, known here and not before: what is read by it is read in each round of a loop. A compiler that reads
+ * all of it before the loop has no registers left for the sums inside. */
+static inline uint32_t apr_here(uint32_t value)
+{
+    __asm__ volatile("" : "+r"(value));
     return value;
 }
 

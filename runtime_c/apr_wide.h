@@ -4,4 +4,23 @@
 
 #include "apr_lines.h"
 
+/* Keys of one column of the first 4 of n rows that are `stride` floats apart; `missing` in place of a NaN's. */
+static inline void apr_wide_column(const float *x, uint32_t stride, uint32_t n, int32_t missing, int32_t keys[4])
+{
+    for (uint32_t row = 0U; (row < 4U) && (row < n); ++row) {
+        const int32_t key = apr_float_key(x[row * stride]);
+        keys[row] = (key == INT32_MAX) ? missing : key;
+    }
+}
+
+/* How many of 4 thresholds are below a key. */
+static inline uint32_t apr_wide_below_4(const int32_t *thresholds, int32_t key)
+{
+    uint32_t n = 0U;
+    for (uint32_t i = 0U; i < 4U; ++i) {
+        n += (thresholds[i] < key) ? 1U : 0U;
+    }
+    return n;
+}
+
 #endif

@@ -133,10 +133,13 @@ def _tuned_words(facts: Mapping[str, object]) -> str:
 
 def _accuracy_lines(accuracy: Accuracy) -> list[tuple[str, str]]:
     """Before is the model in floats: without labels it is the measure, and agrees with itself on every row."""
+    measured = f"{count_of(accuracy.n_rows, 'row')} of {accuracy.origin}"
     lines = [
-        ("calibrated", f"{count_of(accuracy.n_rows, 'row')} of {accuracy.origin}, {accuracy.method}"),
+        ("measured", measured) if accuracy.bound else ("calibrated", f"{measured}, {accuracy.method}"),
         ("accuracy", accuracy.sentence),
     ]
+    if accuracy.bound is not None:
+        lines.append(("bound", accuracy.bound.sentence))
     if accuracy.truth is not None:
         lines.append(("right", accuracy.truth.sentence))
     if accuracy.worst_rows:

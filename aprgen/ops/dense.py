@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from aprgen import fused
 from aprgen.program import FEW_TERMS, Array, Table, ValueType
 
 BiasOrder = Literal["first", "last", "none"]
@@ -17,16 +18,26 @@ class Dense:
     """One rounding per product and per sum, columns from left to right.
 
     The bias starts the sum ("first"), ends it ("last"), or the sum starts at +0.0 ("none").
+    fused: a product is added with one rounding for both.
     """
 
     weight: Table  # f32 [rows, cols]
     bias: Table | None  # f32 [rows]; None exactly when bias_order is "none"
     bias_order: BiasOrder
-    headers = ()
+    fused: bool = False
 
     @property
     def kernel(self) -> str:
-        return f"dense_bias_{self.bias_order}_f32"
+        return "dense_fused_f32" if self.fused else f"dense_bias_{self.bias_order}_f32"
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_fused.h",) if self.fused else ()
+
+    @property
+    def start(self) -> float:
+        """Of a fused sum without a bias in front; one whose bias is last starts with its first product: -0 + p is p."""
+        return -0.0 if self.bias_order == "last" else 0.0
 
     @property
     def rows(self) -> int:
@@ -51,14 +62,20 @@ class Dense:
         if self.bias_order == "first" and self.bias is not None:
             acc = np.broadcast_to(self.bias.data, (len(x), self.rows)).copy()
             start = 0
+        elif self.fused:
+            acc = np.full((len(x), self.rows), self.start, np.float32)
+            start = 0
         elif self.bias_order == "last":
             acc = x[:, 0:1] * weight[:, 0]
             start = 1
         else:
             acc = np.zeros((len(x), self.rows), np.float32)
             start = 0
-        for col in range(start, self.cols):
-            acc += x[:, col : col + 1] * weight[:, col]
+        if self.fused:
+            acc = fused.add_products(acc, x, weight.T)
+        else:
+            for col in range(start, self.cols):
+                acc += x[:, col : col + 1] * weight[:, col]
         if self.bias_order == "last" and self.bias is not None:
             acc += self.bias.data
         return acc

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from aprgen import mathf
+from aprgen import fused, mathf
 from aprgen.program import FEW_TERMS, Array, Table, ValueType
 
 BLOCK = 1 << 17  # distances computed at once
@@ -17,14 +17,21 @@ Metric = Literal["euclidean", "manhattan", "minkowski"]
 
 @dataclass(frozen=True, eq=False)
 class SquaredDistance:
-    """y_i = sum over j of (x_j - point_ij)^2, from +0.0, features from left to right."""
+    """y_i = sum over j of (x_j - point_ij)^2, from +0.0, features from left to right.
+
+    fused: a square is added with one rounding for both.
+    """
 
     points: Table  # f32 [points, features]
-    headers = ()
+    fused: bool = False
 
     @property
     def kernel(self) -> str:
-        return "squared_distance_f32"
+        return "squared_distance_fused_f32" if self.fused else "squared_distance_f32"
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_fused.h",) if self.fused else ()
 
     @property
     def few_cols(self) -> bool:
@@ -39,6 +46,8 @@ class SquaredDistance:
     def evaluate(self, x: Array) -> Array:
         points = self.points.data
         acc = np.zeros((len(x), len(points)), np.float32)
+        if self.fused:
+            return fused.add_squares(acc, x, points.T)
         for col in range(points.shape[1]):
             d = x[:, col : col + 1] - points[:, col]
             acc += d * d

@@ -1,7 +1,7 @@
-"""Sums of floats for blocks of rows: outputs in the lanes of vectors, or rows in them; never a part of a sum.
+"""Sums of floats in vectors, for blocks of rows and for one: outputs in the lanes, or rows; never a part of a sum.
 
-Each sum has the order of ops/dense.py and ops/distance.py and rounds as often, so every form gives the same bits.
-Knows how weights are laid out; knows no C, files or targets.
+Each sum has the order of ops/dense.py and ops/distance.py and rounds as often, so every form gives the same bits; where
+it is fused, as those do that are. Knows how weights are laid out; knows no C, files or targets.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen import fused
 from aprgen.ops.dense import BiasOrder
 from aprgen.program import Array, Table, ValueType
 
 Floats = NDArray[np.float32]
 
 QUAD = 4  # columns that are turned at once
+ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
+FEW_ROWS = 4  # a tile of more has one of half as many beside it, so that few rows are left over
 
 
 @dataclass(frozen=True, eq=False)
-class WideSums(ABC):
+class Sums(ABC):
     """y_o = a sum over the columns, from left to right: of weight * x, or of (x - weight)^2 where it is a distance.
 
-    The bias comes first, last, or not at all. relu: of the sum. rows: of a block. width: floats of a vector.
+    The bias comes first, last, or not at all. relu: of the sum. fused: a product or square is added with one rounding
+    for both. rows: of a block. width: floats of a vector.
     """
 
     n_in: int
@@ -35,23 +39,21 @@ class WideSums(ABC):
     distance: bool
     bias_order: BiasOrder
     relu: bool
+    fused: bool
     weight: Table  # f32
     bias: Table | None  # f32
-    headers = ("apr_floats.h",)
-    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_floats.h", "apr_floats_fused.h") if self.fused else ("apr_floats.h",)
 
     @property
     @abstractmethod
-    def kernel(self) -> str:
-        ...
+    def kernel(self) -> str: ...
 
     @abstractmethod
     def columns(self) -> Floats:
         """The weights [n_in, n_sums], as the table has them."""
-
-    @property
-    def block_elements(self) -> int:
-        return self.rows * self.n_sums
 
     @property
     def bias_first(self) -> bool:
@@ -76,16 +78,32 @@ class WideSums(ABC):
         bias = None if self.bias is None else self.bias.data[: self.n_sums]
         if self.bias_first and bias is not None:
             acc[:] = bias
-        for col, weight in enumerate(self.columns()):
+        if self.fused:
+            acc = (fused.add_squares if self.distance else fused.add_products)(acc, x, self.columns())
+        for col, weight in enumerate(() if self.fused else self.columns()):
             own = x[:, col : col + 1]
             if self.distance:
                 d = own - weight
                 acc += d * d
             else:
                 acc += own * weight
-        if self.bias_last and bias is not None:
-            acc += bias
+        return self.ended(acc, bias if self.bias_last else None)
+
+    def ended(self, acc: Array, bias: Array | None) -> Array:
+        """The sums with what comes behind them."""
+        if bias is not None:
+            acc = acc + bias
         return np.asarray(np.where(acc > 0, acc, np.float32(0))) if self.relu else acc
+
+
+class WideSums(Sums):
+    """Of a block of rows."""
+
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_sums
 
 
 @dataclass(frozen=True)
@@ -102,9 +120,26 @@ class Group:
     whole: bool
     rows: tuple[int, ...]
 
+    @property
+    def tiles(self) -> int:
+        return (self.end - self.first) // (self.across * self.last) if self.whole else 1
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Outputs of one row from `first` up to `end`, in `times` turns of as many tiles; the rest as of a Group."""
+
+    first: int
+    end: int
+    tiles: int
+    times: int
+    across: int
+    last: int
+    whole: bool
+
 
 @dataclass(frozen=True, eq=False)
-class Panels(WideSums):
+class PanelSums(Sums):
     """Outputs in lanes. A panel is as many outputs as a vector has floats; a tile is some rows of some panels.
 
     weight: flat; for each tile's panels one after the other, by column, their outputs. bias: padded with zeros.
@@ -112,10 +147,6 @@ class Panels(WideSums):
 
     tile_rows: int
     tile_panels: int
-
-    @property
-    def kernel(self) -> str:
-        return "panels_f32"
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -131,6 +162,36 @@ class Panels(WideSums):
         return np.asarray(np.concatenate(parts, axis=1)[:, : self.n_sums])
 
 
+class Panels(PanelSums, WideSums):
+    """For a block of rows."""
+
+    @property
+    def kernel(self) -> str:
+        return "panels_f32"
+
+
+class RowPanels(PanelSums):
+    """For one row, which takes several tiles at once: a sum waits for the addition before it, and weights come from far
+    in as many streams."""
+
+    @property
+    def kernel(self) -> str:
+        return "row_panels_f32"
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        made = []
+        for group in self.groups:
+            outputs, first = (group.end - group.first) // group.tiles, group.first
+            at_once = max(1, ROW_SUMS // group.across)
+            for tiles, own in ((at_once, group.tiles // at_once), (group.tiles % at_once, 1)):
+                if tiles * own:
+                    end = first + outputs * tiles * own
+                    made.append(Turn(first, end, tiles, own, group.across, group.last, group.whole))
+                    first = end
+        return tuple(made)
+
+
 def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int, rows: int) -> tuple[Group, ...]:
     """Whole tiles, and the panels that are left over: fewer, which take up to twice the rows, as sums wait for each
     other's end. rows: of a block."""
@@ -138,7 +199,8 @@ def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int, rows: int)
     whole = n_sums - n_sums % across
 
     def tiles(most: int) -> tuple[int, ...]:
-        return (min(most, rows), 1) if min(most, rows) > 1 else (1,)
+        own = min(most, rows)
+        return tuple(sorted({own, own // 2 if own > FEW_ROWS else 1, 1}, reverse=True))
 
     made = [Group(0, whole, tile_panels, width, True, tiles(tile_rows))] if whole else []
     if whole < n_sums:

@@ -175,6 +175,38 @@ def ascending(height: int, first: int = 0, side: str = "left") -> Iterator[Split
     yield Split(first + half, height, side, first)
 
 
+@dataclass(frozen=True)
+class Tier:
+    """Up to two levels of a complete tree: subtrees whose splits lie `apart` from the same of the next one.
+
+    splits: of a subtree, and their numbers in the first. whole: subtrees are the tree. bottom: below are its leaves.
+    """
+
+    subtrees: int
+    apart: int
+    splits: tuple[tuple[int, Split], ...]
+    whole: bool
+    bottom: bool
+
+    @property
+    def sides(self) -> int:
+        """Of a subtree: subtrees of the tier below, or leaves."""
+        return len(self.splits) + 1
+
+    @property
+    def height(self) -> int:
+        return self.splits[-1][1].height
+
+
+def tiers(depth: int) -> Iterator[Tier]:
+    """From the bottom, where a single level stays at the top."""
+    for below in range(0, depth, 2):
+        levels = min(2, depth - below)
+        above = depth - below - levels
+        numbered = tuple((((split.number + 1) << below) - 1, split) for split in ascending(levels - 1))
+        yield Tier(1 << above, 1 << (below + levels), numbered, above == 0, below == 0)
+
+
 @dataclass(frozen=True, eq=False)
 class LevelTrees(CompleteTrees):
     """Complete trees of `depth` levels; the splits of a tree from left to right, so that its root is in the middle."""
@@ -203,6 +235,10 @@ class LevelTrees(CompleteTrees):
     @property
     def splits(self) -> tuple[Split, ...]:
         return tuple(ascending(self.depth - 1))
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        return tuple(tiers(self.depth))
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))

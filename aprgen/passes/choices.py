@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from aprgen.errors import UnsupportedError
-from aprgen.target import BatchCost
+from aprgen.target import BatchCost, FloatCost
 
 TreeForm = Literal["levels", "permuted", "walked", "rows"]  # "rows": one by one
 SumForm = Literal["panels", "lanes"]
@@ -24,7 +24,7 @@ class Choices:
 
     trees: for all trees. sums: for each layer that sums floats, in order; () keeps such a model row by row. rows: of a
     block of sums, a multiple of 16; kernels of trees are written for the rows that the target states. few_rows: fewer
-    take the way for few rows. tile_rows, tile_panels: of a tile of sums.
+    take the way for few rows. tile_rows, tile_panels: of a tile of sums that are not fused.
     """
 
     trees: TreeForm | None = None
@@ -35,15 +35,16 @@ class Choices:
     tile_panels: int | None = None
 
     def applied(self, cost: BatchCost) -> BatchCost:
-        """The target's numbers with those that are chosen."""
+        """The target's numbers with those that are chosen of blocks."""
         rows = cost.rows if self.rows is None else self.rows
         few_rows = cost.few_rows if self.few_rows is None else self.few_rows
-        floats = cost.floats
-        if floats is not None:
-            tile_rows = floats.tile_rows if self.tile_rows is None else self.tile_rows
-            tile_panels = floats.tile_panels if self.tile_panels is None else self.tile_panels
-            floats = replace(floats, tile_rows=tile_rows, tile_panels=tile_panels)
-        return replace(cost, rows=rows, few_rows=min(few_rows, rows), floats=floats)
+        return replace(cost, rows=rows, few_rows=min(few_rows, rows))
+
+    def tiled(self, floats: FloatCost) -> FloatCost:
+        """The target's numbers with those that are chosen of tiles."""
+        tile_rows = floats.tile_rows if self.tile_rows is None else self.tile_rows
+        tile_panels = floats.tile_panels if self.tile_panels is None else self.tile_panels
+        return replace(floats, tile_rows=tile_rows, tile_panels=tile_panels)
 
 
 BY_COST = Choices()

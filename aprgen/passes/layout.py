@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aprgen.ops.integer import IntegerSum, Quantise
-from aprgen.program import Element, OfBlocks, Program, WritesRows
+from aprgen.program import Element, OfBlocks, PadsRows, Program, WritesRows
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,17 @@ def plan_block(program: Program, wanted: int, parameter: str, result: str) -> Bl
         if turn % 2:  # a loop over rows reads them to its end
             free += read_last(own)
         here = {value for index in own for value in (index + 1, *program.steps[index].inputs)}
-        names = {place[value]: types[value].size for value in sorted(here) if turn % 2}
+        names = {place[value]: _row_elements(program, value, types[value].size) for value in sorted(here) if turn % 2}
         strides = {name: size for name, size in names.items() if name in sizes or name in (parameter, result)}
         runs.append(Run(turn % 2 == 1, tuple(calls), tuple(row_buffers), strides))
     buffers = tuple(Buffer(name, elements[name], size) for name, size in sizes.items())
     return BlockEntry(buffers, tuple(runs), place[wanted] if place[wanted] != result else None)
+
+
+def _row_elements(program: Program, value: int, size: int) -> int:
+    """Of a block, from one row of a value to the next."""
+    op = program.steps[value - 1].op if value else None
+    return op.row_elements if isinstance(op, PadsRows) else size
 
 
 def _turns(program: Program, wanted: int) -> dict[int, int]:

@@ -6,18 +6,21 @@ the nearest point go into the sums where that changes no bit. Knows no target by
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.ops.column_sums import Columns, RowColumns
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
-from aprgen.ops.wide_floats import Lanes, Least, Panels, WideSums, panel_weights
+from aprgen.ops.wide_floats import Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
@@ -28,14 +31,20 @@ ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A step that sums floats: weights [n_in, n_out], and what of the steps behind it goes into it."""
+    """A step that sums floats: weights [n_in, n_out], and what of the steps behind it goes into it.
+
+    relu: of the sum. relu_step: which does that so far. row: the op, where it is already one of vectors.
+    """
 
     columns: NDArray[np.float32]
     distance: bool
     bias_order: BiasOrder
     bias: Table | None
-    relu: int | None  # the step
-    nearest: int | None  # the step
+    fused: bool
+    relu: bool = False
+    relu_step: int | None = None
+    nearest: int | None = None  # the step
+    row: Sums | None = None
 
 
 def with_float_blocks(
@@ -47,12 +56,12 @@ def with_float_blocks(
     """
     if target_cost is None or target_cost.floats is None or program.batch is not None:
         return program
-    layers = _layers(program) if program.source.element == "f32" else {}
+    layers = layers_of(program) if program.source.element == "f32" else {}
     if not layers or not has("panels_f32") or choices.sums == () or choices.trees == "rows":
         return program
     cost = choices.applied(target_cost)
-    floats = cost.floats
-    assert floats is not None
+    fused = any(layer.fused for layer in layers.values())
+    floats = target_cost.floats.when_fused if fused else choices.tiled(target_cost.floats)
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
         return program
@@ -62,18 +71,20 @@ def with_float_blocks(
             layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")
         )  # fmt: skip
     steps = list(program.steps)
-    panels = {index: _in_panels(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
+    panels = {index: _for_any_rows(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
     forms = panels | {index: _in_lanes(layer, rows, floats) for index, layer in layers.items() if index in turned}
     many = _way(steps, program, layers, forms, turned)
-    few, few_rows = None, 1
+    few, few_rows = None, min(rows, 2 if fused else 1)  # one row has a way of its own where it is fused
     if turned:
         few_rows = max(floats.width, min(cost.few_rows, rows))
         if not turned >= layers.keys():
             few = _way(steps, program, layers, panels, frozenset())
     if choices.few_rows is not None:
         few_rows = min(max(few_rows if turned else 1, choices.few_rows), rows)
-    kinds = tuple("lanes" if index in turned else "panels" for index in layers)
-    batch = Batch(many, few, rows, few_rows, kinds, _work(layers, turned, floats))
+    batch = Batch(
+        many, few, rows, few_rows, fused, tuple("lanes" if index in turned else "panels" for index in layers),
+        _work(layers, turned, floats),
+    )  # fmt: skip
     made = replace(program, steps=tuple(steps), batch=batch)
     made.check()
     return made
@@ -83,7 +94,7 @@ def sum_forms(program: Program, floats: FloatCost, has: Callable[[str], bool]) -
     """For each layer that sums floats, in order, the forms that it could take."""
     return tuple(
         ("panels", "lanes") if has("lanes_f32") and _fits_lanes(layer, floats) else ("panels",)
-        for layer in _layers(program).values()
+        for layer in layers_of(program).values()
     )
 
 
@@ -114,7 +125,7 @@ def _work(layers: Mapping[int, Layer], turned: frozenset[int], floats: FloatCost
     return work
 
 
-def _layers(program: Program) -> dict[int, Layer]:
+def layers_of(program: Program) -> dict[int, Layer]:
     """By step, those of the way of one row."""
     needed = program.needed(program.scores, program.label)
     readers_of: dict[int, list[int]] = {}
@@ -127,15 +138,18 @@ def _layers(program: Program) -> dict[int, Layer]:
         readers = readers_of.get(index + 1, [])
         result = index + 1 in (program.scores, program.label)
         after = program.steps[readers[0]].op if readers else None
+        nearest = next((reader for reader in readers if isinstance(program.steps[reader].op, Argmin)), None)
         if isinstance(op, Dense):
             alone = not result and len(readers) == 1
             relu = alone and isinstance(after, Map) and [stage.verb for stage in after.stages] == ["relu"]
-            found[index] = Layer(
-                op.weight.data.T, False, op.bias_order, op.bias, readers[0] if relu else None, None
-            )  # fmt: skip
+            step = readers[0] if relu else None
+            found[index] = Layer(op.weight.data.T, False, op.bias_order, op.bias, op.fused, relu, step)
         elif isinstance(op, SquaredDistance):
-            nearest = [reader for reader in readers if isinstance(program.steps[reader].op, Argmin)]
-            found[index] = Layer(op.points.data.T, True, "none", None, None, nearest[0] if nearest else None)
+            found[index] = Layer(op.points.data.T, True, "none", None, op.fused, nearest=nearest)
+        elif isinstance(op, Sums):
+            found[index] = Layer(
+                op.columns(), op.distance, op.bias_order, op.bias, op.fused, op.relu, nearest=nearest, row=op
+            )  # fmt: skip
     return found
 
 
@@ -147,13 +161,13 @@ def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
 
 
 def _fits_lanes(layer: Layer, floats: FloatCost) -> bool:
-    return int(layer.columns.shape[1]) <= floats.lane_sums
+    return int(layer.columns.shape[1]) <= floats.lane_sums and not isinstance(layer.row, RowColumns)
 
 
 def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
     """Of a block, by what the buffers between its layers take for one row; 0: not even one."""
     steps = list(program.steps)
-    panels = {index: _in_panels(layer, 1, floats) for index, layer in layers.items()}
+    panels = {index: _for_any_rows(layer, 1, floats) for index, layer in layers.items()}
     way = _way(steps, program, layers, panels, frozenset())
     tried = replace(program, steps=tuple(steps), batch=Batch(way, None, 1, 1))
     row_bytes = max(
@@ -161,7 +175,8 @@ def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, 
         for value in (way.scores, way.label) if value is not None
     )  # fmt: skip
     rows = min(cost.rows, floats.hidden_bytes // max(1, row_bytes))
-    return rows - rows % ALIGNED if rows > ALIGNED else rows
+    aligned = math.lcm(ALIGNED, floats.tile_rows)
+    return rows - rows % aligned if rows > aligned else rows
 
 
 def _way(
@@ -185,8 +200,8 @@ def _way(
             continue
         form = forms[index]
         moved[value] = add(form, *step.inputs)
-        if layer.relu is not None:
-            moved[layer.relu + 1] = moved[value]
+        if layer.relu_step is not None:
+            moved[layer.relu_step + 1] = moved[value]
         if layer.nearest is not None and isinstance(form, Lanes):
             moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
         elif layer.nearest is not None and layer.nearest in turned:
@@ -194,13 +209,34 @@ def _way(
     return Way(moved[program.scores], None if program.label is None else moved[program.label])
 
 
-def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+def _for_any_rows(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+    if isinstance(layer.row, RowColumns):
+        own = {field.name: getattr(layer.row, field.name) for field in fields(layer.row)}
+        return Columns(**own | {"rows": rows})
+    return _in_panels(layer, rows, floats)
+
+
+def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> Panels:
+    return Panels(*_of_panels(layer, rows, floats))
+
+
+def row_panels(layer: Layer, floats: FloatCost) -> RowPanels:
+    """The layer for one row, with weights that Panels have, too."""
+    return RowPanels(*_of_panels(layer, 1, floats))
+
+
+def _of_panels(layer: Layer, rows: int, floats: FloatCost) -> tuple[Any, ...]:
+    """The fields of PanelSums."""
     n_in, n_out = layer.columns.shape
-    padded = -(-n_out // floats.width) * floats.width
-    bias = None if layer.bias is None else Table(np.pad(layer.bias.data, (0, padded - n_out)), lines=True)
-    return Panels(
-        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
-        panel_weights(layer.columns, floats.width, floats.tile_panels), bias, floats.tile_rows, floats.tile_panels,
+    if isinstance(layer.row, RowPanels):
+        weight, bias = layer.row.weight, layer.row.bias
+    else:
+        padded = -(-n_out // floats.width) * floats.width
+        bias = None if layer.bias is None else Table(np.pad(layer.bias.data, (0, padded - n_out)), lines=True)
+        weight = panel_weights(layer.columns, floats.width, floats.tile_panels)
+    return (
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu, layer.fused, weight, bias,
+        floats.tile_rows, floats.tile_panels,
     )  # fmt: skip
 
 
@@ -209,6 +245,6 @@ def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
     most = min(rows // floats.width, floats.most_groups)
     groups = max(1, min(most, floats.lane_sums // n_out))
     return Lanes(
-        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu is not None,
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu, layer.fused,
         Table(layer.columns, np.float32), layer.bias, groups,
     )  # fmt: skip

@@ -97,7 +97,8 @@ def with_batch(
         few_rows = few_rows_of(many.values(), alone, cost.rows)
     few_rows = few_rows if choices.few_rows is None else choices.few_rows
     work = sum((Counter(form.work) for form in many.values()), Counter[str]())
-    batch = Batch(of_many, of_few, cost.rows, few_rows, tuple(form.name for form in many.values()), work)
+    names = tuple(form.name for form in many.values())
+    batch = Batch(of_many, of_few, cost.rows, few_rows, forms=names, work=work)
     made = replace(program, steps=tuple(steps), batch=batch)
     made.check()
     return made

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,10 +39,6 @@ class UnicornRunner:
         return f"unicorn, cpu {self.rule.cpu} (no board)"
 
     def run(self, image: Image, records: Records, *, count: bool = True, seconds: float = RUN_SECONDS) -> Execution:
-        notes = [_NO_BOARD]
-        if image.model.has_batch:  # Unicorn does not come back from long functions of vectors
-            image = replace(image, model=replace(image.model, has_batch=False))
-            notes.append("the functions of many rows were not run: Unicorn cannot")
         blocks = blocks_of(image, records)
         machine = _Machine(image, self.rule, time.monotonic() + seconds)
         data = machine.run(blocks, count)
@@ -60,7 +56,8 @@ class UnicornRunner:
             "" if count else "not asked for",
             output.stack_bytes,
             self.description,
-            tuple(notes),
+            (_NO_BOARD,),
+            output.batch,
         )
 
 
@@ -77,7 +74,7 @@ class _Processor:
     mode: int
     cpu: int
     disassembler: tuple[int, int]
-    arguments: tuple[int, int]
+    arguments: tuple[int, int, int]
     stack_pointer: int
     link: int
     program_counter: int
@@ -111,7 +108,7 @@ def _processor(rule: RunRule) -> _Processor:
             unicorn.UC_MODE_ARM,
             cpus[rule.cpu],
             (capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM),
-            (a64.UC_ARM64_REG_X0, a64.UC_ARM64_REG_X1),
+            (a64.UC_ARM64_REG_X0, a64.UC_ARM64_REG_X1, a64.UC_ARM64_REG_X2),
             a64.UC_ARM64_REG_SP,
             a64.UC_ARM64_REG_X30,
             a64.UC_ARM64_REG_PC,
@@ -122,7 +119,7 @@ def _processor(rule: RunRule) -> _Processor:
         unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS,
         cpus[rule.cpu],
         (capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS),
-        (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1),
+        (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1, arm.UC_ARM_REG_R2),
         arm.UC_ARM_REG_SP,
         arm.UC_ARM_REG_LR,
         arm.UC_ARM_REG_PC,
@@ -167,10 +164,18 @@ class _Machine:
                 self.uc.mem_write(segment.address, segment.data)
         if board is None:
             self._map(pages, _HOSTED_STACK - _HOSTED_STACK_BYTES, _HOSTED_STACK_BYTES)
+            self._choose(elf)
             return _HOSTED_STACK - _HOSTED_STACK_BYTES, _HOSTED_STACK
         top = board.ram_origin + board.ram_bytes
         self._go(elf.function("Reset_Handler").address, elf.function("apr_stream").address, top)
         return elf.address("apr_link_bss_end"), top
+
+    def _choose(self, elf: Elf) -> None:
+        """Do what the C library's start-up code does, without which memset would call itself for ever."""
+        for word, function in elf.chosen:
+            self._call(function, (0, 0), _HOSTED_STACK)
+            chosen = int(self.uc.reg_read(self.processor.arguments[0]))
+            self.uc.mem_write(word, chosen.to_bytes(8, "little"))
 
     def _map(self, pages: set[int], address: int, size: int) -> None:
         first, last = address // _PAGE, (address + max(size, 1) - 1) // _PAGE
@@ -202,11 +207,11 @@ class _Machine:
                 hint="the program hangs, or fewer rows must do: unicorn is slow",
             )  # fmt: skip
 
-    def _call(self, function: int, record: int, out: int) -> None:
-        self.uc.reg_write(self.processor.arguments[0], record)
-        self.uc.reg_write(self.processor.arguments[1], out)
+    def _call(self, function: int, arguments: Sequence[int], stack_top: int) -> None:
+        for register, value in zip(self.processor.arguments, arguments, strict=False):
+            self.uc.reg_write(register, value)
         self.uc.reg_write(self.processor.link, _STOP | self.processor.thumb)
-        self._go(function, _STOP, self.stack_top)
+        self._go(function, _STOP, stack_top)
 
     def _on_block(self, uc: object, address: int, size: int, data: object) -> None:
         if self.caller[0] <= address < self.caller[1]:
@@ -234,32 +239,36 @@ class _Machine:
         if count:
             self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         at_in, at_out = self.elf.address("apr_in"), self.elf.address("apr_out")
-        stack: dict[str, int] = dict.fromkeys(self.image.model.functions, 0)
+        model = self.image.model
+        stack: dict[str, int] = dict.fromkeys(model.every_function, 0)
         parts = []
         for block in blocks:
             self.uc.mem_write(at_in, block.data)
-            for function in self.image.model.functions:
-                empty = self._stack_of(f"apr_skip_{function}", (0,), at_in, at_out, 0, None)
-                out_bytes = 4 * self.image.model.out_words(function)
-                offsets = record_offsets(self.image.model, block)
-                counts = self.counts[function]
-                used = self._stack_of(f"apr_call_{function}", offsets, at_in, at_out, out_bytes, counts)
+            offsets = record_offsets(model, block)
+            for function in model.every_function:
+                empty = self._stack_of(f"apr_skip_{function}", [(at_in, at_out)], None)
+                out_bytes = 4 * model.out_words(function)
+                counts = self.counts.get(function)
+                calls: list[tuple[int, ...]] = [
+                    (at_in + offset, at_out + number * out_bytes) for number, offset in enumerate(offsets)
+                ]
+                if function in model.batch_functions:
+                    calls = [(at_in, block.n_records, at_out)]
+                used = self._stack_of(f"apr_call_{function}", calls, counts)
                 stack[function] = max(stack[function], used - empty)
                 parts.append(bytes(self.uc.mem_read(at_out, out_bytes * block.n_records)))
         window = self.stack_top - self.stack_low
         parts += [np.array([used, window], "<u4").tobytes() for used in stack.values()]
         return b"".join(parts)
 
-    def _stack_of(
-        self, name: str, offsets: Sequence[int], at_in: int, at_out: int, out_bytes: int, counts: list[int] | None
-    ) -> int:
-        """Call for every record; the bytes of stack that were written."""
+    def _stack_of(self, name: str, calls: Sequence[tuple[int, ...]], counts: list[int] | None) -> int:
+        """Make the calls, of these arguments; the bytes of stack that were written."""
         caller = self.elf.function(name)
         self.caller = (caller.address, caller.address + caller.size)
         self._paint()
-        for number, offset in enumerate(offsets):
+        for arguments in calls:
             before = self.executed
-            self._call(caller.address, at_in + offset, at_out + number * out_bytes)
+            self._call(caller.address, arguments, self.stack_top)
             if counts is not None:
                 counts.append(self.executed - before)
         return self.stack_top - self._lowest_used()

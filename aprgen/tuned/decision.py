@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.passes.choices import BY_COST, Choices
+from aprgen.program import Batch
 from aprgen.target import BatchCost, Target
 from aprgen.tuned.learned import MANY_ROWS, few_rows_of, learn
 from aprgen.tuned.records import Record, read_records
@@ -36,6 +37,13 @@ class Decision:
     sums: BatchCost
     choices: Choices
     source: Source
+
+    def facts(self, batch: Batch | None) -> dict[str, object]:
+        """For the manifest, with what came of it. strategy null: rows are computed one by one."""
+        facts = asdict(self.source) | {"by": self.by}
+        if batch is None:
+            return facts | {"strategy": None}
+        return facts | {"strategy": {"forms": list(batch.forms), "rows": batch.rows, "few_rows": batch.few_rows}}
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,10 +91,10 @@ static inline void apr_floats_turn(apr_floats v[4])
 /* Four columns of every fourth row of 16 that are `stride` floats apart, a row in each quarter. */
 static inline apr_floats apr_floats_fourth(const float *x, uint32_t stride)
 {
-    const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x)), _mm_loadu_ps(&x[4U * stride]), 1);
-    const __m256 high = _mm256_insertf128_ps(
-        _mm256_castps128_ps256(_mm_loadu_ps(&x[8U * stride])), _mm_loadu_ps(&x[12U * stride]), 1);
-    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(x));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0U, _mm_loadu_ps(&x[4U * stride]));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00U, _mm_loadu_ps(&x[8U * stride]));
+    return _mm512_mask_broadcast_f32x4(v, 0xF000U, _mm_loadu_ps(&x[12U * stride]));
 }
 
 /* Four columns of 16 rows. */

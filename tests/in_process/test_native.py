@@ -17,7 +17,7 @@ from aprgen import build
 from aprgen.api import Model
 from aprgen.errors import ToolchainError, UsageError
 from aprgen.in_process import Native, target_of_this_machine
-from aprgen.rows import edge_rows
+from aprgen.rows import edge_rows, random_rows
 from aprgen.runners.shared import PART_ROWS, why_not_here
 from aprgen.target import load_target, target_names
 from aprgen.verify import same_bits
@@ -54,6 +54,17 @@ def test_native_equals_program(name: str) -> None:
     labels, wanted = native.classify(rows), program.classify(rows)
     assert (labels is None) == (wanted is None)
     assert labels is None or wanted is None or np.array_equal(labels, wanted)
+
+
+def test_numeric_modes() -> None:
+    """Integers answer as their own Program does, and need rows to take scales from."""
+    rows = random_rows(loaded("v2_mlp_f32").model.lower(), 100).values
+    native = model("v2_mlp_f32").native(numeric="s8", calibrate=rows)
+
+    assert same_bits(native.predict(rows), native.artifact.program.run(rows)).all()
+    assert not same_bits(native.predict(rows), model("v2_mlp_f32").native().predict(rows)).all()
+    with pytest.raises(UsageError, match="rows"):
+        model("v2_mlp_f32").native(numeric="s8")
 
 
 def test_rows_of_every_kind() -> None:

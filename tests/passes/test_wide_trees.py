@@ -317,6 +317,7 @@ def test_sanitizers_find_nothing(
         *(("arm-neon", "auto", CASES[i]) for i in (0, 1, 2, 3, 6, 7, 9)),
         *(("wasm", "auto", CASES[i]) for i in (1, 10, 18)),
         ("wasm", "wasmtime", CASES[3]),
+        *(("arm-neon", "unicorn", CASES[i]) for i in (3, 6, 16)),
     ],
     ids=lambda value: getattr(value, "name", value),
 )  # fmt: skip

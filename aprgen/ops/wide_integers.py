@@ -1,0 +1,286 @@
+"""Sums of integers for blocks of rows: outputs in the lanes of vectors, weights packed in the order of their reading.
+
+Codes between such ops are laid out for the next one: rows padded to whole vectors, as bytes plus 128 where the target
+multiplies bytes without a sign by bytes with one, as 16 bits where it multiplies those. Sums wrap modulo 2^32 and are
+proved to end within 32 bits, so neither order nor offset changes them. Knows how things lie; knows no C or targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.integer import LARGEST, MAGIC, MAGIC_BITS, TYPES, Code, requantised
+from aprgen.ops.wide_floats import Group, groups
+from aprgen.program import Array, Table, ValueType
+
+LaidElement = Literal["u8", "i8", "i16"]
+End = Literal["laid", "rows", "floats"]
+
+OFFSET = 128  # of codes of 8 bits that are laid without a sign
+STORED: dict[str, type[np.integer]] = {"u8": np.uint8, "i8": np.int8, "i16": np.int16, "i32": np.int32}
+
+
+@dataclass(frozen=True)
+class Lay:
+    """How the codes of a value lie in a block, and how weights of an op that reads them are packed.
+
+    element: of memory. code: what the codes are. width: sums of a vector. step: columns that are read at once; of
+    these `group` neighbours stand side by side in a lane.
+    """
+
+    element: LaidElement
+    code: Code
+    width: int
+    step: int
+    group: int
+
+    def __post_init__(self) -> None:
+        if self.step % self.group or self.width % self.step:
+            raise ValueError(f"steps of {self.step} columns in groups of {self.group}, {self.width} sums a vector")
+
+    @property
+    def low(self) -> int:
+        """The lowest code."""
+        return -LARGEST[self.code] - 1
+
+    @property
+    def high(self) -> int:
+        return LARGEST[self.code]
+
+    @property
+    def offset(self) -> int:
+        """What is added to codes."""
+        return OFFSET if self.element == "u8" else 0
+
+    def stride(self, n: int) -> int:
+        """Elements from one row of n codes to the next."""
+        return -(-n // self.width) * self.width
+
+    def laid(self, codes: Array) -> Array:
+        return np.asarray(codes + self.offset).astype(STORED[self.element])
+
+
+@dataclass(frozen=True, eq=False)
+class QuantiseRows:
+    """The codes of Quantise, laid out.
+
+    inverse: f32, padded with zeros, or [1] for all columns. least: i32, as long: the bits of the float whose code is
+    the lowest, or of lower ones.
+    """
+
+    n_in: int
+    rows: int
+    lay: Lay
+    inverse: Table
+    least: Table
+    headers = ("apr_sums.h",)
+    kernel = "quantise_rows_f32"
+
+    @property
+    def uniform(self) -> bool:
+        return self.inverse.data.size == 1
+
+    @property
+    def stride(self) -> int:
+        return self.lay.stride(self.n_in)
+
+    @property
+    def whole(self) -> int:
+        """Columns in whole vectors."""
+        return self.n_in - self.n_in % self.lay.width
+
+    @property
+    def rest(self) -> int:
+        return self.n_in % self.lay.width
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.stride
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"quantise takes f32[{self.n_in}], not {x}")
+        return ValueType(self.lay.element, self.n_in)
+
+    def evaluate(self, x: Array) -> Array:
+        inverse, least = (t.data if self.uniform else t.data[: self.n_in] for t in (self.inverse, self.least))
+        bits = np.asarray(x * inverse + MAGIC, np.float32).view(np.int32)
+        bits = np.where(np.isnan(x), np.int32(MAGIC_BITS), bits)
+        above = np.maximum(bits, least).astype(np.int64) - least
+        return self.lay.laid(np.minimum(above, self.lay.high - self.lay.low) + self.lay.low)
+
+
+@dataclass(frozen=True)
+class LayCodes:
+    """Codes that lie row by row, `from_stride` elements from one to the next, laid out."""
+
+    n_in: int
+    rows: int
+    lay: Lay
+    from_stride: int
+    headers = ()
+    kernel = "lay_codes"
+
+    @property
+    def stride(self) -> int:
+        return self.lay.stride(self.n_in)
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.stride
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.code, self.n_in):
+            raise ValueError(f"codes of {self.lay.code}[{self.n_in}] are laid out, not {x}")
+        return ValueType(self.lay.element, self.n_in)
+
+    def evaluate(self, x: Array) -> Array:
+        return self.lay.laid(x.astype(np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class DensePanels:
+    """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be; then
+    laid out (to), or row by row (to None; `end` "rows": whole vectors), or as floats: code * scale + offset.
+
+    weight: flat; for each tile's panels one after the other, step by step: see packed(). bias, multiplier, shift,
+    scale, offset: padded to whole vectors. bias has what the offset of x adds taken off. multiplier None: codes are
+    sums.
+    """
+
+    n_in: int
+    n_sums: int
+    rows: int
+    largest_sum: int
+    lay: Lay  # of x
+    code: Code
+    end: End
+    to: Lay | None
+    tile_rows: int
+    tile_panels: int
+    weight: Table  # i8 or i16
+    bias: Table  # i32
+    multiplier: Table | None  # i32
+    shift: Table | None  # i32
+    scale: Table | None  # f32
+    offset: Table | None  # f32
+    headers = ("apr_sums.h",)
+    kernel = "dense_panels_codes"
+    writes_rows: ClassVar[Literal[True]] = True  # floats; other codes are no result
+
+    @property
+    def width(self) -> int:
+        return self.lay.width
+
+    @property
+    def x_stride(self) -> int:
+        return self.lay.stride(self.n_in)
+
+    @property
+    def n_cols(self) -> int:
+        """In whole steps."""
+        return -(-self.n_in // self.lay.step) * self.lay.step
+
+    @property
+    def even_cols(self) -> int:
+        """In whole pairs of steps, which one row takes so that its sums need not wait for each other."""
+        return self.n_cols - self.n_cols % (2 * self.lay.step)
+
+    @property
+    def row_elements(self) -> int:
+        return self.n_sums if self.end == "floats" else -(-self.n_sums // self.width) * self.width
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.row_elements
+
+    @property
+    def as_floats(self) -> bool:
+        return self.end == "floats"
+
+    @property
+    def stored(self) -> str:
+        """The element of memory."""
+        return self.code if self.to is None else self.to.element
+
+    @property
+    def cut(self) -> bool:
+        """Whether codes are cut to less than what storing cuts them to."""
+        return self.code != "i32" and (self.as_floats or (self.code == "i8" and self.stored == "i16"))
+
+    @property
+    def low(self) -> int:
+        """The lowest code."""
+        return -LARGEST[self.code] - 1
+
+    @property
+    def high(self) -> int:
+        return LARGEST[self.code]
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        made = groups(self.n_sums, self.width, self.tile_panels, self.tile_rows, self.rows)
+        return tuple(Group(g.first, g.end, g.across, g.last, g.whole, _tiles(g.rows[0])) for g in made)
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.element, self.n_in):
+            raise ValueError(f"panels take {self.lay.element}[{self.n_in}], not {x}")
+        return ValueType("f32" if self.as_floats else self.stored, self.n_sums)  # type: ignore[arg-type]
+
+    def evaluate(self, x: Array) -> Array:
+        weight = unpacked(self.weight.data, self.n_in, self.n_sums, self.tile_panels, self.lay)
+        acc = np.rint(x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
+        acc += self.bias.data[: self.n_sums]
+        code = acc.astype(np.int32).astype(np.int64)  # modulo 2^32
+        if self.multiplier is not None and self.shift is not None:
+            multiplier, shift = (t.data[: self.n_sums].astype(np.int64) for t in (self.multiplier, self.shift))
+            limit = LARGEST[self.code]
+            code = np.clip(requantised(code, multiplier, shift), -limit - 1, limit)
+        if self.to is not None:
+            return self.to.laid(code)
+        if self.scale is None:
+            return code.astype(TYPES[self.code])
+        y = code.astype(np.float32) * self.scale.data[: self.n_sums]
+        return np.asarray(y if self.offset is None else y + self.offset.data[: self.n_sums], np.float32)
+
+
+def _tiles(most: int) -> tuple[int, ...]:
+    """Rows of tiles, most first: few rows that are left over still share what they load."""
+    return tuple(sorted({most, *(n for n in (2, 1) if n < most)}, reverse=True))
+
+
+def packed(columns: NDArray[np.integer], tile_panels: int, lay: Lay) -> Table:
+    """Weights [n_in, n_out] in the order in which a tile reads them: step by step, of a step panel by panel, of a panel
+    group by group, of a group sum by sum its neighbouring columns. Zeros fill steps and panels up."""
+    n_in, n_out = columns.shape
+    steps = -(-n_in // lay.step)
+    kind = np.int8 if lay.element != "i16" else np.int16
+    parts = []
+    for group in groups(n_out, lay.width, tile_panels, 1, 1):
+        across = group.across * lay.width
+        for first in range(group.first, group.end, across):
+            own = columns[:, first : first + across]
+            own = np.pad(own, ((0, steps * lay.step - n_in), (0, across - own.shape[1])))
+            shaped = own.reshape(steps, lay.step // lay.group, lay.group, group.across, lay.width)
+            parts.append(shaped.transpose(0, 3, 1, 4, 2).reshape(-1))
+    return Table(np.concatenate(parts).astype(kind), lines=True)
+
+
+def unpacked(weight: Array, n_in: int, n_out: int, tile_panels: int, lay: Lay) -> Array:
+    """The weights [n_in, n_out] of packed()."""
+    steps = -(-n_in // lay.step)
+    parts, at = [], 0
+    for group in groups(n_out, lay.width, tile_panels, 1, 1):
+        across = group.across * lay.width
+        for _ in range(group.first, group.end, across):
+            size = steps * lay.step * across
+            shaped = weight[at : at + size].reshape(
+                steps, group.across, lay.step // lay.group, lay.width, lay.group
+            )
+            parts.append(shaped.transpose(0, 2, 4, 1, 3).reshape(steps * lay.step, across))
+            at += size
+    return np.asarray(np.concatenate(parts, axis=1)[:n_in, :n_out])

@@ -1,0 +1,271 @@
+"""Neighbours and Gaussians for blocks of rows, with rows in lanes; never a part of a sum.
+
+Each sum has the order of ops/distance.py and ops/gauss.py and rounds as often, so it gives the same bits. Knows how
+tables and the list of the nearest are laid out for vectors; knows no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.distance import Metric, Neighbours
+from aprgen.ops.gauss import Gauss
+from aprgen.ops.wide_floats import whole_quads
+from aprgen.program import Array, Table, ValueType
+
+SPARE = 2  # screened points beside the k nearest: it is rare that three are as near to within rounding
+FEW = 16  # times as many points as are listed: with fewer a list costs what the screen saves
+UNROLLED = 16  # places of a list, at most: then compilers know which comparisons are the same
+ACROSS = 4  # classes whose sums run at once: as many columns as are turned back at once
+
+
+@dataclass(frozen=True, eq=False)
+class BlockGauss:
+    """As Gauss. terms: f32, flat; for each `across` classes and each column their centres, their divisors, and their
+    offsets where there are any; classes that are no more have centre 0, divisor 1, offset 0.
+
+    rows: of a block, at least `width`, the floats of a vector. start: f32, padded with zeros.
+    """
+
+    n_in: int
+    n_classes: int
+    rows: int
+    width: int
+    offsets: bool
+    terms: Table
+    start: Table | None
+    headers = ("apr_maps.h",)
+    kernel = "block_gauss_f32"
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def across(self) -> int:
+        return ACROSS
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(self.n_in)
+
+    @property
+    def numbers(self) -> int:
+        """Of a class and a column."""
+        return 3 if self.offsets else 2
+
+    @property
+    def group(self) -> int:
+        """Numbers of the classes whose sums run at once."""
+        return self.n_in * self.numbers * ACROSS
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_classes
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"gauss takes f32[{self.n_in}], not {x}")
+        return ValueType("f32", self.n_classes)
+
+    def evaluate(self, x: Array) -> Array:
+        by_class = self.terms.data.reshape(-1, self.n_in, self.numbers, ACROSS).transpose(2, 0, 3, 1)
+        numbers = [Table(own.reshape(-1, self.n_in)[: self.n_classes]) for own in by_class]
+        start = None if self.start is None else Table(self.start.data[: self.n_classes])
+        return Gauss(numbers[0], numbers[1], start, numbers[2] if self.offsets else None).evaluate(x)
+
+
+def block_gauss(op: Gauss, rows: int, width: int) -> BlockGauss:
+    n_classes, n_in = op.centre.data.shape
+    padding = ((0, -n_classes % ACROSS), (0, 0))
+    numbers = [np.pad(op.centre.data, padding), np.pad(op.divisor.data, padding, constant_values=1)]
+    if op.offset is not None:
+        numbers.append(np.pad(op.offset.data, padding))
+    grouped = np.stack([own.reshape(-1, ACROSS, n_in) for own in numbers])  # [number, group, class, column]
+    terms = Table(grouped.transpose(1, 3, 0, 2).reshape(-1).astype(np.float32))
+    start = None if op.start is None else Table(np.pad(op.start.data, padding[0]).astype(np.float32))
+    return BlockGauss(n_in, n_classes, rows, width, op.offset is not None, terms, start)
+
+
+@dataclass(frozen=True, eq=False)
+class InVectors:
+    """As Neighbours, for points that are finite: then a distance is a NaN only where the row has one.
+
+    rows: of a block. width: floats of a vector.
+    """
+
+    metric: Metric
+    weighted: bool
+    k: int
+    points: Table  # f32 [points, features]
+    classes: Table  # as of Neighbours
+    n_classes: int
+    near: float
+    rows: int
+    width: int
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def euclidean(self) -> bool:
+        return self.metric == "euclidean"
+
+    @property
+    def n_points(self) -> int:
+        return len(self.points.data)
+
+    @property
+    def n_in(self) -> int:
+        return int(self.points.data.shape[1])
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(self.n_in)
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_classes
+
+    @property
+    def _of_rows(self) -> Neighbours:
+        return Neighbours(self.metric, 2.0, self.weighted, self.k, self.points, self.classes, self.n_classes, self.near)
+
+    def result(self, x: ValueType) -> ValueType:
+        return self._of_rows.result(x)
+
+    def evaluate(self, x: Array) -> Array:
+        return self._of_rows.evaluate(x)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockNeighbours(InVectors):
+    """Rows in lanes; a block has at least `width` of them.
+
+    A tile has `groups` times `width` rows and up to `tile_points` points. The list of a lane's nearest is sorted as
+    integers, which for distances is their order as floats; a place that is free is above infinity.
+    """
+
+    groups: int
+    tile_points: int
+    headers = ("apr_maps.h",)
+    kernel = "block_neighbours_f32"
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether the steps of going into a list are written out."""
+        return self.k <= UNROLLED
+
+    @property
+    def tile_groups(self) -> tuple[int, ...]:
+        return (self.groups, 1) if self.groups > 1 else (1,)
+
+    @property
+    def whole_points(self) -> int:
+        """Of whole tiles."""
+        return self.n_points - self.n_points % self.tile_points
+
+    @property
+    def last_points(self) -> int:
+        return self.n_points % self.tile_points
+
+    @property
+    def stack_bytes(self) -> int:
+        """Of a tile: its rows by column, the lists, and sums."""
+        vectors = self.n_in + 2 * self.k + self.tile_points
+        return 4 * self.width * self.groups * vectors
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenedNeighbours(BlockNeighbours):
+    """Rows in lanes; most points are left out by a product with the row, which costs less than a distance.
+
+    Half the square of a point, less the product, is half the squared distance less a constant of the row. Of the
+    `listed` points with the least of that the distances are computed as ever; where the last of them is not further
+    away than the k-th nearest by more than all roundings can be, those of all points are.
+    halves: f32 [points], half the square of each.
+    """
+
+    halves: Table
+    kernel = "screened_neighbours_f32"
+
+    @property
+    def listed(self) -> int:
+        return self.k + SPARE
+
+    @property
+    def most_square(self) -> float:
+        """The largest square of a point, at least."""
+        return float(np.float32(_squares(self.points).max() * (1 + 1e-6)))
+
+    @property
+    def error(self) -> float:
+        """Of screened squares, in parts of the squares of the row and of the point.
+
+        With u = 2^-24 and n columns: the product has at most (n + 1) u of |row| |point| and half the point's square
+        (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), the row's square n u of itself, and the distance
+        as it is computed (n + 2) u of itself. In parts of (|row| + |point|)^2, at most twice the sum of both squares,
+        that is less than (3 n + 6) u; ten more are for the roundings of the comparison.
+        """
+        return 1.05 * 2 * (3 * self.n_in + 16) * 2.0**-24
+
+    @property
+    def beyond(self) -> float:
+        """Times the last distance's square: what is above that has a larger root, rounded, too."""
+        return 1 + 2.0**-19
+
+    @property
+    def stack_bytes(self) -> int:
+        return super().stack_bytes + 4 * self.width * self.groups * 2 * (self.listed + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PointNeighbours(InVectors):
+    """Points in lanes, `vectors` of them at once, for one row after the other. There are at least `width` points."""
+
+    vectors: int
+    kernel = "point_neighbours_f32"
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_maps.h", "apr_sqrt.h") if self.euclidean else ("apr_maps.h",)
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        return (self.vectors, 1) if self.vectors > 1 else (1,)
+
+
+def block_neighbours(op: Neighbours, rows: int, width: int, groups: int, tile_points: int) -> BlockNeighbours | None:
+    """None: it has no such form."""
+    if not _takes_vectors(op):
+        return None
+    return BlockNeighbours(
+        op.metric, op.weighted, op.k, op.points, op.classes, op.n_classes, op.near, rows, width, groups,
+        min(tile_points, op.n_points),
+    )  # fmt: skip
+
+
+def screened_neighbours(form: BlockNeighbours) -> ScreenedNeighbours | None:
+    """None: bounds of roundings do not hold for squares of such a size, or the points are few."""
+    squares = _squares(form.points)
+    if form.metric != "euclidean" or not 1e-20 < squares.max() < 1e20 or form.n_points < FEW * (form.k + SPARE):
+        return None
+    own = {field.name: getattr(form, field.name) for field in fields(form)}
+    return ScreenedNeighbours(**own, halves=Table((squares / 2).astype(np.float32)))
+
+
+def _squares(points: Table) -> NDArray[np.float64]:
+    return np.asarray(np.square(points.data.astype(np.float64)).sum(axis=1))
+
+
+def point_neighbours(op: Neighbours, rows: int, width: int, vectors: int) -> PointNeighbours | None:
+    """None: it has no such form."""
+    if not _takes_vectors(op) or op.n_points < width:
+        return None
+    return PointNeighbours(
+        op.metric, op.weighted, op.k, op.points, op.classes, op.n_classes, op.near, rows, width,
+        min(vectors, op.n_points // width),
+    )  # fmt: skip
+
+
+def _takes_vectors(op: Neighbours) -> bool:
+    return op.metric != "minkowski" and bool(np.isfinite(op.points.data).all())

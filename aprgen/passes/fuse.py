@@ -1,0 +1,71 @@
+"""Fuse pass: sums of floats whose products are added with one rounding, for modes in which bits may differ from f32.
+
+On targets with vectors for it, one row is summed in vectors, too: of outputs, or of columns where outputs are few and
+memory is the limit. Knows no target by name and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from aprgen.ops.column_sums import RowColumns
+from aprgen.ops.dense import BiasOrder, Dense
+from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.wide_floats import Sums
+from aprgen.passes.wide_floats import Layer, layers_of, row_panels
+from aprgen.program import Op, Program, Step, Table
+from aprgen.target import FloatCost, FusedCost
+
+
+def fuse(program: Program, floats: FloatCost | None, has: Callable[[str], bool]) -> Program:
+    """The Program with fused sums; itself where it has no sums of floats. has: whether a kernel is there."""
+    layers = layers_of(program)
+    if not layers:
+        return program
+    wide = floats is not None and floats.fused is not None and has("row_panels_f32")
+    steps: list[Step] = []
+    moved = {0: 0}
+    for index, step in enumerate(program.steps):
+        if index + 1 in moved:
+            continue
+        layer, op = layers.get(index), step.op
+        if layer is not None and wide:
+            assert floats is not None
+            op = _in_vectors(layer, floats, has)
+            if layer.relu_step is not None:
+                moved[layer.relu_step + 1] = len(steps) + 1
+        elif isinstance(op, Dense | SquaredDistance):
+            op = replace(op, fused=True)
+        steps.append(Step(op, tuple(moved[value] for value in step.inputs)))
+        moved[index + 1] = len(steps)
+    label = None if program.label is None else moved[program.label]
+    made = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label)
+    made.check()
+    return made
+
+
+def _in_vectors(layer: Layer, floats: FloatCost, has: Callable[[str], bool]) -> Op:
+    own = replace(layer, fused=True)
+    assert floats.fused is not None
+    if has("row_columns_f32") and not layer.distance and columns_are_cheaper(layer, floats, floats.fused):
+        return _in_columns(own, floats.width)
+    return row_panels(own, floats.when_fused)
+
+
+def columns_are_cheaper(layer: Layer, floats: FloatCost, cost: FusedCost) -> bool:
+    """Than blocks of rows in lanes, or in panels."""
+    n_in, n_out = layer.columns.shape
+    in_columns = n_out * (n_in * cost.column + cost.total)
+    panels = -(-n_out // floats.width) * cost.panel
+    lanes = cost.turned + n_out * cost.lane if n_out <= cost.lane_sums else panels
+    return bool(in_columns < n_in * min(panels, lanes))
+
+
+def _in_columns(layer: Layer, width: int) -> Sums:
+    n_in, n_out = layer.columns.shape
+    weight = Table(np.pad(layer.columns.T, ((0, 0), (0, -n_in % width))), np.float32, lines=True)
+    order: BiasOrder = "none" if layer.bias is None else "last"
+    return RowColumns(n_in, n_out, 1, width, False, order, layer.relu, True, weight, layer.bias)

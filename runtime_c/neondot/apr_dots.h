@@ -1,0 +1,37 @@
+/* apr_dots.h: products of codes that are added up in vectors of 4 sums, with NEON and dot products (Armv8.2-A). */
+#ifndef APR_DOTS_H
+#define APR_DOTS_H
+
+#include "apr_lines.h"
+
+#include <arm_neon.h>
+
+typedef int32x4_t apr_sums;
+typedef int8x16_t apr_codes; /* of 8 bits, or eight of 16 */
+
+/* Four codes for each sum. */
+static inline apr_codes apr_codes_i8_all(const int8_t *x)
+{
+    return vreinterpretq_s8_s32(vdupq_n_s32(*(const apr_word *)(const void *)x));
+}
+
+static inline apr_sums apr_sums_add_i8(apr_sums sums, apr_codes x, apr_codes weights)
+{
+    return vdotq_s32(sums, x, weights);
+}
+
+/* Two codes, for all sums. */
+static inline apr_codes apr_codes_i16_all(const int16_t *x)
+{
+    return vreinterpretq_s8_s32(vdupq_n_s32(*(const apr_word *)(const void *)x));
+}
+
+/* Weights of four sums for the first code, then for the second. */
+static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes weights)
+{
+    const int16x4_t own = vget_low_s16(vreinterpretq_s16_s8(x));
+    const int16x8_t w = vreinterpretq_s16_s8(weights);
+    return vmlal_high_lane_s16(vmlal_lane_s16(sums, vget_low_s16(w), own, 0), w, own, 1);
+}
+
+#endif

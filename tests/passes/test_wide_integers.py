@@ -1,0 +1,374 @@
+"""Blocks of rows: sums of integers in panels give the bits of sums of one row, in Python and in C."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aprgen.accuracy import Calibration
+from aprgen.core import Options, compile_model
+from aprgen.image import ModelFacts, build_image
+from aprgen.ops.decide import Argmax, IntegerThreshold, Threshold
+from aprgen.ops.dense import Dense
+from aprgen.ops.elementwise import Map, Stage
+from aprgen.ops.integer import LARGEST, TYPES, Code, Dequantise, IntegerDense, IntegerLookup, IntegerSum, Quantise
+from aprgen.ops.normalise import Softmax
+from aprgen.ops.wide_integers import DensePanels, Lay, LayCodes, QuantiseRows, packed, unpacked
+from aprgen.passes.layout import plan_block
+from aprgen.passes.quantise import quantise
+from aprgen.passes.wide_integers import BYTES, with_integer_blocks
+from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.rows import random_rows
+from aprgen.runners.choose import runner_for
+from aprgen.runners.records import AWKWARD
+from aprgen.target import IntegerForm, Target, load_target, target_names
+from aprgen.toolchain import find_toolchain
+from aprgen.verify import same_bits
+from tests.differential.compiled import Compiled, compile_c, load, write_texts
+from tests.examples import loaded
+from tests.passes.test_wide_floats import rows_of
+from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
+
+WIDE = tuple(name for name in target_names() if (batch := load_target(name).batch) is not None and batch.integers)
+HERE = ("x86-avx512-vnni", "x86-avx512", "x86-avx2")
+COMPILERS = ("gcc", "clang-14")
+
+
+def form_of(name: str) -> IntegerForm:
+    batch = load_target(name).batch
+    assert batch is not None
+    assert batch.integers is not None
+    return batch.integers
+
+
+def blocks(program: Program, target: Target, form: IntegerForm | None = None) -> Program:
+    assert target.batch is not None
+    cost = target.batch if form is None else replace(target.batch, integers=form)
+    return with_integer_blocks(program, cost, target.has_kernel)
+
+
+def codes_of(builder: Builder, code: Code, n: int, *, uniform: bool) -> int:
+    """Codes of the row: scales that cut many values, and zeros far off."""
+    chance = np.random.default_rng(n)
+    size = 1 if uniform else n
+    inverse = np.exp(chance.normal(size=size) * 2 + (3 if code == "i8" else 8))
+    zero = chance.integers(-60, 60, size) if not uniform else np.array([-7])
+    if not uniform and n > 2:
+        inverse[0], zero[1] = np.float32(3e38), 300  # products overflow; a zero that no code reaches
+    return builder.add(Quantise(code, Table(inverse, np.float32), Table(zero, np.int32), n), 0)
+
+
+def hard(source: Code, element: Code, n_in: int, n_out: int, weights: Code | None = None) -> IntegerDense:
+    """Weights and biases of all sizes; multipliers and shifts up to their limits, a row's own or the same for all."""
+    chance = np.random.default_rng(1000 * n_in + n_out)
+    largest = LARGEST[weights or source]
+    weight = chance.integers(-largest, largest + 1, (n_out, n_in))
+    weight[chance.random(weight.shape) < 0.2] = largest
+    bound = int(np.abs(weight).sum(axis=1).max()) * (LARGEST[source] + 1)
+    while bound >= 2**31:
+        weight //= 2
+        bound = int(np.abs(weight).sum(axis=1).max()) * (LARGEST[source] + 1)
+    room = LARGEST["i32"] - bound
+    spread = LARGEST[source] / 2 * np.sqrt((weight.astype(np.float64) ** 2).sum(axis=1).mean())
+    bias = np.clip(chance.normal(size=n_out) * spread, -room, room).astype(np.int64)
+    multiplier = chance.integers(2**14, 2**15, n_out)
+    limit = (1 << 30) if element == "i32" else LARGEST[element]
+    shift = np.full(n_out, np.clip(round(float(np.log2(spread / 2 / limit))), 1, 31))
+    if n_out > 5:
+        bias[0], multiplier[1:4], shift[4:6] = room, (0, 1, 2**15 - 1), (1, 31)
+    tables = Table(weight.astype(TYPES[weights or source])), Table(bias, np.int32), Table(multiplier, np.int16)
+    return IntegerDense(source, element, LARGEST["i32"], *tables, Table(shift if n_out != 10 else shift[:1], np.uint8))
+
+
+def chain(code: Code, *sizes: int, uniform: bool = False) -> Program:
+    """Layers one behind the other; the last one's 32 bits become floats with an offset."""
+    builder = Builder(row_type(sizes[0]))
+    at = codes_of(builder, code, sizes[0], uniform=uniform)
+    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        at = builder.add(hard(code, code, n_in, n_out), at)
+    at = builder.add(hard(code, "i32", *sizes[-2:]), at)
+    chance = np.random.default_rng(7)
+    scale = Table(chance.normal(size=sizes[-1] if not uniform else 1), np.float32)
+    offset = Table(chance.normal(size=scale.data.size), np.float32)
+    return builder.build(builder.add(Dequantise("i32", sizes[-1], scale, offset), at))
+
+
+def read_twice(code: Code) -> Program:
+    """Codes that panels and steps of rows read: rows, and laid out again; a label from sums of 16 and of 32 bits."""
+    builder = Builder(row_type(7))
+    at = builder.add(hard(code, code, 7, 37), codes_of(builder, code, 7, uniform=False))
+    table = np.random.default_rng(3).integers(-128, 128, 256)
+    looked = builder.add(IntegerLookup(37, Table(table, np.int8), 0.0), at) if code == "i8" else at
+    ends = builder.add(hard(code, "i16", 37, 5), at)
+    total = builder.add(IntegerSum(code, LARGEST["i32"], Table(np.arange(-18, 19), TYPES[code]), -40_000), looked)
+    scores = builder.add(Dequantise("i16", 5, Table([0.25], np.float32), None), ends)
+    label = builder.add(Argmax("i16", 5, Table([9, 8, 7, 6, 5], np.int32)), ends)
+    if code == "i16":
+        label = builder.add(IntegerThreshold("i32", 0, 1, 0), total)
+    else:
+        scores = builder.add(Dequantise("i32", 1, Table([0.5], np.float32), None), total)
+    return builder.build(scores, label, 5 if code == "i8" else 2)
+
+
+def mixed() -> Program:
+    """Weights of 8 bits over codes of 16."""
+    builder = Builder(row_type(9))
+    at = builder.add(hard("i16", "i8", 9, 19, "i8"), codes_of(builder, "i16", 9, uniform=True))
+    at = builder.add(hard("i8", "i32", 19, 3), at)
+    return builder.build(builder.add(Dequantise("i32", 3, Table([1.5], np.float32), None), at))
+
+
+def trained(code: Code, verb: str, *sizes: int, classify: bool = True) -> Program:
+    """What the quantise pass makes of a network of floats."""
+    chance = np.random.default_rng(len(sizes))
+    builder, at = Builder(row_type(sizes[0])), 0
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        weight = Table(chance.normal(size=(n_out, n_in)), np.float32)
+        at = builder.add(Dense(weight, Table(chance.normal(size=n_out), np.float32), "last"), at)
+        if n_out != sizes[-1]:
+            at = builder.add(Map(n_out, (Stage(verb, 0.1) if verb == "leaky_relu" else Stage(verb),)), at)
+    rows = chance.normal(size=(200, sizes[0])).astype(np.float32)
+    if not classify:
+        program = builder.build(at)
+    elif sizes[-1] == 1:
+        at = builder.add(Map(1, (Stage("sigmoid"),)), at)
+        program = builder.build(at, builder.add(Threshold("ge", 0.5, 1, 0), at), 2)
+    else:
+        at = builder.add(Softmax(sizes[-1], by_reciprocal=True), at)
+        program = builder.build(at, builder.add(Argmax("f32", sizes[-1], None), at), sizes[-1])
+    return quantise(program, rows, code).program
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    program: Callable[[], Program]
+    ops: tuple[int, int, int]  # that quantise rows, that are panels, that lay codes out
+
+
+CASES = (
+    Case("bytes-1-17-1", lambda: chain("i8", 1, 17, 1), (1, 2, 0)),
+    Case("bytes-3-10-7", lambda: chain("i8", 3, 10, 7, uniform=True), (1, 2, 0)),
+    Case("bytes-5-256-10", lambda: chain("i8", 5, 256, 10), (1, 2, 0)),
+    Case("bytes-64-7-17-256", lambda: chain("i8", 64, 7, 17, 256), (1, 3, 0)),
+    Case("bytes-100-1-99", lambda: chain("i8", 100, 1, 99, uniform=True), (1, 2, 0)),
+    Case("pairs-5-17-70", lambda: chain("i16", 5, 17, 70), (1, 2, 0)),
+    Case("pairs-64-99-1", lambda: chain("i16", 64, 99, 1), (1, 2, 0)),
+    Case("bytes-read-twice", lambda: read_twice("i8"), (1, 3, 2)),
+    Case("pairs-read-twice", lambda: read_twice("i16"), (1, 3, 0)),
+    Case("bytes-over-pairs", mixed, (1, 2, 0)),
+    Case("bytes-relu-softmax", lambda: trained("i8", "relu", 13, 70, 33, 5), (1, 3, 0)),
+    Case("bytes-tanh", lambda: trained("i8", "tanh", 6, 40, 21, 3, classify=False), (1, 3, 2)),
+    Case("pairs-gelu", lambda: trained("i16", "gelu", 6, 40, 1), (1, 2, 1)),
+    Case("bytes-logistic", lambda: trained("i8", "relu", 30, 1), (1, 1, 0)),
+)
+SOME = tuple(CASES[i] for i in (2, 3, 7, 8))
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def case_of(name: str) -> Program:
+    return next(case for case in CASES if case.name == name).program()
+
+
+@every_case
+@pytest.mark.parametrize("name", WIDE)
+def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
+    """Codes stay laid out between panels, and every way gives the bits of one row."""
+    program = case.program()
+    made = blocks(program, load_target(name))
+    assert made.batch is not None
+    ops = {id(step.op): step.op for step in (made.steps[i] for i in made.needed(*_results(made)))}.values()
+
+    assert tuple(sum(isinstance(op, kind) for op in ops) for kind in (QuantiseRows, DensePanels, LayCodes)) == case.ops
+    agree(made, program, rows_of(program, 400, 1))
+
+
+def _results(made: Program) -> tuple[int | None, ...]:
+    assert made.batch is not None
+    return made.batch.many.scores, made.batch.many.label
+
+
+def compiled_of(program: Program, name: str, compiler: str, folder: Path, old: str = "", new: str = "") -> Compiled:
+    """The C of blocks; with `new` in place of `old`."""
+    target = load_target(name)
+    made = blocks(program, target)
+    texts = texts_of(made, target)
+    planted = {file: text.replace(old, new) if old else text for file, text in texts.items()}
+    assert not old or texts != planted
+    flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
+    return load("m", planted, made, folder, compiler, (*flags, "-O1"))
+
+
+def differing(compiled: Compiled, program: Program, rows: Array, counts: tuple[int, ...]) -> int:
+    """Rows whose scores or labels are others than those of the Program, for numbers of rows that begin anywhere."""
+    expected, labels = program.run(rows), program.classify(rows)
+    count = 0
+    for n in counts:
+        at = n * 7 % (len(rows) - n + 1)
+        apart = np.zeros(n * program.n_features + 4, np.float32)
+        own = apart[n % 5 :][: n * program.n_features].reshape(n, -1)
+        own[:] = rows[at : at + n]
+        scores, found = compiled.batch(own)
+        bad = ~same_bits(scores, expected[at : at + n]).all(axis=1)
+        if labels is not None and found is not None:
+            bad |= found != labels[at : at + n]
+        count += int(bad.sum())
+    return count
+
+
+IN_TURN = tuple(
+    (name, number, case)
+    for name, step in zip(HERE, (1, 2, 2), strict=True)  # those without VNNI: the other half each
+    for number, case in enumerate(CASES)
+    if number % step == HERE.index(name) % step
+)
+
+
+@pytest.mark.parametrize(("name", "number", "case"), IN_TURN, ids=lambda value: str(getattr(value, "name", value)))
+def test_c_of_blocks(
+    name: str, number: int, case: Case, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """C equals Program.run() bit for bit for any number of rows and any place of theirs, compilers in turn."""
+    require_target(name)
+    program = case.program()
+    compiler = COMPILERS[(number + HERE.index(name)) % 2]
+    compiled = compiled_of(program, name, compiler, tmp_path)
+
+    assert differing(compiled, program, rows_of(program, 1200, 2), (*range(1, 131), *AWKWARD)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "runner", "case"),
+    [
+        *((name, "auto", case) for name in ("arm-neon", "arm-neon-dot", "wasm") for case in SOME),
+        ("wasm", "wasmtime", CASES[3]),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)  # fmt: skip
+def test_c_of_blocks_on_other_machines(
+    name: str, runner: str, case: Case, tmp_path: Path, require_target: Callable[[str], None],
+    require_tool: Callable[[str], None],
+) -> None:  # fmt: skip
+    """The same of an image, run by emulators and engines: many rows and one by one."""
+    require_target(name)
+    if runner != "auto":
+        require_tool(runner)
+    target, program = load_target(name), case.program()
+    made = blocks(program, target)
+    facts = ModelFacts("m", "row", program.n_features, program.n_outputs, program.label is not None, has_batch=True)
+    image = build_image(target, find_toolchain(target), texts_of(made, target), facts, tmp_path)
+    rows = rows_of(program, sum(AWKWARD[:9]), 3)
+    found = runner_for(target, runner).run(image, rows, count=False).batch
+
+    assert found is not None
+    assert same_bits(found.scores, program.run(rows)).all()
+    expected = program.classify(rows)
+    assert (found.labels is None) == (expected is None)
+    assert found.labels is None or expected is None or found.labels.tolist() == expected.tolist()
+
+
+SANITIZED = (
+    ("x86-avx512-vnni", "bytes-64-7-17-256"), ("x86-avx512", "pairs-read-twice"), ("x86-avx2", "bytes-read-twice"),
+    ("x86-avx2", "bytes-5-256-10"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "case"), SANITIZED)
+def test_sanitizers_find_nothing(
+    name: str, case: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """No byte outside of rows and results that are exactly as large as they must be, and no undefined operation."""
+    require_target(name)
+    target = load_target(name)
+    made = blocks(case_of(case), target)
+    write_texts({**texts_of(made, target), "main.c": EXACT_BUFFERS}, tmp_path)
+    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
+    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
+    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
+    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+FAULTS = (
+    ("x86-avx512-vnni", "bytes-5-256-10", "(__m512i)sums, x, weights)", "(__m512i)sums, weights, x)"),
+    ("x86-avx512", "bytes-5-256-10", "_mm512_mulhi_epu16(", "_mm512_mulhi_epi16("),
+    ("x86-avx512", "pairs-5-17-70", ", scales.half)", ", _mm512_setzero_si512())"),
+    ("x86-avx512", "bytes-5-256-10", ", -128, 127)", ", -128, 128)"),
+    ("x86-avx512-vnni", "bytes-read-twice", "_CMP_UNORD_Q", "_CMP_FALSE_OQ"),
+    ("x86-avx2", "bytes-64-7-17-256", "_mm256_max_epi32(", "_mm256_max_epu32("),
+    ("x86-avx2", "bytes-1-17-1", "_mm_packs_epi32(", "_mm_packus_epi32("),
+)
+
+
+@pytest.mark.parametrize(("name", "case", "old", "new"), FAULTS, ids=lambda value: value[:30])
+def test_planted_faults_are_found(
+    name: str, case: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Signs that are mistaken, halves with a wrong sign, no rounding, codes that are not cut, a NaN, a code cut wrongly."""
+    require_target(name)
+    program = case_of(case)
+    compiled = compiled_of(program, name, "gcc", tmp_path, old, new)
+
+    assert differing(compiled, program, rows_of(program, 1200, 2), AWKWARD) > 0
+
+
+@pytest.mark.parametrize("lay", [Lay("u8", "i8", 16, 4, 4), Lay("i16", "i8", 8, 2, 2), Lay("i8", "i8", 4, 4, 2)])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 17), (5, 130), (64, 64)])
+def test_packed_weights_are_all_there(lay: Lay, n_in: int, n_out: int) -> None:
+    """What is packed can be read again; the first step of the first panel is what the kernel reads first."""
+    columns = np.random.default_rng(n_in + n_out).integers(-127, 128, (n_in, n_out))
+    table = packed(columns, 4, lay)
+
+    assert unpacked(table.data, n_in, n_out, 4, lay).tolist() == columns.tolist()
+    neighbours = np.pad(columns, ((0, lay.group), (0, lay.width)))[: lay.group]
+    assert table.data[: lay.group * lay.width].tolist() == neighbours[:, : lay.width].T.reshape(-1).tolist()
+
+
+@pytest.mark.parametrize(("n_hidden", "rows"), [(16, 126), (256, 126), (1024, 48), (20_000, 4), (60_000, 0)])
+def test_rows_of_a_block_fit(n_hidden: int, rows: int) -> None:
+    """Values between layers take no more of the stack than the target allows; else rows stay one by one."""
+    program = chain("i8", 2, n_hidden, n_hidden if n_hidden < 2000 else 2, 3)
+    form = form_of("x86-avx512-vnni")
+    made = blocks(program, load_target("x86-avx512-vnni"), form)
+    if not rows:
+        assert blocks(program, load_target("x86-avx512-vnni"), replace(form, hidden_bytes=50_000)) is program
+        return
+    assert made.batch is not None
+    assert made.batch.rows == rows
+    held = sum(BYTES[b.element] * b.size for b in plan_block(made, made.batch.many.scores, "x", "out").buffers)
+    assert held <= form.hidden_bytes
+
+
+def test_what_takes_blocks() -> None:
+    """Models whose sums are integers have a way for blocks on wide targets only; floats keep their own."""
+    for name in ("linreg", "logreg_bc", "linear_svm", "pca", "v2_mlp_f32"):
+        model = loaded(name)
+        rows = random_rows(model.model.lower(), 50).values
+        options = Options("m", "s8", Calibration(rows, "rows"))
+        for target in WIDE:
+            program = compile_model(model, load_target(target), options).program
+            assert any(isinstance(step.op, DensePanels) for step in program.steps), (name, target)
+        assert compile_model(model, load_target("host"), options).program.batch is None
+    floats = compile_model(loaded("v2_mlp_f32"), load_target("x86-avx512"), Options("m")).program
+    assert floats.batch is not None
+    assert not any(isinstance(step.op, DensePanels) for step in floats.steps)
+
+
+def test_a_kernel_that_is_not_there() -> None:
+    """Without a kernel, or with weights of 16 bits over codes of 8, rows stay one by one."""
+    target = load_target("x86-avx512-vnni")
+    program = case_of("bytes-3-10-7")
+    builder = Builder(row_type(4))
+    at = builder.add(hard("i8", "i32", 4, 4, "i16"), codes_of(builder, "i8", 4, uniform=True))
+    odd = builder.build(builder.add(Dequantise("i32", 4, Table([1.5], np.float32), None), at))
+
+    assert with_integer_blocks(program, target.batch, lambda name: name != "lay_codes") is program
+    assert with_integer_blocks(program, load_target("host").batch, target.has_kernel) is program
+    assert blocks(odd, target) is odd
