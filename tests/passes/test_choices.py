@@ -13,6 +13,7 @@ from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_costs import cycles_one_by_one, few_rows_of, form_of, trees_of_rows
 from aprgen.passes.wide_floats import sum_forms, with_float_blocks
+from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Program
 from aprgen.target import BatchCost, Target, load_target
@@ -121,9 +122,21 @@ def test_sums_take_the_chosen_forms() -> None:
     assert sums(Choices(sums=())).batch is None
 
 
+def test_steps_between_keep_what_is_said_of_the_sums() -> None:
+    """Vectors for what stands between the sums change neither their forms nor their work."""
+    target = load_target("x86-avx512")
+    before = sums(BY_COST)
+    made = with_block_steps(before, target.batch, target.has_kernel)
+    assert before.batch is not None
+    assert made.batch is not None
+
+    assert made.batch.many != before.batch.many
+    assert (made.batch.forms, made.batch.work) == (before.batch.forms, before.batch.work)
+
+
 @pytest.mark.parametrize(
     ("name", "number", "tile_rows", "tile_panels", "rows"),
-    [("x86-avx512", 0, 6, 4, 112), ("x86-avx512", 1, 8, 3, 32), ("x86-avx2", 0, 3, 4, 64), ("x86-avx2", 1, 6, 2, 128)],
+    [("x86-avx512", 0, 6, 4, 96), ("x86-avx512", 1, 8, 3, 32), ("x86-avx2", 0, 3, 4, 48), ("x86-avx2", 1, 6, 2, 96)],
 )
 def test_tiles_and_blocks_of_other_sizes(
     name: str, number: int, tile_rows: int, tile_panels: int, rows: int, tmp_path: Path,
