@@ -49,7 +49,7 @@ VERSION = 1
 TARGET = "x86-avx512-vnni"
 TREES = (10, 30, 100, 300, 1000)
 DEPTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14)
-DEEP = 14  # as large as a file may be: of more trees there would be over 1,000,000 nodes
+DEEP, DEEP_TREES = 14, 30  # as many as a file may hold: 1,000,000 nodes
 FEATURES = (4, 20, 63, 64, 65, 127, 128, 129, 192, 193, 384, 385, 1000, 4000)
 CALLS = (1, 2, 4, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000, 10_000, 100_000, 1_000_000)
 ROWS = 1000
@@ -155,7 +155,7 @@ def points(lines: Sequence[str], *, quick: bool) -> Iterator[Point]:
 
 def _forests(line: str, sizes: Sequence[tuple[int, int, int]], axis: int) -> Iterator[Point]:
     for n_trees, depth, n_features in sizes:
-        count = n_trees if depth < DEEP else min(n_trees, 50)
+        count = n_trees if depth < DEEP else min(n_trees, DEEP_TREES)
         key = f"trees_{count}_{depth}_{n_features}"
         share = (count, depth, n_features)[axis]
         yield Point(

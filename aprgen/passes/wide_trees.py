@@ -46,7 +46,7 @@ from aprgen.target import BatchCost
 
 Ints = NDArray[np.int64]
 
-MOST_GROUPS = 6  # of trees that have codes of their own
+MOST_GROUPS = 32  # of trees that have codes of their own
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
@@ -78,15 +78,10 @@ def with_batch(
     if not trees or choices.trees == "rows":
         return program
     cost = replace(choices, rows=None).applied(target_cost)
-    many: dict[int, Form] = {}
-    few: dict[int, Form] = {}
-    for index, op in trees.items():
-        forms = tuple(_forms(op, summed.n_features, cost))
-        form = _chosen(forms, op, cost, choices)
-        if form is None:
-            return program
-        many[index] = form
-        few.update((index, form) for form in forms if form.takes_few)
+    found = _forms_of_all(trees, summed.n_features, cost, choices)
+    if found is None:
+        return program
+    many, few, cost = found
     steps = list(program.steps)
     of_many = _way(steps, summed, many)
     of_few = None
@@ -104,15 +99,36 @@ def with_batch(
     return made
 
 
-def _chosen(forms: Sequence[Form], op: TreeOp, cost: BatchCost, choices: Choices) -> Form | None:
-    """The form that is chosen, or the cheapest; None: rows one by one are cheaper."""
+def _forms_of_all(
+    trees: Mapping[int, TreeOp], n_features: int, cost: BatchCost, choices: Choices
+) -> tuple[Mapping[int, Form], Mapping[int, Form], BatchCost] | None:
+    """By step, the forms for many and for few rows, and the cost with the rows of their blocks; None: one by one.
+
+    Blocks have fewer rows where the codes of so many columns fit in no others; trees that are walked take any number.
+    """
+    for own in _with_fewer_rows(cost):
+        many: dict[int, Form] = {}
+        few: dict[int, Form] = {}
+        for index, op in trees.items():
+            forms = [form for form in _forms(op, n_features, own) if choices.trees in (None, form.name)]
+            if forms:
+                many[index] = min(forms, key=lambda form: form.cycles)
+            few.update((index, form) for form in forms if form.takes_few)
+        if len(many) < len(trees):
+            continue
+        dear = any(form.cycles > cycles_one_by_one([trees[index]], own) for index, form in many.items())
+        return None if dear and choices.trees is None else (many, few, own)
     if choices.trees is not None:
-        found = next((form for form in forms if form.name == choices.trees), None)
-        if found is None:
-            raise no_such_form(choices.trees, "these trees")
-        return found
-    form = min(forms, key=lambda form: form.cycles, default=None)
-    return None if form is None or form.cycles > cycles_one_by_one([op], cost) else form
+        raise no_such_form(choices.trees, "these trees")
+    return None
+
+
+def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
+    yield cost
+    rows = cost.rows // 2
+    while rows >= LANES:
+        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None)
+        rows //= 2
 
 
 def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
@@ -273,7 +289,7 @@ def _maker(
 
 
 def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    """Groups of trees, so that no column has more thresholds in a group than a byte can count."""
+    """Groups of trees, in which no column has more thresholds than a byte can count, and codes fit a block."""
     assert cost.level_split is not None
     nodes = ranked.op.nodes
     depth = max(1, nodes.depth)
@@ -281,22 +297,20 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     work = Counter[str]()
     levels, _ = _complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
-    groups = _groups(ranked, every)
+    groups = _groups(ranked, every, min(cost.buffer_bytes, FURTHEST) // cost.rows)
     if groups is None:
         return
     for trees in groups:
         inside = np.unique(every[trees][every[trees] >= 0])
         coded = _coded(ranked, inside if len(inside) else np.zeros(1, np.int64))
         maker = _maker(ranked, coded, n_features, cost)
-        if maker.block_elements > min(cost.buffer_bytes, FURTHEST):
-            return
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
         work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
     yield form_of("levels", pairs, cost, work, cost.rows)
 
 
-def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
+def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:
     """Trees that follow each other, as many as codes of 8 bits can be made for; None: it takes too many groups."""
     feature = ranked.op.nodes.feature.data.tolist()
     keys = ranked.keys.tolist()
@@ -309,7 +323,8 @@ def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
             if node >= 0:
                 added.setdefault(feature[node], set()).add(keys[node])
         joined = {column: seen.get(column, set()) | more for column, more in added.items()}
-        if any(len(thresholds) > NEVER8 for thresholds in joined.values()):
+        too_many = any(len(thresholds) > NEVER8 for thresholds in joined.values())
+        if too_many or len(seen.keys() | joined) > most_columns:
             groups.append(slice(start, tree))
             start, seen, joined = tree, {}, added
             if len(groups) >= MOST_GROUPS:
