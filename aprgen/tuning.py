@@ -236,7 +236,7 @@ def _has(loaded: Loaded, name: str, target: Target, choices: Choices) -> bool:
 def work_of(artifact: Artifact, summed: Program) -> Mapping[str, float]:
     """How often each cost is paid, and what explains the rest of the time, by names that no target has."""
     program = artifact.program
-    rest = {"a row": 1.0, "an output": float(program.n_outputs), "a feature": float(program.n_features)}
+    rest = {"a row": 1.0, "an output": float(program.n_outputs)}
     if program.batch is None:
         trees = trees_of_rows(summed).values()
         by_row = sum(work_one_by_one(op) for op in trees)
@@ -244,13 +244,13 @@ def work_of(artifact: Artifact, summed: Program) -> Mapping[str, float]:
         return {name: count for name, count in {**rest, "split": by_row, "a product alone": sums}.items() if count}
     way = program.batch.many
     types = program.types()
-    adding = [step.op for step in program.steps if isinstance(step.op, WideTrees)]
+    needed = program.needed(way.scores)
+    adding = [op for index in needed if isinstance(op := program.steps[index].op, WideTrees)]
     rest["a tree that votes"] = float(sum(op.n_trees for op in adding if op.leaves.indexed))
     between = sum(
-        types[index + 1].size for index in program.needed(way.scores)
-        if not isinstance(program.steps[index].op, OfBlocks)
+        types[index + 1].size for index in needed if not isinstance(program.steps[index].op, OfBlocks)
     )  # fmt: skip
-    work = {**rest, "an element between": between, **program.batch.work}
+    work = {**rest, "an element between": 0 if adding else between, **program.batch.work}
     return {name: count for name, count in work.items() if count}
 
 

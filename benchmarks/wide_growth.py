@@ -34,7 +34,7 @@ from wide_growth_page import html_page
 
 from aprgen.build import load_into_process
 from aprgen.core import Options, compile_model
-from aprgen.errors import AprgenError
+from aprgen.errors import AprgenError, BudgetError, UnsupportedError
 from aprgen.loaded import Loaded
 from aprgen.measured import model_facts
 from aprgen.rows import random_rows
@@ -129,7 +129,7 @@ def points(lines: Sequence[str], *, quick: bool) -> Iterator[Point]:
     """In the order of lines, each with x ascending; a model that several points have in common has one key."""
     every = {
         "trees of depth 6": lambda: _forests("trees of depth 6", [(n, 6, 20) for n in TREES], 0),
-        "trees of depth 10": lambda: _forests("trees of depth 10", [(n, 10, 20) for n in TREES[:-1]], 0),
+        "trees of depth 10": lambda: _forests("trees of depth 10", [(n, 10, 20) for n in TREES], 0),
         "depth, 50 trees": lambda: _forests("depth, 50 trees", [(50, d, 20) for d in DEPTHS], 1),
         "features, 100 trees of depth 6": lambda: _forests(
             "features, 100 trees of depth 6", [(100, 6, n) for n in FEATURES], 2
@@ -213,7 +213,12 @@ def measured(line: Sequence[Point], target: Target, seconds: float) -> Iterator[
     made: dict[str, tuple[Loaded, Made]] = {}
     for point in line:
         if point.key not in made:
-            made = {point.key: (loaded := point.make(), built(loaded, target))}
+            loaded = point.make()
+            try:
+                made = {point.key: (loaded, built(loaded, target))}
+            except (BudgetError, UnsupportedError) as error:
+                print(f"{point.line}, {point.x:,}: refused, {error.what}", flush=True)
+                continue
         loaded, one = made[point.key]
         summed = summed_of(loaded, target)
         rows = rows_of(loaded, target, max(point.rows, min(ROWS, 1 << 20)))

@@ -62,6 +62,10 @@ def cycles_one_by_one(trees: Iterable[TreeOp], cost: BatchCost) -> float:
     return sum(cost.split * work_one_by_one(op) for op in trees)
 
 
+def cycles_of(forms: Iterable[Form]) -> float:
+    return sum(form.cycles for form in forms)
+
+
 def form_of(
     name: TreeForm, pairs: Sequence[tuple[WideCodes, WideTrees]], cost: BatchCost, work: Mapping[str, float],
     least_rows: int,

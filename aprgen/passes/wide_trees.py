@@ -40,7 +40,7 @@ from aprgen.ops.wide_trees import (
 )
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.missing import without_missing
-from aprgen.passes.wide_costs import Form, cycles_one_by_one, few_rows_of, form_of, trees_of_rows
+from aprgen.passes.wide_costs import Form, cycles_of, cycles_one_by_one, few_rows_of, form_of, trees_of_rows
 from aprgen.program import Array, Batch, Program, Step, Table, Way
 from aprgen.target import BatchCost
 
@@ -88,7 +88,7 @@ def with_batch(
     few_rows = 1
     if not all(form.takes_few for form in many.values()):
         of_few = _way(steps, summed, few) if len(few) == len(many) else None
-        alone = cycles_one_by_one(trees.values(), cost) if of_few is None else sum(form.cycles for form in few.values())
+        alone = cycles_one_by_one(trees.values(), cost) if of_few is None else cycles_of(few.values())
         few_rows = few_rows_of(many.values(), alone, cost.rows)
     few_rows = few_rows if choices.few_rows is None else choices.few_rows
     work = sum((Counter(form.work) for form in many.values()), Counter[str]())
@@ -104,23 +104,26 @@ def _forms_of_all(
 ) -> tuple[Mapping[int, Form], Mapping[int, Form], BatchCost] | None:
     """By step, the forms for many and for few rows, and the cost with the rows of their blocks; None: one by one.
 
-    Blocks have fewer rows where the codes of so many columns fit in no others; trees that are walked take any number.
+    Where the codes of so many columns fit in no block of trees that are walked, its rows are fewer.
     """
+    best: tuple[Mapping[int, Form], Mapping[int, Form], BatchCost] | None = None
     for own in _with_fewer_rows(cost):
-        many: dict[int, Form] = {}
-        few: dict[int, Form] = {}
-        for index, op in trees.items():
-            forms = [form for form in _forms(op, n_features, own) if choices.trees in (None, form.name)]
-            if forms:
-                many[index] = min(forms, key=lambda form: form.cycles)
-            few.update((index, form) for form in forms if form.takes_few)
-        if len(many) < len(trees):
-            continue
-        dear = any(form.cycles > cycles_one_by_one([trees[index]], own) for index, form in many.items())
-        return None if dear and choices.trees is None else (many, few, own)
-    if choices.trees is not None:
+        forms = {index: tuple(_forms(op, n_features, own)) for index, op in trees.items()}
+        many = {
+            index: min(able, key=lambda form: form.cycles) for index, every in forms.items()
+            if (able := [form for form in every if choices.trees in (None, form.name)])
+        }  # fmt: skip
+        few = {index: form for index, every in forms.items() for form in every if form.takes_few}
+        if len(many) == len(trees) and (best is None or cycles_of(many.values()) < cycles_of(best[0].values())):
+            best = many, few, own
+        if all(any(form.name == "walked" for form in every) for every in forms.values()):
+            break
+    if best is None and choices.trees is not None:
         raise no_such_form(choices.trees, "these trees")
-    return None
+    if best is None or choices.trees is not None:
+        return best
+    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in best[0].items())
+    return None if dear else best
 
 
 def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
