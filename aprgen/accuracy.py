@@ -68,7 +68,8 @@ class Bound:
     def sentence(self) -> str:
         if self.missing:
             return f"none: {self.missing}"
-        return f"scores differ by {max(self.on_rows):.3g} at most on these rows, {max(self.anywhere):.3g} between them"
+        on_rows, anywhere = max(self.on_rows), max(self.anywhere)
+        return f"no score can differ by more than {on_rows:.3g} on these rows, {anywhere:.3g} between them"
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,9 @@ def measure_accuracy(program: Program, quantised: Quantised, calibration: Calibr
     )
 
 
-def measure_floats(program: Program, made: Program, in_floats: tuple[str, ...], calibration: Calibration) -> Accuracy:
+def measure_floats(program: Program, made: Program, calibration: Calibration) -> Accuracy:
     """The same for a mode in floats, with the bound of its differences."""
-    accuracy = measure_accuracy(program, Quantised(made, in_floats), calibration)
+    accuracy = measure_accuracy(program, Quantised(made, ()), calibration)
     rows = calibration.rows
     low, high = rows.min(axis=0, keepdims=True), rows.max(axis=0, keepdims=True)
     on_rows, missing = error_bound(made, rows, rows)

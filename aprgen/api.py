@@ -382,8 +382,8 @@ def compile_to_c(
 ) -> Artifact:
     """C for a model and a target (a name, a TOML file or a Target). `aprgen.compile` is this function.
 
-    numeric: "f32", or "s16" or "s8" with rows to calibrate with; labels: what is right for those rows, labels [rows] or
-    values [rows, n_outputs]; max_loss: see accuracy.Accuracy.loss.
+    numeric: "f32", "f32-fast", "bf16", or "s16" or "s8" with rows to calibrate with; labels: what is right for those
+    rows, labels [rows] or values [rows, n_outputs]; max_loss: see accuracy.Accuracy.loss.
     optimise: "size", "mean" or "wcet", for the shape of trees, or a shape: "branches", "packed", "keyed-branches",
         "float-branches", "mixed", "compact".
     budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of

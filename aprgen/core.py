@@ -9,31 +9,23 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 
 import numpy as np
 
 from aprgen import __version__, spell
-from aprgen.accuracy import (
-    Accuracy,
-    Calibration,
-    measure_accuracy,
-    measure_floats,
-    require_calibration,
-    stored_rows,
-    trial_rows,
-)
+from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
 from aprgen.container import Verification
 from aprgen.emit import Names, emit_model, emit_selftest
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.families.base import Model, require_table_bytes
+from aprgen.float_modes import FLOAT_MODES, in_float_mode
 from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.fold import fold_scalers
-from aprgen.passes.fuse import fuse
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
@@ -50,10 +42,10 @@ from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
 from aprgen.tuned.decision import Decision, Tuned
+from aprgen.variants import emit_package
 
-NUMERIC_MODES = ("f32", "f32-fast", "s16", "s8")
-FLOAT_MODES = ("f32-fast",)  # in which sums may have other bits
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
+NUMERIC_MODES = ("f32", *FLOAT_MODES, *INTEGER_MODES)
 
 SELFTEST_ROWS = 4
 RUNTIME_INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
@@ -83,6 +75,7 @@ class Artifact:
     accuracy: Accuracy | None  # of an integer mode, over the rows of its calibration
     texts: Mapping[str, str]
     manifest: Mapping[str, object]
+    has_blocks: bool = False  # a way of its own for many rows, on some CPU at least
 
     @property
     def table_bytes(self) -> int:
@@ -95,7 +88,9 @@ class Artifact:
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
     plan = plan_model(loaded, target, options)
-    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy, plan.decision)
+    return artifact_of(
+        loaded, plan.lowered, plan.program, target, options, plan.accuracy, plan.variants, plan.decisions
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +100,8 @@ class Plan:
     lowered: Program  # in the numeric mode, before strategies
     program: Program  # as chosen for the target
     accuracy: Accuracy | None  # of an integer mode
-    decision: Decision | None = None  # by records
+    variants: tuple[Program, ...] = ()  # of each of the target's variants; `program` is the first of them
+    decisions: tuple[Decision | None, ...] = ()  # by records, for each of these or for the program
 
 
 def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
@@ -127,18 +123,33 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
         )
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), target, options)
+    targets = tuple(one.target or target for one in target.variants) or (target,)
+    decisions = tuple(_decided(loaded, one, options, alone=not target.variants) for one in targets)
+    programs = tuple(_on_target(lowered, *pair, options) for pair in zip(targets, decisions, strict=True))
+    return Plan(lowered, programs[0], accuracy, programs if target.variants else (), decisions)
+
+
+def _decided(loaded: Loaded, target: Target, options: Options, *, alone: bool) -> Decision | None:
+    """By records. A target that stands alone must have blocks of rows."""
+    if options.tuned is None or (target.batch is None and not alone):
+        return None
+    return options.tuned.decide(loaded.sha256, options.numeric, target)
+
+
+def _on_target(lowered: Program, target: Target, decision: Decision | None, options: Options) -> Program:
+    """The same as the target computes it best."""
     summed = with_totals(lowered, target.cost)
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
-    decision = None if options.tuned is None else options.tuned.decide(loaded.sha256, options.numeric, target)
     trees, sums, choices = target.batch, target.batch, options.choices
     if decision is not None:
         trees, sums, choices = decision.trees, decision.sums, decision.choices
-    program = with_batch(program, summed, trees, choices)
+    one_row = goal is None  # a goal chose the way of one row
+    program = with_batch(program, summed, trees, choices, one_row=one_row)
     program = with_integer_blocks(program, sums, target.has_kernel)
     program = with_float_blocks(program, sums, target.has_kernel, choices)
-    return Plan(lowered, with_block_steps(program, sums, target.has_kernel), accuracy, decision)
+    return with_block_steps(program, sums, target.has_kernel)
 
 
 def artifact_of(
@@ -148,26 +159,41 @@ def artifact_of(
     target: Target,
     options: Options,
     accuracy: Accuracy | None = None,
-    decision: Decision | None = None,
+    variants: Sequence[Program] = (),
+    decisions: Sequence[Decision | None] = (),
 ) -> Artifact:
-    """C of the model as `program` computes it, which is one way to what `lowered` says."""
+    """C of the model as `program` computes it, which is one way to what `lowered` says.
+
+    variants: as of a Plan; without them every variant of the target computes `program`.
+    """
     table_bytes = table_bytes_of(program)
     _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
     names = names_of(loaded, target, options)
-    texts = emit_model(program, names, target.templates)
+    package = None
+    if target.variants:
+        package = emit_package(names, target, variants or [program] * len(target.variants))
+    if package is None:
+        texts = emit_model(program, names, target.templates)
+    else:
+        texts, table_bytes = dict(package.texts), package.table_bytes
+    texts |= runtime_headers("".join(texts.values()), target, given=texts)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
-    texts |= runtime_headers(texts[f"{options.name}.c"], target)
     left_out = _left_out(lowered, options)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
-    manifest |= {} if decision is None else {"tuned": decision.facts(program.batch)}
+    pairs = zip(decisions, variants or [program], strict=False)
+    tuned = [decision.facts(own.batch) for decision, own in pairs if decision is not None]
+    manifest |= {"tuned": tuned if variants else tuned[0]} if tuned else {}
+    manifest |= {} if package is None else {"kernels": [one.facts for one in package.carried]}
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
-    return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest)
+    has_blocks = any(one.batch is not None for one in (program, *variants))
+    return Artifact(options.name, target, program, loaded.model, accuracy, texts, manifest, has_blocks)
 
 
 def _in_numeric_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
     """The Program as the mode computes it, and what that costs in accuracy."""
     if options.numeric in FLOAT_MODES:
-        return _in_float_mode(program, target, options)
+        fast, accuracy = in_float_mode(program, target, options.numeric, options.calibration)
+        return fast, None if accuracy is None else _accepted(accuracy, options)
     if options.numeric not in INTEGER_MODES:
         if options.calibration is not None:
             if options.optimise is None:
@@ -200,33 +226,13 @@ def _in_numeric_mode(program: Program, target: Target, options: Options) -> tupl
     if calibration is None or made is program:
         return program, None
     quantised = Quantised(made, in_floats, exact_floats=not has_integer_form(program))
-    return made, _accepted(measure_accuracy(program, quantised, calibration), calibration, options)
+    return made, _accepted(measure_accuracy(program, quantised, calibration), options)
 
 
-def _in_float_mode(program: Program, target: Target, options: Options) -> tuple[Program, Accuracy | None]:
-    """Sums with fused operations; other steps, and models without sums, stay as they are in f32."""
-    if program.source.element != "f32":
-        raise UnsupportedError(
-            "numeric.text", f"a model that reads text has no mode {options.numeric}", where="--numeric",
-            hint="leave it out",
-        )  # fmt: skip
-    if not target.fused:
-        raise UnsupportedError(
-            "numeric.target", f"{target.name} has no instruction that adds a product with one rounding",
-            where=f"--numeric {options.numeric}", hint="use f32; it is as fast there, and exact",
-        )  # fmt: skip
-    if options.calibration is not None:
-        require_calibration(options.calibration, program)
-    made = fuse(program, None if target.batch is None else target.batch.floats, target.has_kernel)
-    if made is program:
-        return program, None
-    calibration = options.calibration or trial_rows(program)
-    return made, _accepted(measure_floats(program, made, (), calibration), calibration, options)
-
-
-def _accepted(accuracy: Accuracy, calibration: Calibration, options: Options) -> Accuracy:
+def _accepted(accuracy: Accuracy, options: Options) -> Accuracy:
     """What the mode loses; ComparisonError when that is more than is allowed."""
-    if calibration.max_loss is not None and accuracy.loss > calibration.max_loss:
+    allowed = None if options.calibration is None else options.calibration.max_loss
+    if allowed is not None and accuracy.loss > allowed:
         raise ComparisonError(
             "numeric.loss", f"{options.numeric} loses {accuracy.loss:.4g}: {accuracy.sentence}", where="--max-loss",
             hint="use f32, another mode, other rows for --calibrate, or another --calibration-method",
@@ -318,13 +324,16 @@ def _check_flash(table_bytes: int, target: Target) -> None:
         )
 
 
-def runtime_headers(source: str, target: Target) -> dict[str, str]:
-    """The headers of runtime_c that a source includes, and those that they include, special folders first."""
+def runtime_headers(source: str, target: Target, given: Collection[str] = ()) -> dict[str, str]:
+    """The headers of runtime_c that a source includes, and those that they include, special folders first.
+
+    given: names of those that are there.
+    """
     texts: dict[str, str] = {}
     waiting = ["apr_rt.h", *RUNTIME_INCLUDE.findall(source)]
     while waiting:
         name = waiting.pop()
-        if name not in texts:
+        if name not in texts and name not in given:
             texts[name] = _runtime_header(name, target.runtime)
             waiting += RUNTIME_INCLUDE.findall(texts[name])
     return dict(sorted(texts.items()))

@@ -63,8 +63,8 @@ class Segment:
 class Elf:
     """architecture: number of the Arm architecture version for which the code was made; 0 where none is stated.
 
-    undefined: names that the file uses and does not hold. chosen: words that start-up code fills, and the functions that
-    say with what: libraries choose among forms of memset and the like so.
+    undefined: names that the file uses and does not hold. chosen: words that start-up code fills, and the functions
+    that say with what: libraries choose among forms of memset and the like so.
     """
 
     machine: str

@@ -420,6 +420,7 @@ def _public_context(program: Program, names: Names) -> dict[str, object]:
     context: dict[str, object] = {field.name: getattr(names, field.name) for field in fields(names)}
     context |= {
         "macro": names.name.upper(),
+        "linkage": "",
         "n_features": program.n_features,
         "n_outputs": program.n_outputs,
         "n_classes": program.n_classes,

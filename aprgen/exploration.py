@@ -14,8 +14,9 @@ import numpy as np
 
 from aprgen.accuracy import Calibration, require_calibration, stored_rows
 from aprgen.build import build_artifact
-from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Options, compile_model
+from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
 from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainError, UnsupportedError, UsageError
+from aprgen.float_modes import FLOAT_MODES, float_modes_of
 from aprgen.loaded import Loaded, check_model
 from aprgen.measured import measured_alone, model_facts
 from aprgen.ops.trees import TreeOp
@@ -23,6 +24,7 @@ from aprgen.passes.goals import GOALS
 from aprgen.passes.quantise import has_integer_form
 from aprgen.passes.tree_codes import takes_codes
 from aprgen.passes.tree_shapes import SHAPES
+from aprgen.passes.wide_floats import layers_of
 from aprgen.rows import edge_rows, random_rows
 from aprgen.runners.execution import Execution
 from aprgen.target import Target
@@ -72,7 +74,7 @@ class Subject:
     tuned: Tuned | None = None
 
     def options(self, choice: Choice) -> Options:
-        needed = self.calibration if choice.numeric in INTEGER_MODES else None
+        needed = self.calibration if choice.numeric in (*INTEGER_MODES, *FLOAT_MODES) else None
         return Options(self.name, choice.numeric, needed, self.command(choice), choice.optimise, tuned=self.tuned)
 
 
@@ -179,8 +181,16 @@ def has_modes(loaded: Loaded) -> bool:
     return program.source.element == "f32" and has_integer_form(program)
 
 
+def modes_to_try(subject: Subject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Numeric modes that give different code on the target, the exact one first, and notes on those left out."""
+    modes, notes = modes_of(subject.loaded, subject.calibration)
+    program = subject.loaded.model.lower()
+    sums = program.source.element == "f32" and bool(layers_of(program))
+    return (modes[0], *(float_modes_of(subject.target) if sums else ()), *modes[1:]), notes
+
+
 def modes_of(loaded: Loaded, calibration: Calibration | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Numeric modes that give different code, and notes on those left out."""
+    """f32 and the integer modes that give different code, and notes on those left out."""
     check_model(loaded.model)
     if loaded.model.lower().source.element != "f32":
         return ("f32",), ("a model that reads text has no integer modes",)
@@ -190,7 +200,7 @@ def modes_of(loaded: Loaded, calibration: Calibration | None) -> tuple[tuple[str
         return ("f32",), ("the integer modes give the same code: this model computes no sums that they would change",)
     if calibration is None and stored_rows(loaded.model.lower()) is None:
         return ("f32",), ("s16 and s8 were not tried: they need rows (--calibrate)",)
-    return NUMERIC_MODES, ()
+    return ("f32", *INTEGER_MODES), ()
 
 
 def _modes_of_trees(loaded: Loaded, calibration: Calibration | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -201,7 +211,7 @@ def _modes_of_trees(loaded: Loaded, calibration: Calibration | None) -> tuple[tu
         require_calibration(calibration, loaded.model.lower())
     except UsageError as error:  # the rows still serve for means
         return ("f32",), (f"s16 and s8 were not tried: {error.what}",)
-    return NUMERIC_MODES, ("s16 and s8 add functions of codes; the functions of floats stay as they are",)
+    return ("f32", *INTEGER_MODES), ("s16 and s8 add functions of codes; the functions of floats stay as they are",)
 
 
 def ways_of(loaded: Loaded) -> tuple[str | None, ...]:
@@ -212,7 +222,7 @@ def ways_of(loaded: Loaded) -> tuple[str | None, ...]:
 
 def candidates_most(subject: Subject) -> int:
     """How many choices there are to try; some may give the same code."""
-    return len(modes_of(subject.loaded, subject.calibration)[0]) * len(ways_of(subject.loaded))
+    return len(modes_to_try(subject)[0]) * len(ways_of(subject.loaded))
 
 
 def candidates(subject: Subject, choices: Sequence[Choice]) -> tuple[tuple[Candidate, ...], tuple[Refused, ...]]:
@@ -246,7 +256,7 @@ def explore(subject: Subject, begin: Callable[[str], None] = lambda _: None) -> 
 
     Raises ToolchainError without compiler or runner, ComparisonError when an image disagrees with its Program.
     """
-    modes, notes = modes_of(subject.loaded, subject.calibration)
+    modes, notes = modes_to_try(subject)
     found, refused = candidates(subject, [Choice(mode, way) for way in ways_of(subject.loaded) for mode in modes])
     taken: list[Taken] = []
     late: list[Refused] = []

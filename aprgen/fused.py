@@ -82,13 +82,14 @@ def _odd(total: F64, a: F64, b: F64) -> F64:
 
 # bfloat16: the upper half of a float32, here as uint16.
 
-UNIT = 2.0**-9  # of what rounding to it changes, as a part of the number
+UNIT = 2.0**-8  # what rounding to it changes at most, as a part of the number
 LEAST = 2.0**-126  # smaller numbers become 0
 
 
 def flushed(x: F32) -> F32:
     """Zero with the sign of x in place of a subnormal number."""
-    return np.where(np.abs(x) < np.float32(LEAST), np.copysign(np.float32(0), x), x)
+    small = np.abs(x) < np.float32(LEAST)
+    return np.where(small, np.copysign(np.float32(0), x), x) if small.any() else x
 
 
 def to_bf16(x: F32) -> NDArray[np.uint16]:
@@ -109,6 +110,27 @@ def add_pair(total: F32, first: tuple[F32, F32], second: tuple[F32, F32]) -> F32
     Each product is added with one rounding; subnormal numbers are zero before and after (Intel's manual; the same on
     AMD's Zen 5). The factors are bfloat16.
     """
-    for a, b in (second, first):
-        total = flushed(fmaf(flushed(a), flushed(b), flushed(total)))
-    return total
+    with np.errstate(all="ignore"):
+        part = flushed(total)
+        for a, b in (second, first):
+            part = _with_product(part, flushed(a).astype(np.float64) * flushed(b).astype(np.float64))
+    return part
+
+
+def add_pairs(total: F32, x: F32, weight: F32) -> F32:
+    """total [rows, outputs] + x @ weight, pair by pair of columns: x [rows, columns], weight [columns, outputs]."""
+    result = np.empty_like(total)
+    x64, w64 = (flushed(part).astype(np.float64) for part in (x, weight))
+    rows = max(1, _AT_ONCE // max(1, total.shape[1]))
+    with np.errstate(all="ignore"):
+        for at in range(0, len(total), rows):
+            part = flushed(total[at : at + rows])
+            for pair in range(0, len(w64), 2):
+                for col in (pair + 1, pair):
+                    part = _with_product(part, x64[at : at + rows, col : col + 1] * w64[col])
+            result[at : at + rows] = part
+    return result
+
+
+def _with_product(total: F32, product: F64) -> F32:
+    return flushed(rounded_sum(product, total.astype(np.float64)))

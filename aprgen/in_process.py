@@ -60,8 +60,12 @@ def load_native(artifact: Artifact, inputs: Callable[[ArrayLike | Sequence[str]]
 
 @functools.cache
 def target_of_this_machine() -> Target:
-    """Of the targets whose code runs here the one that needs most of the CPU; `host` where no other does."""
-    here = [target for target in map(load_target, target_names()) if not why_not_here(target)]
+    """Of the targets whose code runs here the one that needs most of the CPU; `host` where no other does.
+
+    Not a package of kernels for several CPUs: on one of them it is no faster, and takes longer to build.
+    """
+    every = [target for target in map(load_target, target_names()) if not target.variants]
+    here = [target for target in every if not why_not_here(target)]
     return max(here, key=lambda target: (_demands(target), target.name == "host"))
 
 

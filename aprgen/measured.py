@@ -29,7 +29,7 @@ def model_facts(artifact: Artifact) -> ModelFacts:
     program = artifact.program
     kind = KINDS.get(program.source.element, "row")
     facts = ModelFacts(artifact.name, kind, program.n_features, program.n_outputs, program.label is not None)
-    facts = replace(facts, has_codes=program.codes is not None, has_batch=program.batch is not None)
+    facts = replace(facts, has_codes=program.codes is not None, has_batch=artifact.has_blocks)
     if kind != "prefix":
         return facts
     op = program.steps[program.scores - 1].op

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from aprgen.core import Artifact
 from aprgen.errors import BudgetError, UsageError
-from aprgen.exploration import Choice, Refused, Subject, Taken, candidates, has_modes, modes_of, take, ways_of
+from aprgen.exploration import Choice, Refused, Subject, Taken, candidates, has_modes, modes_to_try, take, ways_of
 from aprgen.toolchain import find_toolchain
 from aprgen.wcet.cores import core_of
 from aprgen.wcet.timing import timing_cores
@@ -94,7 +94,7 @@ def search(
     measured = replace(subject, run=stack, bound=stack or "cycles" in limits)
     modes: tuple[str, ...] = (numeric,)
     if numeric == AUTO:  # modes that only add functions change no figure of those that are measured
-        modes = modes_of(subject.loaded, subject.calibration)[0] if has_modes(subject.loaded) else ("f32",)
+        modes = modes_to_try(subject)[0] if has_modes(subject.loaded) else ("f32",)
     ways = dict.fromkeys((optimise, *ways_of(subject.loaded)))
     tried: list[Tried] = []
     found, refused = candidates(measured, [Choice(mode, way) for mode in modes for way in ways])

@@ -33,6 +33,8 @@ ELEMENT_TYPES: dict[Element, str] = {
 
 LINE = 100  # characters of a line of table values
 INDENT = "    "
+LARGE = 4096  # elements of a table that nobody reads: it is spelled close, and runs of zeros are left out
+FEWEST_ZEROS = 8  # of a run that is left out: as many characters as the place where it ends
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -90,6 +92,10 @@ def values(data: Array) -> str:
 
 def table(name: str, data: Array, *, lines: bool = False) -> str:
     """A constant array, flat, wrapped at LINE characters; lines: it begins where a cache line does."""
+    place = " APR_LINES" if lines else ""
+    head = f"static const {c_type(data)} {name}[{data.size}]{place} = {{"
+    if data.size > LARGE:
+        return f"{head}\n{_close(data.reshape(-1))}\n}};\n"
     text = values(data) + ","
     room = LINE - len(INDENT)
     wrapped: list[str] = []
@@ -100,8 +106,29 @@ def table(name: str, data: Array, *, lines: bool = False) -> str:
         start = comma + 2
     wrapped.append(f"{INDENT}{text[start:]}")
     body = "\n".join(wrapped)
-    place = " APR_LINES" if lines else ""
-    return f"static const {c_type(data)} {name}[{data.size}]{place} = {{\n{body}\n}};\n"
+    return f"{head}\n{body}\n}};\n"
+
+
+def _close(flat: Array) -> str:
+    """Elements with a comma between, wrapped at LINE characters. C sets to zero what has no value."""
+    zero = (flat == 0) & ~np.signbit(flat)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(np.int8)))
+    runs = [(first, end) for first, end in edges.reshape(-1, 2).tolist() if end - first >= FEWEST_ZEROS]
+    parts: list[str] = []
+    start = 0
+    for first, end in [*runs, (len(flat), len(flat))]:
+        if first > start:
+            at = f"[{start}]=" if start else ""
+            parts.append(f"{at}{values(flat[start:first]).replace(', ', ',')},")
+        start = end
+    text = "".join(parts) or "0,"
+    wrapped: list[str] = []
+    start = 0
+    while len(text) - start > LINE:
+        end = text.rfind(",", start, start + LINE) + 1
+        wrapped.append(text[start:end])
+        start = end
+    return "\n".join([*wrapped, text[start:]])
 
 
 @dataclass(frozen=True)

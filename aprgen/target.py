@@ -6,6 +6,7 @@ Knows the form of the file and refuses what it does not know. Knows nothing of a
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -115,14 +116,15 @@ class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
     rows: of a block. few_rows: fewer are computed one by one. buffer_bytes: of the stack that a block may take for
-    codes. grouped: codes of 8 bits by permuted thresholds. fan: keys of a vector. signed: vectors compare bytes with
-    a sign. split: passed by one row alone.
+    codes. grouped: codes of 8 bits by permuted thresholds. counted: few thresholds one after the other. fan: keys of a
+    vector. signed: vectors compare bytes with a sign. split: passed by one row alone.
     """
 
     rows: int
     few_rows: int
     buffer_bytes: int
     grouped: bool
+    counted: bool
     fan: int
     signed: bool
     split: int
@@ -131,6 +133,8 @@ class BatchCost:
     level_split: int | None
     permuted_tree: int | None  # by codes of 16 bits
     permuted_bytes: int | None  # a tree, by codes of 8 bits
+    permuted_row: int | None  # six levels of a tree, or all below, rows one by one
+    walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
@@ -203,6 +207,20 @@ class RunRule:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Kernels of a package that carries several and picks one where it runs.
+
+    name: part of names in C. target: whose kernels and costs; None: those of the package itself. instructions: what
+    the kernels use, as compilers name it. needs: the CPU flags, as Linux names them.
+    """
+
+    name: str
+    target: Target | None
+    instructions: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Target:
     """A target file, read. Folders stand special first.
 
@@ -210,7 +228,8 @@ class Target:
     floats in place of the compiler's library; empty where the core has its own unit or the library is used. harness
     and support are folders of qemu/: the first makes an image run, the second is what any application on the target
     has (memcpy and the like). weights: the order in which its kernels read integer weights, "rows" or
-    "unsigned-blocks". fused: an instruction adds a product with one rounding for both, so that f32-fast is worth it."""
+    "unsigned-blocks". fused: an instruction adds a product with one rounding for both, so that f32-fast is worth it.
+    variants: the kernels that it carries, the preferred last; empty where it has one kind."""
 
     name: str
     summary: str
@@ -229,6 +248,7 @@ class Target:
     board: Board | None
     builds: tuple[BuildRule, ...]
     runs: tuple[RunRule, ...]
+    variants: tuple[Variant, ...]
     sha256: str
 
     @property
@@ -400,6 +420,8 @@ def _target(reader: _Reader, digest: str) -> Target:
     arithmetic.end()
     image = reader.one_of("image", _IMAGES, "elf")
     cost = reader.table("cost")
+    variants = _variants(reader)
+    digests = [digest, *(variant.target.sha256 for variant in variants if variant.target is not None)]
     target = Target(
         name=reader.text("name"),
         summary=reader.text("summary"),
@@ -418,7 +440,8 @@ def _target(reader: _Reader, digest: str) -> Target:
         board=_board(reader.optional_table("board")),
         builds=tuple(_build(rule) for rule in reader.tables("build")),
         runs=tuple(_run(rule) for rule in reader.tables("run")),
-        sha256=digest,
+        variants=variants,
+        sha256=digest if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest(),
     )
     cost.end()
     reader.end()
@@ -435,6 +458,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         few_rows=reader.count("few_rows", 1),
         buffer_bytes=reader.count("buffer_bytes", 1),
         grouped=reader.flag("grouped", default=False),
+        counted=reader.flag("counted", default=False),
         fan=reader.count("fan", 2),
         signed=reader.flag("signed", default=False),
         split=reader.count("split", 1),
@@ -443,6 +467,8 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
         level_split=reader.count("level_split", 1) if "level_split" in reader.left else None,
         permuted_tree=reader.count("permuted_tree", 1) if "permuted_tree" in reader.left else None,
         permuted_bytes=reader.count("permuted_bytes", 1) if "permuted_bytes" in reader.left else None,
+        permuted_row=reader.count("permuted_row", 1) if "permuted_row" in reader.left else None,
+        walked_row=reader.count("walked_row", 1) if "walked_row" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
         floats=_floats(reader.optional_table("floats")),
         integers=_integers(reader.optional_table("integers")),
@@ -480,6 +506,28 @@ def _integers(reader: _Reader | None) -> IntegerForm | None:
     if (made.byte_group, made.pair_group) not in {(b, p) for b in (1, 2, 4) for p in (1, 2)} or made.width % 4:
         raise reader.wrong("byte_group", "divides 4, pair_group 2, and 4 the width", "see the targets of aprgen")
     return made
+
+
+def _variants(reader: _Reader) -> tuple[Variant, ...]:
+    """Each after what it needs less than: the first needs nothing, so that there is always one to pick."""
+    if "variant" not in reader.left:
+        return ()
+    made: list[Variant] = []
+    for rule in reader.tables("variant"):
+        name, word = rule.text("name"), rule.text("target", "")
+        of_target = None
+        if word:
+            table, digest, where = _merged(word, origin=f"{rule.where}, {rule.prefix}target", depth=0)
+            if "variant" in table:
+                raise rule.wrong("target", f"{word} has variants itself", "name a target with kernels of one kind")
+            of_target = _target(_Reader(table, where), digest)
+        made.append(Variant(name, of_target, rule.texts("instructions", ()), rule.texts("needs", ())))
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in [one.name for one in made[:-1]]:
+            raise rule.wrong("name", f"is {name!r}", "use lower case letters and digits, another name for each")
+        rule.end()
+    if made[0].needs or made[0].instructions:
+        raise reader.wrong("variant", "needs something the first time", "what runs everywhere stands first")
+    return tuple(made)
 
 
 def _memory(reader: _Reader | None) -> Memory | None:

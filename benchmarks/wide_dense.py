@@ -1,25 +1,28 @@
 """Networks, k-means and linear models on wide targets beside numpy and scikit-learn: the same rows, one core.
 
-    python benchmarks/wide_dense.py [--work NAME ...] [--target NAME ...] [--compiler gcc|clang ...] [--rounds N]
-                                    [--json FILE]
+    python benchmarks/wide_dense.py [--work NAME ...] [--target NAME ...] [--numeric MODE ...]
+                                    [--compiler gcc|clang ...] [--rounds N] [--json FILE]
 
     pip install "aprgen[benchmarks]"     # scikit-learn
 
 Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns, and
 km10_label, the nearest; lin100, a linear model of 100 columns. aprgen's C is built with the flags of the target and
-called as a library. Contenders take turns. Answers of aprgen's are compared with Program.run() bit by bit.
+called as a library, in every mode that sums floats: f32, f32-fast and bf16. Contenders take turns. Answers of aprgen's
+are compared with Program.run() of the mode bit by bit. "row" is one row by NAME_scores, in a loop of C.
 
-A sum that is to have the same bits everywhere cannot fuse multiplication and addition. Three limits are therefore
-measured in the same run, in registers alone, with the compiler of the line: fused operations (the peak that others can
-reach), products that are added, and squares of differences that are added. "half" is the share of half of the fused
-peak: what separate operations reach where both use the same units. Where additions have units of their own, as on
-Zen 5, they reach more, and "limit" is the share of what was measured. Status 1 when a bit differs.
+A sum that is to have the same bits everywhere cannot fuse multiplication and addition. Limits are therefore measured
+in the same run with the compiler of the line. In registers alone: fused operations (the peak that others can reach),
+products that are added, squares of differences that are added, fused or not, and pairs of products of bfloat16. And
+how fast the rows are read, with an operation for each number. "half" is the share of half of the fused peak: what
+separate operations reach where both use the same units. Where additions have units of their own, as on Zen 5, they
+reach more, and "limit" is the share of what was measured. Status 1 when a bit differs.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import importlib
 import json
 import os
@@ -38,8 +41,10 @@ from here import call_of, toolchains_here
 from numpy.typing import NDArray
 
 from aprgen import __version__
+from aprgen.accuracy import Calibration
 from aprgen.core import runtime_headers
 from aprgen.emit import Names, emit_model
+from aprgen.float_modes import FLOAT_MODES, float_modes_of, in_float_mode
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import SquaredDistance
@@ -52,12 +57,19 @@ from aprgen.toolchain import Toolchain
 from aprgen.verify import same_bits
 
 SCHEMA = "aprgen.benchmarks.wide_dense"
-VERSION = 1
+VERSION = 2
 WORKS = ("mlp_a", "km10", "km10_label", "lin100")
-TARGETS = ("x86-avx512", "x86-avx2")
+TARGETS = ("x86-avx512-bf16", "x86-avx512", "x86-avx2")
+MODES = ("f32", *FLOAT_MODES)
+LIMITS = {  # of a kind of work, in a mode; bf16 leaves sums of few outputs, and distances, in f32-fast
+    "f32": {"products": "products", "squares": "squares", "reads": "reads"},
+    "f32-fast": {"products": "fused", "squares": "fused squares", "reads": "reads"},
+    "bf16": {"products": "pairs", "squares": "fused squares", "reads": "reads"},
+}
 ROWS = 1000
 EDGES = 1000
 ROUNDS = 30
+ROW_ROUNDS = 5
 PEAK_STEPS = 20_000
 PEAK_SUMS = 16
 
@@ -88,6 +100,8 @@ class Figure:
     median: float
     gflops: float
     exact: bool | None
+    numeric: str = "f32"
+    row: float | None = None  # microseconds for one row
     of_half_peak: float | None = None
     of_limit: float | None = None
     limits: dict[str, float] | None = None
@@ -106,7 +120,7 @@ def work_of(name: str) -> Work:
         builder = Builder(row_type(100))
         program = builder.build(builder.add(Dense(Table(weight.reshape(1, -1)), Table([bias], np.float32), "last"), 0))
         peers = (("numpy", lambda: rows @ weight + bias), ("scikit-learn", lambda: linear.predict(rows)))
-        return Work(name, program, rows, 200, "products", peers)
+        return Work(name, program, rows, 200, "reads", peers)
     kind = importlib.import_module("sklearn.cluster").KMeans
     means = kind(n_clusters=10, n_init=1, random_state=0).fit(rows)
     centroids = means.cluster_centers_.astype(np.float32)
@@ -169,10 +183,10 @@ def built(texts: dict[str, str], source: str, toolchain: Toolchain) -> ctypes.CD
         return ctypes.CDLL(str(Path(name) / "m.so"))
 
 
-def names(target: Target) -> Names:
+def names(target: Target, numeric: str) -> Names:
     return Names(
         name="m", summary="", outputs="scores", command="benchmarks/wide_dense.py", model_sha256="",
-        target=target.name, target_sha256="", signer="none", numeric="f32", flags="", version=__version__,
+        target=target.name, target_sha256="", signer="none", numeric=numeric, flags="", version=__version__,
         float_header=target.float_header,
     )  # fmt: skip
 
@@ -181,21 +195,39 @@ def names(target: Target) -> Names:
 class Mine:
     tool: str
     target: str
+    numeric: str
     call: Call
+    row: Call
     exact: bool
     kernels: tuple[str, ...]
     limits: dict[str, float]
 
 
-def mine(work: Work, target: Target, toolchain: Toolchain, limits: dict[str, float]) -> Mine:
-    program = with_float_blocks(work.program, target.batch, target.has_kernel)
-    texts = emit_model(program, names(target), target.templates)
+ROWS_ALONE = 200
+_ALONE = """
+void m_alone(const float *x, float *out);
+void m_alone(const float *x, float *out)
+{
+    for (size_t i = 0U; i < %d; ++i) {
+        m_scores(x, out);
+    }
+}
+"""
+
+
+def mine(work: Work, target: Target, toolchain: Toolchain, numeric: str, limits: dict[str, float]) -> Mine:
+    own = work.program
+    if numeric != "f32":
+        own, _ = in_float_mode(own, target, numeric, Calibration(work.rows[:2], "two rows"))
+    program = with_float_blocks(own, target.batch, target.has_kernel)
+    texts = emit_model(program, names(target, numeric), target.templates)
+    texts["m.c"] += _ALONE % ROWS_ALONE
     texts |= runtime_headers(texts["m.c"], target)
     library = built(texts, "m.c", toolchain)
-    edges = np.ascontiguousarray(np.concatenate([edge_rows(program, EDGES).values, work.rows]))
+    edges = np.ascontiguousarray(np.concatenate([edge_rows(work.program, EDGES).values, work.rows]))
     scores = np.zeros((len(edges), program.n_outputs), np.float32)
-    exact = bool(same_bits(call_of(library.m_predict_batch, edges, scores)(), work.program.run(edges)).all())
-    labels = work.program.classify(edges)
+    exact = bool(same_bits(call_of(library.m_predict_batch, edges, scores)(), own.run(edges)).all())
+    labels = own.classify(edges)
     if labels is not None:
         found = call_of(library.m_classify_batch, edges, np.zeros(len(edges), np.int32))()
         exact = exact and bool(np.array_equal(found, labels))
@@ -203,19 +235,22 @@ def mine(work: Work, target: Target, toolchain: Toolchain, limits: dict[str, flo
         call = call_of(library.m_classify_batch, work.rows, np.zeros(ROWS, np.int32))
     else:
         call = call_of(library.m_predict_batch, work.rows, np.zeros((ROWS, program.n_outputs), np.float32))
+    row, out = (ctypes.c_void_p(array.ctypes.data) for array in (work.rows, scores))
+
+    def alone() -> _Floats:
+        library.m_alone(row, out)
+        return scores
+
     kernels = tuple(program.steps[index].op.kernel for index in program.in_code())
-    return Mine(f"aprgen {toolchain.rule.name}", target.name, call, exact, kernels, limits)
+    return Mine(f"aprgen {toolchain.rule.name}", target.name, numeric, call, alone, exact, kernels, limits)
 
 
 # What the core can do at most.
 
 _LIMIT = """
-#include "apr_floats.h"
-#ifdef __AVX512F__
-#define FUSED(a, x) _mm512_fmadd_ps(x, x, a)
-#else
-#define FUSED(a, x) _mm256_fmadd_ps(x, x, a)
-#endif
+#include "apr_floats_fused.h"
+#define FUSED(a, x) apr_floats_add_product_fused(a, x, x)
+#define FUSED_SQUARE(a, x) apr_floats_add_square_fused(a, x, point)
 #define PRODUCT(a, x) apr_floats_add_product(a, x, x)
 #define SQUARE(a, x) apr_floats_add_square(a, x, point)
 #define KERNEL(name, STEP) \\
@@ -235,33 +270,76 @@ _LIMIT = """
 KERNEL(fused, FUSED)
 KERNEL(products, PRODUCT)
 KERNEL(squares, SQUARE)
+KERNEL(fused_squares, FUSED_SQUARE)
+#ifdef __AVX512BF16__
+#define PAIR(a, x) _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)x)
+KERNEL(pairs, PAIR)
+#endif
+float reads(const float *x, uint32_t n);
+float reads(const float *x, uint32_t n)
+{
+    %(zeros)s
+    for (uint32_t k = 0U; k < n; k += %(at_once)d) {
+        %(reads)s
+    }
+    float out[16];
+    apr_floats_store(out, %(read)s);
+    return out[0];
+}
 """
-_OPERATIONS = {"fused": 2, "products": 2, "squares": 3}
+READS = 8  # vectors at once
+READ = 100_096  # floats, about the rows of a work: more than the first cache holds
+_OPERATIONS = {"fused": 2, "products": 2, "squares": 3, "fused squares": 3, "pairs": 4}
 
 
 def limits_of(target: Target, toolchain: Toolchain) -> dict[str, float]:
-    """GFLOP/s of chains of sums in registers. The assembly statement keeps the compiler from taking steps out."""
+    """GFLOP/s of chains of sums in registers, and of reading rows.
+
+    The assembly statement keeps the compiler from taking steps out.
+    """
     assert target.batch is not None
     assert target.batch.floats is not None
     n_sums = PEAK_SUMS if target.batch.floats.width == 16 else PEAK_SUMS - 4
     begin = " ".join(f"apr_floats a{i} = x;" for i in range(n_sums))
     steps = " ".join(f'__asm__ volatile("" : "+x"(x)); a{i} = STEP(a{i}, x);' for i in range(n_sums))
-    total = "a0"
-    for i in range(1, n_sums):
-        total = f"apr_floats_add({total}, a{i})"
-    text = _LIMIT % {"begin": begin, "steps": steps, "sum": total}
+    total = _added([f"a{i}" for i in range(n_sums)])
+    width = target.batch.floats.width
+    reads = [f"s{i} = apr_floats_add(s{i}, apr_floats_load_any(&x[k + {i * width}U]));" for i in range(READS)]
+    text = _LIMIT % {
+        "begin": begin, "steps": steps, "sum": total, "at_once": READS * width, "reads": " ".join(reads),
+        "zeros": " ".join(f"apr_floats s{i} = apr_floats_all(0.0F);" for i in range(READS)),
+        "read": _added([f"s{i}" for i in range(READS)]),
+    }  # fmt: skip
     library = built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain)
     found = {}
     for name, operations in _OPERATIONS.items():
-        function = getattr(library, name)
+        if not hasattr(library, name.replace(" ", "_")):  # the compiler's flags have no such instruction
+            continue
+        function = getattr(library, name.replace(" ", "_"))
         function.restype = ctypes.c_float
         times = []
         for _ in range(40):
             began = time.perf_counter()
             function(ctypes.c_uint32(PEAK_STEPS))
             times.append(time.perf_counter() - began)
-        found[name] = operations * n_sums * target.batch.floats.width * PEAK_STEPS / min(times) / 1e9
-    return found
+        found[name] = operations * n_sums * width * PEAK_STEPS / min(times) / 1e9
+    return found | {"reads": reads_of(library)}
+
+
+def _added(sums: Sequence[str]) -> str:
+    return functools.reduce(lambda total, one: f"apr_floats_add({total}, {one})", sums)
+
+
+def reads_of(library: ctypes.CDLL) -> float:
+    """Two operations for each number, as GFLOP/s."""
+    numbers = np.zeros(READ, np.float32)
+    library.reads.restype = ctypes.c_float
+    times = []
+    for _ in range(300):
+        began = time.perf_counter()
+        library.reads(ctypes.c_void_p(numbers.ctypes.data), ctypes.c_uint32(READ))
+        times.append(time.perf_counter() - began)
+    return 2 * READ / min(times) / 1e9
 
 
 def measured(calls: Sequence[Call], rounds: int) -> list[list[float]]:
@@ -279,6 +357,7 @@ def measured(calls: Sequence[Call], rounds: int) -> list[list[float]]:
 
 def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
     times = measured([*(one.call for one in own), *(call for _, call in work.peers)], rounds)
+    rows = measured([one.row for one in own], min(rounds, ROW_ROUNDS))
     found = []
     for number, taken in enumerate(times):
         least = min(taken)
@@ -288,10 +367,12 @@ def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
             found.append(Figure(work.name, tool, "", least, statistics.median(taken), gflops, None))
             continue
         one = own[number]
-        of_half, of_limit = gflops / (one.limits["fused"] / 2), gflops / one.limits[work.limit]
+        limit = LIMITS[one.numeric][work.limit]
+        of_half, of_limit = gflops / (one.limits["fused"] / 2), gflops / one.limits[limit]
+        row = min(rows[number]) / ROWS_ALONE
         figure = Figure(
-            work.name, one.tool, one.target, least, statistics.median(taken), gflops, one.exact, of_half, of_limit,
-            one.limits, one.kernels,
+            work.name, one.tool, one.target, least, statistics.median(taken), gflops, one.exact, one.numeric, row,
+            of_half, of_limit, one.limits, one.kernels,
         )  # fmt: skip
         found.append(figure)
     return found
@@ -300,8 +381,10 @@ def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
 def line(one: Figure) -> str:
     state = {True: "exact", False: "DIFFERS", None: ""}[one.exact]
     shares = "" if one.of_limit is None else f"{one.of_half_peak:4.0%} of half, {one.of_limit:4.0%} of the limit"
+    shares += "" if one.row is None else f", row {one.row:,.3f} us"
+    numeric = one.numeric if one.target else ""
     return (
-        f"{one.work:10} {one.tool:13} {one.target:11} {one.least:9,.1f} us {one.median:9,.1f} median "
+        f"{one.work:10} {one.tool:13} {one.target:15} {numeric:8} {one.least:9,.1f} us {one.median:9,.1f} median "
         f"{one.gflops:7,.1f} GFLOP/s  {state:7} {shares}"
     ).rstrip()
 
@@ -310,6 +393,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks/wide_dense.py", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS))
     parser.add_argument("--target", nargs="+", default=list(TARGETS))
+    parser.add_argument("--numeric", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--compiler", nargs="+", choices=("gcc", "clang"), default=["gcc", "clang"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", type=Path)
@@ -336,11 +420,17 @@ def _run(given: argparse.Namespace) -> list[Figure]:
         limits = limits_of(target, toolchain)
         ready.append((target, toolchain, limits))
         shown = ", ".join(f"{kind} {number:,.0f}" for kind, number in limits.items())
-        print(f"limits {toolchain.name:13} {target.name:11} {shown} GFLOP/s", flush=True)
+        print(f"limits {toolchain.name:13} {target.name:15} {shown} GFLOP/s", flush=True)
     found: list[Figure] = []
     for name in given.work:
         work = work_of(name)
-        own = figures(work, [mine(work, *one) for one in ready], given.rounds)
+        made = [
+            mine(work, target, toolchain, numeric, limits)
+            for target, toolchain, limits in ready
+            for numeric in given.numeric
+            if numeric == "f32" or numeric in float_modes_of(target)
+        ]
+        own = figures(work, made, given.rounds)
         for one in sorted(own, key=lambda one: one.least):
             print(line(one), flush=True)
         found += own

@@ -5,11 +5,11 @@
 
     pip install "aprgen[benchmarks]" onnxruntime onnx     # scikit-learn; the last two may be missing
 
-Work: mlp_a of wide_dense.py, a network 100-256-256-256-10, 1,000 rows: all at once (batch), and one by one (one), where
-microseconds are those of one row. The network is quantised with these rows and built with the flags of the target;
-answers are compared with Program.run() bit by bit, edge rows included. WebAssembly runs in node, after V8's optimising
-compiler has been there; "node --no-liftoff" never had another one. Beside stands the same network in floats (f32), and
-ONNX Runtime's: f32, and int8 by its own static quantisation, one thread.
+Work: mlp_a of wide_dense.py, a network 100-256-256-256-10, 1,000 rows: all at once (batch), and one by one (one) by the
+function for one row, where microseconds are those of one row. The network is quantised with these rows and built with
+the flags of the target; answers are compared with Program.run() bit by bit, edge rows included. WebAssembly runs in
+node, after V8's optimising compiler has been there; "node --no-liftoff" never had another one. Beside stands the same
+network in floats (f32), and ONNX Runtime's: f32, and int8 by its own static quantisation, one thread.
 
 The limit is measured in the same run, with the same compiler: multiplications of codes that are added up, in registers
 alone. Its unit is 10^9 operations a second, a product and its addition counting as two. Status 1 when a bit differs.
@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import importlib
-import importlib.util
 import json
 import os
 import shutil
@@ -28,9 +27,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ void one_by_one(const float *x, size_t n_rows, float *out);
 void one_by_one(const float *x, size_t n_rows, float *out)
 {
     for (size_t row = 0U; row < n_rows; ++row) {
-        m_predict_batch(&x[row * M_N_FEATURES], 1U, &out[row * M_N_OUTPUTS]);
+        %(call)s
     }
 }
 """
@@ -121,6 +120,13 @@ void bench_one(void);
 void bench_one(void) { one_by_one(x, %(rows)dU, out); }
 """
 _EXPORTS = ("bench_x", "bench_out", "bench_out_bytes", "bench_batch", "bench_one", "limit")
+
+
+def one_text(numeric: str) -> str:
+    """Floats have tiles in the function for blocks only."""
+    row = "&x[row * M_N_FEATURES]", "&out[row * M_N_OUTPUTS]"
+    call = "m_predict_batch({0}, 1U, {1});" if numeric == "f32" else "m_scores({0}, {1});"
+    return _ONE % {"call": call.format(*row)}
 
 
 def limit_text(panels: DensePanels) -> str:
@@ -176,7 +182,7 @@ def gops(panels: DensePanels, microseconds: float) -> float:
 def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Built:
     program = in_blocks(work, numeric, target)
     panels = first_panels(program)
-    extra = _ONE if panels is None else _ONE + limit_text(panels)
+    extra = one_text(numeric) + ("" if panels is None else limit_text(panels))
     library = built(texts_of(program, target, extra), "m.c", toolchain)
     edges = np.ascontiguousarray(np.concatenate([edge_rows(program, EDGES).values, work.rows]))
     wanted = program.run(edges)
@@ -202,9 +208,10 @@ def in_node(work: Work, numeric: str, target: Target, toolchain: Toolchain, roun
         print(f"wasm: {'node is not on PATH' if node is None else 'no kernels for ' + numeric}", flush=True)
         return []
     figures = []
+    extra = one_text(numeric) + limit_text(panels) + _WASM % {"rows": ROWS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, text in texts_of(program, target, _ONE + limit_text(panels) + _WASM % {"rows": ROWS}).items():
+        for file, text in texts_of(program, target, extra).items():
             (folder / file).write_text(text, encoding="utf-8")
         compile_units(toolchain, [Unit(folder / "m.c", folder / "m.o", (), (folder,))], folder)
         support = compile_support(toolchain, target.support, (), folder)
@@ -242,7 +249,7 @@ def _figure(
 
 def onnxruntime_calls(work: Work) -> list[tuple[str, Call, Call]]:
     """Numeric mode, all rows at once, and one by one; the network in ONNX, quantised with the rows."""
-    missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("onnxruntime", "onnx") if find_spec(name) is None]
     if missing:
         print(f"peer ONNX Runtime: not measured, {' and '.join(missing)} not installed", flush=True)
         return []

@@ -14,9 +14,9 @@ scaler of the columns. softmax: a network 20-64-64-10 that ends in probabilities
 aprgen's C is built with the flags of the target and called as a library; contenders take turns on one core. Its
 answers are compared with Program.run() bit by bit, and its labels or values with the peer's. "limit" is the share of
 what the core does of the work's operations in registers alone, measured in the same run with the same compiler:
-products that are added, squares of differences that are added, or quotients of such squares. A scaler's limit is the
-copy of its rows by memcpy(). One row is a call of predict_batch() from C; peers are called from Python, as they are.
-Status 1 when a bit differs.
+products that are added or, with one rounding, fused; squares of differences that are added; quotients. knn's is fused
+products: points are left out by them. A scaler's limit is the copy of its rows by memcpy(). One row is a call of
+predict_batch() from C; peers are called from Python, as they are. Status 1 when a bit differs.
 """
 
 from __future__ import annotations
@@ -146,7 +146,8 @@ def _neighbours(name: str) -> Work:
         index = faiss.IndexFlatL2(n_in)
         index.add(points)
         peers.append(Peer("faiss", lambda x: index.search(x, 5)))
-    return Work(name, program, rows, "squares", 3 * n_points * n_in, True, tuple(peers))
+    limit, operations = ("fused", 2) if name == "knn" else ("squares", 3)
+    return Work(name, program, rows, limit, operations * n_points * n_in, True, tuple(peers))
 
 
 def _bayes() -> Work:
@@ -278,6 +279,7 @@ _LIMIT = """
 #include <string.h>
 #define SQUARE(a, x, y) apr_floats_add_square(a, x, y)
 #define PRODUCT(a, x, y) apr_floats_add_product(a, x, y)
+#define FUSED(a, x, y) apr_floats_less_product(a, x, y)
 #define QUOTIENT(a, x, y) apr_floats_sub(a, apr_floats_div(apr_floats_mul(apr_floats_sub(x, y), x), y))
 #define KERNEL(name, STEP) \\
     float name(uint32_t n); \\
@@ -294,6 +296,7 @@ _LIMIT = """
     }
 KERNEL(squares, SQUARE)
 KERNEL(products, PRODUCT)
+KERNEL(fused, FUSED)
 KERNEL(quotients, QUOTIENT)
 void copied(const float *x, size_t n, float *y);
 void copied(const float *x, size_t n, float *y)
@@ -301,7 +304,7 @@ void copied(const float *x, size_t n, float *y)
     memcpy(y, x, n * 4U);
 }
 """
-_OPERATIONS = {"products": 2, "squares": 3, "quotients": 1}  # as `Work.operations` counts them
+_OPERATIONS = {"products": 2, "fused": 2, "squares": 3, "quotients": 1}  # as `Work.operations` counts them
 
 
 def limits_of(target: Target, toolchain: Toolchain) -> dict[str, float]:
@@ -343,7 +346,7 @@ class Mine:
 def mine(work: Work, target: Target, toolchain: Toolchain, limits: dict[str, float]) -> Mine:
     program = with_float_blocks(work.program, target.batch, target.has_kernel)
     program = with_block_steps(program, target.batch, target.has_kernel)
-    texts = emit_model(program, names(target), target.templates)
+    texts = emit_model(program, names(target, "f32"), target.templates)
     verb, kind, size = ("classify", "int32_t", "1U") if work.labels else ("predict", "float", "M_N_OUTPUTS")
     texts["one_by_one.c"] = _ONE_BY_ONE % {"verb": verb, "type": kind, "size": size}
     texts |= runtime_headers(texts["m.c"], target)

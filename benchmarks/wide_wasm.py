@@ -1,13 +1,14 @@
 """Models for blocks of rows on WebAssembly SIMD128: under node with its default tiers, under node with optimised code
 from the start, and under wasmtime.
 
-    python benchmarks/wide_wasm.py [--work NAME ...] [--engine NAME ...] [--compiler clang|zig] [--rounds N] [--json FILE]
+    python benchmarks/wide_wasm.py [--work NAME ...] [--engine NAME ...] [--compiler clang|zig] [--rounds N]
+                                   [--json FILE]
 
     pip install "aprgen[benchmarks]" wasmtime     # the libraries that train, and an engine
 
-Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns; lin100, a
-linear model of 100 columns (wide_dense.py has these); gbt20 and rf20, forests of 100 trees with 20 features, of depth 6
-and 10 (of wide.py). Answers are compared with Program.run() bit by bit. Beside each figure stands the share of the
+Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns; lin100,
+a linear model of 100 columns (wide_dense.py has these); gbt20 and rf20, forests of 100 trees with 20 features, of depth
+6 and 10 (of wide.py). Answers are compared with Program.run() bit by bit. Beside each figure stands the share of the
 limit: what the same engine reaches in the same run with products that are added, or squares of differences, whose
 second operands stay in registers. node starts in its baseline compiler: `first` is the first call of all, `least` of
 the calls after half a second of them. Status 1 when a bit differs.
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,8 @@ class Work:
 
 @dataclass(frozen=True)
 class Figure:
-    """Microseconds for all rows: of the first call, and of calls when they have settled; and of one row at a time by the
-    functions for blocks and for a row. gflops and limits: of one core."""
+    """Microseconds for all rows: of the first call, and of calls when they have settled; and of one row at a time by
+    the functions for blocks and for a row. gflops and limits: of one core."""
 
     work: str
     engine: str
@@ -282,7 +283,8 @@ def by_node(words: Sequence[str], work: Work, rows: _Floats, rounds: int, folder
     (folder / "run.mjs").write_text(_SCRIPT, encoding="utf-8")
     given = {
         "rounds": rounds, "rowBytes": 4 * ROWS * rows.shape[1], "scoreBytes": 4 * ROWS * work.planned.n_outputs,
-        "nBlocks": len(rows) // ROWS, "settled": SETTLED, "times": _times(work), "eachTimes": EACH, "steps": LIMIT_STEPS,
+        "nBlocks": len(rows) // ROWS, "settled": SETTLED, "times": _times(work), "eachTimes": EACH,
+        "steps": LIMIT_STEPS,
     }  # fmt: skip
     done = subprocess.run(
         [*words, "run.mjs", json.dumps(given)], cwd=folder, check=True, capture_output=True, text=True, timeout=600

@@ -15,12 +15,13 @@ ROOT = Path(aprgen.__file__).parent
 
 # A module imports from layers below its own, and from its own package (below: container, families, ops, ...).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "program", "mathf", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
+    ("errors", "program", "mathf", "fused", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
     ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
     ("accuracy", "tuned"),
+    ("float_modes",),
     ("families", "emit", "image", "text_rows"),
-    ("loaded",),
+    ("loaded", "variants"),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),

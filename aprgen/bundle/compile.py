@@ -65,6 +65,12 @@ class Bundle:
 
 def compile_bundle(wishes: Sequence[Wish], target: Target, options: BundleOptions) -> Bundle:
     """The bundle as C for the target. Same models, target and options: same bytes, on any machine."""
+    if target.variants:
+        fixed = [one.target.name for one in target.variants if one.target is not None]
+        raise UnsupportedError(
+            "bundle.variants", f"a bundle has kernels of one kind, {target.name} picks them where it runs",
+            where=f"target {target.name}", hint=f"bundle for one of the others: host, {', '.join(fixed)}",
+        )  # fmt: skip
     check_names(wishes, options.name)
     members = tuple(_member(wish, options.name, target) for wish in wishes)
     lookup = make_lookup([member.name.encode() for member in members])

@@ -405,8 +405,10 @@ def _struct(parser: argparse.ArgumentParser) -> None:
 
 def _generated(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--numeric", metavar="MODE", default="f32", help="f32 (the default), s16 or s8: integers; auto: any that fits"
-    )
+        "--numeric", metavar="MODE", default="f32",
+        help="f32 (the default); f32-fast or bf16: floats with fused sums, or shorter ones, within a stated bound; s16 "
+        "or s8: integers; auto: any that fits",
+    )  # fmt: skip
     _calibration(parser)
     parser.add_argument(
         "--labels", metavar="FILE", type=Path,

@@ -75,6 +75,10 @@ def _facts(target: Target, *, detailed: bool) -> dict[str, object]:
                 {"name": rule.name, "origin": rule.origin, "package": rule.package, "cflags": list(rule.cflags)}
                 for rule in target.builds
             ],
+            "kernels": [
+                {"name": one.name, "target": None if one.target is None else one.target.name, "needs": list(one.needs)}
+                for one in target.variants
+            ],
             "runners": [{"kind": rule.kind, "origin": rule.origin, "package": rule.package} for rule in target.runs],
         }
     return facts
@@ -120,6 +124,9 @@ def _print_one(target: Target) -> None:
         ]
     lines.append(Line("sha256", target.sha256, DIM))
     print_box(out, visible(target.name), lines)
+    if target.variants:
+        kernels = [Line(visible(one.name), visible(", ".join(one.needs)) or "any") for one in target.variants]
+        print_box(out, "kernels, picked by the CPU", kernels)
     tools = [
         Line(rule.name, visible(f"{rule.origin}, package {rule.package}: {' '.join(rule.cflags)}"))
         for rule in target.builds

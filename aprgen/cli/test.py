@@ -160,7 +160,7 @@ def _print(request: Test, loaded: Loaded, trial: Trial, outcomes: list[Outcome])
     print_table(out, "", columns, [_row(outcome) for outcome in outcomes], right=right)
     print("instructions: min/mean/max per inference; flash, RAM, stack: bytes")
     if any(outcome.verdict is not None and outcome.verdict.inexact_rows for outcome in outcomes):
-        print("within: the largest difference from predict(), which computes exp and log another way; all in bound")
+        print("within: the largest difference from predict(), which rounds exp, log or sums otherwise; all in bound")
     for outcome in outcomes:
         if outcome.verdict is not None:
             for note in _notes(outcome.target, outcome.verdict):

@@ -6,7 +6,7 @@ these are for the modes in which a sum may be taken in another. Knows no C, file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -84,3 +84,7 @@ class RowColumns(ColumnSums):
     @property
     def kernel(self) -> str:
         return "row_columns_f32"
+
+    def of_rows(self, rows: int) -> Columns:
+        """The same for a block of so many."""
+        return Columns(**{field.name: getattr(self, field.name) for field in fields(self)} | {"rows": rows})

@@ -51,6 +51,7 @@ class WideCodes:
     levels: int = 0
     signed: bool = False  # in a block, codes of 8 bits are 128 less
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
+    skip: int = 0  # zeros in front of a row's codes, of searched columns
     headers = ("apr_wide.h",)
 
     @property
@@ -60,6 +61,11 @@ class WideCodes:
     @property
     def by_feature(self) -> bool:
         return self.order == "by_feature"
+
+    @property
+    def walked(self) -> bool:
+        """Whether eight rows may walk at once, so that those which are not there need codes."""
+        return not self.by_feature and self.stride == self.n
 
     @property
     def read(self) -> Ints:
@@ -97,7 +103,7 @@ class WideCodes:
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType("f32", self.n_in) or int(self.read.max(initial=0)) >= self.n_in:
             raise ValueError(f"codes are made of f32[{self.n_in}], not {x}")
-        return ValueType(self.element, self.n)
+        return ValueType(self.element, self.skip + self.n)
 
     def ascending(self, index: int) -> NDArray[np.int32]:
         """The thresholds of a column, and what fills the table behind them."""
@@ -118,7 +124,7 @@ class WideCodes:
         codes = np.zeros(keys.shape, np.uint8 if self.element == "u8" else np.uint16)
         for index in range(self.n):
             codes[:, index] = np.searchsorted(self.ascending(index), keys[:, index], side="left")
-        return codes
+        return np.pad(codes, ((0, 0), (self.skip, 0))) if self.skip else codes
 
 
 def grouped_keys(thresholds: Sequence[Ints]) -> Table:

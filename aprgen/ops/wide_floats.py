@@ -180,16 +180,21 @@ class RowPanels(PanelSums):
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        made = []
-        for group in self.groups:
-            outputs, first = (group.end - group.first) // group.tiles, group.first
-            at_once = max(1, ROW_SUMS // group.across)
-            for tiles, own in ((at_once, group.tiles // at_once), (group.tiles % at_once, 1)):
-                if tiles * own:
-                    end = first + outputs * tiles * own
-                    made.append(Turn(first, end, tiles, own, group.across, group.last, group.whole))
-                    first = end
-        return tuple(made)
+        return turns(self.groups)
+
+
+def turns(groups: tuple[Group, ...], sums: int = ROW_SUMS) -> tuple[Turn, ...]:
+    """For one row, with so many vectors of sums at once."""
+    made = []
+    for group in groups:
+        outputs, first = (group.end - group.first) // group.tiles, group.first
+        at_once = max(1, sums // group.across)
+        for tiles, times in ((at_once, group.tiles // at_once), (group.tiles % at_once, 1)):
+            if tiles * times:
+                end = first + outputs * tiles * times
+                made.append(Turn(first, end, tiles, times, group.across, group.last, group.whole))
+                first = end
+    return tuple(made)
 
 
 def groups(n_sums: int, width: int, tile_panels: int, tile_rows: int, rows: int) -> tuple[Group, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aprgen.ops.integer import LARGEST, MAGIC, MAGIC_BITS, TYPES, Code, requantised
 from aprgen.ops.wide_floats import Group, groups
-from aprgen.program import Array, Table, ValueType
+from aprgen.program import Array, Proof, Table, ValueType
 
 LaidElement = Literal["u8", "i8", "i16"]
 End = Literal["laid", "rows", "floats"]
@@ -65,20 +65,22 @@ class Lay:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantiseRows:
-    """The codes of Quantise, laid out.
+class QuantiseRow:
+    """The codes of Quantise, laid out, in whole vectors.
 
     inverse: f32, padded with zeros, or [1] for all columns. least: i32, as long: the bits of the float whose code is
     the lowest, or of lower ones.
     """
 
     n_in: int
-    rows: int
     lay: Lay
     inverse: Table
     least: Table
     headers = ("apr_sums.h",)
-    kernel = "quantise_rows_f32"
+
+    @property
+    def kernel(self) -> str:
+        return "quantise_row_f32"
 
     @property
     def uniform(self) -> bool:
@@ -97,21 +99,38 @@ class QuantiseRows:
     def rest(self) -> int:
         return self.n_in % self.lay.width
 
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType("f32", self.n_in):
+            raise ValueError(f"quantise takes f32[{self.n_in}], not {x}")
+        return ValueType(self.lay.element, self.stride)
+
+    def evaluate(self, x: Array) -> Array:
+        padded = np.pad(x, ((0, 0), (0, self.stride - self.n_in)))
+        bits = np.asarray(padded * self.inverse.data + MAGIC, np.float32).view(np.int32)
+        bits = np.where(np.isnan(padded), np.int32(MAGIC_BITS), bits)
+        above = np.maximum(bits, self.least.data).astype(np.int64) - self.least.data
+        return self.lay.laid(np.minimum(above, self.lay.high - self.lay.low) + self.lay.low)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantiseRows(QuantiseRow):
+    """The same for a block of rows."""
+
+    rows: int
+
+    @property
+    def kernel(self) -> str:
+        return "quantise_rows_f32"
+
     @property
     def block_elements(self) -> int:
         return self.rows * self.stride
 
     def result(self, x: ValueType) -> ValueType:
-        if x != ValueType("f32", self.n_in):
-            raise ValueError(f"quantise takes f32[{self.n_in}], not {x}")
-        return ValueType(self.lay.element, self.n_in)
+        return ValueType(super().result(x).element, self.n_in)
 
     def evaluate(self, x: Array) -> Array:
-        inverse, least = (t.data if self.uniform else t.data[: self.n_in] for t in (self.inverse, self.least))
-        bits = np.asarray(x * inverse + MAGIC, np.float32).view(np.int32)
-        bits = np.where(np.isnan(x), np.int32(MAGIC_BITS), bits)
-        above = np.maximum(bits, least).astype(np.int64) - least
-        return self.lay.laid(np.minimum(above, self.lay.high - self.lay.low) + self.lay.low)
+        return super().evaluate(x)[:, : self.n_in]
 
 
 @dataclass(frozen=True)
@@ -142,10 +161,64 @@ class LayCodes:
         return self.lay.laid(x.astype(np.int64))
 
 
+@dataclass(frozen=True)
+class LayRow:
+    """LayCodes of one row; its value is all that it writes."""
+
+    n_in: int
+    lay: Lay
+    headers = ()
+    kernel = "lay_row"
+
+    @property
+    def stride(self) -> int:
+        return self.lay.stride(self.n_in)
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.code, self.n_in):
+            raise ValueError(f"codes of {self.lay.code}[{self.n_in}] are laid out, not {x}")
+        return ValueType(self.lay.element, self.stride)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.pad(self.lay.laid(x.astype(np.int64)), ((0, 0), (0, self.stride - self.n_in)))
+
+
 @dataclass(frozen=True, eq=False)
-class DensePanels:
-    """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be; then
-    laid out (to), or row by row (to None; `end` "rows": whole vectors), or as floats: code * scale + offset.
+class LookUpCodes:
+    """IntegerLookup of codes that are laid out; the result is laid out in the same way.
+
+    table: [256], of the element of memory, from the lowest code on.
+    """
+
+    n_in: int
+    rows: int
+    lay: Lay
+    table: Table
+    error: float
+    headers = ("apr_lookup.h",)
+    kernel = "look_up_codes"
+
+    @property
+    def stride(self) -> int:
+        return self.lay.stride(self.n_in)
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.stride
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.element, self.n_in):
+            raise ValueError(f"codes of {self.lay.element}[{self.n_in}] are looked up, not {x}")
+        return x
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(self.table.data[x.astype(np.int64) - self.lay.offset - self.lay.low])
+
+
+@dataclass(frozen=True, eq=False)
+class CodeSums:
+    """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be;
+    then laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset.
 
     weight: flat; for each tile's panels one after the other, step by step: see packed(). bias, multiplier, shift,
     scale, offset: padded to whole vectors. bias has what the offset of x adds taken off. multiplier None: codes are
@@ -154,13 +227,11 @@ class DensePanels:
 
     n_in: int
     n_sums: int
-    rows: int
     largest_sum: int
     lay: Lay  # of x
     code: Code
     end: End
     to: Lay | None
-    tile_rows: int
     tile_panels: int
     weight: Table  # i8 or i16
     bias: Table  # i32
@@ -169,8 +240,6 @@ class DensePanels:
     scale: Table | None  # f32
     offset: Table | None  # f32
     headers = ("apr_sums.h",)
-    kernel = "dense_panels_codes"
-    writes_rows: ClassVar[Literal[True]] = True  # floats; other codes are no result
 
     @property
     def width(self) -> int:
@@ -181,6 +250,16 @@ class DensePanels:
         return self.lay.stride(self.n_in)
 
     @property
+    def padded(self) -> int:
+        """Sums in whole vectors."""
+        return self.lay.stride(self.n_sums)
+
+    @property
+    def y_stride(self) -> int:
+        """From one row of the value to the next."""
+        return self.n_sums if self.as_floats else self.padded
+
+    @property
     def n_cols(self) -> int:
         """In whole steps."""
         return -(-self.n_in // self.lay.step) * self.lay.step
@@ -189,14 +268,6 @@ class DensePanels:
     def even_cols(self) -> int:
         """In whole pairs of steps, which one row takes so that its sums need not wait for each other."""
         return self.n_cols - self.n_cols % (2 * self.lay.step)
-
-    @property
-    def row_elements(self) -> int:
-        return self.n_sums if self.end == "floats" else -(-self.n_sums // self.width) * self.width
-
-    @property
-    def block_elements(self) -> int:
-        return self.rows * self.row_elements
 
     @property
     def as_floats(self) -> bool:
@@ -221,10 +292,50 @@ class DensePanels:
     def high(self) -> int:
         return LARGEST[self.code]
 
+    def _groups(self, tile_rows: int, rows: int) -> tuple[Group, ...]:
+        made = groups(self.n_sums, self.width, self.tile_panels, tile_rows, rows)
+        return tuple(Group(g.first, g.end, g.across, g.last, g.whole, _tiles(g.rows[0])) for g in made)
+
+    def _value(self, x: Array) -> Array:
+        """Of rows of n_in codes that are laid out, with all sums that fill up vectors."""
+        weight = unpacked(self.weight.data, self.n_in, self.padded, self.tile_panels, self.lay)
+        acc = np.rint(x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
+        code = (acc + self.bias.data).astype(np.int32).astype(np.int64)  # modulo 2^32
+        if self.multiplier is not None and self.shift is not None:
+            limit = LARGEST[self.code]
+            made = requantised(code, self.multiplier.data.astype(np.int64), self.shift.data.astype(np.int64))
+            code = np.clip(made, -limit - 1, limit)
+        if self.to is not None:
+            return self.to.laid(code)
+        if self.scale is None:
+            return code.astype(TYPES[self.code])
+        y = code.astype(np.float32) * self.scale.data
+        return np.asarray(y if self.offset is None else y + self.offset.data, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class DensePanels(CodeSums):
+    """CodeSums for a block of rows. A panel is as many sums as a vector has; a tile is some rows of some panels.
+
+    Codes that lie row by row have whole vectors a row.
+    """
+
+    rows: int
+    tile_rows: int
+    kernel = "dense_panels_codes"
+    writes_rows: ClassVar[Literal[True]] = True  # floats; other codes are no result
+
     @property
     def groups(self) -> tuple[Group, ...]:
-        made = groups(self.n_sums, self.width, self.tile_panels, self.tile_rows, self.rows)
-        return tuple(Group(g.first, g.end, g.across, g.last, g.whole, _tiles(g.rows[0])) for g in made)
+        return self._groups(self.tile_rows, self.rows)
+
+    @property
+    def row_elements(self) -> int:
+        return self.y_stride
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.row_elements
 
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.lay.element, self.n_in):
@@ -232,20 +343,31 @@ class DensePanels:
         return ValueType("f32" if self.as_floats else self.stored, self.n_sums)  # type: ignore[arg-type]
 
     def evaluate(self, x: Array) -> Array:
-        weight = unpacked(self.weight.data, self.n_in, self.n_sums, self.tile_panels, self.lay)
-        acc = np.rint(x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
-        acc += self.bias.data[: self.n_sums]
-        code = acc.astype(np.int32).astype(np.int64)  # modulo 2^32
-        if self.multiplier is not None and self.shift is not None:
-            multiplier, shift = (t.data[: self.n_sums].astype(np.int64) for t in (self.multiplier, self.shift))
-            limit = LARGEST[self.code]
-            code = np.clip(requantised(code, multiplier, shift), -limit - 1, limit)
-        if self.to is not None:
-            return self.to.laid(code)
-        if self.scale is None:
-            return code.astype(TYPES[self.code])
-        y = code.astype(np.float32) * self.scale.data[: self.n_sums]
-        return np.asarray(y if self.offset is None else y + self.offset.data[: self.n_sums], np.float32)
+        return self._value(x)[:, : self.n_sums]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseRow(CodeSums):
+    """CodeSums for one row, tile by tile. What is laid out is in whole vectors, in and out."""
+
+    kernel = "dense_row_codes"
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return self._groups(1, 1)
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        return (Proof("sum", self.largest_sum, LARGEST["i32"]),)
+
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.element, self.x_stride):
+            raise ValueError(f"a row of panels takes {self.lay.element}[{self.x_stride}], not {x}")
+        return ValueType(self.stored, self.n_sums if self.to is None else self.padded)  # type: ignore[arg-type]
+
+    def evaluate(self, x: Array) -> Array:
+        made = self._value(x[:, : self.n_in])
+        return made[:, : self.n_sums] if self.to is None else made
 
 
 def _tiles(most: int) -> tuple[int, ...]:
@@ -278,9 +400,7 @@ def unpacked(weight: Array, n_in: int, n_out: int, tile_panels: int, lay: Lay) -
         across = group.across * lay.width
         for _ in range(group.first, group.end, across):
             size = steps * lay.step * across
-            shaped = weight[at : at + size].reshape(
-                steps, group.across, lay.step // lay.group, lay.width, lay.group
-            )
+            shaped = weight[at : at + size].reshape(steps, group.across, lay.step // lay.group, lay.width, lay.group)
             parts.append(shaped.transpose(0, 2, 4, 1, 3).reshape(steps * lay.step, across))
             at += size
     return np.asarray(np.concatenate(parts, axis=1)[:n_in, :n_out])

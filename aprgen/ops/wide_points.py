@@ -18,7 +18,7 @@ from aprgen.ops.wide_floats import whole_quads
 from aprgen.program import Array, Table, ValueType
 
 SPARE = 2  # screened points beside the k nearest: it is rare that three are as near to within rounding
-FEW = 16  # times as many points as are listed: with fewer a list costs what the screen saves
+FEW = 64  # times as many points as are listed: with 45 (k = 20 of 1,000, 64 columns) a list costs what a screen saves
 UNROLLED = 16  # places of a list, at most: then compilers know which comparisons are the same
 ACROSS = 4  # classes whose sums run at once: as many columns as are turned back at once
 

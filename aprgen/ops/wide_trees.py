@@ -276,6 +276,11 @@ class PermutedTrees(CompleteTrees):
         return self.depth - TOP
 
     @property
+    def sixteens(self) -> int:
+        """Vectors of 16 bytes that hold the codes of a row, of 8 bits."""
+        return -(-self.n_codes // 16)
+
+    @property
     def two_vectors(self) -> bool:
         return self.stride * self.code.data.dtype.itemsize > LINE_BYTES
 
@@ -302,7 +307,7 @@ class WalkedTrees(WideTrees):
     """Trees of any depth. A right child follows the left one; a leaf is its own left child, and no code goes right."""
 
     stride: int  # codes of a row in a block
-    nodes: Table  # u32 [nodes, 2]: feature and code in 16 bits each, and the left child, counted from the tree's root
+    nodes: Table  # u32 [nodes, 2]: feature and code in 16 bits each, and the left child
     first: Table  # unsigned [trees], the root
     steps: Table  # unsigned [trees], to the deepest leaf
     headers = ("apr_lines.h",)
@@ -326,5 +331,5 @@ class WalkedTrees(WideTrees):
             at = np.full(len(codes), first, np.int64)
             for _ in range(steps):
                 right = codes[rows, split[at] >> 16] > (split[at] & 0xFFFF)
-                at = first + left[at] + right
+                at = left[at] + right
             yield self.leaves.entries.data[at]

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen import fused
 from aprgen.ops.dense import Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
-from aprgen.ops.mixture import Concat
+from aprgen.ops.half_sums import HalfSums, Halved
+from aprgen.ops.mixture import Concat, TopMix
 from aprgen.ops.normalise import Complement, Softmax
 from aprgen.ops.wide_floats import Sums
 from aprgen.program import Array, Op, Program
@@ -25,6 +27,7 @@ F64 = NDArray[np.float64]
 UNIT = 2.0**-24  # of float32: what a rounding changes, as a part of the number
 TINY = 2.0**-149  # what a product loses below the normal numbers
 LARGEST = float(np.finfo(np.float32).max)
+HALF_UNIT = fused.UNIT
 OWN = 1 + 1e-9  # for what is computed here, in float64
 FUNCTION = 8 * UNIT  # runtime_c/apr_math.h: at most 2.5 units in the last place, each of two UNITs
 EXPONENTS = 104.0  # exp of less than minus this is 0
@@ -48,7 +51,7 @@ class Range:
         return not bool(self.off.any())
 
 
-class NoBound(Exception):  # noqa: N818  # caught here
+class UnboundedError(Exception):
     """The op for which there is none."""
 
 
@@ -58,21 +61,21 @@ def error_bound(program: Program, low: Array, high: Array) -> tuple[F64, str]:
     For every row from `low` to `high`, [rows, n_features] each. Infinite where values can leave the range of floats.
     """
     shape = (len(low), program.n_outputs)
-    finite: NDArray[np.bool_] = np.logical_and(np.isfinite(low).all(axis=1), np.isfinite(high).all(axis=1))
-    own = np.where(finite[:, None], [low, high], 0).astype(np.float64)
+    finite = np.asarray(np.isfinite(low) & np.isfinite(high), np.bool_).all(axis=1, keepdims=True)
+    own = np.where(finite, [low, high], 0).astype(np.float64)
     values: dict[int, Range] = {0: Range(own[0], own[1], np.zeros(own[0].shape))}
     with np.errstate(all="ignore"):
         for index in program.needed(program.scores):
             step = program.steps[index]
             try:
                 made = _of_step(step.op, tuple(values[value] for value in step.inputs))
-            except NoBound:
+            except UnboundedError:
                 return np.full(shape, np.inf), f"{step.op.kernel} can choose another way"
             held = np.stack([made.low, made.high, made.off])
-            inside = (np.abs(held) <= LARGEST).all(axis=(0, 2))
+            inside: NDArray[np.bool_] = np.max(np.abs(held), axis=(0, 2), initial=0)[:, None] <= LARGEST
             finite = np.logical_and(finite, inside)
-            values[index + 1] = Range(*np.where(inside[None, :, None], held, 0))
-    return np.where(finite[:, None], values[program.scores].off * OWN, np.inf), ""
+            values[index + 1] = Range(*np.where(inside, held, 0))
+    return np.where(finite, values[program.scores].off * OWN, np.inf), ""
 
 
 def gamma(n: int, unit: float = UNIT) -> float:
@@ -90,6 +93,12 @@ def _of_step(op: Op, inputs: tuple[Range, ...]) -> Range:
         columns = op.columns()
         bias = None if op.bias is None else op.bias.data[: op.n_sums]
         return _distances(x, columns) if op.distance else _sums(x, columns, bias, op.fused, relu=op.relu)
+    if isinstance(op, HalfSums):
+        return _half_sums(op, x)
+    if isinstance(op, Halved):
+        made = _halved(x)
+        more = ((0, 0), (0, op.y_size - op.n_in))
+        return Range(*(np.pad(part, more) for part in (made.low, made.high, made.off)))
     if isinstance(op, Map):
         for stage in op.stages:
             x = _of_stage(stage, x)
@@ -101,6 +110,8 @@ def _of_step(op: Op, inputs: tuple[Range, ...]) -> Range:
         return _joined((other, x))
     if isinstance(op, Concat):
         return _joined(inputs)
+    if isinstance(op, TopMix) and inputs[0].exact and bool((inputs[0].low >= -TINY).all()):
+        return _mixed(inputs[1], op.k)
     return _as_it_is(op, inputs)
 
 
@@ -112,13 +123,16 @@ def _joined(inputs: tuple[Range, ...]) -> Range:
 def _as_it_is(op: Op, inputs: tuple[Range, ...]) -> Range:
     """Of an op that computes as in f32: the same values from the same ones."""
     if not all(one.exact and np.array_equal(one.low, one.high) for one in inputs):
-        raise NoBound
+        raise UnboundedError
     made = np.nan_to_num(op.evaluate(*(one.low.astype(np.float32) for one in inputs))).astype(np.float64)
     return Range(made, made, np.zeros(made.shape))
 
 
-def _sums(x: Range, columns: Array, bias: Array | None, fused: bool, relu: bool = False) -> Range:
-    """Both sums have n products and a bias: n + 1 roundings of a product and its additions at most."""
+def _sums(x: Range, columns: Array, bias: Array | None, other: bool, relu: bool = False) -> Range:
+    """Both sums have n products and a bias: n + 1 roundings of a product and its additions at most.
+
+    other: the mode adds them in another way than f32.
+    """
     weight = columns.astype(np.float64)
     sizes = np.abs(weight)
     start = np.zeros(weight.shape[1]) if bias is None else bias.astype(np.float64)
@@ -130,12 +144,44 @@ def _sums(x: Range, columns: Array, bias: Array | None, fused: bool, relu: bool 
     high = x.high @ above + x.low @ below + start + rounding
     moved = x.off @ sizes
     off = moved + rounding + gamma(n + 1) * (total + moved) + n * TINY
-    if not fused and x.exact:
+    if not other and x.exact:
         off = np.zeros(off.shape)
     off = np.where(total * (1 + gamma(n + 1)) + moved <= LARGEST, off, np.inf)
     if relu:
         low, high = np.maximum(low, 0), np.maximum(high, 0)
     return Range(low, high, off)
+
+
+def _halved(x: Range) -> Range:
+    most = x.size + x.off
+    off = np.where(most < LARGEST * (1 - HALF_UNIT), x.off + HALF_UNIT * most + fused.LEAST, np.inf)
+    return Range(x.low, x.high, off)
+
+
+def _half_sums(op: HalfSums, x: Range) -> Range:
+    """The weights of f32 are as far from those of the op as rounding moved them; sums lose subnormal numbers, too."""
+    x = Range(*(part[:, : op.n_in] for part in (x.low, x.high, x.off)))
+    columns = op.columns().astype(np.float64)
+    sizes = np.abs(columns)
+    n = len(columns)
+    bias = np.zeros(op.n_sums) if op.bias is None else op.bias.data[: op.n_sums].astype(np.float64)
+    shift = HALF_UNIT / (1 - HALF_UNIT) * (x.size @ sizes) + x.size.sum(axis=1, keepdims=True) * fused.LEAST
+    total = x.size @ sizes + shift + np.abs(bias)
+    rounding = gamma(n + 1) * total + n * TINY
+    above, below = np.maximum(columns, 0), np.minimum(columns, 0)
+    low = x.low @ above + x.high @ below + bias - shift - rounding
+    high = x.high @ above + x.low @ below + bias + shift + rounding
+    moved = x.off @ sizes
+    off = moved + shift + rounding + gamma(n + 1) * (total + moved) + (2 * n + 1) * fused.LEAST
+    off = np.where(total * (1 + gamma(n + 1)) + moved <= LARGEST, off, np.inf)
+    if op.relu:
+        low, high = np.maximum(low, 0), np.maximum(high, 0)
+    made = Range(low, high, off)
+    if not op.halves:
+        return made
+    made = _halved(made)
+    more = ((0, 0), (0, op.y_size - op.n_sums))
+    return Range(*(np.pad(part, more) for part in (made.low, made.high, made.off)))
 
 
 def _distances(x: Range, columns: Array) -> Range:
@@ -205,6 +251,14 @@ def _with_operand(verb: str, c: F64, x: Range) -> Range:
     slope = {"mul": np.abs(c), "div": 1 / np.abs(c)}.get(verb, np.ones(()))
     ends = [function(x.low, c), function(x.high, c)]
     return _rounded(Range(np.minimum(*ends), np.maximum(*ends), slope * x.off), UNIT)
+
+
+def _mixed(x: Range, k: int) -> Range:
+    """Shares that are at least 0, add up to 1 but for rounding, and are the same in both."""
+    rounding = gamma(3 * k) * x.size.max(axis=1, keepdims=True) + k * TINY
+    low, high = x.low.min(axis=1, keepdims=True) - rounding, x.high.max(axis=1, keepdims=True) + rounding
+    moved = x.off.max(axis=1, keepdims=True)
+    return Range(low, high, np.where(moved > 0, moved * (1 + gamma(3 * k)) + 2 * rounding, 0))
 
 
 def _softmax(x: Range, n: int) -> Range:

@@ -14,6 +14,7 @@ import numpy as np
 from aprgen.ops.column_sums import RowColumns
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
+from aprgen.ops.mixture import TopMix
 from aprgen.ops.wide_floats import Sums
 from aprgen.passes.wide_floats import Layer, layers_of, row_panels
 from aprgen.program import Op, Program, Step, Table
@@ -21,8 +22,13 @@ from aprgen.target import FloatCost, FusedCost
 
 
 def fuse(program: Program, floats: FloatCost | None, has: Callable[[str], bool]) -> Program:
-    """The Program with fused sums; itself where it has no sums of floats. has: whether a kernel is there."""
-    layers = layers_of(program)
+    """The Program with fused sums; itself where it has none to fuse. has: whether a kernel is there.
+
+    Sums that choose which others count stay as they are, so that the same ones do.
+    """
+    chosen = [step.inputs[0] for step in program.steps if isinstance(step.op, TopMix)]
+    choosing = frozenset(program.needed(*chosen)) if chosen else frozenset[int]()
+    layers = {index: layer for index, layer in layers_of(program).items() if index not in choosing}
     if not layers:
         return program
     wide = floats is not None and floats.fused is not None and has("row_panels_f32")
@@ -37,7 +43,7 @@ def fuse(program: Program, floats: FloatCost | None, has: Callable[[str], bool])
             op = _in_vectors(layer, floats, has)
             if layer.relu_step is not None:
                 moved[layer.relu_step + 1] = len(steps) + 1
-        elif isinstance(op, Dense | SquaredDistance):
+        elif isinstance(op, Dense | SquaredDistance) and index in layers:
             op = replace(op, fused=True)
         steps.append(Step(op, tuple(moved[value] for value in step.inputs)))
         moved[index + 1] = len(steps)

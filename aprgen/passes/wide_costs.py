@@ -1,38 +1,18 @@
 """What forms of trees for blocks of rows cost, as the target states it, and from how many rows on a block pays.
 
-Knows costs by their names; knows no layouts and no target by name.
+Knows cycles as numbers; knows no layouts and no target by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from aprgen.ops.trees import TreeOp
-from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import PermutedTrees, WideTrees
-from aprgen.passes.choices import TreeForm
+from aprgen.passes.wide_forms import Form
 from aprgen.program import Program
 from aprgen.target import BatchCost
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """Steps one after the other, codes and trees in turn, and what they cost."""
-
-    name: TreeForm
-    pairs: tuple[tuple[WideCodes, WideTrees], ...]
-    work: Mapping[str, float]  # by field of BatchCost: how often its cycles are paid for 1,000 rows
-    cycles: float  # all of them
-    of_trees: float  # those of trees, which take at least `least_rows` rows at once
-    least_rows: int
-
-    @property
-    def takes_few(self) -> bool:
-        """Whether a row alone is done faster than by tables of nodes."""
-        return isinstance(self.pairs[0][1], PermutedTrees)
 
 
 def trees_of_rows(summed: Program) -> dict[int, TreeOp]:
@@ -64,12 +44,3 @@ def cycles_one_by_one(trees: Iterable[TreeOp], cost: BatchCost) -> float:
 
 def cycles_of(forms: Iterable[Form]) -> float:
     return sum(form.cycles for form in forms)
-
-
-def form_of(
-    name: TreeForm, pairs: Sequence[tuple[WideCodes, WideTrees]], cost: BatchCost, work: Mapping[str, float],
-    least_rows: int,
-) -> Form:  # fmt: skip
-    cycles = {term: count * float(getattr(cost, term)) for term, count in work.items()}
-    every = sum(cycles.values())
-    return Form(name, tuple(pairs), work, every, every - cycles["code"], least_rows)

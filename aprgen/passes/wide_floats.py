@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.ops.column_sums import Columns, RowColumns
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
@@ -29,11 +28,21 @@ from aprgen.target import BatchCost, FloatCost
 ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 
 
+@runtime_checkable
+class HasBlocks(Protocol):
+    """An op for one row that has one form for blocks."""
+
+    @property
+    def of_rows(self) -> Callable[[int], Op]:
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A step that sums floats: weights [n_in, n_out], and what of the steps behind it goes into it.
 
-    relu: of the sum. relu_step: which does that so far. row: the op, where it is already one of vectors.
+    relu: of the sum. relu_step: which does that so far. row: the op, where it is already one of vectors. of_rows: makes
+    the only op there is for a block.
     """
 
     columns: NDArray[np.float32]
@@ -45,6 +54,7 @@ class Layer:
     relu_step: int | None = None
     nearest: int | None = None  # the step
     row: Sums | None = None
+    of_rows: Callable[[int], Op] | None = None
 
 
 def with_float_blocks(
@@ -59,8 +69,10 @@ def with_float_blocks(
     layers = layers_of(program) if program.source.element == "f32" else {}
     if not layers or not has("panels_f32") or choices.sums == () or choices.trees == "rows":
         return program
-    cost = choices.applied(target_cost)
     fused = any(layer.fused for layer in layers.values())
+    if fused and target_cost.floats.fused is None:
+        return program
+    cost = choices.applied(target_cost)
     floats = target_cost.floats.when_fused if fused else choices.tiled(target_cost.floats)
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
@@ -125,6 +137,10 @@ def _work(layers: Mapping[int, Layer], turned: frozenset[int], floats: FloatCost
     return work
 
 
+def _fits_lanes(layer: Layer, floats: FloatCost) -> bool:
+    return int(layer.columns.shape[1]) <= floats.lane_sums and layer.of_rows is None
+
+
 def layers_of(program: Program) -> dict[int, Layer]:
     """By step, those of the way of one row."""
     needed = program.needed(program.scores, program.label)
@@ -147,9 +163,12 @@ def layers_of(program: Program) -> dict[int, Layer]:
         elif isinstance(op, SquaredDistance):
             found[index] = Layer(op.points.data.T, True, "none", None, op.fused, nearest=nearest)
         elif isinstance(op, Sums):
+            of_rows = op.of_rows if isinstance(op, HasBlocks) else None
             found[index] = Layer(
-                op.columns(), op.distance, op.bias_order, op.bias, op.fused, op.relu, nearest=nearest, row=op
+                op.columns(), op.distance, op.bias_order, op.bias, op.fused, op.relu, None, nearest, op, of_rows
             )  # fmt: skip
+        elif isinstance(op, HasBlocks):
+            found[index] = Layer(np.zeros((0, 0), np.float32), False, "none", None, True, of_rows=op.of_rows)
     return found
 
 
@@ -158,10 +177,6 @@ def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
     panel = floats.square_panel if layer.distance else floats.panel
     lane = floats.square_lane if layer.distance else floats.lane
     return _fits_lanes(layer, floats) and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
-
-
-def _fits_lanes(layer: Layer, floats: FloatCost) -> bool:
-    return int(layer.columns.shape[1]) <= floats.lane_sums and not isinstance(layer.row, RowColumns)
 
 
 def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
@@ -180,7 +195,7 @@ def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, 
 
 
 def _way(
-    steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, WideSums],
+    steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, Op],
     turned: frozenset[int],
 ) -> Way:  # fmt: skip
     """Append what the Program computes, its layers in these forms; `turned`: steps behind them with rows in lanes."""
@@ -204,16 +219,13 @@ def _way(
             moved[layer.relu_step + 1] = moved[value]
         if layer.nearest is not None and isinstance(form, Lanes):
             moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
-        elif layer.nearest is not None and layer.nearest in turned:
+        elif layer.nearest is not None and layer.nearest in turned and isinstance(form, WideSums):
             moved[layer.nearest + 1] = add(Least(form.n_sums, form.rows, form.width), value)
     return Way(moved[program.scores], None if program.label is None else moved[program.label])
 
 
-def _for_any_rows(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
-    if isinstance(layer.row, RowColumns):
-        own = {field.name: getattr(layer.row, field.name) for field in fields(layer.row)}
-        return Columns(**own | {"rows": rows})
-    return _in_panels(layer, rows, floats)
+def _for_any_rows(layer: Layer, rows: int, floats: FloatCost) -> Op:
+    return _in_panels(layer, rows, floats) if layer.of_rows is None else layer.of_rows(rows)
 
 
 def _in_panels(layer: Layer, rows: int, floats: FloatCost) -> Panels:

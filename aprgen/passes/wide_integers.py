@@ -1,40 +1,56 @@
-"""Wide integers pass: beside the way of one row, a way for blocks of rows, whose sums of integers run in vectors.
+"""Wide integers pass: sums of integers run in vectors, for one row and for blocks of rows.
 
 Codes stay laid out from one dense op to the next; what stands between, and what ends the Program, runs row by row.
-Where floats are all that is read of a result, the dense op gives them. Knows no target by name and no C.
+Where floats are all that is read of a block's result, the dense op gives them. Both ways read the same tables. Knows no
+target by name and no C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from aprgen.ops.integer import MAGIC_BITS, Code, Dequantise, IntegerDense, IntegerSum, Quantise
-from aprgen.ops.wide_integers import STORED, DensePanels, Lay, LayCodes, QuantiseRows, packed
+from aprgen.ops.integer import MAGIC_BITS, Code, Dequantise, IntegerDense, IntegerLookup, IntegerSum, Quantise
+from aprgen.ops.wide_integers import (
+    STORED,
+    CodeSums,
+    DensePanels,
+    DenseRow,
+    Lay,
+    LayCodes,
+    LayRow,
+    LookUpCodes,
+    QuantiseRow,
+    QuantiseRows,
+    packed,
+)
 from aprgen.passes.layout import plan_block
 from aprgen.program import Array, Batch, Op, Program, Step, Table, Way
 from aprgen.target import BatchCost, IntegerForm
 
 Sums = IntegerDense | IntegerSum
-KERNELS = ("dense_panels_codes", "quantise_rows_f32", "lay_codes")
+KERNELS = (
+    "quantise_rows_f32", "lay_codes", "look_up_codes", "dense_panels_codes",
+    "quantise_row_f32", "lay_row", "dense_row_codes",
+)  # fmt: skip
 BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.items()} | {"f32": 4}
 
 
 def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
-    """The Program with a way for blocks, where it has dense integer ops and no such way yet. has: whether a kernel is
-    there."""
+    """The Program with a way for blocks, where it has dense integer ops and no such way yet, and with the same sums for
+    one row, of floats and of codes. has: whether a kernel is there."""
     if cost is None or cost.integers is None or program.batch is not None or program.source.element != "f32":
         return program
-    ops = [program.steps[index].op for index in program.needed(program.scores, program.label)]
-    sums = [op for op in ops if isinstance(op, Sums)]
+    sums = [op for index in program.in_code() if isinstance(op := program.steps[index].op, Sums)]
     if not sums or not all(has(kernel) for kernel in KERNELS) or not all(_fits(op) for op in sums):
         return program
-    rows = _rows_that_fit(program, cost, cost.integers)
+    tables = {id(op): _tables(cost.integers, op) for op in sums}
+    rows = _rows_that_fit(program, cost, cost.integers, tables)
     if not rows:
         return program
-    made = _with_way(program, cost.integers, rows)
+    made = _row_by_row(_in_blocks(program, cost.integers, tables, rows), program, cost.integers, tables)
     made.check()
     return made
 
@@ -44,9 +60,9 @@ def _fits(op: Sums) -> bool:
     return op.source == "i16" or (op.source == "i8" and op.weight.data.dtype == np.int8)
 
 
-def _rows_that_fit(program: Program, cost: BatchCost, form: IntegerForm) -> int:
+def _rows_that_fit(program: Program, cost: BatchCost, form: IntegerForm, tables: Mapping[int, _Tables]) -> int:
     """Of a block, by what the buffers between its layers take for one row; 0: not even one."""
-    tried = _with_way(program, form, 1)
+    tried = _in_blocks(program, form, tables, 1)
     assert tried.batch is not None
     way = tried.batch.many
     row_bytes = max(
@@ -57,31 +73,84 @@ def _rows_that_fit(program: Program, cost: BatchCost, form: IntegerForm) -> int:
     return rows - rows % form.tile_rows if rows > form.tile_rows else rows
 
 
-def _with_way(program: Program, form: IntegerForm, rows: int) -> Program:
-    work = _Work(program, form, rows, list(program.steps), {0: 0}, {})
-    scores = _as_rows(work, program.scores)
-    label = None if program.label is None else _as_rows(work, program.label)
-    return replace(program, steps=tuple(work.steps), batch=Batch(Way(scores, label), None, rows, 1))
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What all ways to the sums of one op read; see CodeSums."""
+
+    lay: Lay
+    weight: Table
+    bias: Table
+    multiplier: Table | None
+    shift: Table | None
+
+
+def _lay(form: IntegerForm, code: Code) -> Lay:
+    if code == "i8" and form.byte_codes != "none":
+        return Lay("u8" if form.byte_codes == "unsigned" else "i8", code, form.width, 4, form.byte_group)
+    return Lay("i16", code, form.width, 2, form.pair_group)
+
+
+def _tables(form: IntegerForm, op: Sums) -> _Tables:
+    lay = _lay(form, op.source)
+    weight = op.weight.data.astype(np.int64).reshape(-1, op.cols)
+    bias = op.bias.data.astype(np.int64) if isinstance(op, IntegerDense) else np.array([op.bias], np.int64)
+    bias = bias - lay.offset * weight.sum(axis=1)  # modulo 2^32
+    multiplier = shift = None
+    if isinstance(op, IntegerDense):
+        multiplier = _in_vectors(op.multiplier.data, len(weight), lay, np.int32)
+        shift = _in_vectors(op.shift.data, len(weight), lay, np.int32, 1)
+    packed_weight = packed(weight.T, form.tile_panels, lay)
+    return _Tables(lay, packed_weight, _in_vectors(bias, len(weight), lay, np.int32), multiplier, shift)
+
+
+def _in_vectors(values: Array, n: int, lay: Lay, kind: type[np.generic], fill: int = 0) -> Table:
+    """n values, or one for all, in whole vectors."""
+    every = np.broadcast_to(values, (n,))
+    return Table(np.pad(every, (0, lay.stride(n) - n), constant_values=fill).astype(kind), lines=True)
 
 
 @dataclass(eq=False)
 class _Work:
-    """The steps as they grow, and the new ids of values of the Program: as rows, and laid out."""
+    """The steps as they grow, and the new ids of values of the Program: as rows, and laid out. rows: of a block; 0: one
+    row at a time."""
 
     program: Program
     form: IntegerForm
+    tables: Mapping[int, _Tables]
     rows: int
     steps: list[Step]
     as_rows: dict[int, int]
     laid: dict[int, int]
+    made: dict[tuple[int, bool], DenseRow] = field(default_factory=dict)  # of one row: by op, and whether it lays out
 
     def add(self, op: Op, *inputs: int) -> int:
         self.steps.append(Step(op, inputs))
         return len(self.steps)
 
-    def readers(self, value: int) -> list[Op]:
-        steps = self.program.needed(self.program.scores, self.program.label)
-        return [self.program.steps[i].op for i in steps if value in self.program.steps[i].inputs]
+    def readers(self, value: int) -> list[int]:
+        """Steps."""
+        return [index for index in self.program.in_code() if value in self.program.steps[index].inputs]
+
+
+def _in_blocks(program: Program, form: IntegerForm, tables: Mapping[int, _Tables], rows: int) -> Program:
+    work = _Work(program, form, tables, rows, list(program.steps), {0: 0}, {})
+    scores = _as_rows(work, program.scores)
+    label = None if program.label is None else _as_rows(work, program.label)
+    return replace(program, steps=tuple(work.steps), batch=Batch(Way(scores, label), None, rows, 1))
+
+
+def _row_by_row(made: Program, program: Program, form: IntegerForm, tables: Mapping[int, _Tables]) -> Program:
+    """`made` with the sums of `program` in vectors where its functions take one row."""
+    of_floats = _Work(program, form, tables, 0, list(made.steps), {0: 0}, {})
+    scores = _as_rows(of_floats, program.scores)
+    label = None if program.label is None else _as_rows(of_floats, program.label)
+    codes = program.codes
+    if codes is not None:
+        given = {codes.x: codes.x}
+        of_codes = replace(of_floats, as_rows=given, laid={})  # adds to the same steps, and takes the same sums
+        own = None if codes.label is None else _as_rows(of_codes, codes.label)
+        codes = replace(codes, scores=_as_rows(of_codes, codes.scores), label=own)
+    return replace(made, steps=tuple(of_floats.steps), scores=scores, label=label, codes=codes)
 
 
 def _as_rows(work: _Work, value: int) -> int:
@@ -90,14 +159,14 @@ def _as_rows(work: _Work, value: int) -> int:
         return work.as_rows[value]
     step = work.program.steps[value - 1]
     if isinstance(step.op, Sums):
-        made = work.add(_panels(work, step.op, None, None), _laid(work, step.inputs[0], step.op.source))
-    elif isinstance(step.op, Dequantise) and _only_floats(work, step.inputs[0]):
+        made = work.add(_sums(work, step.op, None, None), _laid(work, step.inputs[0], step.op.source))
+    elif work.rows and isinstance(step.op, Dequantise) and _only_floats(work, step.inputs[0]):
         before = work.program.steps[step.inputs[0] - 1]
         assert isinstance(before.op, Sums)
-        op = _panels(work, before.op, None, step.op)
-        made = work.add(op, _laid(work, before.inputs[0], before.op.source))
+        made = work.add(_sums(work, before.op, None, step.op), _laid(work, before.inputs[0], before.op.source))
     else:
-        made = work.add(step.op, *(_as_rows(work, i) for i in step.inputs))
+        inputs = tuple(_as_rows(work, i) for i in step.inputs)
+        made = value if inputs == step.inputs and not work.rows else work.add(step.op, *inputs)
     work.as_rows[value] = made
     return made
 
@@ -112,28 +181,39 @@ def _laid(work: _Work, value: int, code: Code) -> int:
     if value in work.laid:
         return work.laid[value]
     step, to = work.program.steps[value - 1], _lay(work.form, code)
-    others = [op for op in work.readers(value) if not isinstance(op, Sums)]
-    if isinstance(step.op, Quantise) and not others:
+    n_in = work.program.types()[value].size
+    if isinstance(step.op, Quantise) and value not in work.as_rows:
         made = work.add(_quantise(work, step.op, to), _as_rows(work, step.inputs[0]))
-    elif isinstance(step.op, IntegerDense) and not others:
-        made = work.add(_panels(work, step.op, to, None), _laid(work, step.inputs[0], step.op.source))
-    else:
+    elif isinstance(step.op, IntegerDense) and _stays_laid(work, value):
+        made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], step.op.source))
+    elif isinstance(step.op, IntegerLookup) and work.rows and _stays_laid(work, value):
+        table = Table(to.laid(step.op.table.data.astype(np.int64)), lines=True)
+        made = work.add(LookUpCodes(n_in, work.rows, to, table, step.op.error), _laid(work, step.inputs[0], code))
+    elif work.rows:
         source = _as_rows(work, value)
         op = work.steps[source - 1].op
-        n_in = work.program.types()[value].size
         stride = op.row_elements if isinstance(op, DensePanels) else n_in
         made = work.add(LayCodes(n_in, work.rows, to, stride), source)
+    else:
+        made = work.add(LayRow(n_in, to), _as_rows(work, value))
     work.laid[value] = made
     return made
 
 
-def _lay(form: IntegerForm, code: Code) -> Lay:
-    if code == "i8" and form.byte_codes != "none":
-        return Lay("u8" if form.byte_codes == "unsigned" else "i8", code, form.width, 4, form.byte_group)
-    return Lay("i16", code, form.width, 2, form.pair_group)
+def _stays_laid(work: _Work, value: int) -> bool:
+    """Whether nothing reads the value as rows."""
+    codes = work.program.codes
+    if codes is not None and value in (codes.scores, codes.x):
+        return False
+    for index in work.readers(value):
+        op = work.program.steps[index].op
+        looked_up = isinstance(op, IntegerLookup) and work.rows and _stays_laid(work, index + 1)
+        if not isinstance(op, Sums) and not looked_up:
+            return False
+    return True
 
 
-def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRows:
+def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRow | QuantiseRows:
     """Lower bounds of the bits in place of zeros; see ops.integer.Quantise. Columns that fill up have the code 0."""
     least = op.zero.data.astype(np.int64) + MAGIC_BITS + to.low
     inverse = op.inverse.data
@@ -141,32 +221,22 @@ def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRows:
         more = (0, to.stride(op.size) - op.size)
         least, inverse = np.pad(least, more, constant_values=MAGIC_BITS + to.low), np.pad(inverse, more)
     tables = Table(inverse, np.float32, lines=not op.uniform), Table(least, np.int32, lines=not op.uniform)
-    return QuantiseRows(op.size, work.rows, to, *tables)
+    return QuantiseRows(op.size, to, *tables, work.rows) if work.rows else QuantiseRow(op.size, to, *tables)
 
 
-def _panels(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels:
-    lay = _lay(work.form, op.source)
-    weight = op.weight.data.astype(np.int64).reshape(-1, op.cols)
-    n_sums = len(weight)
-    padded = lay.stride(n_sums)
-
-    def vectors(values: Array, kind: type[np.generic], fill: int = 0) -> Table:
-        every = np.broadcast_to(values, (n_sums,))
-        return Table(np.pad(every, (0, padded - n_sums), constant_values=fill).astype(kind), lines=True)
-
-    bias = op.bias.data.astype(np.int64) if isinstance(op, IntegerDense) else np.array([op.bias], np.int64)
-    bias = bias - lay.offset * weight.sum(axis=1)  # modulo 2^32
-    return DensePanels(
-        op.cols, n_sums, work.rows, op.largest_sum, lay,
-        code=op.element if isinstance(op, IntegerDense) else "i32",
-        end="laid" if to is not None else "floats" if floats is not None else "rows",
-        to=to,
-        tile_rows=work.form.tile_rows,
-        tile_panels=work.form.tile_panels,
-        weight=packed(weight.T, work.form.tile_panels, lay),
-        bias=vectors(bias, np.int32),
-        multiplier=vectors(op.multiplier.data, np.int32) if isinstance(op, IntegerDense) else None,
-        shift=vectors(op.shift.data, np.int32, 1) if isinstance(op, IntegerDense) else None,
-        scale=None if floats is None else vectors(floats.scale.data, np.float32),
-        offset=None if floats is None or floats.offset is None else vectors(floats.offset.data, np.float32),
+def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels | DenseRow:
+    own = work.tables[id(op)]
+    n = op.rows if isinstance(op, IntegerDense) else 1
+    scale = offset = None
+    if floats is not None:
+        scale = _in_vectors(floats.scale.data, n, own.lay, np.float32)
+        offset = None if floats.offset is None else _in_vectors(floats.offset.data, n, own.lay, np.float32)
+    made = CodeSums(
+        op.cols, n, op.largest_sum, own.lay, op.element if isinstance(op, IntegerDense) else "i32",
+        "laid" if to is not None else "rows" if floats is None else "floats", to, work.form.tile_panels, own.weight,
+        own.bias, own.multiplier, own.shift, scale, offset,
     )  # fmt: skip
+    parts = {one.name: getattr(made, one.name) for one in fields(made)}
+    if not work.rows:
+        return work.made.setdefault((id(op), to is not None), DenseRow(**parts))
+    return DensePanels(**parts, rows=work.rows, tile_rows=work.form.tile_rows)

@@ -28,7 +28,7 @@ from aprgen.passes.wide_floats import ALIGNED
 from aprgen.program import Batch, OfBlocks, Op, Program, Step, Way
 from aprgen.target import BatchCost, FloatCost
 
-SCREENED = 16  # columns from which a product and the list cost less than squares of differences: measured
+SCREENED = 12  # columns from which a screen costs less than distances to all points: 8 cost the same, measured
 
 Has = Callable[[str], bool]
 

@@ -1,129 +1,103 @@
 """Wide trees pass: beside the way of one row, a way for blocks of rows, whose trees read rank codes in vectors.
 
-Chooses among the forms for which the target has kernels, by the cycles that it states for them. The result is the same,
-bit for bit. Knows costs as numbers and how trees are laid out; knows no target by name and no C.
+Chooses among the forms for which the target has kernels, by the cycles that it states for them; one row takes such a
+form, too, where that is cheaper. The result is the same, bit for bit. Knows no layout, no target by name and no C.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
-from aprgen.ops.wide_codes import (
-    LOWEST,
-    PAD,
-    CodeElement,
-    Order,
-    Search,
-    WideCodes,
-    counted_keys,
-    grouped_keys,
-    searched_keys,
-)
-from aprgen.ops.wide_trees import (
-    BELOW,
-    BELOW_SPLITS,
-    ENTRIES,
-    LINE_BYTES,
-    TOP,
-    TOP_SPLITS,
-    Adds,
-    Leaves,
-    LevelTrees,
-    PermutedTrees,
-    WalkedTrees,
-)
+from aprgen.ops.row_trees import row_of
+from aprgen.ops.trees import TreeOp
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
-from aprgen.passes.missing import without_missing
-from aprgen.passes.wide_costs import Form, cycles_of, cycles_one_by_one, few_rows_of, form_of, trees_of_rows
-from aprgen.program import Array, Batch, Program, Step, Table, Way
+from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
+from aprgen.passes.wide_forms import LANES, Form, forms_of
+from aprgen.program import Batch, Program, Step, Way
 from aprgen.target import BatchCost
 
-Ints = NDArray[np.int64]
-
-MOST_GROUPS = 32  # of trees that have codes of their own
-COUNTED = 32  # thresholds a column: more are searched
-LANES = 16
-FURTHEST = 65536  # that a column of a block can begin at
-AT_ONCE = 8  # rows that walk together
-MOST_WALKED = 400_000  # nodes after subtrees are written out
-NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """Plain trees over a row in which a column stands twice where its missing values go both ways."""
-
-    op: TreeOp
-    columns: Ints  # of the model's row, by column of the trees
-    n_low: int
-    keys: Ints  # of the thresholds of all nodes
+FEW_PERMUTED = 8  # rows: fewer are permuted one by one
 
 
 def with_batch(
-    program: Program, summed: Program, target_cost: BatchCost | None, choices: Choices = BY_COST
+    program: Program, summed: Program, target_cost: BatchCost | None, choices: Choices = BY_COST, *,
+    one_row: bool = True,
 ) -> Program:  # fmt: skip
     """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape.
 
-    Raises UnsupportedError for a chosen form that these trees do not have here.
+    one_row: the functions for one row may be computed in another way, too. Raises UnsupportedError for a chosen form
+    that these trees do not have here.
     """
     if target_cost is None:
         return program
     trees = trees_of_rows(summed)
     if not trees or choices.trees == "rows":
         return program
-    cost = replace(choices, rows=None).applied(target_cost)
-    found = _forms_of_all(trees, summed.n_features, cost, choices)
+    found = _best_forms(trees, summed.n_features, replace(choices, rows=None).applied(target_cost), choices)
     if found is None:
         return program
-    many, few, cost = found
+    many, forms, cost = found
+    few: dict[int, Form] = {}  # of few rows
+    single: dict[int, Form] = {}  # of one row
+    for index, form in many.items():
+        alone = _for_one_row(form, forms[index], cycles_one_by_one([trees[index]], cost))
+        if alone is not None:
+            single[index] = alone
+        few.update((index, one) for one in forms[index] if one.permuted and one.one_row is None)
     steps = list(program.steps)
-    of_many = _way(steps, summed, many)
-    of_few = None
-    few_rows = 1
-    if not all(form.takes_few for form in many.values()):
-        of_few = _way(steps, summed, few) if len(few) == len(many) else None
-        alone = cycles_one_by_one(trees.values(), cost) if of_few is None else cycles_of(few.values())
-        few_rows = few_rows_of(many.values(), alone, cost.rows)
-    few_rows = few_rows if choices.few_rows is None else choices.few_rows
     work = sum((Counter(form.work) for form in many.values()), Counter[str]())
     names = tuple(form.name for form in many.values())
-    batch = Batch(of_many, of_few, cost.rows, few_rows, forms=names, work=work)
-    made = replace(program, steps=tuple(steps), batch=batch)
+    way = Batch(_way(steps, summed, many), None, cost.rows, 1, forms=names, work=work)
+    made = replace(program, batch=way)
+    if one_row and len(single) == len(many):
+        of_row = _way(steps, summed, single, one_row=True)
+        permuted = all(form.permuted for form in many.values())
+        few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), cost.rows)
+        own = replace(way, few_rows=max(few_rows, FEW_PERMUTED) if permuted else few_rows)
+        made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
+    elif len(few) < len(many):
+        few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), cost.rows)
+        made = replace(made, batch=replace(way, few_rows=few_rows))
+    elif any(few[index] is not form for index, form in many.items()):
+        few_rows = few_rows_of(many.values(), cycles_of(few.values()), cost.rows)
+        made = replace(made, batch=replace(way, few=_way(steps, summed, few), few_rows=few_rows))
+    if choices.few_rows is not None and made.batch is not None:
+        made = replace(made, batch=replace(made.batch, few_rows=choices.few_rows))
+    made = replace(made, steps=tuple(steps))
     made.check()
     return made
 
 
-def _forms_of_all(
+Forms = Mapping[int, tuple[Form, ...]]  # by step
+
+
+def _best_forms(
     trees: Mapping[int, TreeOp], n_features: int, cost: BatchCost, choices: Choices
-) -> tuple[Mapping[int, Form], Mapping[int, Form], BatchCost] | None:
-    """By step, the forms for many and for few rows, and the cost with the rows of their blocks; None: one by one.
+) -> tuple[Mapping[int, Form], Forms, BatchCost] | None:
+    """By step the form for many rows, and all forms; the cost with the rows of their blocks. None: one by one.
 
     Where the codes of so many columns fit in no block of trees that are walked, its rows are fewer.
     """
-    best: tuple[Mapping[int, Form], Mapping[int, Form], BatchCost] | None = None
+    best: tuple[Mapping[int, Form], Forms, BatchCost] | None = None
     for own in _with_fewer_rows(cost):
-        forms = {index: tuple(_forms(op, n_features, own)) for index, op in trees.items()}
+        forms = {index: tuple(forms_of(op, n_features, own)) for index, op in trees.items()}
         many = {
             index: min(able, key=lambda form: form.cycles) for index, every in forms.items()
             if (able := [form for form in every if choices.trees in (None, form.name)])
         }  # fmt: skip
-        few = {index: form for index, every in forms.items() for form in every if form.takes_few}
         if len(many) == len(trees) and (best is None or cycles_of(many.values()) < cycles_of(best[0].values())):
-            best = many, few, own
+            best = many, forms, own
         if all(any(form.name == "walked" for form in every) for every in forms.values()):
             break
-    if best is None and choices.trees is not None:
-        raise no_such_form(choices.trees, "these trees")
-    if best is None or choices.trees is not None:
+    if choices.trees is not None:
+        if best is None:
+            raise no_such_form(choices.trees, "these trees")
         return best
-    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in best[0].items())
-    return None if dear else best
+    if best is None or any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in best[0].items()):
+        return None
+    return best
 
 
 def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
@@ -134,12 +108,20 @@ def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
         rows //= 2
 
 
-def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
-    """Append what the Program computes, trees in these forms."""
+def _for_one_row(of_many: Form, forms: Sequence[Form], most: float) -> Form | None:
+    """That of many rows, whose tables are there, or the cheapest one; none that takes more cycles than `most`."""
+    cheap = [form for form in forms if form.one_row is not None and form.one_row < most]
+    if of_many in cheap:
+        return of_many
+    return min(cheap, key=lambda form: form.one_row or 0.0, default=None)
+
+
+def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form], *, one_row: bool = False) -> Way:
+    """Append what the Program computes, trees in these forms: those of blocks, or of one row."""
     moved: dict[int, int] = {}
     for index in summed.needed(summed.scores, summed.label):
         if index in forms:
-            moved[index + 1] = _added(steps, forms[index])
+            moved[index + 1] = _added(steps, forms[index], one_row=one_row)
         else:
             inputs = tuple(moved[i] for i in summed.steps[index].inputs)
             steps.append(Step(summed.steps[index].op, inputs))
@@ -147,293 +129,14 @@ def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form]) -> Way:
     return Way(moved[summed.scores], None if summed.label is None else moved[summed.label])
 
 
-def _added(steps: list[Step], form: Form) -> int:
+def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
     """Append the steps of a form and give the id of what the last trees make."""
     before: tuple[int, ...] = ()
     for codes, trees in form.pairs:
+        if one_row:
+            steps.append(Step(row_of(codes, trees), (0,)))
+            continue
         steps.append(Step(codes, (0,)))
         steps.append(Step(trees, (len(steps), *before)))
         before = (len(steps),)
     return len(steps)
-
-
-def _forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    ranked = _ranked(op)
-    adding = _adding(ranked.op)
-    if cost.level_split is not None and ranked.op.nodes.depth <= TOP:
-        yield from _levels(ranked, adding, n_features, cost)
-    if ranked.op.nodes.depth <= TOP + BELOW:
-        yield from _permuted(ranked, adding, n_features, cost)
-    if cost.walked_split is not None:
-        yield from _walked(ranked, adding, n_features, cost)
-
-
-def _ranked(op: TreeOp) -> Ranked:
-    before, plain = without_missing(op)
-    if before:
-        columns, n_low = before[0].columns.data.astype(np.int64), before[0].low
-    else:
-        columns, n_low = np.arange(op.n_features), 0
-    return Ranked(plain, columns, n_low, threshold_keys(plain.nodes.threshold.data).astype(np.int64))
-
-
-# What leaves add.
-
-
-@dataclass(frozen=True, eq=False)
-class Adding:
-    adds: Adds
-    of_leaf: Array  # the entry of each leaf
-    start: float | int
-    n_outputs: int
-    values: Table | None = None
-
-    def leaves(self, reached: Ints, first: bool) -> Leaves:
-        start = self.start if first else 0
-        unused = max(0, ENTRIES - reached.shape[1])
-        entries = Table(np.pad(self.of_leaf[reached], ((0, 0), (0, unused))), lines=True)
-        return Leaves(self.adds, entries, start, self.n_outputs, self.values)
-
-
-def _adding(op: TreeOp) -> Adding:
-    if isinstance(op, TreeSum):
-        return Adding("sum", op.values.data.astype(np.float32), op.start, 1)
-    n_leaves = 1 + max(
-        int(-1 - refs.data.astype(np.int64).min(initial=-1)) for refs in (op.nodes.left, op.nodes.right, op.nodes.root)
-    )
-    indices = np.arange(n_leaves, dtype=np.int32)
-    if isinstance(op, TreeVotes):
-        return Adding("votes", indices, 0, op.n_classes)
-    if isinstance(op, TreeTotals) and op.single:
-        return Adding("total", op.values.data.reshape(-1).astype(np.int32), op.start, 1)
-    if isinstance(op, TreeTotals):
-        rows = op.values.data.reshape(-1, op.n_outputs)
-        kind = np.int16 if rows.dtype == np.int16 and op.unit <= np.iinfo(np.int16).max else np.int32
-        if op.unit:
-            rows = np.concatenate([np.eye(op.n_outputs, dtype=np.int64) * op.unit, rows])
-        return Adding("rows", indices, op.start, op.n_outputs, Table(rows.astype(kind)))
-    return Adding("total", indices, 0, 1)  # a leaf's number
-
-
-# Layouts.
-
-
-def _complete(nodes: Nodes, depth: int, trees: slice) -> tuple[list[Ints], Ints]:
-    """References of the splits of some trees, level by level, -1 where a leaf stands above; and of their leaves."""
-    at = nodes.root.data.astype(np.int64)[trees].reshape(-1, 1)
-    left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
-    levels = []
-    for _ in range(depth):
-        inner = at >= 0
-        node = np.where(inner, at, 0)
-        levels.append(np.where(inner, at, -1))
-        children = np.stack([np.where(inner, left[node], at), np.where(inner, right[node], at)], axis=2)
-        at = children.reshape(len(at), -1)
-    assert (at < 0).all()
-    return levels, -1 - at
-
-
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """Some of the columns, those read by some of the trees, with thresholds; and a table of features and codes."""
-
-    columns: Ints  # of the trees' row, the low ones first
-    thresholds: tuple[Ints, ...]
-    feature: Ints  # by node
-    code: Ints
-
-    @property
-    def most(self) -> int:
-        return max(len(keys) for keys in self.thresholds)
-
-
-def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
-    """Codes for the columns that these nodes read, or for the whole row."""
-    of_node = ranked.op.nodes.feature.data.astype(np.int64)
-    columns = np.arange(ranked.op.n_features) if whole else np.unique(of_node[nodes])  # the low ones stay first
-    feature, code = np.zeros(len(of_node), np.int64), np.zeros(len(of_node), np.int64)
-    thresholds = []
-    by_column = nodes[np.argsort(of_node[nodes], kind="stable")]
-    ends = np.searchsorted(of_node[by_column], columns, side="right")
-    for index, own in enumerate(np.split(by_column, ends[:-1])):
-        keys, rank = np.unique(ranked.keys[own], return_inverse=True)
-        feature[own], code[own] = index, rank
-        thresholds.append(keys)
-    return Coded(columns, tuple(thresholds), feature, code)
-
-
-def _maker(
-    ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None,
-    element: CodeElement = "u8",
-) -> WideCodes:  # fmt: skip
-    """By feature for complete trees of few levels; by row, with that stride, for the others."""
-    columns = ranked.columns[coded.columns]
-    n, n_low = len(columns), int((coded.columns < ranked.n_low).sum())
-    whole = n == n_features and bool((columns == np.arange(n)).all())
-    of_row = stride > 0
-    order: Order = "by_row" if of_row else "by_feature"
-    if coded.most <= COUNTED and of_row and search is None:
-        table = None if whole else Table(columns.astype(np.int32), lines=True)
-        missing = np.full(-(-n // LANES) * LANES, PAD, np.int32)
-        missing[:n_low] = LOWEST
-        return WideCodes(
-            n_features, n, table, n_low, element, "counted", order, cost.rows, stride,
-            counted_keys(coded.thresholds, len(missing)), missing=Table(missing, lines=True),
-        )  # fmt: skip
-    table = None if whole else Table(columns.astype(np.min_scalar_type(int(columns.max()))))
-    if of_row or not cost.grouped:
-        keys, first, levels = searched_keys(coded.thresholds, cost.fan)
-        return WideCodes(
-            n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels,
-            signed=cost.signed and not of_row,
-        )  # fmt: skip
-    keys = grouped_keys(coded.thresholds)
-    return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
-
-
-def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    """Groups of trees, in which no column has more thresholds than a byte can count, and codes fit a block."""
-    assert cost.level_split is not None
-    nodes = ranked.op.nodes
-    depth = max(1, nodes.depth)
-    pairs = []
-    work = Counter[str]()
-    levels, _ = _complete(nodes, depth, slice(None))
-    every = np.concatenate(levels, axis=1)
-    groups = _groups(ranked, every, min(cost.buffer_bytes, FURTHEST) // cost.rows)
-    if groups is None:
-        return
-    for trees in groups:
-        inside = np.unique(every[trees][every[trees] >= 0])
-        coded = _coded(ranked, inside if len(inside) else np.zeros(1, np.int64))
-        maker = _maker(ranked, coded, n_features, cost)
-        made = _level_trees(ranked, coded, depth, trees, adding, cost)
-        pairs.append((maker, made))
-        work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
-    yield form_of("levels", pairs, cost, work, cost.rows)
-
-
-def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:
-    """Trees that follow each other, as many as codes of 8 bits can be made for; None: it takes too many groups."""
-    feature = ranked.op.nodes.feature.data.tolist()
-    keys = ranked.keys.tolist()
-    groups: list[slice] = []
-    start = 0
-    seen: dict[int, set[int]] = {}
-    for tree, own in enumerate(every.tolist()):
-        added: dict[int, set[int]] = {}
-        for node in own:
-            if node >= 0:
-                added.setdefault(feature[node], set()).add(keys[node])
-        joined = {column: seen.get(column, set()) | more for column, more in added.items()}
-        too_many = any(len(thresholds) > NEVER8 for thresholds in joined.values())
-        if too_many or len(seen.keys() | joined) > most_columns:
-            groups.append(slice(start, tree))
-            start, seen, joined = tree, {}, added
-            if len(groups) >= MOST_GROUPS:
-                return None
-        seen |= joined
-    return [*groups, slice(start, len(every))]
-
-
-def _level_trees(
-    ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, cost: BatchCost
-) -> LevelTrees:  # fmt: skip
-    levels, reached = _complete(ranked.op.nodes, depth, trees)
-    nodes = np.full((len(reached), (1 << depth) - 1), -1, np.int64)
-    for level, own in enumerate(levels):  # from left to right: the splits of a level stand this far apart
-        apart = 1 << (depth - level)
-        nodes[:, apart // 2 - 1 :: apart] = own
-    feature = np.where(nodes >= 0, coded.feature[nodes], 0)
-    code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
-
-    return LevelTrees(
-        len(coded.columns), cost.rows, adding.leaves(reached, trees.start == 0), trees.start > 0, depth,
-        Table((feature * cost.rows).astype(np.uint16)),
-        Table((code - 128).astype(np.int8) if cost.signed else code.astype(np.uint8)),
-    )  # fmt: skip
-
-
-def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    """Codes of a row in one or two vectors, of 8 bits where those are enough and bytes can be permuted."""
-    nodes = ranked.op.nodes
-    every = np.arange(nodes.n_nodes)
-    coded = _coded(ranked, every)
-    kind: type[np.unsignedinteger] = np.uint16
-    if coded.most <= NEVER8 and cost.permuted_bytes is not None:
-        kind = np.uint8
-    per_tree = "permuted_tree" if kind is np.uint16 else "permuted_bytes"
-    lanes = LINE_BYTES // np.dtype(kind).itemsize
-    never = int(np.iinfo(kind).max)
-    if getattr(cost, per_tree) is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
-        return
-    if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
-        coded = _coded(ranked, every, whole=True)
-    stride = lanes * (1 + (len(coded.columns) > lanes))
-    depth = max(TOP, nodes.depth)
-    levels, reached = _complete(nodes, depth, slice(None))
-    n_trees = len(reached)
-
-    def heaps(own: Sequence[Ints], splits: int) -> tuple[Ints, Ints]:
-        """Features and codes of complete trees by level, from 1."""
-        places = np.concatenate([np.full((len(own[0]), 1), -1, np.int64), *own], axis=1)
-        places = np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
-        return np.where(places >= 0, coded.feature[places], 0), np.where(places >= 0, coded.code[places], never)
-
-    feature, code = heaps(levels[:TOP], TOP_SPLITS)
-    below = None
-    if depth > TOP:
-        own = [level.reshape(n_trees * TOP_SPLITS, -1) for level in levels[TOP:]]
-        pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
-        below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(kind), lines=True)
-    made = PermutedTrees(
-        len(coded.columns), cost.rows, adding.leaves(reached, first=True), False, stride, depth,
-        Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
-    )  # fmt: skip
-    maker = _maker(ranked, coded, n_features, cost, stride=stride, element="u8" if kind is np.uint8 else "u16")
-    yield form_of("permuted", ((maker, made),), cost, {"code": 2 * maker.n, per_tree: n_trees}, 1)
-
-
-def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    assert cost.walked_split is not None
-    nodes = ranked.op.nodes
-    coded = _coded(ranked, np.arange(nodes.n_nodes))
-    maker_elements = cost.rows * len(coded.columns)
-    if coded.most >= NEVER16 or 2 * maker_elements > cost.buffer_bytes:
-        return
-    left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
-    references, steps, parts = [], [], []
-    for root in nodes.root.data.astype(np.int64).tolist():
-        level = np.array([root])
-        own, children = [], []
-        n, depth = 1, 0
-        while len(level):
-            inner = level >= 0
-            own.append(level)
-            place = n - len(level) + np.arange(len(level))
-            child = n + 2 * (np.cumsum(inner) - 1)
-            children.append(np.where(inner, child, place))
-            splits = level[inner]
-            level = np.stack([left[splits], right[splits]], axis=1).reshape(-1)
-            n += len(level)
-            depth += len(level) > 0
-        references.append(np.concatenate(own))
-        parts.append(np.concatenate(children))
-        steps.append(depth)
-        if sum(map(len, references)) > MOST_WALKED:
-            return
-    sizes = [len(part) for part in parts]
-    every = np.concatenate(references)
-    inner = every >= 0
-    node, leaf = np.where(inner, every, 0), np.where(inner, 0, -1 - every)
-    split = np.where(inner, coded.feature[node] << 16 | coded.code[node], NEVER16)
-    entries = np.where(inner, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[leaf])
-    first = np.cumsum([0, *sizes[:-1]])
-    table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
-    leaves = Leaves(adding.adds, Table(entries), adding.start, adding.n_outputs, adding.values)
-    made = WalkedTrees(
-        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
-        Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
-    )  # fmt: skip
-    maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
-    yield form_of("walked", ((maker, made),), cost, {"code": 2 * maker.n, "walked_split": sum(steps)}, AT_ONCE)

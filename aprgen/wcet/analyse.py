@@ -33,7 +33,7 @@ from aprgen.wcet.assumptions import assumptions
 from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code
-from aprgen.wcet.cores import require_no_lto, timing_of
+from aprgen.wcet.cores import require_no_lto, require_one_kind, timing_of
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.counts import Counted, bound_counts, count_rows, counted_runs
 from aprgen.wcet.forests import WALK_SECONDS, Forest, Witnessed, forests, witnessed
@@ -139,6 +139,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
 
     Raises UnsupportedError when nothing can be said of this core or compiler at all, ToolchainError without a compiler.
     """
+    require_one_kind(artifact.target)
     toolchain = find_toolchain(artifact.target, question.tools)
     require_no_lto(toolchain, artifact.target)
     stated = {"--deadline-us": question.deadline_us, "--clock-mhz": question.clock_mhz}

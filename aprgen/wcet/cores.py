@@ -34,6 +34,16 @@ def require_no_lto(toolchain: Toolchain, target: Target) -> None:
             )  # fmt: skip
 
 
+def require_one_kind(target: Target) -> None:
+    """Which kernels of a package run is known on the CPU alone."""
+    if target.variants:
+        fixed = [one.target.name for one in target.variants if one.target is not None]
+        raise UnsupportedError(
+            "wcet.variants", f"{target.name} picks its kernels where it runs, and each takes another time",
+            where=f"target {target.name}", hint=f"bound a target with kernels of one kind: host, {', '.join(fixed)}",
+        )  # fmt: skip
+
+
 def timing_of(
     toolchain: Toolchain,
     target: Target,

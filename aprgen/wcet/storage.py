@@ -29,6 +29,10 @@ _ALIGNMENT = 4  # AAPCS: the processor aligns the stack to eight bytes when it t
 _RETURN_ADDRESS: Mapping[str, int] = {"x86-64": 8}
 # What a function that calls none may use below the stack pointer, which the compiler leaves out of the frame.
 _RED_ZONE: Mapping[str, int] = {"x86-64": 128}
+# What a function skips that aligns the stack pointer for vectors, the compiler leaves out, too. Before, the pointer is a
+# multiple of 16.
+_ALIGNING = re.compile(r"^and rsp, (0xffffffffffffff[0-9a-f]{2}|-\d+)$")
+_ALIGNED_BYTES = 16
 _COPY = re.compile(r"\.\d+$")  # the number of one of several copies, which the compiler's file leaves out
 
 
@@ -60,7 +64,7 @@ def _frame(code: Code, graph: Graph, depth: int, stated: Mapping[str, int]) -> F
     compiler -= _RETURN_ADDRESS.get(code.architecture, 0)
     own = code.function(graph.name)
     beyond = not all(own.holds(start) for start in graph.blocks)
-    more = 0 if _calls(graph) else _RED_ZONE.get(code.architecture, 0)
+    more = (0 if _calls(graph) else _RED_ZONE.get(code.architecture, 0)) + _skipped(graph)
     if depth < compiler or (depth > compiler + more and not beyond):
         raise UnsupportedError(
             "wcet.frame", f"{graph.name} takes {depth} bytes of stack by its instructions, {compiler} by the compiler",
@@ -68,6 +72,13 @@ def _frame(code: Code, graph: Graph, depth: int, stated: Mapping[str, int]) -> F
         )  # fmt: skip
     agreement: Agreement = "agrees" if depth == compiler else "larger"
     return Frame(graph.name, depth, compiler, agreement)
+
+
+def _skipped(graph: Graph) -> int:
+    """The most bytes that the function skips when it aligns its stack."""
+    texts = (instruction.text for block in graph.blocks.values() for instruction in block.instructions)
+    masks = [int(found[1], 0) for text in texts if (found := _ALIGNING.match(text)) is not None]
+    return max((-mask % 2**64 - _ALIGNED_BYTES for mask in masks), default=0)
 
 
 def _calls(graph: Graph) -> bool:

@@ -26,6 +26,7 @@ _COMPARISONS = (
     "true", "eq_os", "lt_oq", "le_oq", "unord_s", "neq_us", "nlt_uq", "nle_uq", "ord_s", "eq_us", "nge_uq", "ngt_uq",
     "false_os", "neq_os", "ge_oq", "gt_oq", "true_us",
 )  # fmt: skip
+_OF_CODES = ("eq", "lt", "le", "neq", "nlt", "nle")
 _WIDTHS = ("b", "w", "d", "q")
 
 
@@ -78,10 +79,11 @@ _OF_AVX512 = (
     *_each(("extractf", "extracti", "insertf", "inserti"), ("32x4", "64x2", "64x4", "32x8")),
     *_each(("broadcastf", "broadcasti"), ("32x2", "32x4", "64x2", "64x4", "32x8")),
     *_each(("pblendm",), _WIDTHS), *_each(("blendm",), _PACKED), *_each(("perm",), ("w", "b")),
-    *_each(("shuff", "shufi"), ("32x4", "64x2")), *_each(("permt2", "permi2"), (*_PACKED, "d", "q")),
+    *_each(("shuff", "shufi"), ("32x4", "64x2")), *_each(("permt2", "permi2"), (*_PACKED, *_WIDTHS)),
     *_each(("range", "rndscale"), _ALL), "cvtudq2ps", "cvtps2udq", "cvttps2udq", "cvtusi2ss", "cvtusi2sd",
     *_each(("pmov",), ("db", "dw", "qb", "qw", "qd", "wb", "sdb", "sdw", "usdb", "usdw", "swb", "uswb")),
 )  # fmt: skip
+_DOTS = ("pdpbusd", "pdpwssd")
 _FUSED = _each(("fmadd", "fmsub", "fnmadd", "fnmsub"), _each(("132", "213", "231"), _ALL))
 
 _ROWS: tuple[tuple[Shape, Flags, tuple[str, ...]], ...] = (
@@ -105,10 +107,11 @@ _ROWS: tuple[tuple[Shape, Flags, tuple[str, ...]], ...] = (
     ("both", "", (*_ARITHMETIC, "blendvps", "blendvpd", "pblendvb")),
     ("both", "", ("movss", "movsd", "movlps", "movhps", "movlpd", "movhpd", "sqrtss", "sqrtsd")),
     ("first", "", _ONE_WAY),
-    ("both", "", _vex((*_ARITHMETIC, *_ONE_WAY, *_OF_AVX, *_OF_AVX512, *_FUSED))),  # both, as a mask may merge
+    ("both", "", _vex((*_ARITHMETIC, *_ONE_WAY, *_OF_AVX, *_OF_AVX512, *_DOTS, *_FUSED))),  # both, as a mask may merge
     ("both", "", _vex(("movss", "movsd", "movlps", "movhps", "movlpd", "movhpd"))),
     ("both", "", _vex(("valignd", "valignq"))),
     ("both", "", _vex(_each(tuple(f"pcmp{one}" for one in ("", "u")), _WIDTHS))),
+    ("both", "", _vex(_each(tuple(f"pcmp{one}{sign}" for one in _OF_CODES for sign in ("", "u")), _WIDTHS))),
     ("first", "", _each(("kmov", "knot"), _WIDTHS)),
     ("both", "", _each(("kand", "kandn", "kor", "kxor", "kxnor", "kshiftl", "kshiftr"), _WIDTHS)),
 )

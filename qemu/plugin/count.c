@@ -4,6 +4,8 @@
  * [LO, HI) the code of its only caller that counts. A call lasts from ENTRY, reached directly from the caller,
  * until control is back in the caller. Counts go to PREFIX.0, PREFIX.1, ... as 64-bit words of the host.
  *
+ * Directly means in the next block: a batch function that calls ENTRY, too, is not the caller.
+ *
  * Whole translation blocks are counted, which is exact as every block runs to its end: each branch ends one, and a
  * fault ends the run. Predicated instructions that do nothing count as executed, as they do in hardware.
  * Distributions ship no header for this interface, so the few entry points are declared here. */
@@ -42,7 +44,9 @@ struct place {
 static struct function functions[MAX_FUNCTIONS];
 static uint32_t n_functions;
 static uint64_t executed;
-static int armed = -1;  /* the function whose caller is executing */
+static uint64_t blocks; /* that were begun */
+static int armed = -1;  /* the function whose caller is executing, or was last */
+static uint64_t armed_in; /* the block in which that was */
 static int active = -1; /* the function that is being counted */
 static uint64_t began;
 static bool failed;
@@ -57,7 +61,7 @@ static void at_entry(unsigned int cpu, void *data)
 {
     const struct place *place = data;
     (void)cpu;
-    if (active < 0 && armed == (int)place->function) {
+    if (active < 0 && armed == (int)place->function && blocks == armed_in + 1) {
         active = armed;
         armed = -1;
         began = executed - place->rest;
@@ -76,6 +80,7 @@ static void in_caller(unsigned int cpu, void *data)
         }
     }
     armed = (int)place->function;
+    armed_in = blocks;
 }
 
 static void watch(struct qemu_plugin_insn *instruction, void (*callback)(unsigned int, void *), uint32_t function,
@@ -96,6 +101,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     const size_t n = qemu_plugin_tb_n_insns(block);
     (void)id;
     qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD, &executed, n);
+    qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD, &blocks, 1);
     for (size_t i = 0; i < n; i++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
         const uint64_t address = qemu_plugin_insn_vaddr(instruction);

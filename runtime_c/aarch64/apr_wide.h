@@ -34,6 +34,82 @@ static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
     return 0U - vaddvq_u32(vaddq_u32(vaddq_u32(first, second), vaddq_u32(third, fourth)));
 }
 
+/* 16 bytes: codes, places of leaves, or all bits of what holds. */
+typedef uint8x16_t apr_wide_bytes;
+
+static inline apr_wide_bytes apr_wide_all(uint8_t value)
+{
+    return vdupq_n_u8(value);
+}
+
+static inline void apr_wide_store(uint8_t *y, apr_wide_bytes bytes)
+{
+    vst1q_u8(y, bytes);
+}
+
+static inline apr_wide_bytes apr_wide_load(const uint8_t *x)
+{
+    return vld1q_u8(x);
+}
+
+/* The bytes of 16 places in n times 16 bytes. */
+static inline apr_wide_bytes apr_wide_picked(const apr_wide_bytes *bytes, uint32_t n, apr_wide_bytes places)
+{
+    apr_wide_bytes picked = vqtbl1q_u8(bytes[0], places); /* 0 of places from 16 on */
+    for (uint32_t i = 1U; i < n; ++i) {
+        picked = vqtbx1q_u8(picked, bytes[i], vsubq_u8(places, vdupq_n_u8((uint8_t)(16U * i))));
+    }
+    return picked;
+}
+
+/* Of 16 codes that are above their limits, a bit that tells which of 8 it is. */
+static inline uint8x16_t apr_wide_marks(apr_wide_bytes codes, const uint8_t *limits)
+{
+    const uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(UINT64_C(0x8040201008040201)));
+    return vandq_u8(vcgtq_u8(codes, vld1q_u8(limits)), bit);
+}
+
+/* The bits of those of 16 codes that are above their limits. */
+static inline uint32_t apr_wide_above_16(apr_wide_bytes codes, const uint8_t *limits)
+{
+    uint8x16_t marks = apr_wide_marks(codes, limits);
+    marks = vpaddq_u8(marks, marks);
+    marks = vpaddq_u8(marks, marks);
+    marks = vpaddq_u8(marks, marks);
+    return vgetq_lane_u16(vreinterpretq_u16_u8(marks), 0);
+}
+
+static inline uint64_t apr_wide_above_64(const apr_wide_bytes codes[4], const uint8_t *limits)
+{
+    const uint8x16_t low = vpaddq_u8(apr_wide_marks(codes[0], &limits[0]), apr_wide_marks(codes[1], &limits[16]));
+    const uint8x16_t high = vpaddq_u8(apr_wide_marks(codes[2], &limits[32]), apr_wide_marks(codes[3], &limits[48]));
+    const uint8x16_t marks = vpaddq_u8(low, high);
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(marks, marks)), 0);
+}
+
+/* Of 16 codes, all bits of those above the limit. */
+static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
+{
+    return vcgtq_u8(vld1q_u8(codes), limit);
+}
+
+/* `one` where all bits are set, and the other where none is. */
+static inline apr_wide_bytes apr_wide_chosen(apr_wide_bytes bits, apr_wide_bytes one, apr_wide_bytes other)
+{
+    return vbslq_u8(bits, one, other);
+}
+
+static inline apr_wide_bytes apr_wide_more(apr_wide_bytes bytes, apr_wide_bytes more)
+{
+    return vaddq_u8(bytes, more);
+}
+
+/* All bits are -1. */
+static inline apr_wide_bytes apr_wide_less(apr_wide_bytes bytes, apr_wide_bytes less)
+{
+    return vsubq_u8(bytes, less);
+}
+
 /* The bytes of 16 values of 32 bits, lowest bytes first, to the values. */
 static inline void apr_wide_joined(const uint8x16_t bytes[4], uint32x4_t values[4])
 {

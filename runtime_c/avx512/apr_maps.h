@@ -136,7 +136,7 @@ static inline int apr_places_any_less(apr_places a, apr_places b)
 /* The float at each place. */
 static inline apr_floats apr_floats_from(const float *x, apr_places at)
 {
-    return _mm512_i32gather_ps(at, x, 4);
+    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xFFFFU, at, x, 4);
 }
 
 /* `place` where the value is at least the limit, which a NaN is not. */

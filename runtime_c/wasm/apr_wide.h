@@ -33,10 +33,76 @@ static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
     return (uint32_t)__builtin_popcount((uint32_t)wasm_i8x16_bitmask(wasm_i8x16_narrow_i16x8(low, high)));
 }
 
+/* 16 bytes: codes, places of leaves, or all bits of what holds. */
+typedef v128_t apr_wide_bytes;
+
+static inline apr_wide_bytes apr_wide_all(uint8_t value)
+{
+    return wasm_u8x16_splat(value);
+}
+
+static inline void apr_wide_store(uint8_t *y, apr_wide_bytes bytes)
+{
+    wasm_v128_store(y, bytes);
+}
+
+static inline apr_wide_bytes apr_wide_load(const uint8_t *x)
+{
+    return wasm_v128_load(x);
+}
+
+/* The bytes of 16 places in n times 16 bytes. */
+static inline apr_wide_bytes apr_wide_picked(const apr_wide_bytes *bytes, uint32_t n, apr_wide_bytes places)
+{
+    apr_wide_bytes picked = wasm_i8x16_swizzle(bytes[0], places); /* 0 of places from 16 on */
+    for (uint32_t i = 1U; i < n; ++i) {
+        const apr_wide_bytes own = wasm_i8x16_sub(places, wasm_u8x16_splat((uint8_t)(16U * i)));
+        picked = wasm_v128_or(picked, wasm_i8x16_swizzle(bytes[i], own));
+    }
+    return picked;
+}
+
+/* The bits of those of 16 codes that are not above their limits. */
+static inline uint32_t apr_wide_not_above(apr_wide_bytes codes, const uint8_t *limits)
+{
+    const v128_t above = wasm_u8x16_sub_sat(codes, wasm_v128_load(limits)); /* 0, or by how much */
+    return (uint32_t)wasm_i8x16_bitmask(wasm_i8x16_eq(above, wasm_i8x16_const_splat(0)));
+}
+
+/* The bits of those of 16 codes that are above their limits. */
+static inline uint32_t apr_wide_above_16(apr_wide_bytes codes, const uint8_t *limits)
+{
+    return apr_wide_not_above(codes, limits) ^ 0xFFFFU;
+}
+
+static inline uint64_t apr_wide_above_64(const apr_wide_bytes codes[4], const uint8_t *limits)
+{
+    const uint32_t low = apr_wide_not_above(codes[0], &limits[0]) | (apr_wide_not_above(codes[1], &limits[16]) << 16);
+    const uint32_t high = apr_wide_not_above(codes[2], &limits[32]) | (apr_wide_not_above(codes[3], &limits[48]) << 16);
+    return ~(((uint64_t)high << 32) | low);
+}
+
 /* Of 16 codes with a sign, all bits of those above the limit. */
-static inline v128_t apr_wide_right(const uint8_t *codes, v128_t limit)
+static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
 {
     return wasm_i8x16_gt(wasm_v128_load(codes), limit);
+}
+
+/* `one` where all bits are set, and the other where none is. */
+static inline apr_wide_bytes apr_wide_chosen(apr_wide_bytes bits, apr_wide_bytes one, apr_wide_bytes other)
+{
+    return wasm_v128_bitselect(one, other, bits);
+}
+
+static inline apr_wide_bytes apr_wide_more(apr_wide_bytes bytes, apr_wide_bytes more)
+{
+    return wasm_i8x16_add(bytes, more);
+}
+
+/* All bits are -1. */
+static inline apr_wide_bytes apr_wide_less(apr_wide_bytes bytes, apr_wide_bytes less)
+{
+    return wasm_i8x16_sub(bytes, less);
 }
 
 /* Add n values to as many sums. */

@@ -32,12 +32,15 @@ def test_one_run(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
     report = tmp_path / "report.json"
     assert benchmark.main((*WORDS, "--work", "lin100", "km10_label", "--json", str(report))) == 0
     found = json.loads(report.read_text())["figures"]
-    own = {one["work"]: one for one in found if one["target"]}
+    own = {(one["work"], one["numeric"]): one for one in found if one["target"]}
 
-    assert [one["tool"] for one in found] == ["aprgen gcc", "numpy", "scikit-learn"] * 2
-    assert all(one["exact"] is True and "lanes_f32" in one["kernels"] for one in own.values())
+    assert [one["tool"] for one in found] == ["aprgen gcc", "aprgen gcc", "numpy", "scikit-learn"] * 2
+    assert all(one["exact"] is True and one["row"] > 0 for one in own.values())
+    assert all(("lanes_f32" in one["kernels"]) == (key != ("lin100", "f32-fast")) for key, one in own.items())
     assert all(0 < one["least"] <= one["median"] for one in found)
-    for one, limit in ((own["lin100"], "products"), (own["km10_label"], "squares")):
+    limits = {"lin100": ("reads", "reads"), "km10_label": ("squares", "fused squares")}
+    for (work, numeric), one in own.items():
+        limit = limits[work][numeric == "f32-fast"]
         assert one["of_limit"] == pytest.approx(one["gflops"] / one["limits"][limit])
         assert one["of_half_peak"] == pytest.approx(2 * one["gflops"] / one["limits"]["fused"])
     assert "exact" in capsys.readouterr().out
@@ -55,4 +58,4 @@ def test_a_wrong_bit_is_status_1(benchmark: ModuleType, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(benchmark, "runtime_headers", fused)
 
-    assert benchmark.main((*WORDS, "--work", "lin100")) == 1
+    assert benchmark.main((*WORDS, "--work", "lin100", "--numeric", "f32")) == 1

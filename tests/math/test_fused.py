@@ -134,3 +134,24 @@ def test_bf16_is_that_of_the_processor(
         halves = np.zeros(len(total), np.uint16)
         library.rounded(pointer(total), pointer(halves), count)
         assert bool(same_bits(fused.from_bf16(halves), fused.from_bf16(fused.to_bf16(total))).all())
+
+
+def test_sums_of_columns_are_those_of_one_after_the_other() -> None:
+    """Sums over columns, in parts of the rows, are the elementwise functions column by column."""
+    chance = np.random.default_rng(5)
+    x, weight = (chance.normal(size=shape).astype(np.float32) for shape in ((700, 6), (6, 40)))
+    start = chance.normal(size=(700, 40)).astype(np.float32)
+    products, squares, pairs = start, start, start
+    for col in range(6):
+        own = x[:, col : col + 1]
+        products = fused.fmaf(own, weight[col], products)
+        d = own - weight[col]
+        squares = fused.fmaf(d, d, squares)
+    halves = [fused.from_bf16(fused.to_bf16(part)) for part in (x, weight)]
+    for col in range(0, 6, 2):
+        terms = [(halves[0][:, c : c + 1], halves[1][c]) for c in (col, col + 1)]
+        pairs = fused.add_pair(pairs, terms[0], terms[1])
+
+    assert bool(same_bits(products, fused.add_products(start, x, weight)).all())
+    assert bool(same_bits(squares, fused.add_squares(start, x, weight)).all())
+    assert bool(same_bits(pairs, fused.add_pairs(start, halves[0], halves[1])).all())

@@ -11,8 +11,9 @@ import pytest
 from aprgen.errors import UnsupportedError
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.strategy import choose_strategies
-from aprgen.passes.wide_costs import cycles_one_by_one, few_rows_of, form_of, trees_of_rows
+from aprgen.passes.wide_costs import cycles_one_by_one, few_rows_of, trees_of_rows
 from aprgen.passes.wide_floats import sum_forms, with_float_blocks
+from aprgen.passes.wide_forms import form_of
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Program
@@ -29,7 +30,7 @@ def batch_of(target: Target) -> BatchCost:
     return target.batch
 
 
-def trees(choices: Choices, name: str = "x86-avx512", **costs: int) -> Program:
+def trees(choices: Choices, name: str = "x86-avx512", **costs: int | None) -> Program:
     target = load_target(name)
     program = program_of(SMALL)
     cost = replace(batch_of(target), **costs)  # type: ignore[arg-type]
@@ -79,13 +80,13 @@ def test_dearer_rows_make_blocks_pay_earlier() -> None:
     """The dearer a row alone is, the fewer rows take a block; one that never pays takes whole blocks."""
     found = []
     for split in (20_000, 60_000, 2_000_000, 10**9):
-        batch = trees(Choices(trees="levels"), split=split, permuted_tree=10**9).batch
+        batch = trees(Choices(trees="levels"), "x86-avx2", split=split, walked_row=None).batch
         assert batch is not None
         found.append(batch.few_rows)
 
     assert found == sorted(found, reverse=True)
     assert found[-1] == 1
-    batch = trees(Choices(trees="levels"), "x86-avx2", split=1).batch
+    batch = trees(Choices(trees="levels"), "x86-avx2", split=1, walked_row=None).batch
     assert batch is not None
     assert batch.few_rows == batch.rows
 

@@ -1,10 +1,10 @@
-"""Blocks of rows on machines that are emulated here, NEON and WebAssembly: the bits of one row, for any number of rows."""
+"""Blocks of rows on machines that are emulated here, NEON and WebAssembly: the bits of one row, for any number."""
 
 from __future__ import annotations
 
 import importlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +14,13 @@ import pytest
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.wide_floats import Lanes, Panels
 from aprgen.process import run
-from aprgen.program import Program
+from aprgen.program import Array, Program
 from aprgen.runners.choose import runner_for
 from aprgen.runners.records import AWKWARD
 from aprgen.target import FloatCost, Target, load_target
 from aprgen.toolchain import Toolchain, Unit, compile_support, compile_units, find_toolchain, link
 from aprgen.verify import same_bits
+from tests.differential.compiled import load
 from tests.passes import test_wide_floats as floats
 from tests.passes import test_wide_trees as trees
 
@@ -91,28 +92,30 @@ COUNTING = """
 
 {attribute}uint32_t differing(void);
 
-static const uint32_t table[{n_words}U] = {{{words}}};
+static const uint32_t table[{most}U * M_N_FEATURES] = {{{rows}}};
+static const uint32_t scores[{most}U * M_N_OUTPUTS] = {{{scores}}};
+static const int32_t labels[{most}U] = {{{labels}}};
 
 typedef union {{
     uint32_t bits;
     float value;
 }} word;
 
-static uint32_t is_other(float one, float two)
+static uint32_t is_other(float one, uint32_t bits)
 {{
     word a, b;
     a.value = one;
-    b.value = two;
-    return ((a.bits != b.bits) && !((one != one) && (two != two))) ? 1U : 0U;
+    b.bits = bits;
+    return ((a.bits != b.bits) && !((a.value != a.value) && (b.value != b.value))) ? 1U : 0U;
 }}
 
-/* For each number of rows, at one of four places in memory: values that are others than those of one row, and values written
- * behind the last. */
+/* For each number of rows, at one of four places in memory, and for one row: values that are others than they must be,
+ * and values written behind the last. */
 uint32_t differing(void)
 {{
     static float x[({most}U * M_N_FEATURES) + 4U];
     static float out[({most}U * M_N_OUTPUTS) + 4U];
-    static float one[{most}U * M_N_OUTPUTS];
+    static float one[M_N_OUTPUTS];
     uint32_t n = 0U;
     for (uint32_t shift = 0U; shift < 4U; ++shift) {{
         float *const rows = &x[shift];
@@ -122,7 +125,10 @@ uint32_t differing(void)
             rows[i] = w.value;
         }}
         for (uint32_t row = 0U; row < {most}U; ++row) {{
-            m_scores(&rows[row * M_N_FEATURES], &one[row * M_N_OUTPUTS]);
+            m_scores(&rows[row * M_N_FEATURES], one);
+            for (uint32_t i = 0U; i < M_N_OUTPUTS; ++i) {{
+                n += is_other(one[i], scores[(row * M_N_OUTPUTS) + i]);
+            }}
             /* label of a row */
         }}
         for (uint32_t n_rows = 1U + shift; n_rows <= {most}U; n_rows += 4U) {{
@@ -131,10 +137,10 @@ uint32_t differing(void)
             }}
             m_predict_batch(rows, n_rows, out);
             for (uint32_t i = 0U; i < (n_rows * M_N_OUTPUTS); ++i) {{
-                n += is_other(out[i], one[i]);
+                n += is_other(out[i], scores[i]);
             }}
             for (uint32_t i = 0U; i < 4U; ++i) {{
-                n += is_other(out[(n_rows * M_N_OUTPUTS) + i], 123.0F);
+                n += is_other(out[(n_rows * M_N_OUTPUTS) + i], 0x42F60000U);
             }}
             /* labels of many rows */
         }}
@@ -143,14 +149,14 @@ uint32_t differing(void)
 }}
 """
 LABELS = {
-    "/* label of a row */": "own[row] = m_classify(&rows[row * M_N_FEATURES]);",
+    "/* label of a row */": "n += (labels[row] != m_classify(&rows[row * M_N_FEATURES])) ? 1U : 0U;",
     "/* labels of many rows */": """
-            m_classify_batch(rows, n_rows, labels);
+            m_classify_batch(rows, n_rows, found);
             for (uint32_t i = 0U; i < n_rows; ++i) {
-                n += (labels[i] != own[i]) ? 1U : 0U;
+                n += (labels[i] != found[i]) ? 1U : 0U;
             }
 """,
-    "    uint32_t n = 0U;\n    for": f"    static int32_t labels[{MOST}], own[{MOST}];\n    uint32_t n = 0U;\n    for",
+    "    uint32_t n = 0U;\n    for": f"    static int32_t found[{MOST}];\n    uint32_t n = 0U;\n    for",
 }
 MAIN = "\nint main(void)\n{\n    const uint32_t n = differing();\n    return (n > 100U) ? 100 : (int)n;\n}\n"
 
@@ -166,10 +172,17 @@ def odd_shape(name: str, use: str) -> Program:
         return floats.blocks(floats.case_of(use), target, cost_of(name, form))
     case = next(case for case in trees.CASES if case.name == use)
     assert target.batch is not None
-    return trees.wide(trees.program_of(case), target, case.kernels_of(target.batch))
+    made = trees.wide(trees.program_of(case), target)
+    assert made.batch is not None
+    used = {made.steps[index].op.kernel for index in made.in_code()}  # one row has a way of its own, too
+    assert any(kernel.startswith("row_") for kernel in used)
+    if case.depth == 6:
+        assert {trees.LEVELS, "row_permuted_trees_u8"} <= used
+    return made
 
 
-USES = ("network", "nearest", "linear-first", "sum-depth6-x4-200", "rows-depth5-x2-3000", "unit-depth12-x7-300")
+OF_TREES = ("sum-depth6-x4-200", "votes-depth4-x5-40", "rows-depth5-x2-3000", "unit-depth12-x7-300")
+USES = ("network", "nearest", "linear-first", *OF_TREES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,8 +196,8 @@ def test_every_number_of_rows(name: str, use: str, tmp_path: Path, require_targe
 
 FAULTS = (
     ("arm-neon", "small-network", "vaddq_f32(sum, vmulq_f32(x, weight))", "vfmaq_f32(sum, x, weight)"),
-    ("arm-neon", "small-network", "return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(values), vcgtzq_f32(values)))",
-     "return vmaxq_f32(values, vdupq_n_f32(0.0F))"),
+    ("arm-neon", "small-network", "vandq_u32(vreinterpretq_u32_f32(values), vcgtzq_f32(values))",
+     "vreinterpretq_u32_f32(vmaxq_f32(values, vdupq_n_f32(0.0F)))"),
     ("arm-neon", "sum-depth6-x4-200", "vcgtq_s32(wide, ", "vcgeq_s32(wide, "),
     ("wasm", "network", "wasm_f32x4_pmax(wasm_f32x4_const_splat(0.0F), values)",
      "wasm_f32x4_max(wasm_f32x4_const_splat(0.0F), values)"),
@@ -206,6 +219,14 @@ def test_planted_faults_are_found(
     assert found > 0
 
 
+def listed(words: Sequence[object]) -> str:
+    return ", ".join(str(word) for word in words)
+
+
+def bits_of(values: Array) -> str:
+    return listed([f"{word:#x}U" for word in np.asarray(values, "<f4").view("<u4").reshape(-1)])
+
+
 def differing(
     made: Program, target: Target, toolchain: Toolchain, folder: Path, old: str = "", new: str = ""
 ) -> int:  # fmt: skip
@@ -215,11 +236,15 @@ def differing(
         assert any(old in text for text in texts.values())
         texts = {file: text.replace(old, new) for file, text in texts.items()}
     make_rows = trees.rows_of if any(step.op.kernel.startswith("wide_") for step in made.steps) else floats.rows_of
-    words = ", ".join(f"{word:#x}U" for word in np.asarray(make_rows(made, MOST, 5), "<f4").view("<u4").reshape(-1))
+    rows = make_rows(made, MOST, 5)
+    labels = made.classify(rows)
     wasm = target.image == "wasm"
     attribute = '__attribute__((export_name("differing"))) ' if wasm else ""
-    counting = COUNTING.format(words=words, n_words=MOST * made.n_features, most=MOST, attribute=attribute)
-    if made.label is not None:
+    counting = COUNTING.format(
+        rows=bits_of(rows), scores=bits_of(made.run(rows)), labels="0" if labels is None else listed(labels.tolist()),
+        most=MOST, attribute=attribute,
+    )  # fmt: skip
+    if labels is not None:
         for place, text in LABELS.items():
             assert place in counting
             counting = counting.replace(place, text)
@@ -247,3 +272,21 @@ def differing(
     said = subprocess.run(["node", "run.mjs"], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
     assert int(said.stdout) == counted
     return counted
+
+
+@pytest.mark.parametrize("use", ["sum-depth14-x5-300", "rows-depth5-x2-3000"])
+def test_portable_kernels(use: str, tmp_path: Path, require_tool: Callable[[str], None]) -> None:
+    """A target of one's own without vectors takes codes and walks in plain C."""
+    require_tool("gcc")
+    host, cost = load_target("host"), load_target("wasm").batch
+    assert cost is not None
+    cost = replace(cost, fan=4, signed=False, level_split=None, permuted_bytes=None)
+    target = replace(host, templates=("wide", *host.templates), batch=cost)
+    case = next(case for case in trees.CASES if case.name == use)
+    program = trees.program_of(case)
+    made = trees.wide(program, target)
+    compiled = load("m", trees.texts_of(made, target), made, tmp_path, "gcc", ("-O1",))
+    rows = trees.rows_of(program, 150, 6)
+
+    assert set(trees.kernels(made)) == {trees.SEARCHED, trees.WALKED}
+    assert same_bits(compiled.batch(rows)[0], program.run(rows)).all()

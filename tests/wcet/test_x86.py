@@ -54,6 +54,7 @@ GOLDEN = {
     "movups xmmword ptr [rdi], xmm0": (0, 16, "rdi zmm0", "", 0),
     "vaddps ymm0, ymm1, ymmword ptr [rdi]": (32, 0, "rdi zmm0 zmm1", "zmm0", 0),
     "vfmadd231ps zmm0, zmm1, zmmword ptr [rdi]": (64, 0, "rdi zmm0 zmm1", "zmm0", 0),
+    "vpdpbusd zmm0, zmm1, zmmword ptr [rdi]": (64, 0, "rdi zmm0 zmm1", "zmm0", 0),
     "vmovups zmmword ptr [rdi]{k1}, zmm0": (0, 64, "k1 rdi zmm0", "", 0),
     "vbroadcastss zmm0, dword ptr [rdi]": (4, 0, "rdi zmm0", "zmm0", 0),
     "vcmpltss xmm0, xmm1, xmm2": (0, 0, "zmm0 zmm1 zmm2", "zmm0", 0),

@@ -1,0 +1,130 @@
+"""Trees over rank codes of one row, which the kernel makes before: permuted ones, or ones that walk together.
+
+Permuted: all splits of six levels are compared at once. Walked: eight trees go down at once, as none waits for another.
+Both have their tables in common with the trees for blocks of rows. Know no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aprgen.ops.wide_codes import WideCodes
+from aprgen.ops.wide_trees import Leaves, PermutedTrees, WalkedTrees, WideTrees
+from aprgen.program import Array, Element, Table, ValueType
+
+AT_ONCE = 8  # trees that walk together
+
+
+@dataclass(frozen=True, eq=False)
+class PermutedRow:
+    """Codes that lie by row, and trees as PermutedTrees has them, in one kernel."""
+
+    codes: WideCodes
+    leaves: Leaves
+    stride: int
+    depth: int
+    feature: Table
+    code: Table
+    below: Table | None
+    headers = ("apr_wide.h",)
+
+    @property
+    def trees(self) -> PermutedTrees:
+        """The same for blocks."""
+        codes, leaves = self.codes, self.leaves
+        n_codes = codes.skip + codes.n
+        return PermutedTrees(
+            n_codes, codes.rows, leaves, False, self.stride, self.depth, self.feature, self.code, self.below
+        )  # fmt: skip
+
+    @property
+    def kernel(self) -> str:
+        return f"row_permuted_trees_{self.code_element}"
+
+    @property
+    def code_element(self) -> Element:
+        return self.trees.code_element
+
+    @property
+    def n_trees(self) -> int:
+        return self.trees.n_trees
+
+    @property
+    def n_places(self) -> int:
+        return self.trees.n_places
+
+    @property
+    def sixteens(self) -> int:
+        return self.trees.sixteens
+
+    @property
+    def levels_below(self) -> int:
+        return self.trees.levels_below
+
+    @property
+    def two_vectors(self) -> bool:
+        return self.trees.two_vectors
+
+    def result(self, x: ValueType) -> ValueType:
+        return self.trees.result(self.codes.result(x))
+
+    def evaluate(self, x: Array) -> Array:
+        return self.trees.evaluate(self.codes.evaluate(x))
+
+
+@dataclass(frozen=True, eq=False)
+class WalkedRow:
+    """Codes that lie by row, and trees as WalkedTrees has them, in one kernel. Who is at a leaf stays there."""
+
+    codes: WideCodes
+    leaves: Leaves
+    nodes: Table
+    first: Table
+    steps: Table  # of each eight trees
+    last_steps: int  # of those that are fewer
+    headers = ("apr_wide.h",)
+    kernel = "row_walked_trees"
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.first.data)
+
+    @property
+    def n_whole(self) -> int:
+        """Times that eight trees walk."""
+        return self.n_trees // AT_ONCE
+
+    @property
+    def n_last(self) -> int:
+        """Trees that walk after them."""
+        return self.n_trees % AT_ONCE
+
+    @property
+    def all_steps(self) -> int:
+        """Of eight trees each."""
+        return int(self.steps.data.sum(dtype=np.int64))
+
+    @property
+    def trees(self) -> WalkedTrees:
+        """The same for blocks."""
+        codes = self.codes
+        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last).astype(np.uint8)
+        return WalkedTrees(codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, Table(steps))
+
+    def result(self, x: ValueType) -> ValueType:
+        return self.trees.result(self.codes.result(x))
+
+    def evaluate(self, x: Array) -> Array:
+        return self.trees.evaluate(self.codes.evaluate(x))
+
+
+def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
+    """The op of one row with the tables of those for blocks."""
+    if isinstance(trees, PermutedTrees):
+        return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
+    assert isinstance(trees, WalkedTrees)
+    whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])
+    steps = Table(whole.reshape(-1, AT_ONCE).max(axis=1, initial=0))
+    return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, steps, int(last.max(initial=0)))
