@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -265,7 +265,11 @@ def others(cliff: Cliff, line: Sequence[Point], target: Target, seconds: float) 
     times = [min(own) for own in in_turns(libraries, rows[: len(rows) - len(rows) % point.rows], point.rows, seconds)]
     best = min(range(len(forms)), key=lambda index: times[1 + index])
     share = times[1 + best] / times[0]
-    return cliff if share > AVOIDABLE else Cliff(**{**asdict(cliff), "avoided": (words_of(forms[best]), share)})
+    chosen = cliff.forms[0 if cliff.longer else 1]
+    same = forms[best].sums == chosen or (chosen and {forms[best].trees} == set(chosen))
+    if same or share > AVOIDABLE:
+        return cliff
+    return replace(cliff, avoided=(words_of(forms[best]), share))
 
 
 def shown(one: Figure) -> str:
