@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aprgen.errors import UnsupportedError
+from aprgen.ops.wide_floats import Panels
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_costs import cycles_one_by_one, few_rows_of, trees_of_rows
@@ -152,4 +153,7 @@ def test_tiles_and_blocks_of_other_sizes(
     assert made.batch is not None
 
     assert made.batch.rows == rows
+    assert {(op.tile_rows, op.tile_panels) for step in made.steps if isinstance(op := step.op, Panels)} == {
+        (tile_rows, tile_panels)
+    }
     assert differing(program, made, target, COMPILERS[number], tmp_path) == 0
