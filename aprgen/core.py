@@ -167,7 +167,9 @@ def artifact_of(
     variants: as of a Plan; without them every variant of the target computes `program`.
     """
     table_bytes = table_bytes_of(program)
-    _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
+    of_row = _of_row(program)
+    require_table_bytes(min(of_row, _of_row(lowered)), "the payload")  # tables that vectors read may be larger
+    _check_flash(of_row, target)
     names = names_of(loaded, target, options)
     package = None
     if target.variants:
@@ -294,6 +296,11 @@ def table_bytes_of(program: Program) -> int:
     return _table_bytes(program, program.in_code())
 
 
+def _of_row(program: Program) -> int:
+    """Bytes of the tables that one row needs."""
+    return _table_bytes(program, program.needed(program.scores, program.label))
+
+
 def _table_bytes(program: Program, steps: Iterable[int]) -> int:
     """Bytes of all tables of these steps, those that several share once."""
     tables = {id(table): table for index in steps for table in _tables(program.steps[index].op)}
@@ -314,7 +321,6 @@ def _tables(part: object) -> Iterator[Table]:
 
 def _check_flash(table_bytes: int, target: Target) -> None:
     """Tables alone are a lower bound of the flash; a model that cannot fit is refused before any file is written."""
-    require_table_bytes(table_bytes, "the payload")
     if target.memory is not None and table_bytes > target.memory.flash_bytes:
         raise BudgetError(
             "budget.flash",

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from aprgen import tuning
+from aprgen.core import Options, compile_model
+from aprgen.families.base import MAX_TABLE_BYTES
 from aprgen.runners.shared import why_not_here
 from aprgen.target import load_target
 from aprgen.tuned.records import read_records
@@ -81,6 +83,17 @@ def test_the_grid(load: Callable[[str], ModuleType]) -> None:
     assert len(set((-1 - nodes.left.data[nodes.left.data < 0]).tolist())) == 6
     assert made.network((5, 4, 2)).run(rows[:, [0, 1, 2, 3, 0]]).shape == (50, 2)
     assert made.nearest(3, 4).classify(rows).max() == 2
+
+
+def test_large_forests_are_not_refused_for_vectors(load: Callable[[str], ModuleType]) -> None:
+    """What bounds a model's constants are the tables that it has without vectors: those of vectors may be larger."""
+    made = load("tune_models")
+    loaded = made.programmed("large", made.summed_trees(30, 12, 20))
+    artifact = compile_model(loaded, load_target(NAME), Options("m"))
+
+    assert artifact.program.batch is not None
+    assert artifact.program.batch.forms == ("walked",)
+    assert artifact.table_bytes > MAX_TABLE_BYTES
 
 
 @pytest.mark.usefixtures("here")
