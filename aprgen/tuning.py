@@ -25,7 +25,7 @@ from aprgen.build import load_into_process
 from aprgen.core import Artifact, Options, compile_model, plan_model
 from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import ModelFacts
-from aprgen.loaded import Loaded
+from aprgen.loaded import Loaded, check_model
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.wide_trees import WideTrees
 from aprgen.passes.choices import TREE_FORMS, Choices
@@ -102,6 +102,7 @@ def tune(
             "tune.machine", f"{target.name} does not run here: {reason}", where=f"target {target.name}",
             hint="run aprgen tune on a machine of that kind; times of an emulator say nothing about it",
         )  # fmt: skip
+    check_model(loaded.model)
     toolchain = find_toolchain(target, question.tools)
     with pinned():
         return _Session(loaded, name, target, batch, toolchain, question, say).measured()
@@ -197,12 +198,15 @@ def form_choices(loaded: Loaded, name: str, target: Target, summed: Program) -> 
             if _has(loaded, name, target, choices):
                 found.append(choices)
         return found
-    if batch.floats is None or not sum_forms(summed, batch.floats, target.has_kernel):
+    if batch.floats is None or summed.source.element != "f32":
         return found
     usual = Choices(
         sums=(), rows=batch.rows, tile_rows=batch.floats.tile_rows, tile_panels=batch.floats.tile_panels
     )  # fmt: skip
-    every = itertools.product(*sum_forms(summed, batch.floats, target.has_kernel))
+    forms_of_layers = sum_forms(summed, batch.floats, target.has_kernel)
+    if not forms_of_layers:
+        return found
+    every = itertools.product(*forms_of_layers)
     return [Choices(sums=()), *(replace(usual, sums=forms) for forms in itertools.islice(every, MOST_SUMS))]
 
 

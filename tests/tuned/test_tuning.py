@@ -12,7 +12,7 @@ import pytest
 from aprgen import tuning
 from aprgen.build import load_into_process
 from aprgen.core import Options, compile_model
-from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.errors import PayloadError, ToolchainError, UnsupportedError
 from aprgen.passes.choices import Choices
 from aprgen.rows import edge_rows
 from aprgen.runners.shared import why_not_here
@@ -119,8 +119,11 @@ def test_what_cannot_be_tuned() -> None:
     other = "arm-neon" if why_not_here(load_target("arm-neon")) else "wasm"
     with pytest.raises(ToolchainError, match=f"{other} does not run here"):
         tune(loaded("rfc"), "m", load_target(other), SHORT)
-    with pytest.raises(UnsupportedError, match="one way only"):
-        tune(loaded("gaussian_nb"), "m", load_target(NAME), SHORT)
+    for name in ("gaussian_nb", "tfidf", "ngram_shell"):
+        with pytest.raises(UnsupportedError, match="one way only"):
+            tune(loaded(name), "m", load_target(NAME), SHORT)
+    with pytest.raises(PayloadError):
+        tune(loaded("unfitted_kmeans"), "m", load_target(NAME), SHORT)
 
 
 def test_the_clock_counts_cycles() -> None:
