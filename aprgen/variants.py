@@ -118,6 +118,7 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
     kept: list[Carried] = []
     contexts: list[dict[str, object]] = []
     places: dict[str, int] = {}  # by what stands in the C
+    facts: Mapping[str, object] = {}  # of the functions, which are those of the first variant
     headers: set[str] = set()
     texts: dict[str, str] = {}
     any_own = re.compile("|".join(sorted((f"{names.name}_{one.name}" for one in target.variants), reverse=True)))
@@ -126,6 +127,7 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
         of_variant = variant.target or target
         definitions.begin(own_name)
         interface = define_model(program, replace(names, name=own_name), of_variant.templates, definitions)
+        facts = facts or interface.context
         own = _own_headers(interface.headers, of_variant, target)
         functions = _renamed(definitions.function_text, own.renamed)
         rows = _rows(interface, names, of_variant)
@@ -145,9 +147,10 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
         )
     if len(kept) == 1:
         return _alone(kept[0], names, target)
-    whole = define_model(programs[0], names, target.templates, Definitions()).context
     context = {
-        **whole,
+        **facts,
+        "name": names.name,
+        "macro": names.name.upper(),
         "headers": sorted(headers),
         "rt_version": RT_VERSION,
         "table_bytes": definitions.table_bytes,

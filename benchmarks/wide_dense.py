@@ -289,28 +289,37 @@ float reads(const float *x, uint32_t n)
 """
 READS = 8  # vectors at once
 READ = 100_096  # floats, about the rows of a work: more than the first cache holds
+READ_AT_ONCE = 128  # at most, of all targets
+READ_IN_ALL = 500_000_000
 _OPERATIONS = {"fused": 2, "products": 2, "squares": 3, "fused squares": 3, "pairs": 4}
 
 
-def limits_of(target: Target, toolchain: Toolchain) -> dict[str, float]:
-    """GFLOP/s of chains of sums in registers, and of reading rows.
-
-    The assembly statement keeps the compiler from taking steps out.
-    """
-    assert target.batch is not None
-    assert target.batch.floats is not None
-    n_sums = PEAK_SUMS if target.batch.floats.width == 16 else PEAK_SUMS - 4
+def limit_library(target: Target, toolchain: Toolchain) -> ctypes.CDLL:
+    """The assembly statement keeps the compiler from taking steps out."""
+    n_sums, width = _chains(target)
     begin = " ".join(f"apr_floats a{i} = x;" for i in range(n_sums))
     steps = " ".join(f'__asm__ volatile("" : "+x"(x)); a{i} = STEP(a{i}, x);' for i in range(n_sums))
     total = _added([f"a{i}" for i in range(n_sums)])
-    width = target.batch.floats.width
     reads = [f"s{i} = apr_floats_add(s{i}, apr_floats_load_any(&x[k + {i * width}U]));" for i in range(READS)]
     text = _LIMIT % {
         "begin": begin, "steps": steps, "sum": total, "at_once": READS * width, "reads": " ".join(reads),
         "zeros": " ".join(f"apr_floats s{i} = apr_floats_all(0.0F);" for i in range(READS)),
         "read": _added([f"s{i}" for i in range(READS)]),
     }  # fmt: skip
-    library = built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain)
+    return built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain)
+
+
+def _chains(target: Target) -> tuple[int, int]:
+    """Sums that do not wait for each other, and how wide they are."""
+    assert target.batch is not None
+    assert target.batch.floats is not None
+    width = target.batch.floats.width
+    return PEAK_SUMS if width == 16 else PEAK_SUMS - 4, width
+
+
+def limits_of(library: ctypes.CDLL, target: Target) -> dict[str, float]:
+    """GFLOP/s of chains of sums in registers, and of reading rows."""
+    n_sums, width = _chains(target)
     found = {}
     for name, operations in _OPERATIONS.items():
         if not hasattr(library, name.replace(" ", "_")):  # the compiler's flags have no such instruction
@@ -330,16 +339,17 @@ def _added(sums: Sequence[str]) -> str:
     return functools.reduce(lambda total, one: f"apr_floats_add({total}, {one})", sums)
 
 
-def reads_of(library: ctypes.CDLL) -> float:
-    """Two operations for each number, as GFLOP/s."""
-    numbers = np.zeros(READ, np.float32)
+def reads_of(library: ctypes.CDLL, n: int = READ) -> float:
+    """Two operations for each of n numbers, as GFLOP/s."""
+    n -= n % READ_AT_ONCE
+    numbers = np.zeros(n, np.float32)
     library.reads.restype = ctypes.c_float
     times = []
-    for _ in range(300):
+    for _ in range(max(10, min(300, READ_IN_ALL // n))):
         began = time.perf_counter()
-        library.reads(ctypes.c_void_p(numbers.ctypes.data), ctypes.c_uint32(READ))
+        library.reads(ctypes.c_void_p(numbers.ctypes.data), ctypes.c_uint32(n))
         times.append(time.perf_counter() - began)
-    return 2 * READ / min(times) / 1e9
+    return 2 * n / min(times) / 1e9
 
 
 def measured(calls: Sequence[Call], rounds: int) -> list[list[float]]:
@@ -417,7 +427,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> list[Figure]:
     ready: list[tuple[Target, Toolchain, dict[str, float]]] = []
     for target, toolchain in toolchains_here(given.target, given.compiler):
-        limits = limits_of(target, toolchain)
+        limits = limits_of(limit_library(target, toolchain), target)
         ready.append((target, toolchain, limits))
         shown = ", ".join(f"{kind} {number:,.0f}" for kind, number in limits.items())
         print(f"limits {toolchain.name:13} {target.name:15} {shown} GFLOP/s", flush=True)

@@ -161,8 +161,8 @@ def in_blocks(work: Work, numeric: str, target: Target) -> Program:
     return with_integer_blocks(program, target.batch, target.has_kernel)
 
 
-def texts_of(program: Program, target: Target, extra: str) -> dict[str, str]:
-    texts = emit_model(program, names(target), target.templates)
+def texts_of(program: Program, target: Target, numeric: str, extra: str) -> dict[str, str]:
+    texts = emit_model(program, names(target, numeric), target.templates)
     texts["m.c"] += extra
     return texts | runtime_headers(texts["m.c"], target)
 
@@ -179,11 +179,25 @@ def gops(panels: DensePanels, microseconds: float) -> float:
     return 2 * limit_sums(panels) * panels.width * panels.lay.step * LIMIT_STEPS / microseconds / 1e3
 
 
+def peak(target: Target, toolchain: Toolchain) -> float | None:
+    """GOP/s of products of codes of 8 bits in registers; None: the target has no kernels for them."""
+    panels = first_panels(in_blocks(work_of("mlp_a"), "s8", target))
+    if panels is None:
+        return None
+    text = limit_text(panels)
+    return limit_of(built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain), panels)
+
+
+def limit_of(library: ctypes.CDLL, panels: DensePanels) -> float:
+    steps = ctypes.c_uint32(LIMIT_STEPS)
+    return gops(panels, min(min(one) for one in measured([lambda: library.limit(steps)], 15)))
+
+
 def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Built:
     program = in_blocks(work, numeric, target)
     panels = first_panels(program)
     extra = one_text(numeric) + ("" if panels is None else limit_text(panels))
-    library = built(texts_of(program, target, extra), "m.c", toolchain)
+    library = built(texts_of(program, target, numeric, extra), "m.c", toolchain)
     edges = np.ascontiguousarray(np.concatenate([edge_rows(program, EDGES).values, work.rows]))
     wanted = program.run(edges)
     exact = True
@@ -192,10 +206,7 @@ def native(work: Work, numeric: str, target: Target, toolchain: Toolchain) -> Bu
         exact = exact and bool(same_bits(found, wanted).all())
     out = np.zeros((ROWS, program.n_outputs), np.float32)
     calls = [call_of(function, work.rows, out) for function in (library.m_predict_batch, library.one_by_one)]
-    limit = None
-    if panels is not None:
-        steps = ctypes.c_uint32(LIMIT_STEPS)
-        limit = gops(panels, min(min(one) for one in measured([lambda: library.limit(steps)], 15)))
+    limit = None if panels is None else limit_of(library, panels)
     return Built(f"aprgen {toolchain.rule.name}", target.name, numeric, calls[0], calls[1], exact, limit)
 
 
@@ -211,7 +222,7 @@ def in_node(work: Work, numeric: str, target: Target, toolchain: Toolchain, roun
     extra = one_text(numeric) + limit_text(panels) + _WASM % {"rows": ROWS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, text in texts_of(program, target, extra).items():
+        for file, text in texts_of(program, target, numeric, extra).items():
             (folder / file).write_text(text, encoding="utf-8")
         compile_units(toolchain, [Unit(folder / "m.c", folder / "m.o", (), (folder,))], folder)
         support = compile_support(toolchain, target.support, (), folder)

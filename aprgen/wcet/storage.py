@@ -29,8 +29,8 @@ _ALIGNMENT = 4  # AAPCS: the processor aligns the stack to eight bytes when it t
 _RETURN_ADDRESS: Mapping[str, int] = {"x86-64": 8}
 # What a function that calls none may use below the stack pointer, which the compiler leaves out of the frame.
 _RED_ZONE: Mapping[str, int] = {"x86-64": 128}
-# What a function skips that aligns the stack pointer for vectors, the compiler leaves out, too. Before, the pointer is a
-# multiple of 16.
+# What a function skips that aligns the stack pointer for vectors, the compiler leaves out, too. Before that, the
+# pointer is a multiple of 16.
 _ALIGNING = re.compile(r"^and rsp, (0xffffffffffffff[0-9a-f]{2}|-\d+)$")
 _ALIGNED_BYTES = 16
 _COPY = re.compile(r"\.\d+$")  # the number of one of several copies, which the compiler's file leaves out

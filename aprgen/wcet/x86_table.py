@@ -70,6 +70,7 @@ _OF_AVX = (
     "insertf128", "inserti128", "extractf128", "extracti128", "perm2f128", "perm2i128", "permps", "permpd", "permd",
     "permq", "permilps", "permilpd", "blendvps", "blendvpd", "pblendvb", "pblendd", "psravd", *_each(("psllv", "psrlv"),
     ("d", "q")), "zeroupper", "zeroall", "sqrtss", "sqrtsd", "cvtsi2ss", "cvtsi2sd", "cvtph2ps", "cvtps2ph",
+    "maskmovps", "maskmovpd",
     "cmpsd",  # as AVX it has only one meaning
 )  # fmt: skip
 _OF_AVX512 = (

@@ -63,3 +63,30 @@ def test_short_mantissas() -> None:
     data = np.array([0.0, -0.0, 1.0, 1.5, 16.0, 1.0625, 1.00048828125, 1e-45], np.float32)
 
     assert spell.values(data) == ("0x0p+0F, -0x0p+0F, 0x1p+0F, 0x1.8p+0F, 0x1p+4F, 0x1.1p+0F, 0x1.002p+0F, 0x1p-149F")
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.uint16, np.int32, np.float32]))
+def test_large_tables_leave_zeros_out(seed: int, kind: type[np.generic]) -> None:
+    """C has every value at its place: what is left out is zero, and -0 is not; lines stay short, and so does the text."""
+    chance = np.random.default_rng(seed)
+    data = chance.integers(0, 120, spell.LARGE + 1 + int(chance.integers(3000))).astype(kind)
+    for start, length in chance.integers(0, len(data), (20, 2)).tolist():
+        data[start : start + length // 20] = -0.0 if kind is np.float32 and start % 5 == 0 else 0
+    text = spell.table("t", data)
+    found = np.zeros_like(data)
+    at = 0
+    for value in "".join(body(text)).rstrip(",").split(","):
+        if value.startswith("["):
+            place, value = value[1:].split("]=")
+            at = int(place)
+        found[at] = float.fromhex(value.removesuffix("F")) if kind is np.float32 else int(value)
+        at += 1
+
+    assert found.tobytes() == data.tobytes()
+    assert all(len(line) <= spell.LINE for line in body(text))
+    assert len(text) <= len(spell.values(data)) + 200
+
+
+def test_a_large_table_of_zeros() -> None:
+    """One value at least stands there, as C99 wants it."""
+    assert body(spell.table("t", np.zeros(spell.LARGE + 1, np.uint8))) == ["0,"]

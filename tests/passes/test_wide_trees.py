@@ -415,5 +415,5 @@ def test_what_takes_blocks() -> None:
     target = load_target("x86-avx512")
 
     assert compile_model(loaded("rfc_digits"), target, Options("m")).program.batch is not None
-    assert compile_model(loaded("standard_scaler"), target, Options("m")).program.batch is None
+    assert compile_model(loaded("count_vectorizer"), target, Options("m")).program.batch is None
     assert compile_model(loaded("rfc_digits"), load_target("host"), Options("m")).program.batch is None

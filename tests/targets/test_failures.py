@@ -57,9 +57,7 @@ def test_an_unknown_preference_is_refused() -> None:
 
 def test_a_cpu_without_the_instructions_is_built_not_run(tmp_path: Path) -> None:
     """A CPU that lacks what the target needs gives the outcome its own words."""
-    text = (
-        'extends = "x86-avx512"\n[[run]]\nkind = "native"\norigin = "none"\nneeds = ["avx1024"]\n'
-    )
+    text = 'extends = "x86-avx512"\n[[run]]\nkind = "native"\norigin = "none"\nneeds = ["avx1024"]\n'
     path = tmp_path / "future.toml"
     path.write_text(text)
 

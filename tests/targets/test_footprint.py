@@ -128,9 +128,7 @@ def test_stack_counts_as_ram(tmp_path: Path, require_target: Callable[[str], Non
         check_budget(footprint, target, stack_bytes=16385)
 
 
-def test_an_odd_number_of_constant_bytes_is_no_ram(
-    tmp_path: Path, require_target: Callable[[str], None]
-) -> None:
+def test_an_odd_number_of_constant_bytes_is_no_ram(tmp_path: Path, require_target: Callable[[str], None]) -> None:
     """The linker pads after constants of odd size with a section of its own, which is no variable of the model."""
     require_target("cortex-m4")
     odd = TABLE.replace("const float table[1000]", "const uint8_t table[1001]").replace("{1.0f, 2.0f, 3.0f}", "{1, 2}")

@@ -60,9 +60,10 @@ def test_unicorn_finds_the_same_stack(
     image = row_model(ARRAY, 2, 1).build_for(name, tmp_path)
     x = rows(20, 2)
 
-    assert runner_for(image.target, "unicorn").run(image, x).stack_bytes == runner_for(image.target).run(
-        image, x
-    ).stack_bytes
+    assert (
+        runner_for(image.target, "unicorn").run(image, x).stack_bytes
+        == runner_for(image.target).run(image, x).stack_bytes
+    )
 
 
 def test_a_stack_beyond_the_ram_is_an_error(tmp_path: Path, require_target: Callable[[str], None]) -> None:

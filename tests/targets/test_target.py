@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_a_target_is_called_like_its_file(name: str) -> None:
 def test_portable_templates_come_last(name: str) -> None:
     """Every target falls back to the portable C templates."""
     assert load_target(name).templates[-1] == "c99"
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_a_target_has_all_folders_of_what_it_extends(name: str) -> None:
+    """In their order, its own before or between them: no kernel of the other target is lost."""
+    stated = tomllib.loads((folder("targets") / f"{name}.toml").read_text(encoding="utf-8")).get("extends")
+    if stated is None:
+        return
+    target, other = load_target(name), load_target(stated)
+    for own, theirs in ((target.templates, other.templates), (target.runtime, other.runtime)):
+        assert [one for one in own if one in theirs] == list(theirs)
 
 
 @pytest.mark.parametrize("name", target_names())

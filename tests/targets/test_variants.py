@@ -347,6 +347,8 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="picks its kernels") as caught:
         analyse(loaded("linreg"), artifact("linreg", "x86"), Question())
     assert "x86-avx2" in caught.value.hint
+    with pytest.raises(UnsupportedError, match="differ between CPUs"):
+        compile_model(loaded("v2_mlp_f32"), X86, Options("mlp", "f32-fast"))
     with pytest.raises(UnsupportedError, match="kernels of one kind"):
         compile_bundle((), X86, BundleOptions("fleet"))
     text = (folder("targets") / "x86.toml").read_text()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from aprgen.core import Artifact
 from aprgen.image import Image, ModelFacts, build_image
 from aprgen.measured import model_facts
 from aprgen.resources import folder
@@ -63,6 +64,12 @@ def _read(found: Image) -> Marked:
 @functools.cache
 def fixture(name: str, core: str) -> Marked:
     return _read(image(name, core, marks=True))
+
+
+def made_of(made: Artifact) -> Marked:
+    """Of texts made with options of the caller's."""
+    work = tempfile.mkdtemp(dir=_work())
+    return _read(_linked(made.texts, model_facts(made), made.target.name, work, marks=True))
 
 
 def written(body: str, core: str, *, before: str = "") -> Marked:

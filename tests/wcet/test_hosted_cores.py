@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from aprgen.core import public_functions
+from aprgen.accuracy import Calibration
+from aprgen.core import Options, compile_model, public_functions
 from aprgen.errors import UnsupportedError
 from aprgen.rows import SEED, edge_rows, random_rows
 from aprgen.runners.choose import runner_for
+from aprgen.target import load_target
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.marks import loop_facts, unbounded_cycle
 from aprgen.wcet.stack import stack_bound
-from tests.examples import ROWS, TEXTS, artifact
-from tests.wcet.marked import fixture
+from tests.examples import ROWS, TEXTS, artifact, loaded
+from tests.wcet.marked import fixture, made_of
 
 TARGETS = ("host", "x86-avx2", "x86-avx512", "arm-neon")
 # Of a painted stack only what was written shows: a frame may keep words for nothing, and the red zone is 128 bytes.
@@ -40,6 +42,27 @@ def test_every_loop_is_bounded_and_the_stack_holds(
             assert unbounded_cycle(loop_facts(marked.marks, graph), graph) is None
         bound = stack_bound(graphs, marked.image.model.symbol(short)).total_bytes
         assert painted[short] <= bound <= painted[short] + UNWRITTEN_BYTES[target]
+
+
+@pytest.mark.parametrize("target", ["x86-avx512-vnni", "x86-avx2", "arm-neon-dot"])
+def test_codes_in_vectors(
+    target: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
+) -> None:  # fmt: skip
+    """One row of a network of codes: every instruction is known, and every loop and the stack are bounded."""
+    require_target(target)
+    require_tool("capstone")
+    model = loaded("v2_mlp_f32")
+    program = model.model.lower()
+    options = Options("mlp", "s8", Calibration(random_rows(program, 50, SEED).values, "rows"))
+    marked = made_of(compile_model(model, load_target(target), options))
+    runner = runner_for(marked.image.target)
+    painted = runner.run(marked.image, edge_rows(program, 60).values, count=False).stack_bytes
+
+    graphs = marked.graphs("scores")
+    for graph in graphs.values():
+        assert unbounded_cycle(loop_facts(marked.marks, graph), graph) is None
+    bound = stack_bound(graphs, marked.image.model.symbol("scores")).total_bytes
+    assert painted["scores"] <= bound <= painted["scores"] + 128 + 64
 
 
 @pytest.mark.parametrize("target", TARGETS)

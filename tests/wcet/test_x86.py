@@ -54,6 +54,8 @@ GOLDEN = {
     "movups xmmword ptr [rdi], xmm0": (0, 16, "rdi zmm0", "", 0),
     "vaddps ymm0, ymm1, ymmword ptr [rdi]": (32, 0, "rdi zmm0 zmm1", "zmm0", 0),
     "vfmadd231ps zmm0, zmm1, zmmword ptr [rdi]": (64, 0, "rdi zmm0 zmm1", "zmm0", 0),
+    "vmaskmovps ymm0, ymm1, ymmword ptr [rdi]": (32, 0, "rdi zmm0 zmm1", "zmm0", 0),
+    "vmaskmovps ymmword ptr [rdi], ymm1, ymm0": (0, 32, "rdi zmm0 zmm1", "", 0),
     "vpdpbusd zmm0, zmm1, zmmword ptr [rdi]": (64, 0, "rdi zmm0 zmm1", "zmm0", 0),
     "vmovups zmmword ptr [rdi]{k1}, zmm0": (0, 64, "k1 rdi zmm0", "", 0),
     "vbroadcastss zmm0, dword ptr [rdi]": (4, 0, "rdi zmm0", "zmm0", 0),
