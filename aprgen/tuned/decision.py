@@ -24,6 +24,7 @@ class Source:
     """Where a decision comes from. records: sha256 of the file."""
 
     records: str
+    target: str
     cpu: str
     compiler: str
 
@@ -70,7 +71,7 @@ class Tuned:
                 "tune.no-records", f"there are no records for {target.name}", where=self.name,
                 hint=f"measure some models with `aprgen tune MODEL --target {target.name}`",
             )  # fmt: skip
-        source = Source(self.sha256, own[0].machine.cpu, own[0].compiler)
+        source = Source(self.sha256, target.name, own[0].machine.cpu, own[0].compiler)
         same = [record for record in own if (record.model, record.numeric) == (model, numeric)]
         best = min((record for record in same if record.rows >= MANY_ROWS), key=_quickest, default=None)
         if best is not None:

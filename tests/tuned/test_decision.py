@@ -48,7 +48,7 @@ def test_the_best_of_this_model(best: str) -> None:
 
     assert set(made.program.batch.forms) == {best}
     assert facts == {
-        "records": "0" * 64, "cpu": "Some CPU, model 1", "compiler": "gcc 1.0", "by": "measured",
+        "records": "0" * 64, "target": "x86-avx2", "cpu": "Some CPU, model 1", "compiler": "gcc 1.0", "by": "measured",
         "strategy": {"forms": [best], "rows": 128, "few_rows": made.program.batch.few_rows},
     }  # fmt: skip
     json.dumps(facts)
@@ -125,6 +125,21 @@ def test_a_strategy_that_is_gone() -> None:
     """A measured form that the model does not have is told, with what to do."""
     with pytest.raises(UnsupportedError, match="cannot be computed in the form 'permuted'"):
         compiled([own(Choices(trees="permuted"), 5.0), own(Choices(trees="walked"), 6.0)])
+
+
+def test_a_target_with_variants() -> None:
+    """Each variant that has blocks of rows is chosen for by its own records; the manifest says what came of each."""
+    x86 = load_target("x86")
+    names = [one.target.name for one in x86.variants if one.target is not None and one.target.batch is not None]
+    records = [replace(one, target=name) for name in names for one in forests()]
+    made = compile_model(loaded(MODEL), x86, Options("m", tuned=tuned(records)))
+    facts = made.manifest["tuned"]
+
+    assert isinstance(facts, list)
+    assert [one["target"] for one in facts] == names
+    assert len(names) > 1
+    with pytest.raises(UsageError, match=f"no records for {names[-1]}"):
+        compile_model(loaded(MODEL), x86, Options("m", tuned=tuned([one for one in records if one.target != names[-1]])))
 
 
 def test_nothing_changes_without_records() -> None:
