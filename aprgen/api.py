@@ -46,10 +46,14 @@ from aprgen.runners.execution import Execution
 from aprgen.runners.shared import why_not_here
 from aprgen.spell import identifier
 from aprgen.target import Target, load_target
+from aprgen.tuned.decision import Tuned, load_tuned
 
 if TYPE_CHECKING:
     from aprgen.exploration import Exploration
     from aprgen.wcet.report import Report
+
+
+Records = str | Path | Tuned | None  # a file of `aprgen tune`, or what load_tuned read
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +108,16 @@ class Model:
         numeric: str = "f32",
         calibrate: ArrayLike | None = None,
         optimise: str | None = None,
+        tuned: Records = None,
         tools: str = "auto",
     ) -> Native:
         """The model as C in this process, for the target that this machine is, or another one that it can run.
 
-        numeric, calibrate, optimise: as of `aprgen.compile`. The library is built once, and kept in the user's cache by
-        its contents. Raises ToolchainError without a compiler, or where the target's code does not run here.
+        numeric, calibrate, optimise, tuned: as of `aprgen.compile`. The library is built once, and kept in the user's
+        cache by its contents. Raises ToolchainError without a compiler, or where the target's code does not run here.
         """
         chosen = target_of_this_machine() if target is None else target
-        made = compile_to_c(self, chosen, numeric=numeric, calibrate=calibrate, optimise=optimise)
+        made = compile_to_c(self, chosen, numeric=numeric, calibrate=calibrate, optimise=optimise, tuned=tuned)
         return load_native(made.code, self.inputs, tools)
 
     def in_form(self, form: Form, *, keep_record: bool = True) -> bytes:
@@ -368,6 +373,7 @@ def compile_to_c(
     struct: str | None = None,
     optimise: str | None = None,
     budget: Mapping[str, int] | None = None,
+    tuned: Records = None,
     tools: str = "auto",
     trust: str | Path | Sequence[str | Path] | Trust | None = None,
     require_signature: bool = False,
@@ -382,8 +388,10 @@ def compile_to_c(
         "float-branches", "mixed", "compact".
     budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of
     other shapes, too, and with numeric "auto" of all modes; BudgetError when none fits. tools: what builds it for that.
+    tuned: records of `aprgen tune` that choose strategies for blocks of rows.
     trust, require_signature, key and password: as of `load`, when the source is a file.
     """
+    records = load_tuned(Path(tuned)) if isinstance(tuned, str | Path) else tuned
     model = source
     if not isinstance(model, Model):
         model = load(
@@ -403,9 +411,9 @@ def compile_to_c(
         from aprgen.exploration import Subject
         from aprgen.search import require_limits, search
 
-        subject = Subject(model.loaded, chosen, name or model.name, calibration, tools)
+        subject = Subject(model.loaded, chosen, name or model.name, calibration, tools, tuned=records)
         return Artifact(search(subject, require_limits(budget), numeric, optimise).fitting(), model)
-    options = core.Options(name or model.name, numeric, calibration, optimise=optimise)
+    options = core.Options(name or model.name, numeric, calibration, optimise=optimise, tuned=records)
     return Artifact(core.compile_model(model.loaded, chosen, options), model)
 
 

@@ -24,6 +24,7 @@ from aprgen.float_modes import FLOAT_MODES, in_float_mode
 from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
 from aprgen.ops.suggest import Suggest
+from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
@@ -40,6 +41,7 @@ from aprgen.program import Array, Program, Proved, Table
 from aprgen.resources import folder
 from aprgen.rows import random_rows, text_array
 from aprgen.target import Target
+from aprgen.tuned.decision import Decision, Tuned
 from aprgen.variants import emit_package
 
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
@@ -58,6 +60,8 @@ class Options:
     calibration: Calibration | None = None  # integer modes need one, unless the model holds rows itself
     command: str = ""  # how to reproduce, for the banner; without paths
     optimise: str | None = None  # a goal of tree_costs, or a shape of tree_shapes
+    choices: Choices = BY_COST  # of strategies for blocks of rows
+    tuned: Tuned | None = None  # records that choose them instead
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ class Artifact:
 def compile_model(loaded: Loaded, target: Target, options: Options) -> Artifact:
     """The model as C for the target. Same model, target and options: same bytes, on any machine."""
     plan = plan_model(loaded, target, options)
-    return artifact_of(loaded, plan.lowered, plan.program, target, options, plan.accuracy, plan.variants)
+    return artifact_of(
+        loaded, plan.lowered, plan.program, target, options, plan.accuracy, plan.variants, plan.decisions
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class Plan:
     program: Program  # as chosen for the target
     accuracy: Accuracy | None  # of an integer mode
     variants: tuple[Program, ...] = ()  # of each of the target's variants; `program` is the first of them
+    decisions: tuple[Decision | None, ...] = ()  # by records, for each of these or for the program
 
 
 def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
@@ -116,20 +123,33 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
         )
     check_model(loaded.model)
     lowered, accuracy = _in_numeric_mode(fold_scalers(loaded.model.lower()), target, options)
-    variants = tuple(_on_target(lowered, one.target or target, options) for one in target.variants)
-    return Plan(lowered, variants[0] if variants else _on_target(lowered, target, options), accuracy, variants)
+    targets = tuple(one.target or target for one in target.variants) or (target,)
+    decisions = tuple(_decided(loaded, one, options, alone=not target.variants) for one in targets)
+    programs = tuple(_on_target(lowered, *pair, options) for pair in zip(targets, decisions, strict=True))
+    return Plan(lowered, programs[0], accuracy, programs if target.variants else (), decisions)
 
 
-def _on_target(lowered: Program, target: Target, options: Options) -> Program:
+def _decided(loaded: Loaded, target: Target, options: Options, *, alone: bool) -> Decision | None:
+    """By records. A target that stands alone must have blocks of rows."""
+    if options.tuned is None or (target.batch is None and not alone):
+        return None
+    return options.tuned.decide(loaded.sha256, options.numeric, target)
+
+
+def _on_target(lowered: Program, target: Target, decision: Decision | None, options: Options) -> Program:
     """The same as the target computes it best."""
     summed = with_totals(lowered, target.cost)
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
-    program = with_batch(program, summed, target.batch, one_row=goal is None)  # a goal chose the way of one row
-    program = with_integer_blocks(program, target.batch, target.has_kernel)
-    program = with_float_blocks(program, target.batch, target.has_kernel)
-    return with_block_steps(program, target.batch, target.has_kernel)
+    trees, sums, choices = target.batch, target.batch, options.choices
+    if decision is not None:
+        trees, sums, choices = decision.trees, decision.sums, decision.choices
+    one_row = goal is None  # a goal chose the way of one row
+    program = with_batch(program, summed, trees, choices, one_row=one_row)
+    program = with_integer_blocks(program, sums, target.has_kernel)
+    program = with_float_blocks(program, sums, target.has_kernel, choices)
+    return with_block_steps(program, sums, target.has_kernel)
 
 
 def artifact_of(
@@ -140,13 +160,16 @@ def artifact_of(
     options: Options,
     accuracy: Accuracy | None = None,
     variants: Sequence[Program] = (),
+    decisions: Sequence[Decision | None] = (),
 ) -> Artifact:
     """C of the model as `program` computes it, which is one way to what `lowered` says.
 
     variants: as of a Plan; without them every variant of the target computes `program`.
     """
     table_bytes = table_bytes_of(program)
-    _check_flash(_table_bytes(program, program.needed(program.scores, program.label)), target)
+    of_row = _of_row(program)
+    require_table_bytes(min(of_row, _of_row(lowered)), "the payload")  # tables that vectors read may be larger
+    _check_flash(of_row, target)
     names = names_of(loaded, target, options)
     package = None
     if target.variants:
@@ -159,6 +182,9 @@ def artifact_of(
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
     left_out = _left_out(lowered, options)
     manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
+    pairs = zip(decisions, variants or [program], strict=False)
+    tuned = [decision.facts(own.batch) for decision, own in pairs if decision is not None]
+    manifest |= {"tuned": tuned if variants else tuned[0]} if tuned else {}
     manifest |= {} if package is None else {"kernels": [one.facts for one in package.carried]}
     texts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     has_blocks = any(one.batch is not None for one in (program, *variants))
@@ -261,12 +287,18 @@ def _plain_command(target: Target, options: Options) -> str:
     words = ["aprgen", "compile", f"{options.name}.apr", "--target", target.name]
     words += ["--numeric", options.numeric] if options.numeric != "f32" else []
     words += ["--optimise", options.optimise] if options.optimise is not None else []
+    words += ["--tuned", "RECORDS"] if options.tuned is not None else []
     return " ".join(words)
 
 
 def table_bytes_of(program: Program) -> int:
     """Bytes of all tables of a Program's code."""
     return _table_bytes(program, program.in_code())
+
+
+def _of_row(program: Program) -> int:
+    """Bytes of the tables that one row needs."""
+    return _table_bytes(program, program.needed(program.scores, program.label))
 
 
 def _table_bytes(program: Program, steps: Iterable[int]) -> int:
@@ -289,7 +321,6 @@ def _tables(part: object) -> Iterator[Table]:
 
 def _check_flash(table_bytes: int, target: Target) -> None:
     """Tables alone are a lower bound of the flash; a model that cannot fit is refused before any file is written."""
-    require_table_bytes(table_bytes, "the payload")
     if target.memory is not None and table_bytes > target.memory.flash_bytes:
         raise BudgetError(
             "budget.flash",

@@ -29,6 +29,7 @@ from aprgen.rows import edge_rows, random_rows
 from aprgen.runners.execution import Execution
 from aprgen.target import Target
 from aprgen.text_rows import text_rows
+from aprgen.tuned.decision import Tuned
 from aprgen.verify import Trial, judge
 from aprgen.wcet.analyse import Question, analyse
 
@@ -70,10 +71,11 @@ class Subject:
     core_options: Mapping[str, int] = field(default_factory=dict)
     witness_seconds: float = WITNESS_SECONDS
     command: Callable[[Choice], str] = lambda _: ""  # how to reproduce, for the banner
+    tuned: Tuned | None = None
 
     def options(self, choice: Choice) -> Options:
         needed = self.calibration if choice.numeric in (*INTEGER_MODES, *FLOAT_MODES) else None
-        return Options(self.name, choice.numeric, needed, self.command(choice), choice.optimise)
+        return Options(self.name, choice.numeric, needed, self.command(choice), choice.optimise, tuned=self.tuned)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ Knows nothing of families, files, targets or C.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -200,7 +200,8 @@ class Way:
 class Batch:
     """Ways for blocks of up to `rows` rows. Fewer than few_rows take the way of `few`, or are computed one by one.
 
-    alone: a single row takes the function for one row, which is quicker.
+    alone: a single row takes the function for one row, which is quicker. forms: of the trees or the sums of `many`, in
+    order. work: how often it pays each of the target's costs, by name, so that the products add up to its cycles.
     """
 
     many: Way
@@ -208,6 +209,8 @@ class Batch:
     rows: int
     few_rows: int
     alone: bool = False
+    forms: tuple[str, ...] = ()
+    work: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ways(self) -> tuple[Way, ...]:

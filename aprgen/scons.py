@@ -54,6 +54,7 @@ _OPTIONS = {
 }  # fmt: skip
 _BUNDLE_OPTIONS = {"embed": "--embed", "optimise": "--optimise"}
 _FILES = {"trust": "--trust", "key": "--key", "password_file": "--password-file"}  # options that name a file
+_TUNED = {"tuned": "--tuned"}  # one more, of AprModel and AprTest
 _FLAGS = {"require_signature": "--require-signature"}  # options that are True or False
 _OPENING = ("password_env", *_FILES, *_FLAGS)  # what says whom to trust, and opens encrypted models
 _DATA_FOLDERS = ("templates", "runtime_c", "targets", "qemu")
@@ -104,8 +105,8 @@ def _apr_model(
     with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. optimise "fit"
     takes the first shape of trees that keeps the budget. trust (a file or folder of signers' public keys) refuses
     models that none of them signed, require_signature=True unsigned ones; key, password_file or password_env opens an
-    encrypted one. The object file
-    stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
+    encrypted one. tuned: a file of `aprgen tune` that chooses strategies for blocks of rows. The object file stands in
+    $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
     fits = options.get("optimise") == budgets.FIT
     step = _step(env, name, target, tools, {key: word for key, word in options.items() if word != budgets.FIT})
@@ -357,9 +358,10 @@ def _step(
     """Check what the SConstruct says; what is wrong there is a UserError, which names its line."""
     if not is_identifier(name):
         raise _wrong(f"{what}: {name!r} is no name for C functions; use letters, digits and underscores")
-    unknown = sorted(set(options) - {*_OPTIONS, *_FILES, *_FLAGS})
+    files = {**_FILES, **_TUNED}
+    unknown = sorted(set(options) - {*_OPTIONS, *files, *_FLAGS})
     if unknown:
-        known = ", ".join((*_OPTIONS, *_FILES, *_FLAGS))
+        known = ", ".join((*_OPTIONS, *files, *_FLAGS))
         raise _wrong(f"AprModel {name}: unknown option {unknown[0]!r}; there are {known}")
     if options.get("optimise") == budgets.FIT:
         raise _wrong(f"AprTest {name}: only AprModel has a budget to fit; name the shape that it chose")
@@ -369,9 +371,9 @@ def _step(
     words = [str(word) for key, spelled in _OPTIONS.items() if key in options for word in (spelled, options[key])]
     words += [spelled for key, spelled in _FLAGS.items() if options.get(key, False)]
     words += [
-        word for key, spelled in _FILES.items() if key in options for word in (spelled, env.Entry(options[key]).path)
+        word for key, spelled in files.items() if key in options for word in (spelled, env.Entry(options[key]).path)
     ]
-    trusted = _digest_of_keys(Path(env.Entry(options["trust"]).abspath)) if "trust" in options else ""
+    read = " ".join(_digest_of(Path(env.Entry(options[key]).abspath)) for key in ("trust", "tuned") if key in options)
     found = _target(env, target)
     toolchain: Toolchain | None = None
     problem = ""
@@ -381,10 +383,10 @@ def _step(
         problem = str(error)
     where = env.subst(f"$APR_BUILD_DIR/{found.name}")
     spoken = env.File(target).path if _is_file(target) else found.name
-    return Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where, trusted)
+    return Step(found, toolchain, problem, ("--target", spoken, *words), tools, name, where, read)
 
 
-def _digest_of_keys(place: Path) -> str:
+def _digest_of(place: Path) -> str:
     """Of a file or of all files of a folder; what cannot be read is reported by the step that needs it."""
     digest = hashlib.sha256()
     for path in sorted(place.iterdir()) if place.is_dir() else [place]:

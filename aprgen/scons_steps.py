@@ -45,7 +45,7 @@ class Step:
     tools: str
     name: str
     where: str
-    trusted: str = ""  # a digest of the keys that may have signed the model: the C names the one that did
+    read: str = ""  # digests of the keys that may have signed the model, of which the C names one, and of its records
     search: tuple[str, ...] = ()  # the limits that `aprgen compile` has to fit, when it chooses the shape
     manifest: str = ""  # a path, with a search: it says what was chosen
 
@@ -53,7 +53,7 @@ class Step:
     def fingerprint(self) -> str:
         """Changes when the target file, the compiler or an option does."""
         compiler = "" if self.toolchain is None else self.toolchain.identity
-        return " ".join((self.target.sha256, compiler, self.tools, self.trusted, *self.words, *self.search))
+        return " ".join((self.target.sha256, compiler, self.tools, self.read, *self.words, *self.search))
 
     @property
     def chosen(self) -> tuple[str, ...]:

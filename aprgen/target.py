@@ -115,9 +115,10 @@ class IntegerForm:
 class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
-    rows: of a block. few_rows: fewer are computed one by one. buffer_bytes: of the stack that a block may take for
-    codes. grouped: codes of 8 bits by permuted thresholds. counted: few thresholds one after the other. fan: keys of a
-    vector. signed: vectors compare bytes with a sign. split: passed by one row alone.
+    rows: of a block. few_rows: of sums with rows in lanes, fewer are computed one by one; of trees it follows from the
+    others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
+    counted: few thresholds one after the other. fan: keys of a vector. signed: vectors compare bytes with a sign.
+    split: passed by one row alone.
     """
 
     rows: int

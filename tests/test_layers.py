@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "fused", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
     ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
-    ("accuracy",),
+    ("accuracy", "tuned"),
     ("float_modes",),
     ("families", "emit", "image", "text_rows"),
     ("loaded", "variants"),
@@ -26,17 +26,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),
     ("in_process",),
-    ("verify", "budgets"),
+    ("verify", "budgets", "tuning"),
     ("exploration", "bundle"),
     ("exploration_page", "search", "scons_steps"),
     ("api", "cli", "scons"),
-    ("estimators", "__main__"),
+    ("estimators", "strategies", "__main__"),
 )
-PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli")
+PACKAGES = ("container", "ops", "passes", "native", "families", "runners", "wcet", "bundle", "cli", "tuned")
 
 # Imports inside functions: for a fast start only, never to break a cycle.
 LAZY = {
-    "__init__": ("aprgen.api",),  # `import aprgen` must not load numpy
+    "__init__": ("aprgen.api", "aprgen.strategies"),  # `import aprgen` must not load numpy
     "api": (  # the extra `wcet` may not be installed
         "aprgen.exploration", "aprgen.key_files", "aprgen.search", "aprgen.wcet.analyse", "aprgen.wcet.load",
         "aprgen.wcet.page", "aprgen.wcet.report", "aprgen.wcet.taskset",
@@ -50,7 +50,7 @@ LAZY = {
         f"aprgen.cli.{verb}"
         for verb in (
             "bundle", "compile", "convert", "explore", "inspect", "loader", "protect", "run", "targets", "test",
-            "validate", "wcet",
+            "tune", "validate", "wcet",
         )
     ),
     "cli.compile": ("aprgen.cli.budgeted", "aprgen.cli.footprint_facts", "aprgen.cli.report", "aprgen.measured"),

@@ -16,6 +16,7 @@ from aprgen.cli.device import Loader
 from aprgen.cli.printable import visible
 from aprgen.cli.protection import Decrypt, Encrypt, Keygen, Sign
 from aprgen.cli.requests import Bundle, Compile, Convert, Explore, Inspect, Request, Run, Targets, Test, Validate, Wcet
+from aprgen.cli.tune_words import Evaluate, Merge, Tune
 from aprgen.errors import AprgenError, UnsupportedError, UsageError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -67,6 +68,18 @@ def execute(request: Request) -> int:
             from aprgen.cli.explore import explore_command
 
             return explore_command(request)
+        case Tune():
+            from aprgen.cli.tune import tune_command
+
+            return tune_command(request)
+        case Merge():
+            from aprgen.cli.tune import merge_command
+
+            return merge_command(request)
+        case Evaluate():
+            from aprgen.cli.tune import evaluate_command
+
+            return evaluate_command(request)
         case Bundle():
             from aprgen.cli.bundle import bundle_command
 

@@ -32,6 +32,7 @@ from aprgen.cli.requests import (
     Validate,
     Wcet,
 )
+from aprgen.cli.tune_words import add_tune, tune_of
 from aprgen.errors import UsageError
 
 DEFAULT_TARGET = "host"
@@ -42,8 +43,8 @@ GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too hea
 SHAPES = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "compact")  # as in passes/tree_shapes.py
 EMBEDS = ("code", "bytes", "both")  # as in bundle/members.py
 VERBS = (
-    "compile", "run", "test", "wcet", "explore", "bundle", "inspect", "validate", "convert", *protection.VERBS,
-    "loader", "targets",
+    "compile", "run", "test", "wcet", "explore", "tune", "bundle", "inspect", "validate", "convert",
+    *protection.VERBS, "loader", "targets",
 )  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def parse(words: Sequence[str]) -> Request:
                 given.model, given.target, given.name, given.calibrate, given.calibration_method, _board_of(given),
                 given.json, given.html, given.struct, opening_of(given), given.tools, given.format,
             )  # fmt: skip
+        case "tune":
+            return tune_of(given)
         case "bundle":
             return _bundle(given)
         case "inspect":
@@ -100,7 +103,7 @@ def _numerics(n: argparse.Namespace) -> Numerics:
     if n.labels is not None and n.calibrate is None:
         hint = "add --calibrate ROWS, or leave the labels out"
         raise UsageError("usage.arguments", "labels belong to rows", where="--labels", hint=hint)
-    return Numerics(n.numeric, n.calibrate, n.labels, n.calibration_method, n.max_loss, n.optimise)
+    return Numerics(n.numeric, n.calibrate, n.labels, n.calibration_method, n.max_loss, n.optimise, n.tuned)
 
 
 def _board_of(n: argparse.Namespace) -> Board:
@@ -323,6 +326,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--html", metavar="FILE", type=Path, help="write table and charts for people, one page")
     _tools(one)
 
+    add_tune(verb, _count, _positive)
+
     one = verb("bundle", "Write several models as one C file with a registry, or pack them into an .apbundle.")
     one.add_argument(
         "models", metavar="MODEL", nargs="+",
@@ -419,6 +424,7 @@ def _generated(parser: argparse.ArgumentParser) -> None:
         help="the shape of trees: smallest (size), or fewest instructions on average (mean) or at most (wcet); or "
         f"the shape itself: {', '.join(SHAPES)}",
     )  # fmt: skip
+    parser.add_argument("--tuned", metavar="FILE", type=Path, help="records of `aprgen tune` that choose strategies")
     _tools(parser)
 
 

@@ -21,6 +21,7 @@ from aprgen.errors import AprgenError, UsageError
 from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.passes.ranges import Method
 from aprgen.target import Target
+from aprgen.tuned.decision import Tuned, load_tuned
 
 
 def loaded_from(path: Path, struct: str | None, opening: Opening, *, record_only: bool = False) -> Loaded:
@@ -53,8 +54,13 @@ def artifact_for(
     """The model as C for the target, with the command that makes it again."""
     chosen = name_for(path, name)
     command = reproduce(path, target, chosen, numeric, struct, opening)
-    options = Options(chosen, numeric.mode, calibration_of(loaded, numeric), command, numeric.optimise)
+    calibration = calibration_of(loaded, numeric)
+    options = Options(chosen, numeric.mode, calibration, command, numeric.optimise, tuned=tuned_of(numeric))
     return compile_model(loaded, target, options)
+
+
+def tuned_of(numeric: Numerics) -> Tuned | None:
+    return None if numeric.tuned is None else load_tuned(numeric.tuned)
 
 
 def calibration_of(loaded: Loaded, numeric: Numerics) -> Calibration | None:
@@ -83,6 +89,8 @@ def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: 
         words += ["--calibration-method", numeric.method]
     if numeric.optimise is not None:
         words += ["--optimise", numeric.optimise]
+    if numeric.tuned is not None:
+        words += ["--tuned", numeric.tuned.name]
     if struct is not None:
         words += ["--as", struct]
     return " ".join([*words, *words_of(opening)])

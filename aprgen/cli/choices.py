@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from aprgen.cli.artifact import calibration_of, name_for, reproduce
+from aprgen.cli.artifact import calibration_of, name_for, reproduce, tuned_of
 from aprgen.cli.protection import Opening
 from aprgen.cli.requests import Board, Numerics
 from aprgen.exploration import Choice, Subject, Taken
@@ -39,7 +39,7 @@ def subject_for(
     return Subject(
         loaded, target, chosen, calibration_of(loaded, numeric), tools,
         wait_states=board.wait_states, line_bytes=board.line_bytes, core_options=dict(board.core_options),
-        witness_seconds=board.witness_seconds, command=command,
+        witness_seconds=board.witness_seconds, command=command, tuned=tuned_of(numeric),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Prints plain lines, without rich: a small model takes less time than importing i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,9 @@ def _print(artifact: Artifact, folder: Path, footprint: Footprint | None, compil
     assert isinstance(options, dict)
     shape = "" if options["optimise"] is None else f", --optimise {options['optimise']}"
     _line("target", f"{artifact.target.name}, {options['numeric']}{shape}")
+    tuned = artifact.manifest.get("tuned")
+    if isinstance(tuned, dict):
+        _line("tuned", _tuned_words(tuned))
     if artifact.accuracy is not None:
         for label, value in _accuracy_lines(artifact.accuracy):
             _line(label, value)
@@ -119,6 +123,12 @@ def _print(artifact: Artifact, folder: Path, footprint: Footprint | None, compil
     for finding in findings if isinstance(findings, list) else ():
         _line("note", str(finding))
     _line("written", f"{folder}/: {', '.join(sorted(artifact.texts))}")
+
+
+def _tuned_words(facts: Mapping[str, object]) -> str:
+    strategy = facts["strategy"]
+    forms = " ".join(map(str, strategy["forms"])) if isinstance(strategy, dict) else "rows one by one"
+    return f"{forms}, {facts['by']} on {facts['cpu']}"
 
 
 def _accuracy_lines(accuracy: Accuracy) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from aprgen.cli.device import Loader
 from aprgen.cli.protection import Decrypt, Encrypt, Format, Keygen, Opening, Sign
+from aprgen.cli.tune_words import Evaluate, Merge, Tune
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Numerics:
     method: str
     max_loss: float | None
     optimise: str | None
+    tuned: Path | None = None  # records of measured strategies
 
 
 @dataclass(frozen=True)
@@ -200,5 +202,5 @@ class Targets:
 
 Request = (
     Compile | Run | Test | Wcet | Explore | Bundle | Inspect | Validate | Convert | Keygen | Sign | Encrypt | Decrypt
-    | Loader | Targets
+    | Loader | Targets | Tune | Merge | Evaluate
 )

@@ -7,6 +7,7 @@ the nearest point go into the sums where that changes no bit. Knows no target by
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +20,7 @@ from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
 from aprgen.ops.wide_floats import Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
+from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
 from aprgen.target import BatchCost, FloatCost
@@ -55,26 +57,29 @@ class Layer:
     of_rows: Callable[[int], Op] | None = None
 
 
-def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
-    """The Program with a way for blocks, where it sums floats and has none yet. has: whether a kernel is there."""
-    if cost is None or cost.floats is None or program.batch is not None or program.source.element != "f32":
+def with_float_blocks(
+    program: Program, target_cost: BatchCost | None, has: Callable[[str], bool], choices: Choices = BY_COST
+) -> Program:  # fmt: skip
+    """The Program with a way for blocks, where it sums floats and has none yet. has: whether a kernel is there.
+
+    Raises UnsupportedError for chosen forms that its layers do not have here.
+    """
+    if target_cost is None or target_cost.floats is None or program.batch is not None:
         return program
-    layers = layers_of(program)
-    if not layers or not has("panels_f32"):
+    layers = layers_of(program) if program.source.element == "f32" else {}
+    if not layers or not has("panels_f32") or choices.sums == () or choices.trees == "rows":
         return program
     fused = any(layer.fused for layer in layers.values())
-    if fused and cost.floats.fused is None:
+    if fused and target_cost.floats.fused is None:
         return program
-    floats = cost.floats.when_fused if fused else cost.floats
+    cost = choices.applied(target_cost)
+    floats = target_cost.floats.when_fused if fused else choices.tiled(target_cost.floats)
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
         return program
     turned = frozenset[int]()  # steps with rows in lanes
     if rows >= floats.width:
-        turned = frozenset(
-            index for index, layer in layers.items()
-            if has("lanes_f32") and layer.of_rows is None and _lanes_are_cheaper(layer, floats)
-        ) | frozenset(
+        turned = _in_turned_form(layers, floats, has, choices) | frozenset(
             layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")
         )  # fmt: skip
     steps = list(program.steps)
@@ -86,9 +91,54 @@ def with_float_blocks(program: Program, cost: BatchCost | None, has: Callable[[s
         few_rows = max(floats.width, min(cost.few_rows, rows))
         if not turned >= layers.keys():
             few = _way(steps, program, layers, panels, frozenset())
-    made = replace(program, steps=tuple(steps), batch=Batch(many, few, rows, few_rows, alone=fused))
+    if choices.few_rows is not None:
+        few_rows = min(max(few_rows if turned else 1, choices.few_rows), rows)
+    batch = Batch(
+        many, few, rows, few_rows, fused, tuple("lanes" if index in turned else "panels" for index in layers),
+        _work(layers, turned, floats),
+    )  # fmt: skip
+    made = replace(program, steps=tuple(steps), batch=batch)
     made.check()
     return made
+
+
+def sum_forms(program: Program, floats: FloatCost, has: Callable[[str], bool]) -> tuple[tuple[SumForm, ...], ...]:
+    """For each layer that sums floats, in order, the forms that it could take."""
+    return tuple(
+        ("panels", "lanes") if has("lanes_f32") and _fits_lanes(layer, floats) else ("panels",)
+        for layer in layers_of(program).values()
+    )
+
+
+def _in_turned_form(
+    layers: Mapping[int, Layer], floats: FloatCost, has: Callable[[str], bool], choices: Choices
+) -> frozenset[int]:
+    """The steps that sum with rows in lanes, as chosen or as it is cheaper."""
+    if choices.sums is None:
+        return frozenset(i for i, layer in layers.items() if has("lanes_f32") and _lanes_are_cheaper(layer, floats))
+    if len(choices.sums) != len(layers):
+        raise no_such_form(" ".join(choices.sums), f"a model with {len(layers)} layers")
+    turned = {index for index, form in zip(layers, choices.sums, strict=True) if form == "lanes"}
+    if any(not has("lanes_f32") or not _fits_lanes(layers[index], floats) for index in turned):
+        raise no_such_form("lanes", "a layer with so many outputs")
+    return frozenset(turned)
+
+
+def _work(layers: Mapping[int, Layer], turned: frozenset[int], floats: FloatCost) -> Mapping[str, float]:
+    """By field of FloatCost."""
+    work = Counter[str]()
+    for index, layer in layers.items():
+        n_in, n_out = layer.columns.shape
+        kind = "square_" if layer.distance else ""
+        if index in turned:
+            work.update({"turned": n_in, f"{kind}lane": n_in * n_out})
+        else:
+            work.update({f"{kind}panel": n_in * -(-n_out // floats.width)})
+    return work
+
+
+def _fits_lanes(layer: Layer, floats: FloatCost) -> bool:
+    return int(layer.columns.shape[1]) <= floats.lane_sums and layer.of_rows is None
 
 
 def layers_of(program: Program) -> dict[int, Layer]:
@@ -126,7 +176,7 @@ def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
     n_out = int(layer.columns.shape[1])
     panel = floats.square_panel if layer.distance else floats.panel
     lane = floats.square_lane if layer.distance else floats.lane
-    return n_out <= floats.lane_sums and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
+    return _fits_lanes(layer, floats) and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
 
 
 def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:

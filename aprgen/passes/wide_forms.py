@@ -5,7 +5,8 @@ Knows cycles as numbers; knows no Program, no target by name and no C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,16 +38,18 @@ from aprgen.ops.wide_trees import (
     WalkedTrees,
     WideTrees,
 )
+from aprgen.passes.choices import TreeForm
 from aprgen.passes.missing import without_missing
 from aprgen.program import Array, Table
 from aprgen.target import BatchCost
 
 Ints = NDArray[np.int64]
 
-MOST_GROUPS = 6  # of trees that have codes of their own
+MOST_GROUPS = 32  # of trees that have codes of their own
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
+AT_ONCE = 8  # rows that walk together
 MOST_WALKED = 400_000  # nodes after subtrees are written out
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
@@ -65,14 +68,27 @@ class Ranked:
 class Form:
     """Steps one after the other, codes and trees in turn, and what they cost."""
 
+    name: TreeForm
     pairs: tuple[tuple[WideCodes, WideTrees], ...]
-    cycles: float  # for 1,000 rows
+    work: Mapping[str, float]  # by field of BatchCost: how often its cycles are paid for 1,000 rows
+    cycles: float  # all of them
+    of_trees: float  # those of trees, which take at least `least_rows` rows at once
+    least_rows: int
     one_row: float | None = None  # cycles for 1,000 rows one by one, where one row has such a form
 
     @property
     def permuted(self) -> bool:
         """Whether a few rows are done as quickly as many."""
         return isinstance(self.pairs[0][1], PermutedTrees)
+
+
+def form_of(
+    name: TreeForm, pairs: Sequence[tuple[WideCodes, WideTrees]], cost: BatchCost, work: Mapping[str, float],
+    least_rows: int, one_row: float | None = None,
+) -> Form:  # fmt: skip
+    cycles = {term: count * float(getattr(cost, term)) for term, count in work.items()}
+    every = sum(cycles.values())
+    return Form(name, tuple(pairs), work, every, every - cycles["code"], least_rows, one_row)
 
 
 def forms_of(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -217,30 +233,28 @@ def _maker(
 
 
 def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    """Groups of trees, so that no column has more thresholds in a group than a byte can count."""
+    """Groups of trees, in which no column has more thresholds than a byte can count, and codes fit a block."""
     assert cost.level_split is not None
     nodes = ranked.op.nodes
     depth = max(1, nodes.depth)
     pairs = []
-    cycles = 0.0
+    work = Counter[str]()
     levels, _ = _complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
-    groups = _groups(ranked, every)
+    groups = _groups(ranked, every, min(cost.buffer_bytes, FURTHEST) // cost.rows)
     if groups is None:
         return
     for trees in groups:
         inside = np.unique(every[trees][every[trees] >= 0])
         coded = _coded(ranked, inside if len(inside) else np.zeros(1, np.int64))
         maker = _maker(ranked, coded, n_features, cost)
-        if maker.block_elements > min(cost.buffer_bytes, FURTHEST):
-            return
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
-        cycles += maker.n * cost.code + made.n_trees * (cost.level_tree + made.n_splits * cost.level_split)
-    yield Form(tuple(pairs), cycles)
+        work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
+    yield form_of("levels", pairs, cost, work, cost.rows)
 
 
-def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
+def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:
     """Trees that follow each other, as many as codes of 8 bits can be made for; None: it takes too many groups."""
     feature = ranked.op.nodes.feature.data.tolist()
     keys = ranked.keys.tolist()
@@ -253,7 +267,8 @@ def _groups(ranked: Ranked, every: Ints) -> list[slice] | None:
             if node >= 0:
                 added.setdefault(feature[node], set()).add(keys[node])
         joined = {column: seen.get(column, set()) | more for column, more in added.items()}
-        if any(len(thresholds) > NEVER8 for thresholds in joined.values()):
+        too_many = any(len(thresholds) > NEVER8 for thresholds in joined.values())
+        if too_many or len(seen.keys() | joined) > most_columns:
             groups.append(slice(start, tree))
             start, seen, joined = tree, {}, added
             if len(groups) >= MOST_GROUPS:
@@ -288,10 +303,10 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     kind: type[np.unsignedinteger] = np.uint16
     if coded.most <= NEVER8 and cost.permuted_bytes is not None:
         kind = np.uint8
-    cycles = cost.permuted_tree if kind is np.uint16 else cost.permuted_bytes
+    per_tree = "permuted_tree" if kind is np.uint16 else "permuted_bytes"
     lanes = LINE_BYTES // np.dtype(kind).itemsize
     never = int(np.iinfo(kind).max)
-    if cycles is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
+    if getattr(cost, per_tree) is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
         return
     if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
         coded = _coded(ranked, every, whole=True)
@@ -325,7 +340,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
     of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
     one_row = None if cost.permuted_row is None else of_row + n_trees * (1 + (depth > TOP)) * cost.permuted_row
-    yield Form(((maker, made),), codes + n_trees * cycles, one_row)
+    yield form_of("permuted", ((maker, made),), cost, {"code": 2 * maker.n, per_tree: n_trees}, 1, one_row)
 
 
 def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
@@ -381,4 +396,5 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     codes = maker.n * 2 * cost.code
     one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
-    yield Form(((maker, made),), codes + cost.walked_split * sum(steps), one_row)
+    work = {"code": 2 * maker.n, "walked_split": sum(steps)}
+    yield form_of("walked", ((maker, made),), cost, work, AT_ONCE, one_row)

@@ -50,7 +50,7 @@ def with_block_steps(program: Program, cost: BatchCost | None, has: Has) -> Prog
         few, few_rows = batch.many, floats.width
     if few is not None:
         few = _way(steps, program, few, _Forms(batch.rows, floats, has, any_rows=True))
-    made = replace(program, steps=tuple(steps), batch=Batch(many, few, batch.rows, few_rows))
+    made = replace(program, steps=tuple(steps), batch=replace(batch, many=many, few=few, few_rows=few_rows))
     if many == batch.many or _held_bytes(made) > max(floats.hidden_bytes, _held_bytes(program)):
         return program
     made.check()

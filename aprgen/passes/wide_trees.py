@@ -6,60 +6,106 @@ form, too, where that is cheaper. The result is the same, bit for bit. Knows no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from aprgen.ops.row_trees import row_of
 from aprgen.ops.trees import TreeOp
-from aprgen.passes.wide_forms import Form, forms_of
+from aprgen.passes.choices import BY_COST, Choices, no_such_form
+from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
+from aprgen.passes.wide_forms import LANES, Form, forms_of
 from aprgen.program import Batch, Program, Step, Way
 from aprgen.target import BatchCost
 
 FEW_PERMUTED = 8  # rows: fewer are permuted one by one
 
 
-def with_batch(program: Program, summed: Program, cost: BatchCost | None, *, one_row: bool = True) -> Program:
+def with_batch(
+    program: Program, summed: Program, target_cost: BatchCost | None, choices: Choices = BY_COST, *,
+    one_row: bool = True,
+) -> Program:  # fmt: skip
     """The Program with a way for blocks, where one is cheaper. summed: the same before its trees took a shape.
 
-    one_row: the functions for one row may be computed in another way, too.
+    one_row: the functions for one row may be computed in another way, too. Raises UnsupportedError for a chosen form
+    that these trees do not have here.
     """
-    if cost is None or summed.source.element != "f32":
+    if target_cost is None:
         return program
-    needed = summed.needed(summed.scores, summed.label)
-    readers = [index for index in needed if 0 in summed.steps[index].inputs]
-    trees = [op for index in readers if isinstance(op := summed.steps[index].op, TreeOp)]
-    if not readers or len(trees) < len(readers) or any(op.compare != "f32" or not op.nodes.n_nodes for op in trees):
+    trees = trees_of_rows(summed)
+    if not trees or choices.trees == "rows":
         return program
-    many: dict[int, Form] = {}
+    found = _best_forms(trees, summed.n_features, replace(choices, rows=None).applied(target_cost), choices)
+    if found is None:
+        return program
+    many, forms, cost = found
     few: dict[int, Form] = {}  # of few rows
     single: dict[int, Form] = {}  # of one row
-    for index, op in zip(readers, trees, strict=True):
-        forms = tuple(forms_of(op, summed.n_features, cost))
-        form = min(forms, key=lambda form: form.cycles, default=None)
-        if form is None or form.cycles > _one_by_one(op, cost):
-            return program
-        many[index] = form
-        alone = _for_one_row(form, forms, _one_by_one(op, cost))
+    for index, form in many.items():
+        alone = _for_one_row(form, forms[index], cycles_one_by_one([trees[index]], cost))
         if alone is not None:
             single[index] = alone
-        few.update((index, one) for one in forms if one.permuted and one.one_row is None)
+        few.update((index, one) for one in forms[index] if one.permuted and one.one_row is None)
     steps = list(program.steps)
-    way = Batch(_way(steps, summed, many), None, cost.rows, cost.few_rows)
+    work = sum((Counter(form.work) for form in many.values()), Counter[str]())
+    names = tuple(form.name for form in many.values())
+    way = Batch(_way(steps, summed, many), None, cost.rows, 1, forms=names, work=work)
     made = replace(program, batch=way)
     if one_row and len(single) == len(many):
         of_row = _way(steps, summed, single, one_row=True)
         permuted = all(form.permuted for form in many.values())
-        few_rows = min(cost.few_rows, FEW_PERMUTED) if permuted else cost.few_rows
-        made = replace(made, scores=of_row.scores, label=of_row.label, batch=replace(way, few_rows=few_rows))
-    elif len(few) == len(many):
-        same = all(few[index] is form for index, form in many.items())
-        of_few = replace(way, few_rows=1) if same else replace(way, few=_way(steps, summed, few))
-        made = replace(made, batch=of_few)
+        few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), cost.rows)
+        own = replace(way, few_rows=max(few_rows, FEW_PERMUTED) if permuted else few_rows)
+        made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
+    elif len(few) < len(many):
+        few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), cost.rows)
+        made = replace(made, batch=replace(way, few_rows=few_rows))
+    elif any(few[index] is not form for index, form in many.items()):
+        few_rows = few_rows_of(many.values(), cycles_of(few.values()), cost.rows)
+        made = replace(made, batch=replace(way, few=_way(steps, summed, few), few_rows=few_rows))
+    if choices.few_rows is not None and made.batch is not None:
+        made = replace(made, batch=replace(made.batch, few_rows=choices.few_rows))
     made = replace(made, steps=tuple(steps))
     made.check()
     return made
+
+
+Forms = Mapping[int, tuple[Form, ...]]  # by step
+
+
+def _best_forms(
+    trees: Mapping[int, TreeOp], n_features: int, cost: BatchCost, choices: Choices
+) -> tuple[Mapping[int, Form], Forms, BatchCost] | None:
+    """By step the form for many rows, and all forms; the cost with the rows of their blocks. None: one by one.
+
+    Where the codes of so many columns fit in no block of trees that are walked, its rows are fewer.
+    """
+    best: tuple[Mapping[int, Form], Forms, BatchCost] | None = None
+    for own in _with_fewer_rows(cost):
+        forms = {index: tuple(forms_of(op, n_features, own)) for index, op in trees.items()}
+        many = {
+            index: min(able, key=lambda form: form.cycles) for index, every in forms.items()
+            if (able := [form for form in every if choices.trees in (None, form.name)])
+        }  # fmt: skip
+        if len(many) == len(trees) and (best is None or cycles_of(many.values()) < cycles_of(best[0].values())):
+            best = many, forms, own
+        if all(any(form.name == "walked" for form in every) for every in forms.values()):
+            break
+    if choices.trees is not None:
+        if best is None:
+            raise no_such_form(choices.trees, "these trees")
+        return best
+    if best is None or any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in best[0].items()):
+        return None
+    return best
+
+
+def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
+    yield cost
+    rows = cost.rows // 2
+    while rows >= LANES:
+        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None)
+        rows //= 2
 
 
 def _for_one_row(of_many: Form, forms: Sequence[Form], most: float) -> Form | None:
@@ -94,8 +140,3 @@ def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
         steps.append(Step(trees, (len(steps), *before)))
         before = (len(steps),)
     return len(steps)
-
-
-def _one_by_one(op: TreeOp, cost: BatchCost) -> float:
-    """A row passes about log2(nodes + 1) nodes of each tree."""
-    return cost.split * float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))

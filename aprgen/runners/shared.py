@@ -89,6 +89,14 @@ class SharedImage:
             return None
         return labels if call is not None and call(rows, labels) else None
 
+    def predict_into(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """predict() of contiguous rows [rows, n_features] into an array [rows, n_outputs], with nothing between."""
+        if self._predict is None or not self._predict(rows, out):
+            raise UsageError(
+                "usage.shape", f"the model takes contiguous float32 [rows, {self.model.n_features}] and fills "
+                f"[rows, {self.model.n_outputs}]", where="predict_into()", hint="use predict()",
+            )  # fmt: skip
+
     def _in_parts(
         self, call: Call, records: Records, out: NDArray[Any], threads: int | Executor
     ) -> NDArray[Any]:  # fmt: skip

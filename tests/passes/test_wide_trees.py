@@ -20,6 +20,8 @@ from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.ops.wide_codes import WideCodes
+from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Builder, OfBlocks, Program, Table, row_type
@@ -93,6 +95,8 @@ CASES = (
     Case("unit", 12, 7, 9, 300, (SEARCHED, WALKED), 0.5),
     Case("votes", 9, 150, 9, 30, (SEARCHED, WALKED)),
     Case("total", 8, 70, 9, 30, (SEARCHED, WALKED), 0.2),
+    Case("sum", 6, 600, 80, 20, (GROUPED, LEVELS), 0.1),  # trees in groups, for their many columns
+    Case("rows", 9, 300, 12, 20, (SEARCHED, WALKED), 0.1),  # blocks of fewer rows
 )
 
 
@@ -123,7 +127,7 @@ def random_nodes(case: Case, n_leaves: int, chance: np.random.Generator) -> Node
     if case.missing:
         low = Table((chance.random(len(numbers)) < case.missing) & ~np.isnan(numbers), np.uint8)
     return Nodes(
-        Table(feature, np.uint8), Table(numbers), Table(left), Table(right), Table(roots, np.int32), case.depth, low
+        Table(feature, np.uint16), Table(numbers), Table(left), Table(right), Table(roots, np.int32), case.depth, low
     )
 
 
@@ -163,7 +167,8 @@ def wide(program: Program, target: Target, wanted: set[str] | None = None) -> Pr
             permuted_bytes=cost.permuted_bytes if PERMUTED in wanted else None,
             walked_split=cost.walked_split if WALKED in wanted else None,
         )  # fmt: skip
-    return with_batch(choose_strategies(program, target.cost), program, replace(cost, split=10**9))
+    floats = choose_strategies(program, target.cost)
+    return with_batch(floats, program, replace(cost, split=10**9), Choices(few_rows=16))
 
 
 def kernels(program: Program) -> list[str]:
@@ -210,6 +215,21 @@ def agree(made: Program, program: Program, rows: Array) -> None:
         assert same_bits(scores, program.run(rows)).all()
         assert (labels is None) == (expected is None)
         assert labels is None or expected is None or labels.tolist() == expected.tolist()
+
+
+def test_many_columns_and_thresholds() -> None:
+    """Trees go in as many groups as need codes of their own; trees that are walked have blocks of fewer rows."""
+    target = load_target("x86-avx512")
+    assert target.batch is not None
+    columns, rows, plain = (next(case for case in CASES if (case.depth, case.n_features) == size)
+                            for size in ((6, 600), (9, 300), (6, 4)))  # fmt: skip
+    for case, most_groups, n_rows in ((columns, 8, 128), (rows, 1, 32), (plain, 1, 128)):
+        made = wide(program_of(case), target, case.kernels_of(target.batch))
+        assert made.batch is not None
+        codes = [step.op for step in made.steps if isinstance(step.op, WideCodes)]
+        assert (1 < len(codes) <= most_groups) == (case is columns)
+        assert made.batch.rows == n_rows
+        assert all(op.block_elements * (1 if op.bytes else 2) <= target.batch.buffer_bytes for op in codes)
 
 
 @pytest.mark.parametrize("family", OF_TREES)

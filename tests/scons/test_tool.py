@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from aprgen.tuned.records import write_records
+from tests.tuned.made_records import forests
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "apr" / "real"
@@ -115,6 +119,19 @@ def test_option_generates_anew(tmp_path: Path, require_target: Callable[[str], N
     project.build()
 
     assert "generating brake" in project.build("numeric=f32")
+
+
+def test_records_generate_anew(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Records that choose strategies are read again when they change, and the manifest names them."""
+    require_target("x86-avx2")
+    project = Project(tmp_path, 'env.AprModel("brake", "brake.apr", target="x86-avx2", tuned="records.json")')
+    for n_records in (21, 20):
+        write_records(tmp_path / "records.json", forests()[:n_records])
+        assert "generating brake" in project.build()
+        manifest = json.loads((tmp_path / "build/x86-avx2/brake/manifest.json").read_text())
+        digest = hashlib.sha256((tmp_path / "records.json").read_bytes()).hexdigest()
+        assert (manifest["tuned"]["records"], manifest["tuned"]["by"]) == (digest, "learned")
+    assert "generating brake" not in project.build()
 
 
 def test_cache_restores_everything(project: Project) -> None:

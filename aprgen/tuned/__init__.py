@@ -1,0 +1,1 @@
+"""What was measured of strategies for blocks of rows, the costs learned from it, and the choices that follow."""
