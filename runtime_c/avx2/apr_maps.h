@@ -4,6 +4,7 @@
 #define APR_MAPS_H
 
 #include "apr_floats.h"
+#include "apr_gather.h"
 
 /* ---- Floats ---------------------------------------------------------------------------------------------------- */
 
@@ -136,7 +137,7 @@ static inline int apr_places_any_less(apr_places a, apr_places b)
 /* The float at each place. */
 static inline apr_floats apr_floats_from(const float *x, apr_places at)
 {
-    return _mm256_i32gather_ps(x, at, 4);
+    return _mm256_castsi256_ps(apr_gathered(x, at));
 }
 
 /* `place` where the value is at least the limit, which a NaN is not. */

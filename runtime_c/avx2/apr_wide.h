@@ -2,6 +2,7 @@
 #ifndef APR_WIDE_H
 #define APR_WIDE_H
 
+#include "apr_gather.h"
 #include "apr_lines.h"
 
 #include <immintrin.h>
@@ -26,8 +27,7 @@ static inline __m256i apr_wide_keys(__m256 values, __m256i missing)
 /* Keys of one column of 8 rows: `lanes` are the places of their values from `x` on. */
 static inline __m256i apr_wide_column(const float *x, __m256i lanes, __m256i rows, __m256i missing)
 {
-    const __m256 none = _mm256_setzero_ps();
-    return apr_wide_keys(_mm256_mask_i32gather_ps(none, x, lanes, _mm256_castsi256_ps(rows), 4), missing);
+    return apr_wide_keys(_mm256_castsi256_ps(apr_gathered_some(x, lanes, rows, _mm256_setzero_si256())), missing);
 }
 
 /* Where the values of 8 rows of n values begin. */
