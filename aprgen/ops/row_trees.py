@@ -102,6 +102,11 @@ class WalkedRow:
         return self.n_trees % AT_ONCE
 
     @property
+    def shown_steps(self) -> int:
+        """No trees need more. At least 3: compilers count two turns by a bit, and a bit shows no bound of a loop."""
+        return max(3, self.last_steps, int(self.steps.data.max(initial=0)))
+
+    @property
     def all_steps(self) -> int:
         """Of eight trees each."""
         return int(self.steps.data.sum(dtype=np.int64))
