@@ -54,6 +54,18 @@ def test_fixture_on_target(name: str, target: str, tmp_path: Path, require_targe
         _equals_recorded(name, verdict.execution.scores[:n_recorded], verdict.execution.labels)
 
 
+@pytest.mark.parametrize("name", ("rfc", "iforest", "gmm", "pca", "moe", "knn_euclidean", "v2_mlp_f32"))
+def test_counting_of_vectors(name: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """The emulator that counts gives what this machine gives, or the run is refused; every function has its counts."""
+    require_target("x86-avx2")
+    trial, _ = trial_of(name)
+    verdict = verify(loaded(name).model, build_artifact(artifact(name, "x86-avx2"), work=tmp_path), trial)
+
+    assert verdict.passed
+    assert all(len(counts.values) for counts in verdict.execution.instructions.values())
+    assert verdict.execution.instructions or "qemu" in verdict.execution.uncounted
+
+
 def _equals_recorded(name: str, scores: np.ndarray, labels: np.ndarray | None) -> None:
     expected, expected_labels = recorded_scores(name), recorded_labels(name)
     assert (expected is not None) or (expected_labels is not None)
