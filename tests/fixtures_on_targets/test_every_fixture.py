@@ -54,7 +54,7 @@ def test_fixture_on_target(name: str, target: str, tmp_path: Path, require_targe
         _equals_recorded(name, verdict.execution.scores[:n_recorded], verdict.execution.labels)
 
 
-@pytest.mark.parametrize("name", ("rfc", "iforest", "gmm", "pca", "moe", "knn_euclidean", "v2_mlp_f32"))
+@pytest.mark.parametrize("name", ["rfc", "iforest", "gmm", "pca", "moe", "knn_euclidean", "v2_mlp_f32"])
 def test_counting_of_vectors(name: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
     """The emulator that counts gives what this machine gives, or the run is refused; every function has its counts."""
     require_target("x86-avx2")
