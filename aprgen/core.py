@@ -12,8 +12,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 
-import numpy as np
-
 from aprgen import __version__, spell
 from aprgen.accuracy import Accuracy, Calibration, measure_accuracy, require_calibration, stored_rows
 from aprgen.container import Verification
@@ -23,7 +21,6 @@ from aprgen.families.base import Model, require_table_bytes
 from aprgen.float_modes import FLOAT_MODES, in_float_mode
 from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
-from aprgen.ops.suggest import Suggest
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.goals import GOALS, Goal
@@ -37,9 +34,9 @@ from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.passes.wide_integers import with_integer_blocks
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
-from aprgen.program import Array, Program, Proved, Table
+from aprgen.program import Program, Proved, Table
 from aprgen.resources import folder
-from aprgen.rows import random_rows, text_array
+from aprgen.selftest_rows import row_trial, text_trial
 from aprgen.target import Target
 from aprgen.tuned.decision import Decision, Tuned
 from aprgen.variants import emit_package
@@ -47,7 +44,6 @@ from aprgen.variants import emit_package
 INTEGER_MODES: Mapping[str, Code] = {"s16": "i16", "s8": "i8"}  # and their codes
 NUMERIC_MODES = ("f32", *FLOAT_MODES, *INTEGER_MODES)
 
-SELFTEST_ROWS = 4
 RUNTIME_INCLUDE = re.compile(r'^#include "(apr_[^"]*)"', re.MULTILINE)
 
 
@@ -356,61 +352,6 @@ def _selftest(program: Program, names: Names) -> str:
     """A few rows and the answers, so that a board can check itself."""
     tried = text_trial(program) if program.source.element in ("text", "prefix") else row_trial(program)
     return emit_selftest(program, names, tried.arrays, tried.n_rows, tried.text_bytes)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Rows of a self-test with their answers, as arrays that C can hold.
-
-    "x" [rows, features], or "text" and "start" (where each text begins, and the end); "out", and "label" of models
-    that classify. text_bytes: room for all completions of any prefix.
-    """
-
-    arrays: Mapping[str, Array]
-    n_rows: int
-    text_bytes: int = 0
-
-
-def row_trial(program: Program, rows: Array | None = None, n_rows: int = SELFTEST_ROWS) -> Trial:
-    """The answers to rows, by default to zeros and to random ones.
-
-    Takes the Program before strategies: it shows where the features live, and answers the same.
-    """
-    if rows is None:
-        rows = np.concatenate([np.zeros((1, program.n_features), np.float32), random_rows(program, n_rows - 1).values])
-    results = [program.scores] if program.label is None else [program.scores, program.label]
-    values = program.evaluate(rows, results)
-    arrays: dict[str, Array] = {"x": rows, "out": values[program.scores]}
-    if program.label is not None:
-        arrays["label"] = values[program.label].reshape(len(rows))
-    return Trial(arrays | _selftest_codes(program, rows), len(rows))
-
-
-def _selftest_codes(program: Program, rows: Array) -> dict[str, Array]:
-    """The same rows for the functions of codes, the last one with the lowest codes."""
-    codes = program.codes
-    if codes is None:
-        return {}
-    x = program.evaluate(rows, [codes.x])[codes.x].copy()
-    x[-1] = np.iinfo(x.dtype).min
-    wanted = [codes.scores] if codes.label is None else [codes.scores, codes.label]
-    found = program.evaluate(x, wanted, given=codes.x)
-    arrays = {"x_q": x, "out_q": found[codes.scores]}
-    return arrays if codes.label is None else arrays | {"label_q": found[codes.label].reshape(len(rows))}
-
-
-def text_trial(program: Program, texts: Sequence[str] | None = None, n_rows: int = SELFTEST_ROWS) -> Trial:
-    """The answers to texts or prefixes, by default to samples of what the model knows."""
-    op = program.steps[0].op
-    samples = op.samples(n_rows) if texts is None else texts  # type: ignore[attr-defined]
-    encoded = [sample.encode() for sample in samples]
-    starts = np.cumsum([0, *(len(text) for text in encoded)]).astype(np.uint32)
-    text = np.frombuffer(b"".join(encoded) or b"\0", np.uint8)
-    arrays: dict[str, Array] = {"text": text, "start": starts, "out": program.run(text_array(list(samples)))}
-    room = 1
-    if isinstance(op, Suggest):
-        room = max(1, max(sum(len(s.encode()) for s, _ in op.suggest(t, op.size)) for t in samples))
-    return Trial(arrays, len(samples), room)
 
 
 def _manifest(

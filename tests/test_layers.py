@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("accuracy", "tuned"),
     ("float_modes",),
     ("families", "emit", "image", "text_rows"),
-    ("loaded", "variants"),
+    ("loaded", "variants", "selftest_rows"),
     ("footprint", "runners", "core"),  # core makes texts; footprint and runners take images: neither knows the other
     ("measured", "payload_form", "device_loader"),
     ("build", "wcet"),

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from aprgen.bundle.members import EMBEDS, Embed
 from aprgen.bundle.storage import COMPRESSIONS, Compression
-from aprgen.core import SELFTEST_ROWS
 from aprgen.errors import UsageError
+from aprgen.selftest_rows import SELFTEST_ROWS
 
 _Word = TypeVar("_Word", bound=str)
 

@@ -15,11 +15,12 @@ from aprgen import spell
 from aprgen.accuracy import Calibration
 from aprgen.bundle.storage import Compression, Stored, alignment_of, store
 from aprgen.container import NO_ACCESS, Access, Inspection, V2Inspection, inspect_container
-from aprgen.core import SELFTEST_ROWS, Options, Plan, Trial, plan_model, row_trial, text_trial
+from aprgen.core import Options, Plan, plan_model
 from aprgen.errors import AprgenError, PayloadError, UnsupportedError, UsageError
 from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.program import Array, Program
 from aprgen.rows import SEED
+from aprgen.selftest_rows import SELFTEST_ROWS, Trial, row_trial, text_trial
 from aprgen.target import Target
 
 Embed = Literal["code", "bytes", "both"]
