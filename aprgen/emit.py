@@ -6,7 +6,6 @@ The only module that knows Jinja. Knows nothing of families, files or processes.
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import SimpleNamespace
@@ -15,8 +14,8 @@ from typing import TypeVar
 import jinja2
 import numpy as np
 
-from aprgen import spell
-from aprgen.ops.shaped_trees import Branches, Field
+from aprgen import spell, spelled_trees
+from aprgen.ops.shaped_trees import Branches
 from aprgen.passes.layout import BlockEntry, Call, Entry, plan_block, plan_entry
 from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
@@ -83,76 +82,8 @@ def environment(folders: tuple[str, ...]) -> jinja2.Environment:
         autoescape=False,  # C, not HTML
         auto_reload=False,
     )
-    jinja.filters["branches"] = _branches
-    jinja.filters["joined_branches"] = _joined_branches
-    jinja.filters["going_on_branches"] = _going_on_branches
-    jinja.filters["listing_branches"] = _listing_branches
-    jinja.filters["compact_branches"] = _compact_branches
+    jinja.filters |= spelled_trees.FILTERS
     return jinja
-
-
-def _branches(trees: Branches, root: int, near: int, kind: str, leaf: str) -> str:
-    """A tree for templates: `leaf` is the statement of a leaf, with %d for its number."""
-    statements = [[] if number < 0 else [leaf % number] for number in trees.leaf.tolist()]
-    return spell.branches(_blocks(trees, statements), int(root), near, kind)
-
-
-def _joined_branches(trees: Branches, near: int, kind: str, words: int, word: str, output: str) -> str:
-    """Joined trees: `word` and `output` are counters, with %d for the number of a word and of an output."""
-    spelled = [[_addition(words, word, output, *one) for one in adds] for adds in trees.adds]
-    statements = [[] if number < 0 else spelled[number] for number in trees.leaf.tolist()]
-    return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
-
-
-def _going_on_branches(
-    trees: Branches, root: int, near: int, kind: str, leaf: str, going_on: str, first_node: int
-) -> str:  # fmt: skip
-    """As _branches, where leaves from `first_node` on are nodes: `going_on` is their statement."""
-    statements = [
-        [] if number < 0 else [leaf % number if number < first_node else going_on % (number - first_node)]
-        for number in trees.leaf.tolist()
-    ]
-    return spell.branches(_blocks(trees, statements), int(root), near, kind)
-
-
-def _compact_branches(trees: Branches, root: int, near: int, kind: str, fields: Sequence[Field]) -> str:
-    """A tree whose leaves count a class, or are numbers from the classes on, for what follows the branches."""
-    counts = [f"w{field.word} += {1 << field.shift}U;" for field in fields]
-    statements = [
-        [] if leaf < 0 else [counts[leaf] if leaf < len(fields) else f"number = {leaf - len(fields)}U;"]
-        for leaf in trees.leaf.tolist()
-    ]
-    return spell.branches(_blocks(trees, statements), int(root), near, kind)
-
-
-def _listing_branches(
-    trees: Branches, near: int, kind: str, words: int, outputs: int, word: str, output: str, listing: Sequence[str]
-) -> str:  # fmt: skip
-    """As _joined_branches, where counters behind the outputs are nodes: `listing` are their statements."""
-
-    def spelled(counter: int, constant: int) -> list[str]:
-        node = counter - words - outputs
-        if node < 0:
-            return [_addition(words, word, output, counter, constant)]
-        return [one % node if "%" in one else one for one in listing]
-
-    adds = [[statement for one in of_leaf for statement in spelled(*one)] for of_leaf in trees.adds]
-    statements = [[] if number < 0 else adds[number] for number in trees.leaf.tolist()]
-    return spell.branches(_blocks(trees, statements), int(trees.root[0]), near, kind)
-
-
-def _addition(words: int, word: str, output: str, counter: int, constant: int) -> str:
-    if counter < words:  # modulo 2^32: the shorter way
-        sign, amount, suffix = ("+", constant, "U") if constant < 2**31 else ("-", 2**32 - constant, "U")
-        return f"{word % counter if '%' in word else word} {sign}= {amount}{suffix};"
-    return f"{output % (counter - words)} += {spell.int_literal(constant)};"
-
-
-def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.Block]:
-    columns = (trees.feature, trees.code, trees.left, trees.right, trees.right_first)
-    splits = [spell.Split(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-    ends = itertools.pairwise(trees.first.tolist())
-    return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
 class Definitions:

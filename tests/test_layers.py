@@ -17,7 +17,7 @@ ROOT = Path(aprgen.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "program", "mathf", "fused", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
     ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
-    ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party"),
+    ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party", "spelled_trees"),
     ("accuracy", "tuned"),
     ("float_modes",),
     ("families", "emit", "image", "text_rows"),
