@@ -16,8 +16,8 @@ from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.mixture import TopMix
 from aprgen.ops.wide_floats import Sums
-from aprgen.passes.wide_floats import Layer, layers_of, row_panels
-from aprgen.program import Op, Program, Step, Table
+from aprgen.passes.wide_floats import Layer, layers_of, row_panels, with_row_sums
+from aprgen.program import Op, Program, Table
 from aprgen.target import FloatCost, FusedCost
 
 
@@ -32,25 +32,15 @@ def fuse(program: Program, floats: FloatCost | None, has: Callable[[str], bool])
     if not layers:
         return program
     wide = floats is not None and floats.fused is not None and has("row_panels_f32")
-    steps: list[Step] = []
-    moved = {0: 0}
-    for index, step in enumerate(program.steps):
-        if index + 1 in moved:
-            continue
-        layer, op = layers.get(index), step.op
-        if layer is not None and wide:
+
+    def fused(layer: Layer, op: Op) -> Op:
+        if wide:
             assert floats is not None
-            op = _in_vectors(layer, floats, has)
-            if layer.relu_step is not None:
-                moved[layer.relu_step + 1] = len(steps) + 1
-        elif isinstance(op, Dense | SquaredDistance) and index in layers:
-            op = replace(op, fused=True)
-        steps.append(Step(op, tuple(moved[value] for value in step.inputs)))
-        moved[index + 1] = len(steps)
-    label = None if program.label is None else moved[program.label]
-    made = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label)
-    made.check()
-    return made
+            return _in_vectors(layer, floats, has)
+        return replace(op, fused=True) if isinstance(op, Dense | SquaredDistance) else op
+
+    ops = {index: fused(layer, program.steps[index].op) for index, layer in layers.items()}
+    return with_row_sums(program, layers, ops)
 
 
 def _in_vectors(layer: Layer, floats: FloatCost, has: Callable[[str], bool]) -> Op:

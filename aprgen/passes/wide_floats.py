@@ -77,16 +77,19 @@ def with_float_blocks(
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
         return program
-    turned = frozenset[int]()  # steps with rows in lanes
-    if rows >= floats.width:
-        turned = _in_turned_form(layers, floats, has, choices) | frozenset(
-            layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")
-        )  # fmt: skip
+    alone = fused
+    turned = _turned(layers, rows, floats, has, choices)
+    if not fused and not turned >= layers.keys() and has("row_panels_f32") and program.codes is None:
+        # Weights in panels are there in any case: the functions for one row take them, too.
+        alone = True
+        program = with_row_sums(program, layers, {index: row_panels(layer, floats) for index, layer in layers.items()})
+        layers = layers_of(program)
+        turned = _turned(layers, rows, floats, has, choices)
     steps = list(program.steps)
     panels = {index: _for_any_rows(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
     forms = panels | {index: _in_lanes(layer, rows, floats) for index, layer in layers.items() if index in turned}
     many = _way(steps, program, layers, forms, turned)
-    few, few_rows = None, min(rows, 2 if fused else 1)  # one row has a way of its own where it is fused
+    few, few_rows = None, min(rows, 2 if alone else 1)
     if turned:
         few_rows = max(floats.width, min(cost.few_rows, rows))
         if not turned >= layers.keys():
@@ -94,7 +97,7 @@ def with_float_blocks(
     if choices.few_rows is not None:
         few_rows = min(max(few_rows if turned else 1, choices.few_rows), rows)
     batch = Batch(
-        many, few, rows, few_rows, fused, tuple("lanes" if index in turned else "panels" for index in layers),
+        many, few, rows, few_rows, alone, tuple("lanes" if index in turned else "panels" for index in layers),
         _work(layers, turned, floats),
     )  # fmt: skip
     made = replace(program, steps=tuple(steps), batch=batch)
@@ -108,6 +111,35 @@ def sum_forms(program: Program, floats: FloatCost, has: Callable[[str], bool]) -
         ("panels", "lanes") if has("lanes_f32") and _fits_lanes(layer, floats) else ("panels",)
         for layer in layers_of(program).values()
     )
+
+
+def _turned(
+    layers: Mapping[int, Layer], rows: int, floats: FloatCost, has: Callable[[str], bool], choices: Choices
+) -> frozenset[int]:
+    """Steps with rows in lanes: sums, and choices of the nearest point."""
+    if rows < floats.width:
+        return frozenset()
+    nearest = {layer.nearest for layer in layers.values() if layer.nearest is not None and has("least_f32")}
+    return _in_turned_form(layers, floats, has, choices) | nearest
+
+
+def with_row_sums(program: Program, layers: Mapping[int, Layer], ops: Mapping[int, Op]) -> Program:
+    """The Program with other ops for one row in place of steps that sum; activations may go into them."""
+    steps: list[Step] = []
+    moved = {0: 0}
+    for index, step in enumerate(program.steps):
+        if index + 1 in moved:
+            continue
+        op = ops.get(index, step.op)
+        steps.append(Step(op, tuple(moved[value] for value in step.inputs)))
+        moved[index + 1] = len(steps)
+        layer = layers.get(index)
+        if layer is not None and layer.relu_step is not None and isinstance(op, Sums):
+            moved[layer.relu_step + 1] = len(steps)
+    label = None if program.label is None else moved[program.label]
+    made = replace(program, steps=tuple(steps), scores=moved[program.scores], label=label)
+    made.check()
+    return made
 
 
 def _in_turned_form(
