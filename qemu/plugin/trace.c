@@ -2,7 +2,8 @@
  *
  * Arguments: out=PREFIX, then per function f=ENTRY:LO:HI in hexadecimal. ENTRY is the function's first instruction,
  * [LO, HI) the code of its only caller that is traced. A call lasts from ENTRY, reached directly from the caller,
- * until control is back in the caller.
+ * until control is back in the caller. Directly means in the next block: a batch function that calls ENTRY, too, is not
+ * the caller.
  *
  * A passage is a translation block executed once: the addresses of the instruction executed before it, of its first
  * and its last instruction, and of the one executed after it. At ENTRY nothing is before, at the end nothing is after:
@@ -60,7 +61,7 @@ struct path {
 static struct function functions[MAX_FUNCTIONS];
 static uint32_t n_functions;
 static FILE *passages_out, *paths_out;
-static int armed = -1;  /* the function whose caller is executing */
+static int armed = -1;  /* the function in whose caller the last block lies */
 static int active = -1; /* the function that is being traced */
 static struct block *current;
 static uint32_t before_current;
@@ -198,11 +199,13 @@ static void execute(unsigned int cpu, void *data)
     }
     if (block->caller >= 0) {
         armed = block->caller;
-    } else if (armed >= 0 && block->enters == armed) {
-        active = armed;
+    } else if (armed >= 0) {
+        if (block->enters == armed) {
+            active = armed;
+            before_current = NOWHERE;
+            current = block;
+        }
         armed = -1;
-        before_current = NOWHERE;
-        current = block;
     }
 }
 
