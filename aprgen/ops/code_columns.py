@@ -7,6 +7,7 @@ them. Knows how things lie; knows no C, files or targets.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,17 @@ from aprgen.ops.integer import LARGEST, MAGIC, MAGIC_BITS, TYPES, Code, requanti
 from aprgen.ops.wide_integers import Lay
 from aprgen.program import Array, Proof, Table, ValueType
 
+AHEAD = 4096  # bytes, of rows together half of it: rows of thousands come at the speed of memory then (Zen 5, measured)
 CHAINS = 4  # of partial sums, in all: an addition waits for the one before it
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows together; partial sums of each sum; columns from what is read to what is fetched, 0: rows are too short."""
+
+    rows: int
+    chains: int
+    ahead: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +73,18 @@ class CodeColumns:
         return int(self.weight.data.shape[1])
 
     @property
-    def chains(self) -> int:
-        return max(1, CHAINS // self.n_sums)
+    def tiles(self) -> tuple[Tile, ...]:
+        """Most rows first."""
+        return (self._tile(1),)
+
+    def _tile(self, rows: int) -> Tile:
+        far = AHEAD // self.row_item // (2 if rows > 1 else 1)
+        return Tile(rows, max(1, CHAINS // (self.n_sums * rows)), far if self.n_in >= far else 0)
+
+    @property
+    def row_item(self) -> int:
+        """Bytes of an element of x."""
+        return np.dtype(TYPES[self.lay.code]).itemsize
 
     @property
     def high(self) -> int:
@@ -112,6 +133,10 @@ class ColumnsOfFloats(CodeColumns):
         return "row_columns_of_floats"
 
     @property
+    def row_item(self) -> int:
+        return 4
+
+    @property
     def uniform(self) -> bool:
         return self.inverse.data.size == 1
 
@@ -145,6 +170,32 @@ class ColumnsOfFloats(CodeColumns):
         bits = np.where(np.isnan(x), np.int32(MAGIC_BITS), bits)
         above = np.maximum(bits, least).astype(np.int64) - least
         return super().evaluate(np.minimum(above, self.lay.high - self.lay.low) + self.lay.low)
+
+    def of_rows(self, rows: int, tile_rows: int) -> BlockColumns:
+        """The same for a block of rows, so many of them together."""
+        parts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return BlockColumns(**parts, rows=rows, tile_rows=tile_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockColumns(ColumnsOfFloats):
+    """The same for a block of rows, which share what is loaded of the tables."""
+
+    rows: int
+    tile_rows: int
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def kernel(self) -> str:
+        return "columns_of_floats"
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        return tuple(self._tile(rows) for rows in sorted({self.tile_rows, 1}, reverse=True))
+
+    @property
+    def block_elements(self) -> int:
+        return self.rows * self.n_sums
 
 
 def columns_of(lay: Lay) -> int:

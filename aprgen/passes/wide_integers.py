@@ -36,15 +36,14 @@ KERNELS = (
     "quantise_rows_f32", "lay_codes", "look_up_codes", "dense_panels_codes",
     "quantise_row_f32", "lay_row", "dense_row_codes",
 )  # fmt: skip
-COLUMN_KERNELS = ("row_columns_codes", "row_columns_of_floats")
+COLUMN_KERNELS = ("row_columns_codes", "row_columns_of_floats", "columns_of_floats")
 MOST_COLUMN_SUMS = 8  # so that partial sums stay in registers
 BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.items()} | {"f32": 4}
 
 
 def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
     """The Program with a way for blocks, where it has dense integer ops and no such way yet, and with the same sums for
-    one row, of floats and of codes; without a way for blocks where all sums have columns in lanes. has: whether a kernel
-    is there."""
+    one row, of floats and of codes. has: whether a kernel is there."""
     if cost is None or cost.integers is None or program.batch is not None or program.source.element != "f32":
         return program
     sums = [op for index in program.in_code() if isinstance(op := program.steps[index].op, Sums)]
@@ -52,14 +51,11 @@ def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[
         return program
     columns = _in_columns(program, cost.integers) if all(has(kernel) for kernel in COLUMN_KERNELS) else {}
     tables = {id(op): _tables(cost.integers, op) for op in sums if id(op) not in columns}
-    ways = _Forms(cost.integers, tables, columns)
-    made = program
-    if tables:
-        rows = _rows_that_fit(program, cost, ways)
-        if not rows:
-            return program
-        made = _in_blocks(program, ways, rows)
-    made = _row_by_row(made, program, ways)
+    forms = _Forms(cost.integers, tables, columns)
+    rows = _rows_that_fit(program, cost, forms)
+    if not rows:
+        return program
+    made = _row_by_row(_in_blocks(program, forms, rows), program, forms)
     made.check()
     return made
 
@@ -129,7 +125,8 @@ def _rows_that_fit(program: Program, cost: BatchCost, forms: _Forms) -> int:
         for value in (way.scores, way.label) if value is not None
     )  # fmt: skip
     rows = min(cost.rows, form.hidden_bytes // max(1, row_bytes))
-    return rows - rows % form.tile_rows if rows > form.tile_rows else rows
+    tile_rows = form.tile_rows if forms.tables else forms.together
+    return rows - rows % tile_rows if rows > tile_rows else rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +155,12 @@ class _Forms:
     form: IntegerForm
     tables: Mapping[int, _Tables]
     columns: Mapping[int, _Columns]
+
+    @property
+    def together(self) -> int:
+        """Rows whose sums in columns stay in registers, beside what makes codes: half of those of a tile of panels."""
+        most = max((columns.of_codes.n_sums for columns in self.columns.values()), default=1)
+        return max(1, min(MOST_COLUMN_SUMS, self.form.tile_rows * self.form.tile_panels // 2) // most)
 
     def in_panels(self, op: Op) -> bool:
         return isinstance(op, Sums) and id(op) not in self.columns
@@ -254,7 +257,9 @@ def _columns(work: _Work, columns: _Columns, source: int) -> int:
     quantised = work.program.steps[source - 1]
     if source in work.as_rows:
         return work.add(columns.of_codes, work.as_rows[source])
-    return work.add(columns.of_floats, _as_rows(work, quantised.inputs[0]))
+    op = columns.of_floats
+    made = op.of_rows(work.rows, work.forms.together) if work.rows else op
+    return work.add(made, _as_rows(work, quantised.inputs[0]))
 
 
 def _only_floats(work: _Work, value: int) -> bool:

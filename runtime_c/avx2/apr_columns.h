@@ -16,6 +16,12 @@ static inline apr_codes apr_columns_i16_of_i16(const int16_t *x)
     return _mm256_loadu_si256((const __m256i *)(const void *)x);
 }
 
+/* Fetches what will be read, so many bytes further on; whether anything is there or not, it does no harm. */
+static inline void apr_columns_expect(const void *x, uint32_t bytes)
+{
+    _mm_prefetch((const char *)((uintptr_t)x + bytes), _MM_HINT_T0);
+}
+
 /* One product a sum. Weights have zeros above them, so what a code's sign puts there counts nothing. */
 static inline apr_sums apr_sums_add_each_i16(apr_sums sums, apr_sums codes, const int16_t *weights)
 {

@@ -49,9 +49,11 @@ def form_of(name: str) -> IntegerForm:
 
 
 def blocks(program: Program, target: Target, form: IntegerForm | None = None) -> Program:
+    """With all sums in panels; see test_code_columns.py for those in columns."""
     assert target.batch is not None
-    cost = target.batch if form is None else replace(target.batch, integers=form)
-    return with_integer_blocks(program, cost, target.has_kernel)
+    assert target.batch.integers is not None
+    in_panels = replace(form or target.batch.integers, column_total=None)
+    return with_integer_blocks(program, replace(target.batch, integers=in_panels), target.has_kernel)
 
 
 def codes_of(builder: Builder, code: Code, n: int, *, uniform: bool) -> int:
