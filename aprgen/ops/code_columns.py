@@ -31,8 +31,8 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class CodeColumns:
-    """IntegerDense or IntegerSum of codes that lie in a row: acc = bias + sum of weight * (x + offset) modulo 2^32; then
-    the code, cut to what it may be.
+    """IntegerDense or IntegerSum of codes that lie in a row: acc = bias + sum of weight * (x + offset) modulo 2^32;
+    then the code, cut to what it may be.
 
     A vector has lay.width * lay.step columns. weight: [n_sums, stride]: all columns in whole vectors, with zeros behind
     them; where the last is not full, one vector more for the last columns of the row, with zeros for those that a

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import TypeGuard
 
 import numpy as np
 
 from aprgen.ops.code_columns import CodeColumns, ColumnsOfFloats, column_weights, columns_of
-from aprgen.ops.integer import MAGIC_BITS, Code, Dequantise, IntegerDense, IntegerLookup, IntegerSum, Quantise
+from aprgen.ops.integer import (
+    MAGIC_BITS,
+    Code,
+    Dequantise,
+    IntegerDense,
+    IntegerLookup,
+    IntegerSquaredDistance,
+    IntegerSum,
+    Quantise,
+)
 from aprgen.ops.wide_integers import (
     STORED,
     CodeSums,
@@ -31,7 +41,7 @@ from aprgen.passes.layout import plan_block
 from aprgen.program import Array, Batch, Op, Program, Step, Table, Way
 from aprgen.target import BatchCost, IntegerForm
 
-Sums = IntegerDense | IntegerSum
+Sums = IntegerDense | IntegerSum | IntegerSquaredDistance
 KERNELS = (
     "quantise_rows_f32", "lay_codes", "look_up_codes", "dense_panels_codes",
     "quantise_row_f32", "lay_row", "dense_row_codes",
@@ -42,11 +52,11 @@ BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.
 
 
 def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
-    """The Program with a way for blocks, where it has dense integer ops and no such way yet, and with the same sums for
+    """The Program with a way for blocks, where it has sums of integers and no such way yet, and with the same sums for
     one row, of floats and of codes. has: whether a kernel is there."""
     if cost is None or cost.integers is None or program.batch is not None or program.source.element != "f32":
         return program
-    sums = [op for index in program.in_code() if isinstance(op := program.steps[index].op, Sums)]
+    sums = [op for index in program.in_code() if _is_sums(op := program.steps[index].op)]
     if not sums or not all(has(kernel) for kernel in KERNELS) or not all(_fits(op) for op in sums):
         return program
     columns = _in_columns(program, cost.integers) if all(has(kernel) for kernel in COLUMN_KERNELS) else {}
@@ -60,8 +70,17 @@ def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[
     return made
 
 
+def _is_sums(op: Op) -> TypeGuard[Sums]:
+    """Distances are, whose squares are of codes of 8 bits, so that differences fit 16, and are not shifted."""
+    if isinstance(op, IntegerSquaredDistance):
+        return op.source == "i8" and op.points.data.dtype == np.int8 and op.shift == 0
+    return isinstance(op, IntegerDense | IntegerSum)
+
+
 def _fits(op: Sums) -> bool:
     """Whether codes and weights are both of 8 bits, or codes of 16 bits."""
+    if isinstance(op, IntegerSquaredDistance):
+        return True
     return op.source == "i16" or (op.source == "i8" and op.weight.data.dtype == np.int8)
 
 
@@ -73,16 +92,18 @@ def _in_columns(program: Program, form: IntegerForm) -> Mapping[int, _Columns]:
     for index in program.in_code():
         step = program.steps[index]
         source = program.steps[step.inputs[0] - 1].op if step.inputs and step.inputs[0] else None
-        if isinstance(step.op, Sums) and isinstance(source, Quantise) and _columns_are_cheaper(step.op, form):
+        if not isinstance(step.op, IntegerDense | IntegerSum) or not isinstance(source, Quantise):
+            continue
+        if _columns_are_cheaper(step.op, form):
             sums = _column_sums(form, step.op)
             found[id(step.op)] = _Columns(sums, sums.of_floats(*_bounds(source, sums.lay)))
     return found
 
 
-def _columns_are_cheaper(op: Sums, form: IntegerForm) -> bool:
+def _columns_are_cheaper(op: IntegerDense | IntegerSum, form: IntegerForm) -> bool:
     """Instructions for a row of floats: panels store codes and read them again."""
     assert form.column_total is not None
-    lay, n_out = _lay(form, op.source), _n_sums(op)
+    lay, n_out = _lay(form, op), _n_sums(op)
     if op.cols < columns_of(lay):
         return False
     vectors = -(-op.cols // form.width)
@@ -90,12 +111,18 @@ def _columns_are_cheaper(op: Sums, form: IntegerForm) -> bool:
     return n_out <= MOST_COLUMN_SUMS and n_out * (vectors + form.column_total) < panels
 
 
+def _weights(op: Sums) -> Array:
+    """[n_sums, cols], or points."""
+    weight = op.points if isinstance(op, IntegerSquaredDistance) else op.weight
+    return np.atleast_2d(weight.data).astype(np.int64)
+
+
 def _n_sums(op: Sums) -> int:
-    return op.rows if isinstance(op, IntegerDense) else 1
+    return len(_weights(op))
 
 
-def _column_sums(form: IntegerForm, op: Sums) -> CodeColumns:
-    lay = _lay(form, op.source)
+def _column_sums(form: IntegerForm, op: IntegerDense | IntegerSum) -> CodeColumns:
+    lay = _lay(form, op)
     weight, bias = _offset_taken_off(op, lay)
     multiplier = shift = None
     if isinstance(op, IntegerDense):
@@ -110,7 +137,9 @@ def _column_sums(form: IntegerForm, op: Sums) -> CodeColumns:
 
 def _offset_taken_off(op: Sums, lay: Lay) -> tuple[Array, Array]:
     """Weights [n_sums, cols], and a bias for each sum; modulo 2^32."""
-    weight = op.weight.data.astype(np.int64).reshape(-1, op.cols)
+    weight = _weights(op)
+    if isinstance(op, IntegerSquaredDistance):
+        return weight, np.zeros(len(weight), np.int64)
     bias = op.bias.data.astype(np.int64) if isinstance(op, IntegerDense) else np.array([op.bias], np.int64)
     return weight, bias - lay.offset * weight.sum(axis=1)
 
@@ -163,17 +192,19 @@ class _Forms:
         return max(1, min(MOST_COLUMN_SUMS, self.form.tile_rows * self.form.tile_panels // 2) // most)
 
     def in_panels(self, op: Op) -> bool:
-        return isinstance(op, Sums) and id(op) not in self.columns
+        return _is_sums(op) and id(op) not in self.columns
 
 
-def _lay(form: IntegerForm, code: Code) -> Lay:
-    if code == "i8" and form.byte_codes != "none":
+def _lay(form: IntegerForm, op: Sums) -> Lay:
+    """Of what the op reads."""
+    code: Code = op.source
+    if code == "i8" and not isinstance(op, IntegerSquaredDistance) and form.byte_codes != "none":
         return Lay("u8" if form.byte_codes == "unsigned" else "i8", code, form.width, 4, form.byte_group)
     return Lay("i16", code, form.width, 2, form.pair_group)
 
 
 def _tables(form: IntegerForm, op: Sums) -> _Tables:
-    lay = _lay(form, op.source)
+    lay = _lay(form, op)
     weight, bias = _offset_taken_off(op, lay)
     multiplier = shift = None
     if isinstance(op, IntegerDense):
@@ -199,8 +230,8 @@ class _Work:
     rows: int
     steps: list[Step]
     as_rows: dict[int, int]
-    laid: dict[int, int]
-    made: dict[tuple[int, bool], DenseRow] = field(default_factory=dict)  # of one row: by op, and whether it lays out
+    laid: dict[tuple[int, Lay], int]
+    made: dict[tuple[int, Lay | None], DenseRow] = field(default_factory=dict)  # of one row: by op, and how it lays out
 
     def add(self, op: Op, *inputs: int) -> int:
         self.steps.append(Step(op, inputs))
@@ -239,12 +270,13 @@ def _as_rows(work: _Work, value: int) -> int:
     step = work.program.steps[value - 1]
     if id(step.op) in work.forms.columns:
         made = _columns(work, work.forms.columns[id(step.op)], step.inputs[0])
-    elif isinstance(step.op, Sums):
-        made = work.add(_sums(work, step.op, None, None), _laid(work, step.inputs[0], step.op.source))
+    elif _is_sums(step.op):
+        made = work.add(_sums(work, step.op, None, None), _laid(work, step.inputs[0], _lay(work.forms.form, step.op)))
     elif work.rows and isinstance(step.op, Dequantise) and _only_floats(work, step.inputs[0]):
         before = work.program.steps[step.inputs[0] - 1]
-        assert isinstance(before.op, Sums)
-        made = work.add(_sums(work, before.op, None, step.op), _laid(work, before.inputs[0], before.op.source))
+        assert _is_sums(before.op)
+        lay = _lay(work.forms.form, before.op)
+        made = work.add(_sums(work, before.op, None, step.op), _laid(work, before.inputs[0], lay))
     else:
         inputs = tuple(_as_rows(work, i) for i in step.inputs)
         made = value if inputs == step.inputs and not work.rows else work.add(step.op, *inputs)
@@ -267,19 +299,19 @@ def _only_floats(work: _Work, value: int) -> bool:
     return value > 0 and work.forms.in_panels(work.program.steps[value - 1].op) and len(work.readers(value)) == 1
 
 
-def _laid(work: _Work, value: int, code: Code) -> int:
+def _laid(work: _Work, value: int, to: Lay) -> int:
     """The codes of a value, laid out."""
-    if value in work.laid:
-        return work.laid[value]
-    step, to = work.program.steps[value - 1], _lay(work.forms.form, code)
+    if (value, to) in work.laid:
+        return work.laid[value, to]
+    step = work.program.steps[value - 1]
     n_in = work.program.types()[value].size
     if isinstance(step.op, Quantise) and value not in work.as_rows:
         made = work.add(_quantise(work, step.op, to), _as_rows(work, step.inputs[0]))
     elif isinstance(step.op, IntegerDense) and work.forms.in_panels(step.op) and _stays_laid(work, value):
-        made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], step.op.source))
+        made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], _lay(work.forms.form, step.op)))
     elif isinstance(step.op, IntegerLookup) and work.rows and _stays_laid(work, value):
         table = Table(to.laid(step.op.table.data.astype(np.int64)), lines=True)
-        made = work.add(LookUpCodes(n_in, work.rows, to, table, step.op.error), _laid(work, step.inputs[0], code))
+        made = work.add(LookUpCodes(n_in, work.rows, to, table, step.op.error), _laid(work, step.inputs[0], to))
     elif work.rows:
         source = _as_rows(work, value)
         op = work.steps[source - 1].op
@@ -287,21 +319,32 @@ def _laid(work: _Work, value: int, code: Code) -> int:
         made = work.add(LayCodes(n_in, work.rows, to, stride), source)
     else:
         made = work.add(LayRow(n_in, to), _as_rows(work, value))
-    work.laid[value] = made
+    work.laid[value, to] = made
     return made
 
 
 def _stays_laid(work: _Work, value: int) -> bool:
-    """Whether nothing reads the value as rows."""
+    """Whether nothing reads the value as rows, and all that read it have the codes lie alike."""
+    lays = _lays(work, value)
+    return lays is not None and len(lays) < 2
+
+
+def _lays(work: _Work, value: int) -> set[Lay] | None:
+    """How the codes of a value lie for what reads them; None: as rows."""
     codes = work.program.codes
     if codes is not None and value in (codes.scores, codes.x):
-        return False
+        return None
+    found: set[Lay] = set()
     for index in work.readers(value):
         op = work.program.steps[index].op
-        looked_up = isinstance(op, IntegerLookup) and work.rows and _stays_laid(work, index + 1)
-        if not isinstance(op, Sums) and not looked_up:
-            return False
-    return True
+        if _is_sums(op):
+            found.add(_lay(work.forms.form, op))
+            continue
+        looked_up = _lays(work, index + 1) if isinstance(op, IntegerLookup) and work.rows else None
+        if looked_up is None:
+            return None
+        found |= looked_up
+    return found
 
 
 def _quantise(work: _Work, op: Quantise, to: Lay) -> QuantiseRow | QuantiseRows:
@@ -314,10 +357,12 @@ def _bounds(op: Quantise, to: Lay) -> tuple[Table, Table]:
     code 0."""
     least = op.zero.data.astype(np.int64) + MAGIC_BITS + to.low
     inverse = op.inverse.data
-    if not op.uniform:
+    uniform = op.uniform and (op.size % to.step == 0 or not op.zero.data.any())
+    if not uniform:
+        least, inverse = (np.broadcast_to(values, (op.size,)) for values in (least, inverse))
         more = (0, to.stride(op.size) - op.size)
         least, inverse = np.pad(least, more, constant_values=MAGIC_BITS + to.low), np.pad(inverse, more)
-    return Table(inverse, np.float32, lines=not op.uniform), Table(least, np.int32, lines=not op.uniform)
+    return Table(inverse, np.float32, lines=not uniform), Table(least, np.int32, lines=not uniform)
 
 
 def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels | DenseRow:
@@ -327,11 +372,11 @@ def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> D
         scale = _in_vectors(floats.scale.data, n, own.lay, np.float32)
         offset = None if floats.offset is None else _in_vectors(floats.offset.data, n, own.lay, np.float32)
     made = CodeSums(
-        op.cols, n, op.largest_sum, own.lay, op.element if isinstance(op, IntegerDense) else "i32",
+        _weights(op).shape[1], n, op.largest_sum, own.lay, op.element if isinstance(op, IntegerDense) else "i32",
         "laid" if to is not None else "rows" if floats is None else "floats", to, form.tile_panels, own.weight,
-        own.bias, own.multiplier, own.shift, scale, offset,
+        own.bias, own.multiplier, own.shift, scale, offset, isinstance(op, IntegerSquaredDistance),
     )  # fmt: skip
     parts = {one.name: getattr(made, one.name) for one in fields(made)}
     if not work.rows:
-        return work.made.setdefault((id(op), to is not None), DenseRow(**parts))
+        return work.made.setdefault((id(op), to), DenseRow(**parts))
     return DensePanels(**parts, rows=work.rows, tile_rows=form.tile_rows)

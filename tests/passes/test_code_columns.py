@@ -20,8 +20,9 @@ from aprgen.runners.records import AWKWARD
 from aprgen.target import load_target
 from aprgen.verify import same_bits
 from tests.differential.compiled import Compiled, compile_c, load, write_texts
+from tests.passes.integer_programs import codes_of, hard
 from tests.passes.test_wide_floats import rows_of
-from tests.passes.test_wide_integers import HERE, codes_of, differing, hard
+from tests.passes.test_wide_integers import HERE, differing
 from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
 
 COMPILERS = ("gcc", "clang-14")
@@ -259,9 +260,8 @@ def test_largest_sums_do_not_wrap_to_others() -> None:
     lay = Lay("u8", "i8", 16, 4, 4)
     plain = IntegerSum("i8", LARGEST["i32"], Table(weight), bias)
     moved = (bias - 128 * int(weight.astype(np.int64).sum()) + 2**31) % 2**32 - 2**31
-    made = CodeColumns(
-        weight.size, 1, LARGEST["i32"], lay, "i32", column_weights(weight[None], lay), Table([moved], np.int32), None, None
-    )  # fmt: skip
+    tables = column_weights(weight[None], lay), Table([moved], np.int32), None, None
+    made = CodeColumns(weight.size, 1, LARGEST["i32"], lay, "i32", *tables)
     x = np.stack([np.full(weight.size, code, np.int8) for code in (-128, 0, 127)])
 
     assert made.evaluate(x).tolist() == plain.evaluate(x).tolist()
