@@ -309,7 +309,8 @@ def _laid(work: _Work, value: int, to: Lay) -> int:
         made = work.add(_quantise(work, step.op, to), _as_rows(work, step.inputs[0]))
     elif isinstance(step.op, IntegerDense) and work.forms.in_panels(step.op) and _stays_laid(work, value):
         made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], _lay(work.forms.form, step.op)))
-    elif isinstance(step.op, IntegerLookup) and work.rows and _stays_laid(work, value):
+    elif _looks_up_laid(work, value) and _stays_laid(work, value):
+        assert isinstance(step.op, IntegerLookup)
         table = Table(to.laid(step.op.table.data.astype(np.int64)), lines=True)
         made = work.add(LookUpCodes(n_in, work.rows, to, table, step.op.error), _laid(work, step.inputs[0], to))
     elif work.rows:
@@ -329,6 +330,15 @@ def _stays_laid(work: _Work, value: int) -> bool:
     return lays is not None and len(lays) < 2
 
 
+def _looks_up_laid(work: _Work, value: int) -> bool:
+    """Whether a table makes the value of codes that are laid out: of a block, and no distance reads it. For the codes
+    that fill vectors up a table gives anything."""
+    if not work.rows or not isinstance(work.program.steps[value - 1].op, IntegerLookup):
+        return False
+    readers = (work.program.steps[index].op for index in work.readers(value))
+    return not any(isinstance(op, IntegerSquaredDistance) for op in readers)
+
+
 def _lays(work: _Work, value: int) -> set[Lay] | None:
     """How the codes of a value lie for what reads them; None: as rows."""
     codes = work.program.codes
@@ -340,7 +350,7 @@ def _lays(work: _Work, value: int) -> set[Lay] | None:
         if _is_sums(op):
             found.add(_lay(work.forms.form, op))
             continue
-        looked_up = _lays(work, index + 1) if isinstance(op, IntegerLookup) and work.rows else None
+        looked_up = _lays(work, index + 1) if _looks_up_laid(work, index + 1) else None
         if looked_up is None:
             return None
         found |= looked_up

@@ -118,6 +118,17 @@ def near_and_added() -> Program:
     return builder.build(scores, builder.add(Argmin(5, "i32"), near), 5)
 
 
+def near_after_table() -> Program:
+    """Distances of what a table gives for an odd number of codes; it does not give 0 for what fills vectors up."""
+    builder = Builder(row_type(5))
+    table = Table(np.random.default_rng(4).integers(1, 128, 256), np.int8)
+    at = builder.add(hard("i8", "i8", 5, 21), codes_of(builder, "i8", 5, uniform=False))
+    at = builder.add(IntegerLookup(21, table, 0.0), at)
+    points = np.random.default_rng(2).integers(-128, 128, (19, 21))
+    near = builder.add(IntegerSquaredDistance("i8", Table(points, np.int8), 0), at)
+    return builder.build(builder.add(Dequantise("i32", 19, Table([0.25], np.float32), None), near))
+
+
 def mixed() -> Program:
     """Weights of 8 bits over codes of 16."""
     builder = Builder(row_type(9))

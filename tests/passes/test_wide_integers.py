@@ -39,6 +39,7 @@ from tests.passes.integer_programs import (
     hard,
     looked_up,
     mixed,
+    near_after_table,
     near_and_added,
     nearest,
     read_twice,
@@ -92,6 +93,7 @@ CASES = (
     Case("nearest-1-1", lambda: nearest(1, 1, labels=False), (1, 1, 0)),
     Case("nearest-33-70", lambda: nearest(33, 70, labels=False), (1, 1, 0)),
     Case("near-and-added", near_and_added, None),
+    Case("near-after-table", near_after_table, (1, 2, 1)),
     Case("bytes-logistic", lambda: trained("i8", "relu", 30, 1), (1, 1, 0)),
 )
 SOME = tuple(CASES[i] for i in (7, 8, 11, 16))
