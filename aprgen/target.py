@@ -99,7 +99,8 @@ class IntegerForm:
     width: sums of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. hidden_bytes: of
     the stack that a block may take between layers. byte_codes: whether codes of 8 bits are multiplied four at once, and
     with which sign; "none": they are widened and taken in pairs, as codes of 16 bits are. byte_group and pair_group:
-    neighbouring columns that go into one sum by one instruction.
+    neighbouring columns that go into one sum by one instruction. column_total: instructions that add up the lanes of a
+    vector; None: there are no kernels with columns in lanes.
     """
 
     width: int
@@ -109,6 +110,7 @@ class IntegerForm:
     byte_codes: ByteCodes
     byte_group: int
     pair_group: int
+    column_total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -502,6 +504,7 @@ def _integers(reader: _Reader | None) -> IntegerForm | None:
         byte_codes=reader.one_of("byte_codes", _BYTE_CODES),
         byte_group=reader.count("byte_group", 1),
         pair_group=reader.count("pair_group", 1),
+        column_total=reader.count("column_total", 1) if "column_total" in reader.left else None,
     )
     reader.end()
     if (made.byte_group, made.pair_group) not in {(b, p) for b in (1, 2, 4) for p in (1, 2)} or made.width % 4:

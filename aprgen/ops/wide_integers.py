@@ -218,7 +218,8 @@ class LookUpCodes:
 @dataclass(frozen=True, eq=False)
 class CodeSums:
     """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be;
-    then laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset.
+    then laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset. With `distance`
+    IntegerSquaredDistance of codes of 8 bits, laid as 16, without a shift: the sum of (x - weight)^2.
 
     weight: flat; for each tile's panels one after the other, step by step: see packed(). bias, multiplier, shift,
     scale, offset: padded to whole vectors. bias has what the offset of x adds taken off. multiplier None: codes are
@@ -239,6 +240,7 @@ class CodeSums:
     shift: Table | None  # i32
     scale: Table | None  # f32
     offset: Table | None  # f32
+    distance: bool
     headers = ("apr_sums.h",)
 
     @property
@@ -292,6 +294,15 @@ class CodeSums:
     def high(self) -> int:
         return LARGEST[self.code]
 
+    @property
+    def added(self) -> str:
+        """What kernels add to sums."""
+        return f"square_{self.lay.element}" if self.distance else self.lay.element
+
+    @property
+    def terms(self) -> str:
+        return "squared differences" if self.distance else "products"
+
     def _groups(self, tile_rows: int, rows: int) -> tuple[Group, ...]:
         made = groups(self.n_sums, self.width, self.tile_panels, tile_rows, rows)
         return tuple(Group(g.first, g.end, g.across, g.last, g.whole, _tiles(g.rows[0])) for g in made)
@@ -299,7 +310,10 @@ class CodeSums:
     def _value(self, x: Array) -> Array:
         """Of rows of n_in codes that are laid out, with all sums that fill up vectors."""
         weight = unpacked(self.weight.data, self.n_in, self.padded, self.tile_panels, self.lay)
-        acc = np.rint(x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
+        if self.distance:
+            acc = _squares(x.astype(np.int64), weight.astype(np.int64))
+        else:
+            acc = np.rint(x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
         code = (acc + self.bias.data).astype(np.int32).astype(np.int64)  # modulo 2^32
         if self.multiplier is not None and self.shift is not None:
             limit = LARGEST[self.code]
@@ -368,6 +382,14 @@ class DenseRow(CodeSums):
     def evaluate(self, x: Array) -> Array:
         made = self._value(x[:, : self.n_in])
         return made[:, : self.n_sums] if self.to is None else made
+
+
+def _squares(x: Array, columns: Array) -> Array:
+    """Squared distances, of rows to columns."""
+    acc = np.zeros((len(x), columns.shape[1]), np.int64)
+    for col, points in enumerate(columns):
+        acc += (x[:, col : col + 1] - points) ** 2
+    return acc
 
 
 def _tiles(most: int) -> tuple[int, ...]:

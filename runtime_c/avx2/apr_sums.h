@@ -36,6 +36,13 @@ static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes we
     return (apr_sums)_mm256_add_epi32((__m256i)sums, _mm256_madd_epi16(x, weights));
 }
 
+/* Squares of differences; of codes of 8 bits, so that none leaves 16. */
+static inline apr_sums apr_sums_add_square_i16(apr_sums sums, apr_codes x, apr_codes points)
+{
+    const __m256i apart = _mm256_sub_epi16(x, points);
+    return (apr_sums)_mm256_add_epi32((__m256i)sums, _mm256_madd_epi16(apart, apart));
+}
+
 static inline apr_sums apr_sums_load(const int32_t *sums)
 {
     return (apr_sums)_mm256_load_si256((const __m256i *)(const void *)sums);

@@ -21,4 +21,11 @@ static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes we
     return (apr_sums)_mm512_add_epi32((__m512i)sums, _mm512_madd_epi16(x, weights));
 }
 
+/* Squares of differences; of codes of 8 bits, so that none leaves 16. */
+static inline apr_sums apr_sums_add_square_i16(apr_sums sums, apr_codes x, apr_codes points)
+{
+    const __m512i apart = _mm512_sub_epi16(x, points);
+    return (apr_sums)_mm512_add_epi32((__m512i)sums, _mm512_madd_epi16(apart, apart));
+}
+
 #endif

@@ -32,4 +32,11 @@ static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes we
     return (apr_sums)_mm512_dpwssd_epi32((__m512i)sums, x, weights);
 }
 
+/* Squares of differences; of codes of 8 bits, so that none leaves 16. */
+static inline apr_sums apr_sums_add_square_i16(apr_sums sums, apr_codes x, apr_codes points)
+{
+    const __m512i apart = _mm512_sub_epi16(x, points);
+    return (apr_sums)_mm512_dpwssd_epi32((__m512i)sums, apart, apart);
+}
+
 #endif

@@ -38,4 +38,15 @@ static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes we
     return vmlal_high_lane_s16(vmlal_lane_s16(sums, vget_low_s16(w), own, 0), w, own, 1);
 }
 
+/* Squares of differences of four points for the first code, then for the second; of codes of 8 bits, so that no
+ * difference leaves 16. */
+static inline apr_sums apr_sums_add_square_i16(apr_sums sums, apr_codes x, apr_codes points)
+{
+    const int16x4_t own = vget_low_s16(vreinterpretq_s16_s8(x));
+    const int16x8_t w = vreinterpretq_s16_s8(points);
+    const int16x4_t first = vsub_s16(vdup_lane_s16(own, 0), vget_low_s16(w));
+    const int16x4_t last = vsub_s16(vdup_lane_s16(own, 1), vget_high_s16(w));
+    return vmlal_s16(vmlal_s16(sums, first, first), last, last);
+}
+
 #endif

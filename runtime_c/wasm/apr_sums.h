@@ -34,6 +34,13 @@ static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes we
     return wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(x, weights));
 }
 
+/* Squares of differences; of codes of 8 bits, so that none leaves 16. */
+static inline apr_sums apr_sums_add_square_i16(apr_sums sums, apr_codes x, apr_codes points)
+{
+    const v128_t apart = wasm_i16x8_sub(x, points);
+    return wasm_i32x4_add(sums, wasm_i32x4_dot_i16x8(apart, apart));
+}
+
 static inline apr_sums apr_sums_load(const int32_t *sums)
 {
     return wasm_v128_load(sums);

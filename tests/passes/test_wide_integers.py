@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,14 +14,15 @@ import pytest
 from aprgen.accuracy import Calibration
 from aprgen.core import Options, compile_model
 from aprgen.image import ModelFacts, build_image
-from aprgen.ops.decide import Argmax, IntegerThreshold, Threshold
-from aprgen.ops.dense import Dense
-from aprgen.ops.elementwise import Map, Stage
-from aprgen.ops.integer import LARGEST, TYPES, Code, Dequantise, IntegerDense, IntegerLookup, IntegerSum, Quantise
-from aprgen.ops.normalise import Softmax
+from aprgen.ops.integer import (
+    TYPES,
+    Dequantise,
+    IntegerDense,
+    IntegerSquaredDistance,
+    IntegerSum,
+)
 from aprgen.ops.wide_integers import DensePanels, DenseRow, Lay, LayCodes, QuantiseRows, packed, unpacked
 from aprgen.passes.layout import plan_block
-from aprgen.passes.quantise import quantise
 from aprgen.passes.wide_integers import BYTES, with_integer_blocks
 from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.rows import random_rows
@@ -33,6 +33,18 @@ from aprgen.toolchain import find_toolchain
 from aprgen.verify import same_bits
 from tests.differential.compiled import Compiled, compile_c, load, write_texts
 from tests.examples import loaded
+from tests.passes.integer_programs import (
+    chain,
+    codes_of,
+    hard,
+    looked_up,
+    mixed,
+    near_after_table,
+    near_and_added,
+    nearest,
+    read_twice,
+    trained,
+)
 from tests.passes.test_wide_floats import rows_of
 from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
 
@@ -49,114 +61,18 @@ def form_of(name: str) -> IntegerForm:
 
 
 def blocks(program: Program, target: Target, form: IntegerForm | None = None) -> Program:
+    """With all sums in panels; see test_code_columns.py for those in columns."""
     assert target.batch is not None
-    cost = target.batch if form is None else replace(target.batch, integers=form)
-    return with_integer_blocks(program, cost, target.has_kernel)
-
-
-def codes_of(builder: Builder, code: Code, n: int, *, uniform: bool) -> int:
-    """Codes of the row: scales that cut many values, and zeros far off."""
-    chance = np.random.default_rng(n)
-    size = 1 if uniform else n
-    inverse = np.exp(chance.normal(size=size) * 2 + (3 if code == "i8" else 8))
-    zero = chance.integers(-60, 60, size) if not uniform else np.array([-7])
-    if not uniform and n > 2:
-        inverse[0], zero[1] = np.float32(3e38), 300  # products overflow; a zero that no code reaches
-    return builder.add(Quantise(code, Table(inverse, np.float32), Table(zero, np.int32), n), 0)
-
-
-def hard(source: Code, element: Code, n_in: int, n_out: int, weights: Code | None = None) -> IntegerDense:
-    """Weights and biases of all sizes; multipliers and shifts up to their limits, a row's own or the same for all."""
-    chance = np.random.default_rng(1000 * n_in + n_out)
-    largest = LARGEST[weights or source]
-    weight = chance.integers(-largest, largest + 1, (n_out, n_in))
-    weight[chance.random(weight.shape) < 0.2] = largest
-    bound = int(np.abs(weight).sum(axis=1).max()) * (LARGEST[source] + 1)
-    while bound >= 2**31:
-        weight //= 2
-        bound = int(np.abs(weight).sum(axis=1).max()) * (LARGEST[source] + 1)
-    room = LARGEST["i32"] - bound
-    spread = LARGEST[source] / 2 * np.sqrt((weight.astype(np.float64) ** 2).sum(axis=1).mean())
-    bias = np.clip(chance.normal(size=n_out) * spread, -room, room).astype(np.int64)
-    multiplier = chance.integers(2**14, 2**15, n_out)
-    limit = (1 << 30) if element == "i32" else LARGEST[element]
-    shift = np.full(n_out, np.clip(round(float(np.log2(spread / 2 / limit))), 1, 31))
-    if n_out > 5:
-        bias[0], multiplier[1:4], shift[4:6] = room, (0, 1, 2**15 - 1), (1, 31)
-    tables = Table(weight.astype(TYPES[weights or source])), Table(bias, np.int32), Table(multiplier, np.int16)
-    return IntegerDense(source, element, LARGEST["i32"], *tables, Table(shift if n_out != 10 else shift[:1], np.uint8))
-
-
-def chain(code: Code, *sizes: int, uniform: bool = False) -> Program:
-    """Layers one behind the other; the last one's 32 bits become floats with an offset."""
-    builder = Builder(row_type(sizes[0]))
-    at = codes_of(builder, code, sizes[0], uniform=uniform)
-    for n_in, n_out in itertools.pairwise(sizes[:-1]):
-        at = builder.add(hard(code, code, n_in, n_out), at)
-    at = builder.add(hard(code, "i32", *sizes[-2:]), at)
-    chance = np.random.default_rng(7)
-    scale = Table(chance.normal(size=sizes[-1] if not uniform else 1), np.float32)
-    offset = Table(chance.normal(size=scale.data.size), np.float32)
-    return builder.build(builder.add(Dequantise("i32", sizes[-1], scale, offset), at))
-
-
-def read_twice() -> Program:
-    """Codes of 16 bits that panels and steps of rows read; a label from a sum."""
-    builder = Builder(row_type(7))
-    at = builder.add(hard("i16", "i16", 7, 37), codes_of(builder, "i16", 7, uniform=False))
-    ends = builder.add(hard("i16", "i16", 37, 5), at)
-    total = builder.add(IntegerSum("i16", LARGEST["i32"], Table(np.arange(-18, 19), np.int16), -40_000), at)
-    scores = builder.add(Dequantise("i16", 5, Table([0.25], np.float32), None), ends)
-    return builder.build(scores, builder.add(IntegerThreshold("i32", 0, 1, 0), total), 2)
-
-
-def looked_up() -> Program:
-    """Codes of 8 bits that panels and tables read: laid out throughout, or rows that are laid out again."""
-    builder = Builder(row_type(7))
-    chance = np.random.default_rng(3)
-    tables = [Table(chance.integers(-128, 128, 256), np.int8) for _ in range(2)]
-    at = builder.add(hard("i8", "i8", 7, 21), codes_of(builder, "i8", 7, uniform=False))
-    at = builder.add(hard("i8", "i8", 21, 37), builder.add(IntegerLookup(21, tables[0], 0.0), at))
-    ends = builder.add(hard("i8", "i16", 37, 5), at)
-    looked = builder.add(IntegerLookup(37, tables[1], 0.0), at)
-    scores = builder.add(Dequantise("i8", 37, Table([0.25], np.float32), None), looked)
-    return builder.build(scores, builder.add(Argmax("i16", 5, Table([9, 8, 7, 6, 5], np.int32)), ends), 5)
-
-
-def mixed() -> Program:
-    """Weights of 8 bits over codes of 16."""
-    builder = Builder(row_type(9))
-    at = builder.add(hard("i16", "i8", 9, 19, "i8"), codes_of(builder, "i16", 9, uniform=True))
-    at = builder.add(hard("i8", "i32", 19, 3), at)
-    return builder.build(builder.add(Dequantise("i32", 3, Table([1.5], np.float32), None), at))
-
-
-def trained(code: Code, verb: str, *sizes: int, classify: bool = True) -> Program:
-    """What the quantise pass makes of a network of floats."""
-    chance = np.random.default_rng(len(sizes))
-    builder, at = Builder(row_type(sizes[0])), 0
-    for n_in, n_out in itertools.pairwise(sizes):
-        weight = Table(chance.normal(size=(n_out, n_in)), np.float32)
-        at = builder.add(Dense(weight, Table(chance.normal(size=n_out), np.float32), "last"), at)
-        if n_out != sizes[-1]:
-            at = builder.add(Map(n_out, (Stage(verb, 0.1) if verb == "leaky_relu" else Stage(verb),)), at)
-    rows = chance.normal(size=(200, sizes[0])).astype(np.float32)
-    if not classify:
-        program = builder.build(at)
-    elif sizes[-1] == 1:
-        at = builder.add(Map(1, (Stage("sigmoid"),)), at)
-        program = builder.build(at, builder.add(Threshold("ge", 0.5, 1, 0), at), 2)
-    else:
-        at = builder.add(Softmax(sizes[-1], by_reciprocal=True), at)
-        program = builder.build(at, builder.add(Argmax("f32", sizes[-1], None), at), sizes[-1])
-    return quantise(program, rows, code).program
+    assert target.batch.integers is not None
+    in_panels = replace(form or target.batch.integers, column_total=None)
+    return with_integer_blocks(program, replace(target.batch, integers=in_panels), target.has_kernel)
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
     program: Callable[[], Program]
-    ops: tuple[int, int, int]  # that quantise rows, that are panels, that lay codes out
+    ops: tuple[int, int, int] | None  # that quantise rows, that are panels, that lay codes out; None: as targets differ
 
 
 CASES = (
@@ -173,9 +89,14 @@ CASES = (
     Case("bytes-relu-softmax", lambda: trained("i8", "relu", 13, 70, 33, 5), (1, 3, 0)),
     Case("bytes-tanh", lambda: trained("i8", "tanh", 6, 40, 21, 3, classify=False), (1, 3, 0)),
     Case("pairs-gelu", lambda: trained("i16", "gelu", 6, 40, 1), (1, 2, 1)),
+    Case("nearest-100-10", lambda: nearest(100, 10), (1, 1, 0)),
+    Case("nearest-1-1", lambda: nearest(1, 1, labels=False), (1, 1, 0)),
+    Case("nearest-33-70", lambda: nearest(33, 70, labels=False), (1, 1, 0)),
+    Case("near-and-added", near_and_added, None),
+    Case("near-after-table", near_after_table, (1, 2, 1)),
     Case("bytes-logistic", lambda: trained("i8", "relu", 30, 1), (1, 1, 0)),
 )
-SOME = tuple(CASES[i] for i in (7, 8, 11))
+SOME = tuple(CASES[i] for i in (7, 8, 11, 16))
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
@@ -192,14 +113,16 @@ def test_python_of_blocks_is_that_of_rows(name: str, case: Case) -> None:
     assert made.batch is not None
     ops = {id(step.op): step.op for step in (made.steps[i] for i in made.needed(*_results(made)))}.values()
 
-    assert tuple(sum(isinstance(op, kind) for op in ops) for kind in (QuantiseRows, DensePanels, LayCodes)) == case.ops
+    counts = tuple(sum(isinstance(op, kind) for op in ops) for kind in (QuantiseRows, DensePanels, LayCodes))
+    assert case.ops is None or counts == case.ops
     rows = rows_of(program, 400, 1)
     agree(made, program, rows)
     assert same_bits(made.run(rows), program.run(rows)).all()
     assert _listed(made.classify(rows)) == _listed(program.classify(rows))
     code = [made.steps[index].op for index in made.in_code()]
-    assert not any(isinstance(op, IntegerDense | IntegerSum) for op in code)  # so their weights are there once
-    assert sum(isinstance(op, DenseRow) for op in code) >= case.ops[1]
+    of_rows = IntegerDense | IntegerSum | IntegerSquaredDistance
+    assert not any(isinstance(op, of_rows) for op in code)  # so their weights are there once
+    assert sum(isinstance(op, DenseRow) for op in code) >= counts[1]
     if program.codes is not None and made.codes is not None:
         x = random_codes(program, 200)
         scores, labels = made.run_codes(x, made.codes.x)
@@ -350,6 +273,8 @@ FAULTS = (
     ("x86-avx512-vnni", "bytes-looked-up", "_CMP_UNORD_Q", "_CMP_FALSE_OQ"),
     ("x86-avx2", "bytes-64-7-17-256", "_mm256_max_epi32(", "_mm256_max_epu32("),
     ("x86-avx2", "bytes-1-17-1", "_mm_packs_epi32(", "_mm_packus_epi32("),
+    ("x86-avx512-vnni", "nearest-100-10", "_mm512_sub_epi16(x, points)", "_mm512_subs_epi8(x, points)"),
+    ("x86-avx2", "nearest-33-70", "_mm256_sub_epi16(x, points)", "_mm256_add_epi16(x, points)"),
     ("x86-avx512-vnni", "bytes-tanh", "_mm512_movepi8_mask(code)", "(_mm512_movepi8_mask(code) << 1)"),
 )
 
@@ -417,5 +342,13 @@ def test_a_kernel_that_is_not_there() -> None:
     odd = builder.build(builder.add(Dequantise("i32", 4, Table([1.5], np.float32), None), at))
 
     assert with_integer_blocks(program, target.batch, lambda name: name != "lay_codes") is program
+    for op in (
+        IntegerSquaredDistance("i16", Table(np.ones((3, 4)), np.int16), 0),
+        IntegerSquaredDistance("i8", Table(np.ones((3, 4)), np.int8), 1),
+    ):
+        builder = Builder(row_type(4))
+        at = builder.add(op, codes_of(builder, op.source, 4, uniform=True))
+        apart = builder.build(builder.add(Dequantise("i32", 3, Table([1.5], np.float32), None), at))
+        assert blocks(apart, target) is apart
     assert with_integer_blocks(program, load_target("host").batch, target.has_kernel) is program
     assert blocks(odd, target) is odd
