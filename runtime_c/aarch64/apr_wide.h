@@ -56,7 +56,9 @@ static inline apr_wide_bytes apr_wide_load(const uint8_t *x)
 static inline apr_wide_bytes apr_wide_picked(const apr_wide_bytes *bytes, uint32_t n, apr_wide_bytes places)
 {
     apr_wide_bytes picked = vqtbl1q_u8(bytes[0], places); /* 0 of places from 16 on */
+    APR_LOOP(apr_wide_picked, APR_IF_CONSTANT(n - 1U));
     for (uint32_t i = 1U; i < n; ++i) {
+        APR_BODY(apr_wide_picked, APR_IF_CONSTANT(n - 1U));
         picked = vqtbx1q_u8(picked, bytes[i], vsubq_u8(places, vdupq_n_u8((uint8_t)(16U * i))));
     }
     return picked;
@@ -127,10 +129,14 @@ static inline void apr_wide_joined(const uint8x16_t bytes[4], uint32x4_t values[
 static inline void apr_wide_add_i32(int32_t *sums, const int32_t *values, uint32_t n)
 {
     uint32_t i = 0U;
+    APR_LOOP(apr_wide_add_i32_fours, APR_IF_CONSTANT(n / 4U));
     for (; (i + 4U) <= n; i += 4U) {
+        APR_BODY(apr_wide_add_i32_fours, APR_IF_CONSTANT(n / 4U));
         vst1q_s32(&sums[i], vaddq_s32(vld1q_s32(&sums[i]), vld1q_s32(&values[i])));
     }
+    APR_LOOP(apr_wide_add_i32_rest, APR_IF_CONSTANT(n % 4U));
     for (; i < n; ++i) {
+        APR_BODY(apr_wide_add_i32_rest, APR_IF_CONSTANT(n % 4U));
         sums[i] += values[i];
     }
 }
@@ -138,10 +144,14 @@ static inline void apr_wide_add_i32(int32_t *sums, const int32_t *values, uint32
 static inline void apr_wide_add_i16(int32_t *sums, const int16_t *values, uint32_t n)
 {
     uint32_t i = 0U;
+    APR_LOOP(apr_wide_add_i16_fours, APR_IF_CONSTANT(n / 4U));
     for (; (i + 4U) <= n; i += 4U) {
+        APR_BODY(apr_wide_add_i16_fours, APR_IF_CONSTANT(n / 4U));
         vst1q_s32(&sums[i], vaddw_s16(vld1q_s32(&sums[i]), vld1_s16(&values[i])));
     }
+    APR_LOOP(apr_wide_add_i16_rest, APR_IF_CONSTANT(n % 4U));
     for (; i < n; ++i) {
+        APR_BODY(apr_wide_add_i16_rest, APR_IF_CONSTANT(n % 4U));
         sums[i] += values[i];
     }
 }

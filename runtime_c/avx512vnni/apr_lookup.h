@@ -13,7 +13,9 @@ static inline void apr_look_up_u8(const uint8_t table[256], const uint8_t *x, ui
     const __m512i second = _mm512_load_si512((const void *)&table[64]);
     const __m512i third = _mm512_load_si512((const void *)&table[128]);
     const __m512i fourth = _mm512_load_si512((const void *)&table[192]);
+    APR_LOOP(apr_look_up_u8, APR_IF_CONSTANT((n + 63U) / 64U));
     for (uint32_t i = 0U; i < n; i += 64U) {
+        APR_BODY(apr_look_up_u8, APR_IF_CONSTANT((n + 63U) / 64U));
         const uint32_t left = n - i;
         const __mmask64 some = (left < 64U) ? ((UINT64_C(1) << left) - 1U) : UINT64_MAX;
         const __m512i code = _mm512_maskz_loadu_epi8(some, &x[i]);

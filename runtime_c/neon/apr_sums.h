@@ -85,7 +85,9 @@ static inline apr_values apr_values_load(const float *x)
 static inline apr_values apr_values_load_first(const float *x, uint32_t n)
 {
     float own[4] = {0.0F, 0.0F, 0.0F, 0.0F};
+    APR_LOOP(apr_sums_first, APR_IF_CONSTANT(n));
     for (uint32_t i = 0U; i < n; ++i) {
+        APR_BODY(apr_sums_first, APR_IF_CONSTANT(n));
         own[i] = x[i];
     }
     return vld1q_f32(own);
@@ -101,7 +103,9 @@ static inline void apr_values_store_first(float *y, uint32_t n, apr_values value
 {
     float own[4];
     vst1q_f32(own, values);
+    APR_LOOP(apr_sums_store_first, APR_IF_CONSTANT(n));
     for (uint32_t i = 0U; i < n; ++i) {
+        APR_BODY(apr_sums_store_first, APR_IF_CONSTANT(n));
         y[i] = own[i];
     }
 }

@@ -55,7 +55,9 @@ static inline apr_wide_bytes apr_wide_load(const uint8_t *x)
 static inline apr_wide_bytes apr_wide_picked(const apr_wide_bytes *bytes, uint32_t n, apr_wide_bytes places)
 {
     apr_wide_bytes picked = wasm_i8x16_swizzle(bytes[0], places); /* 0 of places from 16 on */
+    APR_LOOP(apr_wide_picked, APR_IF_CONSTANT(n - 1U));
     for (uint32_t i = 1U; i < n; ++i) {
+        APR_BODY(apr_wide_picked, APR_IF_CONSTANT(n - 1U));
         const apr_wide_bytes own = wasm_i8x16_sub(places, wasm_u8x16_splat((uint8_t)(16U * i)));
         picked = wasm_v128_or(picked, wasm_i8x16_swizzle(bytes[i], own));
     }
@@ -109,10 +111,14 @@ static inline apr_wide_bytes apr_wide_less(apr_wide_bytes bytes, apr_wide_bytes 
 static inline void apr_wide_add_i32(int32_t *sums, const int32_t *values, uint32_t n)
 {
     uint32_t i = 0U;
+    APR_LOOP(apr_wide_add_i32_fours, APR_IF_CONSTANT(n / 4U));
     for (; (i + 4U) <= n; i += 4U) {
+        APR_BODY(apr_wide_add_i32_fours, APR_IF_CONSTANT(n / 4U));
         wasm_v128_store(&sums[i], wasm_i32x4_add(wasm_v128_load(&sums[i]), wasm_v128_load(&values[i])));
     }
+    APR_LOOP(apr_wide_add_i32_rest, APR_IF_CONSTANT(n % 4U));
     for (; i < n; ++i) {
+        APR_BODY(apr_wide_add_i32_rest, APR_IF_CONSTANT(n % 4U));
         sums[i] += values[i];
     }
 }
@@ -120,10 +126,14 @@ static inline void apr_wide_add_i32(int32_t *sums, const int32_t *values, uint32
 static inline void apr_wide_add_i16(int32_t *sums, const int16_t *values, uint32_t n)
 {
     uint32_t i = 0U;
+    APR_LOOP(apr_wide_add_i16_fours, APR_IF_CONSTANT(n / 4U));
     for (; (i + 4U) <= n; i += 4U) {
+        APR_BODY(apr_wide_add_i16_fours, APR_IF_CONSTANT(n / 4U));
         wasm_v128_store(&sums[i], wasm_i32x4_add(wasm_v128_load(&sums[i]), wasm_i32x4_load16x4(&values[i])));
     }
+    APR_LOOP(apr_wide_add_i16_rest, APR_IF_CONSTANT(n % 4U));
     for (; i < n; ++i) {
+        APR_BODY(apr_wide_add_i16_rest, APR_IF_CONSTANT(n % 4U));
         sums[i] += values[i];
     }
 }
