@@ -9,17 +9,18 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-from aprgen.errors import AprgenError, UnsupportedError, UsageError
+from aprgen.costs import BatchCost, ByteCodes, Cost, FloatCost, FusedCost, IntegerForm
+from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
+from aprgen.table_reader import TableReader
 
 FloatUnit = Literal["none", "single", "double"]
 WeightOrder = Literal["rows", "unsigned-blocks"]  # of integer weights in memory
-ByteCodes = Literal["unsigned", "signed", "none"]  # see IntegerForm
 Origin = Literal["system", "pypi", "none"]  # where a tool comes from; "none" needs no tool
 
 ImageForm = Literal["elf", "wasm"]
@@ -31,116 +32,7 @@ _WEIGHTS: tuple[WeightOrder, ...] = ("rows", "unsigned-blocks")
 _ORIGINS: tuple[Origin, ...] = ("system", "pypi", "none")
 _BYTE_CODES: tuple[ByteCodes, ...] = ("unsigned", "signed", "none")
 _IMAGES: tuple[ImageForm, ...] = ("elf", "wasm")
-_Word = TypeVar("_Word", bound=str)
 _MAX_EXTENDS = 4
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Cycles of the operations between which the strategy pass chooses."""
-
-    float_compare: int
-    integer_compare: int
-    float_to_key: int
-
-
-@dataclass(frozen=True)
-class FusedCost:
-    """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
-    of vectors of columns, and for an output of any number of them `total`: of adding up a vector."""
-
-    tile_rows: int
-    tile_panels: int
-    lane_sums: int
-    most_groups: int
-    panel: int
-    lane: int
-    turned: int
-    square_panel: int
-    square_lane: int
-    column: int
-    total: int
-
-
-@dataclass(frozen=True)
-class FloatCost:
-    """Sums of floats for blocks of rows, in cycles for 1,000 rows and a column.
-
-    width: floats of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. lane_sums:
-    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. hidden_bytes: of the stack
-    that a block may take between layers. panel: of a vector of outputs. lane: of an output, rows in lanes, which takes
-    `turned` before. square_panel and square_lane: the same for distances.
-    """
-
-    width: int
-    tile_rows: int
-    tile_panels: int
-    lane_sums: int
-    most_groups: int
-    hidden_bytes: int
-    panel: int
-    lane: int
-    turned: int
-    square_panel: int
-    square_lane: int
-    fused: FusedCost | None = None
-
-    @property
-    def when_fused(self) -> FloatCost:
-        """The same for sums that are fused."""
-        own = {field.name: getattr(self.fused, field.name) for field in fields(FusedCost)} if self.fused else {}
-        return replace(self, **{name: value for name, value in own.items() if name not in ("column", "total")})
-
-
-@dataclass(frozen=True)
-class IntegerForm:
-    """Sums of integers for blocks of rows: how kernels read codes and weights.
-
-    width: sums of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. hidden_bytes: of
-    the stack that a block may take between layers. byte_codes: whether codes of 8 bits are multiplied four at once, and
-    with which sign; "none": they are widened and taken in pairs, as codes of 16 bits are. byte_group and pair_group:
-    neighbouring columns that go into one sum by one instruction. column_total: instructions that add up the lanes of a
-    vector; None: there are no kernels with columns in lanes.
-    """
-
-    width: int
-    tile_rows: int
-    tile_panels: int
-    hidden_bytes: int
-    byte_codes: ByteCodes
-    byte_group: int
-    pair_group: int
-    column_total: int | None = None
-
-
-@dataclass(frozen=True)
-class BatchCost:
-    """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
-
-    rows: of a block. few_rows: of sums with rows in lanes, fewer are computed one by one; of trees it follows from the
-    others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
-    counted: few thresholds one after the other. fan: keys of a vector. signed: vectors compare bytes with a sign.
-    split: passed by one row alone.
-    """
-
-    rows: int
-    few_rows: int
-    buffer_bytes: int
-    grouped: bool
-    counted: bool
-    fan: int
-    signed: bool
-    split: int
-    code: int
-    level_tree: int
-    level_split: int | None
-    permuted_tree: int | None  # by codes of 16 bits
-    permuted_bytes: int | None  # a tree, by codes of 8 bits
-    permuted_row: int | None  # six levels of a tree, or all below, rows one by one
-    walked_row: int | None  # a split, rows one by one and trees together
-    walked_split: int | None
-    floats: FloatCost | None = None
-    integers: IntegerForm | None = None
 
 
 @dataclass(frozen=True)
@@ -272,7 +164,7 @@ def target_names() -> tuple[str, ...]:
 def load_target(name_or_path: str) -> Target:
     """The target of that name (`cortex_m4` is `cortex-m4`), or of that TOML file."""
     table, digest, where = _merged(name_or_path, origin="--target", depth=0)
-    return _target(_Reader(table, where), digest)
+    return _target(TableReader(table, where), digest)
 
 
 def _merged(name_or_path: str, origin: str, depth: int) -> tuple[dict[str, object], str, str]:
@@ -335,87 +227,7 @@ def _find(name_or_path: str, origin: str) -> Path:
     raise UnsupportedError("target.unknown", f"no target is called {name_or_path!r}", where=origin, hint=hint)
 
 
-class _Reader:
-    """Takes keys out of one table; whatever is left at the end is an error."""
-
-    def __init__(self, table: Mapping[str, object], where: str, prefix: str = "") -> None:
-        self.left = dict(table)
-        self.where = where
-        self.prefix = prefix
-
-    def wrong(self, key: str, what: str, hint: str) -> AprgenError:
-        return UsageError("target.key", f"{self.prefix}{key} {what}", where=self.where, hint=hint)
-
-    def _take(self, key: str) -> object:
-        if key not in self.left:
-            raise self.wrong(key, "is missing", f"add {self.prefix}{key}; the targets of aprgen show every key")
-        return self.left.pop(key)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        if default is not None and key not in self.left:
-            return default
-        value = self._take(key)
-        if not isinstance(value, str) or (default is None and not value):
-            raise self.wrong(key, f"must be text, not {value!r}", "put it in quotes")
-        return value
-
-    def one_of(self, key: str, words: tuple[_Word, ...], default: _Word | None = None) -> _Word:
-        text = self.text(key, default)
-        for word in words:
-            if word == text:
-                return word
-        raise self.wrong(key, f"is {text!r}", f"use one of: {', '.join(words)}")
-
-    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        if default is not None and key not in self.left:
-            return default
-        value = self._take(key)
-        if not isinstance(value, list):
-            raise self.wrong(key, f"must be a list of texts, not {value!r}", 'write it as ["one", "two"]')
-        words = tuple(word for word in value if isinstance(word, str))
-        if len(words) != len(value):
-            raise self.wrong(key, f"must be a list of texts, not {value!r}", 'write it as ["one", "two"]')
-        return words
-
-    def count(self, key: str, minimum: int = 0) -> int:
-        value = self._take(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value < 2**32:
-            raise self.wrong(key, f"must be a whole number from {minimum} to 2^32 - 1, not {value!r}", "correct it")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.left.pop(key, default)
-        if not isinstance(value, bool):
-            raise self.wrong(key, f"must be true or false, not {value!r}", "write true or false, without quotes")
-        return value
-
-    def mapping(self, key: str) -> dict[str, str]:
-        if key not in self.left:
-            return {}
-        reader = self.table(key)
-        return {name: reader.text(name) for name in tuple(reader.left)}
-
-    def table(self, key: str) -> _Reader:
-        value = self._take(key)
-        if not isinstance(value, dict):
-            raise self.wrong(key, "must be a table", f"write [{self.prefix}{key}]")
-        return _Reader(value, self.where, f"{self.prefix}{key}.")
-
-    def optional_table(self, key: str) -> _Reader | None:
-        return self.table(key) if key in self.left else None
-
-    def tables(self, key: str) -> tuple[_Reader, ...]:
-        value = self._take(key)
-        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-            raise self.wrong(key, "must be a list of tables", f"write [[{self.prefix}{key}]] at least once")
-        return tuple(_Reader(item, self.where, f"{self.prefix}{key}[{i}].") for i, item in enumerate(value))
-
-    def end(self) -> None:
-        for key in self.left:
-            raise self.wrong(key, "is no key of a target file", "remove it, or correct its name")
-
-
-def _target(reader: _Reader, digest: str) -> Target:
+def _target(reader: TableReader, digest: str) -> Target:
     arithmetic = reader.table("arithmetic")
     float_unit = arithmetic.one_of("float_unit", _FLOAT_UNITS)
     float_header = arithmetic.text("float_header", "")
@@ -453,7 +265,7 @@ def _target(reader: _Reader, digest: str) -> Target:
     return target
 
 
-def _batch(reader: _Reader | None) -> BatchCost | None:
+def _batch(reader: TableReader | None) -> BatchCost | None:
     if reader is None:
         return None
     batch = BatchCost(
@@ -480,7 +292,7 @@ def _batch(reader: _Reader | None) -> BatchCost | None:
     return batch
 
 
-def _floats(reader: _Reader | None) -> FloatCost | None:
+def _floats(reader: TableReader | None) -> FloatCost | None:
     if reader is None:
         return None
     below = reader.optional_table("fused")
@@ -493,7 +305,7 @@ def _floats(reader: _Reader | None) -> FloatCost | None:
     return made
 
 
-def _integers(reader: _Reader | None) -> IntegerForm | None:
+def _integers(reader: TableReader | None) -> IntegerForm | None:
     if reader is None:
         return None
     made = IntegerForm(
@@ -512,7 +324,7 @@ def _integers(reader: _Reader | None) -> IntegerForm | None:
     return made
 
 
-def _variants(reader: _Reader) -> tuple[Variant, ...]:
+def _variants(reader: TableReader) -> tuple[Variant, ...]:
     """Each after what it needs less than: the first needs nothing, so that there is always one to pick."""
     if "variant" not in reader.left:
         return ()
@@ -524,7 +336,7 @@ def _variants(reader: _Reader) -> tuple[Variant, ...]:
             table, digest, where = _merged(word, origin=f"{rule.where}, {rule.prefix}target", depth=0)
             if "variant" in table:
                 raise rule.wrong("target", f"{word} has variants itself", "name a target with kernels of one kind")
-            of_target = _target(_Reader(table, where), digest)
+            of_target = _target(TableReader(table, where), digest)
         made.append(Variant(name, of_target, rule.texts("instructions", ()), rule.texts("needs", ())))
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in [one.name for one in made[:-1]]:
             raise rule.wrong("name", f"is {name!r}", "use lower case letters and digits, another name for each")
@@ -534,7 +346,7 @@ def _variants(reader: _Reader) -> tuple[Variant, ...]:
     return tuple(made)
 
 
-def _memory(reader: _Reader | None) -> Memory | None:
+def _memory(reader: TableReader | None) -> Memory | None:
     if reader is None:
         return None
     memory = Memory(reader.count("flash_bytes", 1), reader.count("ram_bytes", 1))
@@ -542,7 +354,7 @@ def _memory(reader: _Reader | None) -> Memory | None:
     return memory
 
 
-def _board(reader: _Reader | None) -> Board | None:
+def _board(reader: TableReader | None) -> Board | None:
     if reader is None:
         return None
     board = Board(
@@ -555,7 +367,7 @@ def _board(reader: _Reader | None) -> Board | None:
     return board
 
 
-def _build(reader: _Reader) -> BuildRule:
+def _build(reader: TableReader) -> BuildRule:
     rule = BuildRule(
         name=reader.text("name"),
         origin=reader.one_of("origin", _ORIGINS),
@@ -585,7 +397,7 @@ def _build(reader: _Reader) -> BuildRule:
     return rule
 
 
-def _run(reader: _Reader) -> RunRule:
+def _run(reader: TableReader) -> RunRule:
     rule = RunRule(
         kind=reader.text("kind"),
         origin=reader.one_of("origin", _ORIGINS),

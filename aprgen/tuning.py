@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from aprgen import __version__
 from aprgen.build import load_into_process
 from aprgen.core import Artifact, Options, compile_model, plan_model
+from aprgen.costs import BatchCost
 from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.image import ModelFacts
 from aprgen.loaded import Loaded, check_model
@@ -37,7 +38,7 @@ from aprgen.program import OfBlocks, Program
 from aprgen.resources import folder
 from aprgen.rows import random_rows
 from aprgen.runners.shared import SharedImage, load_shared, why_not_here
-from aprgen.target import BatchCost, Target
+from aprgen.target import Target
 from aprgen.toolchain import Toolchain, compiler_version, find_toolchain
 from aprgen.tuned.learned import MANY_ROWS
 from aprgen.tuned.records import Machine, Record

@@ -15,8 +15,10 @@ ROOT = Path(aprgen.__file__).parent
 
 # A module imports from layers below its own, and from its own package (below: container, families, ops, ...).
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "program", "mathf", "fused", "unicode_case", "resources"),  # nouns and numbers: import nothing of ours
-    ("container", "ops", "spell", "target", "process", "elf", "wasm", "output_folder", "label_order"),
+    # nouns and numbers: import nothing of ours
+    ("errors", "program", "mathf", "fused", "unicode_case", "resources", "costs"),
+    ("container", "ops", "spell", "table_reader", "process", "elf", "wasm", "output_folder", "label_order"),
+    ("target",),
     ("trees", "passes", "toolchain", "rows", "native", "key_files", "third_party", "spelled_trees"),
     ("accuracy", "tuned"),
     ("float_modes",),

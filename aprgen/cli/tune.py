@@ -15,8 +15,9 @@ from aprgen.cli.progress import Steps, steps
 from aprgen.cli.report import print_json
 from aprgen.cli.screen import DIM, GOOD, NEUTRAL, Cell, console, print_table
 from aprgen.cli.tune_words import Evaluate, Merge, Tune
+from aprgen.costs import BatchCost
 from aprgen.errors import UnsupportedError
-from aprgen.target import BatchCost, load_target
+from aprgen.target import load_target
 from aprgen.tuned.evaluation import AS_GOOD, Errors, Evaluation, Picks, evaluate
 from aprgen.tuned.learned import MANY_ROWS
 from aprgen.tuned.records import Merged, Record, add_records, merged, read_records, write_records

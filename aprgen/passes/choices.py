@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from aprgen.costs import BatchCost, FloatCost
 from aprgen.errors import UnsupportedError
-from aprgen.target import BatchCost, FloatCost
 
 TreeForm = Literal["levels", "permuted", "walked", "rows"]  # "rows": one by one
 SumForm = Literal["panels", "lanes"]

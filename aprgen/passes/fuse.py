@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aprgen.costs import FloatCost, FusedCost
 from aprgen.ops.column_sums import RowColumns
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
@@ -18,7 +19,6 @@ from aprgen.ops.mixture import TopMix
 from aprgen.ops.wide_floats import Sums
 from aprgen.passes.wide_floats import Layer, layers_of, row_panels, with_row_sums
 from aprgen.program import Op, Program, Table
-from aprgen.target import FloatCost, FusedCost
 
 
 def fuse(program: Program, floats: FloatCost | None, has: Callable[[str], bool]) -> Program:

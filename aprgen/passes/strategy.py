@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aprgen.costs import Cost
 from aprgen.errors import UnsupportedError
 from aprgen.ops.trees import Compare, FloatKeys, TreeOp
 from aprgen.passes.goals import GOALS, Goal
@@ -17,7 +18,6 @@ from aprgen.passes.missing import without_missing
 from aprgen.passes.tree_costs import ROW_BUFFER_BYTES, Way, best_way, quicker_than_tables, way_of_shape
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.program import Array, Op, Program, Step, Table
-from aprgen.target import Cost
 
 
 def key_columns(op: TreeOp) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aprgen.costs import Cost
 from aprgen.ops.codes import (
     CODE_TYPES,
     BitKeys,
@@ -41,7 +42,6 @@ from aprgen.passes.tree_shapes import (
     without_sign,
 )
 from aprgen.program import Array, Op
-from aprgen.target import Cost
 
 # What a row made into codes or keys may take of a function's stack. Models of trees stay within 128 bytes: what the
 # frames of Thumb code take beside it, with the votes of ten classes and their counters, was measured as 28 to 64 bytes.

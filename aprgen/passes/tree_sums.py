@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.costs import Cost
 from aprgen.ops.decide import IntegerThreshold, Lookup, Threshold
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import Nodes, TreeSum, TreeTotals
 from aprgen.program import Op, Program, Step, Table
-from aprgen.target import Cost
 
 EXACT_BITS = 24  # of a float32: whole numbers below 2^24, and sums of them, are exact
 LARGEST_TABLE = 4096  # entries of a function of a count, which takes 16 KB of floats at most

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from aprgen.costs import BatchCost
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.wide_forms import Form
 from aprgen.program import Program
-from aprgen.target import BatchCost
 
 
 def trees_of_rows(summed: Program) -> dict[int, TreeOp]:

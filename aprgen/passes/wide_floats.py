@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.costs import BatchCost, FloatCost
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
@@ -23,7 +24,6 @@ from aprgen.ops.wide_floats import Lanes, Least, Panels, RowPanels, Sums, WideSu
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
-from aprgen.target import BatchCost, FloatCost
 
 ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.costs import BatchCost
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.ops.wide_codes import (
     LOWEST,
@@ -41,7 +42,6 @@ from aprgen.ops.wide_trees import (
 from aprgen.passes.choices import TreeForm
 from aprgen.passes.missing import without_missing
 from aprgen.program import Array, Table
-from aprgen.target import BatchCost
 
 Ints = NDArray[np.int64]
 

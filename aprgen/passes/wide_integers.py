@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from aprgen.costs import BatchCost, IntegerForm
 from aprgen.ops.code_columns import CodeColumns, ColumnsOfFloats, column_weights, columns_of
 from aprgen.ops.integer import (
     MAGIC_BITS,
@@ -39,7 +40,6 @@ from aprgen.ops.wide_integers import (
 )
 from aprgen.passes.layout import plan_block
 from aprgen.program import Array, Batch, Op, Program, Step, Table, Way
-from aprgen.target import BatchCost, IntegerForm
 
 Sums = IntegerDense | IntegerSum | IntegerSquaredDistance
 KERNELS = (

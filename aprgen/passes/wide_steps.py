@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aprgen.costs import BatchCost, FloatCost
 from aprgen.ops.decide import Argmax, Threshold
 from aprgen.ops.distance import Neighbours
 from aprgen.ops.elementwise import Map
@@ -26,7 +27,6 @@ from aprgen.ops.wide_points import (
 from aprgen.passes.layout import plan_block
 from aprgen.passes.wide_floats import ALIGNED
 from aprgen.program import Batch, OfBlocks, Op, Program, Step, Way
-from aprgen.target import BatchCost, FloatCost
 
 SCREENED = 12  # columns from which a screen costs less than distances to all points: 8 cost the same, measured
 

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from aprgen.costs import BatchCost
 from aprgen.ops.row_trees import row_of
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
 from aprgen.passes.wide_forms import LANES, Form, forms_of
 from aprgen.program import Batch, Program, Step, Way
-from aprgen.target import BatchCost
 
 FEW_PERMUTED = 8  # rows: fewer are permuted one by one
 

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from aprgen.costs import BatchCost
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.program import Batch
-from aprgen.target import BatchCost, Target
+from aprgen.target import Target
 from aprgen.tuned.learned import MANY_ROWS, few_rows_of, learn
 from aprgen.tuned.records import Record, read_records
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from aprgen.target import BatchCost
+from aprgen.costs import BatchCost
 from aprgen.tuned.decision import group_of
 from aprgen.tuned.learned import MANY_ROWS, Learned, Values, forms_of, is_base, learn, stated
 from aprgen.tuned.records import Kind, Record

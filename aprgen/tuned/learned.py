@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aprgen.costs import BatchCost
 from aprgen.passes.choices import Choices
-from aprgen.target import BatchCost
 from aprgen.tuned.records import Kind, Record
 
 TREE_COSTS = ("split", "code", "level_tree", "level_split", "permuted_tree", "permuted_bytes", "walked_split")

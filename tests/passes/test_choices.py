@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aprgen.costs import BatchCost
 from aprgen.errors import UnsupportedError
 from aprgen.ops.wide_floats import Panels
 from aprgen.passes.choices import BY_COST, Choices
@@ -18,7 +19,7 @@ from aprgen.passes.wide_forms import form_of
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Program
-from aprgen.target import BatchCost, Target, load_target
+from aprgen.target import Target, load_target
 from tests.passes.test_wide_floats import COMPILERS, case_of, differing, floats_of, network
 from tests.passes.test_wide_trees import CASES, agree, kernels, program_of, rows_of
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
 from aprgen.core import Options, artifact_of
+from aprgen.costs import Cost
 from aprgen.ops.decide import Lookup
 from aprgen.ops.packed_trees import PackedTrees
 from aprgen.ops.trees import FloatKeys, Nodes, TreeOp, TreeSum, TreeVotes
 from aprgen.passes.strategy import cheapest_compare, choose_strategies
 from aprgen.program import Builder, Program, Step, Table, ValueType, row_type
 from aprgen.rows import edge_rows, random_rows
-from aprgen.target import Cost, load_target, target_names
+from aprgen.target import load_target, target_names
 from aprgen.verify import same_bits
 from tests.examples import ROWS, TREES, loaded
 from tests.passes.test_tree_shapes import halves

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aprgen.core import Options, compile_model
+from aprgen.costs import FloatCost
 from aprgen.ops.decide import Argmax, Argmin, Threshold
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
@@ -23,7 +24,7 @@ from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.rows import edge_rows
 from aprgen.runners.records import AWKWARD
-from aprgen.target import FloatCost, Target, load_target, target_names
+from aprgen.target import Target, load_target, target_names
 from aprgen.verify import same_bits
 from tests.differential.compiled import compile_c, load, write_texts
 from tests.examples import loaded

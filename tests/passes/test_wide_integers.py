@@ -13,6 +13,7 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.core import Options, compile_model
+from aprgen.costs import IntegerForm
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.integer import (
     TYPES,
@@ -28,7 +29,7 @@ from aprgen.program import Array, Builder, Program, Table, row_type
 from aprgen.rows import random_rows
 from aprgen.runners.choose import runner_for
 from aprgen.runners.records import AWKWARD
-from aprgen.target import IntegerForm, Target, load_target, target_names
+from aprgen.target import Target, load_target, target_names
 from aprgen.toolchain import find_toolchain
 from aprgen.verify import same_bits
 from tests.differential.compiled import Compiled, compile_c, load, write_texts

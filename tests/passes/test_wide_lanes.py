@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aprgen.costs import FloatCost
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.wide_floats import Lanes, Panels
 from aprgen.process import run
 from aprgen.program import Array, Program
 from aprgen.runners.choose import runner_for
 from aprgen.runners.records import AWKWARD
-from aprgen.target import FloatCost, Target, load_target
+from aprgen.target import Target, load_target
 from aprgen.toolchain import Toolchain, Unit, compile_support, compile_units, find_toolchain, link
 from aprgen.verify import same_bits
 from tests.differential.compiled import load

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aprgen.core import Options, plan_model, runtime_headers
+from aprgen.costs import FloatCost
 from aprgen.ops.decide import Argmax, Threshold
 from aprgen.ops.distance import Metric, Neighbours
 from aprgen.ops.elementwise import Map, Stage, vary
@@ -22,7 +23,7 @@ from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.program import Array, Builder, OfBlocks, Program, Table, row_type
 from aprgen.runners.records import AWKWARD
-from aprgen.target import FloatCost, Target, load_target
+from aprgen.target import Target, load_target
 from aprgen.verify import same_bits
 from tests.differential.compiled import OPTIONS, compile_c, write_texts
 from tests.examples import loaded

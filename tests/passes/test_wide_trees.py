@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from aprgen.build import build_artifact
 from aprgen.core import Artifact, Options, compile_model, runtime_headers
+from aprgen.costs import BatchCost
 from aprgen.emit import Names, emit_model
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
@@ -29,7 +30,7 @@ from aprgen.resources import folder
 from aprgen.rows import edge_rows
 from aprgen.runners.choose import runner_for
 from aprgen.runners.records import AWKWARD
-from aprgen.target import BatchCost, Target, load_target, target_names
+from aprgen.target import Target, load_target, target_names
 from aprgen.toolchain import find_toolchain
 from aprgen.verify import make_trial, same_bits, verify
 from tests.differential.compiled import compile_c, load, write_texts

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aprgen.costs import BatchCost
 from aprgen.passes.choices import Choices
-from aprgen.target import BatchCost, load_target
+from aprgen.target import load_target
 from aprgen.tuned.evaluation import evaluate
 from aprgen.tuned.learned import few_rows_of, learn, least_squares, stated
 from aprgen.tuned.records import Record

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aprgen.costs import Cost
 from aprgen.errors import ComparisonError, ToolchainError, UnsupportedError
 from aprgen.loaded import load_model
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum
 from aprgen.passes.strategy import choose_strategies
 from aprgen.program import Builder, Program, Table, row_type
-from aprgen.target import Cost
 from aprgen.wcet import walk_paths, walk_relaxation, walks
 from aprgen.wcet.walk_paths import Weights, find_paths, float_thresholds, step_weights
 from aprgen.wcet.walk_relaxation import link, price_bits, priced_bound, relax, restrict

@@ -1,0 +1,119 @@
+"""What operations and forms of kernels cost on a target, as its file states it: numbers by which passes choose.
+
+Knows names of costs and their units; knows no target and no file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+ByteCodes = Literal["unsigned", "signed", "none"]  # see IntegerForm
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cycles of the operations between which the strategy pass chooses."""
+
+    float_compare: int
+    integer_compare: int
+    float_to_key: int
+
+
+@dataclass(frozen=True)
+class FusedCost:
+    """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
+    of vectors of columns, and for an output of any number of them `total`: of adding up a vector."""
+
+    tile_rows: int
+    tile_panels: int
+    lane_sums: int
+    most_groups: int
+    panel: int
+    lane: int
+    turned: int
+    square_panel: int
+    square_lane: int
+    column: int
+    total: int
+
+
+@dataclass(frozen=True)
+class FloatCost:
+    """Sums of floats for blocks of rows, in cycles for 1,000 rows and a column.
+
+    width: floats of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. lane_sums:
+    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. hidden_bytes: of the stack
+    that a block may take between layers. panel: of a vector of outputs. lane: of an output, rows in lanes, which takes
+    `turned` before. square_panel and square_lane: the same for distances.
+    """
+
+    width: int
+    tile_rows: int
+    tile_panels: int
+    lane_sums: int
+    most_groups: int
+    hidden_bytes: int
+    panel: int
+    lane: int
+    turned: int
+    square_panel: int
+    square_lane: int
+    fused: FusedCost | None = None
+
+    @property
+    def when_fused(self) -> FloatCost:
+        """The same for sums that are fused."""
+        own = {field.name: getattr(self.fused, field.name) for field in fields(FusedCost)} if self.fused else {}
+        return replace(self, **{name: value for name, value in own.items() if name not in ("column", "total")})
+
+
+@dataclass(frozen=True)
+class IntegerForm:
+    """Sums of integers for blocks of rows: how kernels read codes and weights.
+
+    width: sums of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. hidden_bytes: of
+    the stack that a block may take between layers. byte_codes: whether codes of 8 bits are multiplied four at once, and
+    with which sign; "none": they are widened and taken in pairs, as codes of 16 bits are. byte_group and pair_group:
+    neighbouring columns that go into one sum by one instruction. column_total: instructions that add up the lanes of a
+    vector; None: there are no kernels with columns in lanes.
+    """
+
+    width: int
+    tile_rows: int
+    tile_panels: int
+    hidden_bytes: int
+    byte_codes: ByteCodes
+    byte_group: int
+    pair_group: int
+    column_total: int | None = None
+
+
+@dataclass(frozen=True)
+class BatchCost:
+    """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
+
+    rows: of a block. few_rows: of sums with rows in lanes, fewer are computed one by one; of trees it follows from the
+    others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
+    counted: few thresholds one after the other. fan: keys of a vector. signed: vectors compare bytes with a sign.
+    split: passed by one row alone.
+    """
+
+    rows: int
+    few_rows: int
+    buffer_bytes: int
+    grouped: bool
+    counted: bool
+    fan: int
+    signed: bool
+    split: int
+    code: int
+    level_tree: int
+    level_split: int | None
+    permuted_tree: int | None  # by codes of 16 bits
+    permuted_bytes: int | None  # a tree, by codes of 8 bits
+    permuted_row: int | None  # six levels of a tree, or all below, rows one by one
+    walked_row: int | None  # a split, rows one by one and trees together
+    walked_split: int | None
+    floats: FloatCost | None = None
+    integers: IntegerForm | None = None
