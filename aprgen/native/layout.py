@@ -39,11 +39,12 @@ from aprgen.ops.trees import TreeLeaf, TreeSum, TreeVotes
 
 @dataclass(frozen=True)
 class OpLayout:
-    """Fields in the order in which they take tables and parameters of a step."""
+    """Fields in the order in which they take tables and parameters of a step. plain: flags that no file sets."""
 
     number: int
     op: type[Any]
     fields: tuple[tuple[str, FieldCodec], ...]
+    plain: tuple[str, ...] = ()
 
 
 TREES = (("nodes", NODES), ("n_features", COUNT))
@@ -53,8 +54,9 @@ OPS: tuple[OpLayout, ...] = (
         1, Dense,
         (("weight", Tensor("<f4", 2)), ("bias", Tensor("<f4", 1, optional=True)),
          ("bias_order", Choice("first", "last", "none"))),
+        ("fused",),
     ),
-    OpLayout(2, SquaredDistance, (("points", Tensor("<f4", 2)),)),
+    OpLayout(2, SquaredDistance, (("points", Tensor("<f4", 2)),), ("fused",)),
     OpLayout(
         3, Neighbours,
         (("points", Tensor("<f4", 2)), ("classes", Tensor("u1 <u2 <i4", 1)),

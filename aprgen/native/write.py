@@ -114,7 +114,7 @@ def write_native(program: Program, names: Names, record: bytes | None = None) ->
 def layout_of(op: Op) -> OpLayout:
     """Raises ValueError for an op that no device knows, and for a kernel of one that it does not."""
     for layout in OPS:
-        if type(op) is layout.op:
+        if type(op) is layout.op and not any(getattr(op, flag) for flag in layout.plain):
             return layout
     raise ValueError(f"the native payload has no form for {type(op).__name__}")
 

@@ -17,6 +17,7 @@ from aprgen.loaded import check_model, load_model
 from aprgen.native import ALIGNMENT, read_native, write_native
 from aprgen.native.layout import OPS
 from aprgen.native.structures import HEAD, NODE_LIST, RECORD, SECTION, STEP, STEPS, TENSOR, VALUE, VALUES
+from aprgen.ops.dense import Dense
 from aprgen.ops.elementwise import Map
 from aprgen.ops.trees import Nodes, TreeSum
 from aprgen.payload_form import in_form
@@ -194,7 +195,18 @@ def test_no_field_of_an_op_is_forgotten(layout: object) -> None:
     """Every field of an op is in its layout: who adds one must say where it lies in the file."""
     names = [field.name for field in dataclasses.fields(layout.op) if field.init]  # type: ignore[attr-defined]
 
-    assert sorted(names) == sorted(name for name, _ in layout.fields)  # type: ignore[attr-defined]
+    stated = [name for name, _ in layout.fields]  # type: ignore[attr-defined]
+    assert sorted(names) == sorted([*stated, *layout.plain])  # type: ignore[attr-defined]
+
+
+def test_fused_sums_are_no_payload() -> None:
+    """Devices round each product; a Program that does not is refused, not written as if it did."""
+    builder = Builder(row_type(2))
+    weight = Table(np.ones((1, 2), np.float32))
+    program = builder.build(builder.add(Dense(weight, None, "none", fused=True), 0))
+
+    with pytest.raises(ValueError, match="no form for Dense"):
+        write_native(program, NAMES)
 
 
 def test_numbers_are_never_used_twice() -> None:

@@ -1,0 +1,54 @@
+"""The benchmark of small models in every numeric mode states times beside limits of the same run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+WORDS = ("--target", "x86-avx2", "--rounds", "1", "--work", "linear 100", "100 trees, depth 6")
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch, require_target: Callable[[str], None]) -> ModuleType:
+    pytest.importorskip("sklearn")
+    require_target("x86-avx2")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "headline", raising=False)
+    return importlib.import_module("headline")
+
+
+def test_one_run(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every mode that the target has, with the bits of its Program; trees have no limit."""
+    report = tmp_path / "report.json"
+    assert benchmark.main((*WORDS, "--json", str(report))) == 0
+    found = json.loads(report.read_text())["figures"]
+
+    assert [(one["work"], one["numeric"]) for one in found] == [
+        ("linear 100", "f32"), ("linear 100", "f32-fast"), ("linear 100", "s8"), ("100 trees, depth 6", "f32")
+    ]  # fmt: skip
+    assert all(one["exact"] for one in found)
+    assert [one["limit"] is None for one in found] == [False, False, False, True]
+    assert all(one["share"] == pytest.approx(one["limit"] / one["one_core"]) for one in found[:3])
+    assert "met" in capsys.readouterr().out
+
+
+def test_what_cannot_be_is_said(benchmark: ModuleType) -> None:
+    """A time below the limit of f32 is called impossible, with its arithmetic, and the mode that reaches it named."""
+
+    def figure(numeric: str, one_core: float, limit: float) -> object:
+        return benchmark.Figure(
+            "a network", numeric, "t", 500.0, one_core, one_core, one_core / 2, limit, "so many operations", True, ()
+        )
+
+    (said,) = benchmark.verdicts([figure("f32", 1200.0, 1100.0), figure("bf16", 600.0, 550.0), figure("s8", 320.0, 290.0)])
+
+    assert "impossible in f32: so many operations take 1,100 us" in said
+    assert "reached on one core by s8 (320 us); on two cores bf16 (300 us)" in said
+    assert benchmark.verdicts([figure("f32", 400.0, 300.0)]) == []
