@@ -47,7 +47,8 @@ def test_what_cannot_be_is_said(benchmark: ModuleType) -> None:
             "a network", numeric, "t", 500.0, one_core, one_core, one_core / 2, limit, "so many operations", True, ()
         )
 
-    (said,) = benchmark.verdicts([figure("f32", 1200.0, 1100.0), figure("bf16", 600.0, 550.0), figure("s8", 320.0, 290.0)])
+    found = [figure("f32", 1200.0, 1100.0), figure("bf16", 600.0, 550.0), figure("s8", 320.0, 290.0)]
+    (said,) = benchmark.verdicts(found)
 
     assert "impossible in f32: so many operations take 1,100 us" in said
     assert "reached on one core by s8 (320 us); on two cores bf16 (300 us)" in said
