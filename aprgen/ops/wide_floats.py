@@ -20,6 +20,9 @@ from aprgen.program import Array, Table, ValueType
 Floats = NDArray[np.float32]
 
 QUAD = 4  # columns that are turned at once
+AHEAD = 128  # floats of a row that are asked for before they are read, where rows are long
+LONG = 1024  # columns: shorter rows of a block stay in the second cache
+STREAMS = 32  # rows: fewer are followed by the processor itself
 ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
 FEW_ROWS = 4  # a tile of more has one of half as many beside it, so that few rows are left over
 
@@ -249,6 +252,10 @@ class Lanes(WideSums):
     @property
     def quads(self) -> int:
         return whole_quads(self.n_in)
+
+    @property
+    def ahead(self) -> int:
+        return AHEAD if self.n_in >= LONG and self.groups * self.width >= STREAMS else 0
 
     def columns(self) -> Floats:
         return np.asarray(self.weight.data)

@@ -131,4 +131,10 @@ static inline void apr_floats_store_turned(
     apr_floats_store_first(&y[3U * stride], n, v[3]);
 }
 
+/* What is read soon: n floats behind x, wherever that is. */
+static inline void apr_floats_ahead(const float *x, uint32_t n)
+{
+    __builtin_prefetch((const void *)((uintptr_t)x + (4U * (uintptr_t)n)));
+}
+
 #endif

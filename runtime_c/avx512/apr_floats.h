@@ -141,4 +141,10 @@ static inline void apr_floats_store_turned(
     apr_floats_store_fourth(&y[3U * stride], stride, n, v[3]);
 }
 
+/* What is read soon: n floats behind x, wherever that is. */
+static inline void apr_floats_ahead(const float *x, uint32_t n)
+{
+    _mm_prefetch((const char *)((uintptr_t)x + (4U * (uintptr_t)n)), _MM_HINT_T0);
+}
+
 #endif

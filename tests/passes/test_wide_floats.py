@@ -101,6 +101,7 @@ CASES = (
     Case("small-network", small_network, 4, 0),
     Case("linear-last", lambda: linear(13, "last"), 1, 0),
     Case("linear-first", lambda: linear(3, "first"), 1, 0),
+    Case("linear-long", lambda: linear(1027, "last"), 1, 0),
     Case("components", components, 1, 0),
     Case("nearest", lambda: nearest(11, 10), 2, 0),
     Case("many-points", lambda: nearest(43, 6), 0, 1),
@@ -191,7 +192,10 @@ def case_of(name: str) -> Program:
     return next(case for case in CASES if case.name == name).program()
 
 
-SANITIZED = (("x86-avx512", "network"), ("x86-avx512", "nearest"), ("x86-avx2", "many-points"), ("x86-avx2", "network"))
+SANITIZED = (
+    ("x86-avx512", "network"), ("x86-avx512", "linear-long"), ("x86-avx512", "nearest"), ("x86-avx2", "many-points"),
+    ("x86-avx2", "network"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "case"), SANITIZED)
