@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +18,12 @@ from aprgen.program import Array, Builder, Codes, Program, Table, row_type
 from aprgen.runners.records import AWKWARD
 from aprgen.target import load_target
 from aprgen.verify import same_bits
-from tests.differential.compiled import Compiled, compile_c, load, write_texts
+from tests.differential.compiled import Compiled, load
 from tests.passes.integer_programs import codes_of, hard
+from tests.passes.sanitized import EXACT_BUFFERS, require_clean
 from tests.passes.test_wide_floats import rows_of
 from tests.passes.test_wide_integers import HERE, differing
-from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
+from tests.passes.test_wide_trees import agree, texts_of
 
 COMPILERS = ("gcc", "clang-14")
 
@@ -205,14 +205,8 @@ def test_sanitizers_find_nothing(
     return fclose(input);"""
     main = EXACT_BUFFERS.replace("\n    return fclose(input);", one)
     assert main != EXACT_BUFFERS
-    write_texts({**texts_of(made, target), "main.c": main}, tmp_path)
-    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
-    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
-    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
-    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    require_clean(texts_of(made, target), rows_of(made, 400, 4), target, tmp_path, main)
 
 
 FAULTS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +31,9 @@ from aprgen.target import Target, load_target, target_names
 from aprgen.verify import make_trial, same_bits, verify
 from tests.differential.compiled import Compiled, compile_c, load, write_texts
 from tests.examples import loaded
+from tests.passes.sanitized import require_clean
 from tests.passes.test_wide_floats import components, dense, nearest, network, rows_of, small_network
-from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
+from tests.passes.test_wide_trees import agree, texts_of
 
 RELU = Stage("relu")
 SIZES = (1, 2, 5, 6, 7, 11, 13, 15, 16, 17, 31, 33, 40, 64, 95, 96, 97, 193, 300)  # rows at once
@@ -184,14 +184,8 @@ def test_sanitizers_find_nothing(
     require_target("x86-avx512-bf16")
     target = load_target("x86-avx512-bf16")
     made, blocks = in_mode(next(one for one in CASES if one.name == case).program(), target, mode)
-    write_texts({**texts_of(blocks, target), "main.c": EXACT_BUFFERS}, tmp_path)
-    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
-    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
-    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
-    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    require_clean(texts_of(blocks, target), rows_of(made, 400, 4), target, tmp_path)
 
 
 # Targets without vectors for it: one instruction for each product.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +25,10 @@ from aprgen.rows import edge_rows
 from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target, target_names
 from aprgen.verify import same_bits
-from tests.differential.compiled import compile_c, load, write_texts
+from tests.differential.compiled import load
 from tests.examples import loaded
-from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
+from tests.passes.sanitized import require_clean
+from tests.passes.test_wide_trees import agree, texts_of
 
 WIDE = tuple(name for name in target_names() if (batch := load_target(name).batch) is not None and batch.floats)
 HERE = ("x86-avx512", "x86-avx2")  # x86-avx512-vnni has the templates of x86-avx512
@@ -206,14 +206,8 @@ def test_sanitizers_find_nothing(
     require_target(name)
     target = load_target(name)
     made = blocks(case_of(case), target)
-    write_texts({**texts_of(made, target), "main.c": EXACT_BUFFERS}, tmp_path)
-    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
-    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
-    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
-    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    require_clean(texts_of(made, target), rows_of(made, 400, 4), target, tmp_path)
 
 
 FAULTS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target, target_names
 from aprgen.toolchain import find_toolchain
 from aprgen.verify import same_bits
-from tests.differential.compiled import Compiled, compile_c, load, write_texts
+from tests.differential.compiled import Compiled, load
 from tests.examples import loaded
 from tests.passes.integer_programs import (
     chain,
@@ -46,8 +45,9 @@ from tests.passes.integer_programs import (
     read_twice,
     trained,
 )
+from tests.passes.sanitized import require_clean
 from tests.passes.test_wide_floats import rows_of
-from tests.passes.test_wide_trees import EXACT_BUFFERS, agree, texts_of
+from tests.passes.test_wide_trees import agree, texts_of
 
 WIDE = tuple(name for name in target_names() if (batch := load_target(name).batch) is not None and batch.integers)
 HERE = ("x86-avx512-vnni", "x86-avx512", "x86-avx2")
@@ -256,14 +256,8 @@ def test_sanitizers_find_nothing(
     require_target(name)
     target = load_target(name)
     made = blocks(case_of(case), target)
-    write_texts({**texts_of(made, target), "main.c": EXACT_BUFFERS}, tmp_path)
-    (tmp_path / "rows.bin").write_bytes(rows_of(made, 400, 4).tobytes())
-    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
-    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
-    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    require_clean(texts_of(made, target), rows_of(made, 400, 4), target, tmp_path)
 
 
 FAULTS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -33,9 +32,10 @@ from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target, target_names
 from aprgen.toolchain import find_toolchain
 from aprgen.verify import make_trial, same_bits, verify
-from tests.differential.compiled import compile_c, load, write_texts
+from tests.differential.compiled import load
 from tests.differential.test_random_models import OF_TREES, rows_for
 from tests.examples import loaded
+from tests.passes.sanitized import require_clean
 from tests.random_models import FAMILIES, Payload, TensorFile
 
 WIDE = tuple(name for name in target_names() if load_target(name).batch is not None)
@@ -286,29 +286,6 @@ def test_c_of_blocks(
         at += n
 
 
-EXACT_BUFFERS = """
-#include "m.h"
-#include <stdio.h>
-#include <stdlib.h>
-
-int main(void)
-{
-    static const size_t counts[] = {1, 5, 15, 16, 17, 63, 127, 130};
-    FILE *const input = fopen("rows.bin", "rb");
-    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; ++c) {
-        const size_t n = counts[c];
-        float *const x = malloc(n * M_N_FEATURES * sizeof(float));
-        float *const out = malloc(n * M_N_OUTPUTS * sizeof(float));
-        if (fread(x, sizeof(float) * M_N_FEATURES, n, input) != n) {
-            return 1;
-        }
-        m_predict_batch(x, n, out);
-        free(x);
-        free(out);
-    }
-    return fclose(input);
-}
-"""
 SANITIZED = (*(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14)), *(("x86-avx2", CASES[i]) for i in (1, 15)))
 
 
@@ -322,14 +299,8 @@ def test_sanitizers_find_nothing(
     assert target.batch is not None
     program = program_of(case)
     made = wide(program, target, case.kernels_of(target.batch))
-    write_texts({**texts_of(made, target), "main.c": EXACT_BUFFERS}, tmp_path)
-    (tmp_path / "rows.bin").write_bytes(rows_of(program, 400, 4).tobytes())
-    flags = ("-std=c99", "-ffp-contract=off", *target.builds[0].cflags, "-O1")
-    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    compile_c("gcc", (*flags, *sanitize, "m.c", "main.c", "-o", "main"), tmp_path)
-    done = subprocess.run(["./main"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    require_clean(texts_of(made, target), rows_of(program, 400, 4), target, tmp_path)
 
 
 @pytest.mark.parametrize(
