@@ -11,13 +11,12 @@ results must also not depend on how rows are given: 1 to 130 of them, rows that 
 threads; and gcc's address and undefined-behaviour sanitizers must find nothing while every number of rows from 0 to 130
 is computed in buffers without a byte to spare. Random rows are fewer where they would take more than 64 MB.
 
-Status 1 when a bit differs or a sanitizer reports; what cannot run is listed with its reason.
+Status 1 when a bit differs, a sanitizer reports, or nothing could run; what cannot run is listed with its reason.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -27,10 +26,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from here import write_report
 from numpy.typing import NDArray
 from wide_models import MODELS
 
-from aprgen import __version__
 from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact, load_into_process
 from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Options, artifact_of, plan_model
@@ -88,7 +87,12 @@ class Figure:
     notes: tuple[str, ...] = ()
 
     @property
+    def tried(self) -> bool:
+        return self.one_row is not None
+
+    @property
     def passed(self) -> bool:
+        """Nothing that was tried differs."""
         return not self.one_row and not self.many_rows and not self.splits and self.sanitizers is not False
 
 
@@ -96,6 +100,8 @@ def tried(name: str, data: bytes, n_rows: int) -> Tried:
     loaded = load_model(data)
     check_model(loaded.model)
     program = loaded.model.lower()
+    if program.source.element != "f32":
+        raise UnsupportedError("exactness.text", "it reads texts, of which blocks know nothing", where=name)
     fitting = min(n_rows, MOST_BYTES // (4 * program.n_features))
     edges = edge_rows(program, min(EDGES, n_rows)).values
     rows = np.concatenate([edges, random_rows(program, fitting).values])
@@ -108,7 +114,8 @@ def models(names: Sequence[str], n_rows: int, *, fixtures: bool) -> Iterator[Tri
     for path in sorted(FIXTURES.glob("*/*.apr")) if fixtures else ():
         try:
             one = tried(path.stem, path.read_bytes(), n_rows)
-        except (AprgenError, ValueError):  # encrypted, not fitted, nothing that predicts, or a reader of texts
+        except AprgenError as error:  # encrypted, not fitted, nothing that predicts, or a reader of texts
+            print(f"{path.stem}: left out, {error.what}", flush=True)
             continue
         yield one
 
@@ -281,13 +288,10 @@ def main(arguments: Sequence[str]) -> int:
                         figures.append(figure)
                         print(line_of(figure), flush=True)
     failed = [one for one in figures if not one.passed]
-    print(f"{len(figures)} combinations, {len(failed)} that differ or have a report")
-    if chosen.json is not None:
-        report = {
-            "schema": SCHEMA, "version": VERSION, "tool_version": __version__, "figures": [asdict(f) for f in figures]
-        }  # fmt: skip
-        chosen.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 1 if failed or not figures else 0
+    idle = [one for one in figures if not one.tried]
+    print(f"{len(figures)} combinations, {len(failed)} that differ or have a report, {len(idle)} that could not run")
+    write_report(chosen.json, SCHEMA, VERSION, [asdict(one) for one in figures])
+    return 1 if failed or len(idle) == len(figures) else 0
 
 
 if __name__ == "__main__":

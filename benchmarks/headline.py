@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import statistics
 import sys
@@ -32,13 +31,12 @@ from typing import Any
 
 import numpy as np
 import wide_integers
-from here import toolchains_here
+from here import toolchains_here, write_report
 from models import linear
 from numpy.typing import NDArray
 from wide_dense import built, limit_library, limits_of, reads_of
 from wide_models import boosted, k_means, network, regressors
 
-from aprgen import __version__
 from aprgen.accuracy import Calibration
 from aprgen.build import load_into_process
 from aprgen.core import NUMERIC_MODES, Options, artifact_of, plan_model
@@ -235,7 +233,7 @@ def figures(work: Work, target: Target, toolchain: Toolchain, limits: Limits, ro
 
 def limits_here(target: Target, toolchain: Toolchain) -> Limits:
     library = limit_library(target, toolchain)
-    peaks = {name: 1e9 * value for name, value in limits_of(library, target).items() if name != "reads"}
+    peaks = {name: 1e9 * value for name, value in limits_of(library, target).items() if name in PEAKS.values()}
     integers = wide_integers.peak(target, toolchain)
     return Limits(
         peaks if integers is None else peaks | {"bytes": 1e9 * integers},
@@ -303,12 +301,8 @@ def main(words: Sequence[str] | None = None) -> int:
                     found.append(one)
                     print(line(one), flush=True)
     print("", *verdicts(found), sep="\n")
-    if given.json is not None:
-        report = {
-            "schema": SCHEMA, "version": VERSION, "tool_version": __version__,
-            "figures": [asdict(one) | {"share": one.share} for one in found],
-        }  # fmt: skip
-        given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    facts = [asdict(one) | {"share": one.share} for one in found]
+    write_report(given.json, SCHEMA, VERSION, facts, rows=ROWS, rounds=given.rounds)
     return 0 if found and all(one.exact for one in found) else 1
 
 

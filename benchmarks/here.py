@@ -1,13 +1,19 @@
-"""What benchmarks of libraries in this process share: targets and compilers that this machine has, and bare calls."""
+"""What benchmarks in this process share: targets and compilers that this machine has, bare calls, a core, reports."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+import importlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from aprgen import __version__
 from aprgen.errors import ToolchainError
 from aprgen.runners.shared import why_not_here
 from aprgen.target import Target, load_target
@@ -40,3 +46,24 @@ def call_of(function: Any, rows: NDArray[Any], out: NDArray[Any]) -> Callable[[]
 
     call.__dict__["keeps"] = rows
     return call
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Everything on one core, libraries with threads of their own, too."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        with importlib.import_module("threadpoolctl").threadpool_limits(1):
+            yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def write_report(
+    path: Path | None, schema: str, version: int, figures: Sequence[Mapping[str, object]], **more: object
+) -> None:  # fmt: skip
+    """Figures and what else is stated, as JSON; nothing without a path."""
+    if path is not None:
+        document = {"schema": schema, "version": version, "aprgen": __version__, **more, "figures": list(figures)}
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import importlib
-import json
 import os
 import statistics
 import subprocess
@@ -27,11 +26,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from convert import program_of, totals_of
-from here import call_of, toolchains_here
+from here import call_of, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_peers import PEERS, Contender, LeftOut, Work, peers
 
@@ -309,13 +307,10 @@ def main(words: Sequence[str] | None = None) -> int:
         found += own
     said = [text for text in (verdict(goal, found, left_out) for goal in GOALS) if text is not None]
     print("", *said, sep="\n")
-    if given.json is not None:
-        document: dict[str, Any] = {
-            "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
-            "figures": [asdict(one) for one in found], "goals": said,
-            "left_out": [asdict(one) for one in left_out],
-        }  # fmt: skip
-        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_report(
+        given.json, SCHEMA, VERSION, [asdict(one) for one in found], rows=ROWS, rounds=given.rounds, goals=said,
+        left_out=[asdict(one) for one in left_out],
+    )  # fmt: skip
     return 1 if any(one.exact is False for one in found) else 0
 
 

@@ -6,14 +6,15 @@
     pip install "aprgen[benchmarks]"     # scikit-learn
 
 Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns, and
-km10_label, the nearest; lin100, a linear model of 100 columns. aprgen's C is built with the flags of the target and
-called as a library, in every mode that sums floats: f32, f32-fast and bf16. Contenders take turns. Answers of aprgen's
-are compared with Program.run() of the mode bit by bit. "row" is one row by NAME_scores, in a loop of C.
+km10_label, the nearest; lin100 and lin10k, linear models of 100 and 10,000 columns. aprgen's C is built with the flags
+of the target and called as a library, in every mode that sums floats: f32, f32-fast and bf16. Contenders take turns.
+Answers of aprgen's are compared with Program.run() of the mode bit by bit. "row" is one row by NAME_scores, in a loop
+of C.
 
 A sum that is to have the same bits everywhere cannot fuse multiplication and addition. Limits are therefore measured
 in the same run with the compiler of the line. In registers alone: fused operations (the peak that others can reach),
 products that are added, squares of differences that are added, fused or not, and pairs of products of bfloat16. And
-how fast the rows are read, with an operation for each number. "half" is the share of half of the fused peak: what
+how fast so many rows are read, with an operation for each number. "half" is the share of half of the fused peak: what
 separate operations reach where both use the same units. Where additions have units of their own, as on Zen 5, they
 reach more, and "limit" is the share of what was measured. Status 1 when a bit differs.
 """
@@ -24,8 +25,6 @@ import argparse
 import ctypes
 import functools
 import importlib
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -37,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import call_of, toolchains_here
+from here import call_of, one_core, toolchains_here, write_report
 from numpy.typing import NDArray
 
 from aprgen import __version__
@@ -58,13 +57,13 @@ from aprgen.verify import same_bits
 
 SCHEMA = "aprgen.benchmarks.wide_dense"
 VERSION = 2
-WORKS = ("mlp_a", "km10", "km10_label", "lin100")
+WORKS = ("mlp_a", "km10", "km10_label", "lin100", "lin10k")
 TARGETS = ("x86-avx512-bf16", "x86-avx512", "x86-avx2")
 MODES = ("f32", *FLOAT_MODES)
 LIMITS = {  # of a kind of work, in a mode; bf16 leaves sums of few outputs, and distances, in f32-fast
-    "f32": {"products": "products", "squares": "squares", "reads": "reads"},
-    "f32-fast": {"products": "fused", "squares": "fused squares", "reads": "reads"},
-    "bf16": {"products": "pairs", "squares": "fused squares", "reads": "reads"},
+    "f32": {"products": "products", "squares": "squares", "reads": "reads", "long reads": "long reads"},
+    "f32-fast": {"products": "fused", "squares": "fused squares", "reads": "reads", "long reads": "long reads"},
+    "bf16": {"products": "pairs", "squares": "fused squares", "reads": "reads", "long reads": "long reads"},
 }
 ROWS = 1000
 EDGES = 1000
@@ -114,13 +113,9 @@ def work_of(name: str) -> Work:
     if name == "mlp_a":
         return _network(rows, chance)
     if name == "lin100":
-        kind = importlib.import_module("sklearn.linear_model").Ridge
-        linear = kind().fit(rows, chance.normal(size=ROWS).astype(np.float32))
-        weight, bias = linear.coef_.astype(np.float32), np.float32(linear.intercept_)
-        builder = Builder(row_type(100))
-        program = builder.build(builder.add(Dense(Table(weight.reshape(1, -1)), Table([bias], np.float32), "last"), 0))
-        peers = (("numpy", lambda: rows @ weight + bias), ("scikit-learn", lambda: linear.predict(rows)))
-        return Work(name, program, rows, 200, "reads", peers)
+        return _linear(name, rows, chance)
+    if name == "lin10k":
+        return _linear(name, chance.normal(size=(ROWS, 10_000)).astype(np.float32), chance)
     kind = importlib.import_module("sklearn.cluster").KMeans
     means = kind(n_clusters=10, n_init=1, random_state=0).fit(rows)
     centroids = means.cluster_centers_.astype(np.float32)
@@ -140,6 +135,17 @@ def work_of(name: str) -> Work:
         return np.asarray(squares + 2 * (half - rows @ centroids.T))
 
     return Work(name, program, rows, 3 * 1000, "squares", (("numpy", distances),))
+
+
+def _linear(name: str, rows: _Floats, chance: np.random.Generator) -> Work:
+    n = rows.shape[1]
+    kind = importlib.import_module("sklearn.linear_model").Ridge
+    linear = kind().fit(rows, chance.normal(size=ROWS).astype(np.float32))
+    weight, bias = linear.coef_.astype(np.float32), np.float32(linear.intercept_)
+    builder = Builder(row_type(n))
+    program = builder.build(builder.add(Dense(Table(weight.reshape(1, -1)), Table([bias], np.float32), "last"), 0))
+    peers = (("numpy", lambda: rows @ weight + bias), ("scikit-learn", lambda: linear.predict(rows)))
+    return Work(name, program, rows, 2 * n, "reads" if ROWS * n <= READ else "long reads", peers)
 
 
 def _network(rows: _Floats, chance: np.random.Generator) -> Work:
@@ -289,6 +295,7 @@ float reads(const float *x, uint32_t n)
 """
 READS = 8  # vectors at once
 READ = 100_096  # floats, about the rows of a work: more than the first cache holds
+LONG_READ = 10_000_000  # the rows of lin10k
 READ_AT_ONCE = 128  # at most, of all targets
 READ_IN_ALL = 500_000_000
 _OPERATIONS = {"fused": 2, "products": 2, "squares": 3, "fused squares": 3, "pairs": 4}
@@ -332,7 +339,7 @@ def limits_of(library: ctypes.CDLL, target: Target) -> dict[str, float]:
             function(ctypes.c_uint32(PEAK_STEPS))
             times.append(time.perf_counter() - began)
         found[name] = operations * n_sums * width * PEAK_STEPS / min(times) / 1e9
-    return found | {"reads": reads_of(library)}
+    return found | {"reads": reads_of(library), "long reads": reads_of(library, LONG_READ)}
 
 
 def _added(sums: Sequence[str]) -> str:
@@ -342,7 +349,7 @@ def _added(sums: Sequence[str]) -> str:
 def reads_of(library: ctypes.CDLL, n: int = READ) -> float:
     """Two operations for each of n numbers, as GFLOP/s."""
     n -= n % READ_AT_ONCE
-    numbers = np.zeros(n, np.float32)
+    numbers = np.ones(n, np.float32)  # pages of zeros nobody has written would all be the same one
     library.reads.restype = ctypes.c_float
     times = []
     for _ in range(max(10, min(300, READ_IN_ALL // n))):
@@ -408,19 +415,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(words)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        with importlib.import_module("threadpoolctl").threadpool_limits(1):
-            found = _run(given)
-    finally:
-        os.sched_setaffinity(0, before)
-    if given.json is not None:
-        document = {
-            "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
-            "figures": [asdict(one) for one in found],
-        }  # fmt: skip
-        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    with one_core():
+        found = _run(given)
+    write_report(given.json, SCHEMA, VERSION, [asdict(one) for one in found], rows=ROWS, rounds=given.rounds)
     return 1 if any(one.exact is False for one in found) else 0
 
 

@@ -21,7 +21,6 @@ import argparse
 import ctypes
 import importlib
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -34,11 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import call_of, toolchains_here
+from here import call_of, one_core, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_dense import ROWS, Work, built, measured, names, work_of
 
-from aprgen import __version__
 from aprgen.core import INTEGER_MODES, runtime_headers
 from aprgen.emit import emit_model
 from aprgen.errors import ToolchainError
@@ -353,23 +351,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(words)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        with importlib.import_module("threadpoolctl").threadpool_limits(1):
-            found = _run(given)
-    finally:
-        os.sched_setaffinity(0, before)
+    with one_core():
+        found = _run(given)
     for one in found:
         print(line(one), flush=True)
     for text in goals(found):
         print(text, flush=True)
-    if given.json is not None:
-        document = {
-            "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
-            "figures": [asdict(one) for one in found],
-        }  # fmt: skip
-        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_report(given.json, SCHEMA, VERSION, [asdict(one) for one in found], rows=ROWS, rounds=given.rounds)
     return 1 if any(one.exact is False for one in found) else 0
 
 

@@ -26,8 +26,6 @@ import ctypes
 import functools
 import importlib
 import importlib.util
-import json
-import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -36,11 +34,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import call_of, toolchains_here
+from here import call_of, one_core, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_dense import ROUNDS, ROWS, TARGETS, Call, built, measured, names
 
-from aprgen import __version__
 from aprgen.core import runtime_headers
 from aprgen.emit import emit_model
 from aprgen.ops.decide import Argmax, Threshold
@@ -415,19 +412,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(words)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        with importlib.import_module("threadpoolctl").threadpool_limits(1):
-            found = _run(given)
-    finally:
-        os.sched_setaffinity(0, before)
-    if given.json is not None:
-        document = {
-            "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
-            "figures": [asdict(one) for one in found],
-        }  # fmt: skip
-        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    with one_core():
+        found = _run(given)
+    write_report(given.json, SCHEMA, VERSION, [asdict(one) for one in found], rows=ROWS, rounds=given.rounds)
     return 1 if any(one.exact is False for one in found) else 0
 
 

@@ -29,10 +29,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from convert import program_of
+from here import write_report
 from numpy.typing import NDArray
 
 from aprgen import __version__
@@ -405,12 +405,8 @@ def main(words: Sequence[str] | None = None) -> int:
         best = {name: max(one.limits[name] for one in found if one.engine == engine) for name in LIMIT_OPERATIONS}
         shown = ", ".join(f"{name} {number:,.1f}" for name, number in best.items())
         print(f"limits  {engine:17} {shown} GFLOP/s")
-    if given.json is not None:
-        document: dict[str, Any] = {
-            "schema": SCHEMA, "version": VERSION, "aprgen": __version__, "rows": ROWS, "rounds": given.rounds,
-            "recorded": RECORDED, "figures": [asdict(one) for one in found],
-        }  # fmt: skip
-        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    facts = [asdict(one) for one in found]
+    write_report(given.json, SCHEMA, VERSION, facts, rows=ROWS, rounds=given.rounds, recorded=RECORDED)
     return 1 if any(not one.exact for one in found) else 0
 
 
