@@ -60,14 +60,23 @@ class Strings:
 
     @property
     def n_bytes(self) -> int:
+        return self.text.n_bytes + self.offsets.n_bytes
+
+    @property
+    def offsets(self) -> Table:
+        """The one that is there."""
         offset = self.offset16 or self.offset32
         assert offset is not None
-        return self.text.n_bytes + offset.n_bytes
+        return offset
 
 
 def sorted_strings(strings: Iterable[bytes]) -> Strings:
     """A table of distinct strings."""
-    ordered = sorted(set(strings))
+    return strings_in_order(sorted(set(strings)))
+
+
+def strings_in_order(ordered: Sequence[bytes]) -> Strings:
+    """A table of strings as they come, for those who find them in another way than by narrowing."""
     text = b"".join(ordered) or b"\0"  # C has no empty arrays
     offsets = np.cumsum([0, *map(len, ordered or [b""])])
     wide = int(offsets[-1]) > 0xFFFF

@@ -5,7 +5,7 @@ Knows the state machine of its C and the tables it reads; knows nothing of files
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,17 +92,8 @@ class TermCounts:
 
     def samples(self, count: int) -> tuple[str, ...]:
         """Texts of terms, stop words and strangers, to try the C with; the same on every machine."""
-        choice = Choice("term counts")
         reader = StringReader(self.strings)
-        known = [reader.string(index).decode().replace("_", " ") for index in range(reader.count)] or [""]
-        texts = [" ".join(known[:8]), "", " ".join(known[:8]).translate(CAPITALS)]
-        while len(texts) < count:
-            parts: list[str] = []
-            for _ in range(1 + choice.below(12)):
-                word = choice.of(STRANGERS) if choice.below(3) == 0 else choice.of(known)
-                parts += [word.translate(CAPITALS) if choice.below(2) == 0 else word, choice.of(SEPARATORS)]
-            texts.append("".join(parts))
-        return tuple(texts[:count])
+        return samples_of([reader.string(index) for index in range(reader.count)], count)
 
     def evaluate(self, texts: Array) -> Array:
         counts = np.zeros((len(texts), self.size + 1), np.int64)
@@ -110,6 +101,32 @@ class TermCounts:
         for text, row in zip(texts, counts, strict=True):
             machine.run(text, row)
         return np.minimum(counts[:, : self.size], EXACT).astype(np.float32)
+
+
+def samples_of(strings: Sequence[bytes], count: int) -> tuple[str, ...]:
+    """Texts of strings in byte order and of strangers."""
+    choice = Choice("term counts")
+    known = [string.decode().replace("_", " ") for string in strings] or [""]
+    texts = [" ".join(known[:8]), "", " ".join(known[:8]).translate(CAPITALS)]
+    while len(texts) < count:
+        parts: list[str] = []
+        for _ in range(1 + choice.below(12)):
+            word = choice.of(STRANGERS) if choice.below(3) == 0 else choice.of(known)
+            parts += [word.translate(CAPITALS) if choice.below(2) == 0 else word, choice.of(SEPARATORS)]
+        texts.append("".join(parts))
+    return tuple(texts[:count])
+
+
+def folded(reader: FoldingReader, codes: Sequence[int], at: int, cased: bool) -> bytes:
+    """What a code point becomes between its neighbours; `cased`: whether a cased letter stands before it."""
+    code = codes[at]
+    if reader.sees_sigma and code == CAPITAL_SIGMA:
+        after = at + 1
+        while after < len(codes) and reader.kind(codes[after]) == 1:
+            after += 1
+        final = cased and not (after < len(codes) and reader.kind(codes[after]) == 2)
+        return chr(FINAL_SIGMA if final else SMALL_SIGMA).encode()
+    return reader.fold(code)
 
 
 class _Machine:
@@ -138,23 +155,13 @@ class _Machine:
             if not in_token:
                 before, word = list(gram), strings.everything()
                 in_token, cased = True, False
-            for byte in self._fold(self._folding, codes, at, cased):
+            for byte in folded(self._folding, codes, at, cased):
                 gram = [strings.narrow(span, byte) for span in gram]
             if self._op.stop_folding is not None:
-                word = strings.find(word, self._fold(self._stop_folding, codes, at, cased))
+                word = strings.find(word, folded(self._stop_folding, codes, at, cased))
             reader = self._stop_folding if self._op.stop_folding is not None else self._folding
             kind = reader.kind(code)
             cased = cased if kind == 1 else kind == 2
-
-    def _fold(self, reader: FoldingReader, codes: list[int], at: int, cased: bool) -> bytes:
-        code = codes[at]
-        if reader.sees_sigma and code == CAPITAL_SIGMA:
-            after = at + 1
-            while after < len(codes) and reader.kind(codes[after]) == 1:
-                after += 1
-            final = cased and not (after < len(codes) and reader.kind(codes[after]) == 2)
-            return chr(FINAL_SIGMA if final else SMALL_SIGMA).encode()
-        return reader.fold(code)
 
     def _end_token(self, gram: list[Span], before: list[Span], word: Span, counts: NDArray[np.int64]) -> None:
         strings, op = self._strings, self._op

@@ -1,0 +1,161 @@
+"""Perfect hashing of strings: hash, and displace each bucket of hashes to slots that are free.
+
+After Belazzougui, Botelho and Dietzfelbinger, Hash, displace, and compress, ESA 2009: buckets go in order of size, and
+each takes the first displacement that sends its strings to free slots. Displacements are not compressed. Buckets are
+the top bits of a product (Dietzfelbinger, Hagerup, Katajainen and Penttonen, A reliable randomized algorithm for the
+closest-pair problem, 1997). The evaluation is that of runtime_c/apr_hash.h; knows no text and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.program import Table
+
+WORD = 0xFFFFFFFF
+START = 1  # the hash of no bytes: not 0, so that strings of NUL differ by their length
+SPREAD = 0x9E3779B1  # odd; multiplies what was displaced
+DISPLACED = 11  # bits by which a displacement is shifted
+MOST_STRINGS = 131_071  # what 17 halvings of a span reach, as of the sorted list
+MAX_BUCKET = 5  # strings of a bucket, on the average
+MAX_DISPLACEMENT = 0xFFFF
+NARROW_SLOTS = 1 << 16  # up to here a product of two numbers of 16 bits reaches every slot
+TRIES = 32  # multipliers; each tells 100,000 strings apart with a chance of 0.3
+MIXES = 8
+
+_Words = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, eq=False)
+class PerfectHash:
+    """A slot for each of a set of strings, no two alike; any other string gets a slot, too.
+
+    The hash of a string is built byte by byte, h = h * multiplier + byte from START on, so that the hash of two strings
+    joined follows from theirs. bucket: bits of the product with `mixer` above `shift`.
+    """
+
+    multiplier: int  # odd
+    mixer: int  # odd
+    shift: int  # [15, 31]
+    n_slots: int  # at most a 64th more than strings
+    displacement: Table  # u8 or u16 [2^(32 - shift)]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether slots are more than 16 bits can number."""
+        return self.n_slots > NARROW_SLOTS
+
+    def hash(self, string: Iterable[int], start: int = START) -> int:
+        """Of bytes behind those that have the hash `start`."""
+        for byte in string:
+            start = (start * self.multiplier + byte) & WORD
+        return start
+
+    def slot(self, hashed: int) -> int:
+        mixed = hashed * self.mixer & WORD
+        moved = mixed + (int(self.displacement.data[mixed >> self.shift]) << DISPLACED) & WORD
+        spread = (moved ^ moved >> 16) * SPREAD & WORD
+        return spread * self.n_slots >> 32 if self.is_wide else (spread >> 16) * self.n_slots >> 16
+
+
+def perfect_hash(strings: Iterable[bytes]) -> tuple[PerfectHash, tuple[bytes, ...]] | None:
+    """The hash of distinct strings, and the strings by slot, empty where a slot has none.
+
+    None when there is none to be found: no strings, an empty one, too many, or strings that collide for every
+    multiplier, as Thue and Morse's words of 128 letters do. The same strings in any order give the same hash.
+    """
+    ordered = sorted(set(strings))
+    if not 0 < len(ordered) <= MOST_STRINGS or not ordered[0]:
+        return None
+    for multiplier in _multipliers():
+        hashes = _hashes(ordered, multiplier)
+        if len(np.unique(hashes)) == len(ordered):
+            return _placed(ordered, hashes, multiplier)
+    return None
+
+
+def _multipliers() -> Iterator[int]:
+    """First those that are a shift and an addition, for cores that multiply slowly; then odd numbers at random."""
+    yield from ((1 << bits) + 1 for bits in (5, 7, 11, 13))
+    number = SPREAD
+    for _ in range(TRIES):
+        number = (number * 1664525 + 1013904223) & WORD
+        yield number | 1
+
+
+def _hashes(strings: Sequence[bytes], multiplier: int) -> _Words:
+    """[strings]; byte by byte for all strings that are that long."""
+    by_length = sorted(range(len(strings)), key=lambda index: -len(strings[index]))
+    lengths = np.array([len(strings[index]) for index in by_length])
+    starts = np.cumsum(lengths) - lengths
+    text = np.frombuffer(b"".join(strings[index] for index in by_length), np.uint8)
+    hashes = np.full(len(strings), START, np.uint32)
+    for at in range(int(lengths[0])):
+        longer = int(np.searchsorted(-lengths, -at, side="left"))
+        hashes[:longer] = hashes[:longer] * np.uint32(multiplier) + text[starts[:longer] + at]
+    found = np.empty_like(hashes)
+    found[by_length] = hashes
+    return found
+
+
+def _placed(strings: Sequence[bytes], hashes: _Words, multiplier: int) -> tuple[PerfectHash, tuple[bytes, ...]] | None:
+    """With the first mixer for which all buckets find a place, in more buckets if need be."""
+    n = len(strings)
+    n_slots = n + n // 64
+    bits = max(1, (-(-n // MAX_BUCKET) - 1).bit_length())
+    for more in range(3):
+        mixer = SPREAD
+        for _ in range(MIXES):
+            mixer = (mixer * 1664525 + 1013904223 & WORD) | 1
+            shift = 32 - min(bits + more, 17)
+            mixed = hashes * np.uint32(mixer)
+            found = _displacements(mixed, shift, n_slots)
+            if found is not None:
+                slots, displacement = found
+                by_slot = [b""] * n_slots
+                for string, slot in zip(strings, slots.tolist(), strict=True):
+                    by_slot[slot] = string
+                kept = np.uint8 if int(displacement.max()) < 1 << 8 else np.uint16
+                return PerfectHash(multiplier, mixer, shift, n_slots, Table(displacement, kept)), tuple(by_slot)
+    return None
+
+
+def _displacements(mixed: _Words, shift: int, n_slots: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Slots by string and displacements by bucket; None when a bucket finds no place."""
+    bucket = (mixed >> np.uint32(shift)).astype(np.int64)
+    sizes = np.bincount(bucket, minlength=1 << (32 - shift))
+    members = np.argsort(bucket, kind="stable")
+    ends = np.cumsum(sizes)
+    taken = np.zeros(n_slots, bool)
+    slots = np.zeros(len(mixed), np.int64)
+    displacement = np.zeros(len(sizes), np.int64)
+    for number in np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)].tolist():
+        own = members[ends[number] - sizes[number] : ends[number]]
+        first, step = 0, 32
+        while first <= MAX_DISPLACEMENT:
+            tried = np.arange(first, min(first + step, MAX_DISPLACEMENT + 1), dtype=np.uint32)
+            places = _slots(mixed[own, None] + (tried << np.uint32(DISPLACED)), n_slots)
+            free = np.flatnonzero(~taken[places].any(axis=0))
+            if len(own) > 1 and len(free):
+                lying = np.sort(places[:, free], axis=0)
+                free = free[(lying[1:] != lying[:-1]).all(axis=0)]
+            if len(free):
+                displacement[number] = tried[free[0]]
+                slots[own] = places[:, free[0]]
+                taken[slots[own]] = True
+                break
+            first, step = first + step, min(4 * step, 4096)
+        else:
+            return None
+    return slots, displacement
+
+
+def _slots(moved: _Words, n_slots: int) -> NDArray[np.int64]:
+    spread = ((moved ^ moved >> np.uint32(16)) * np.uint32(SPREAD)).astype(np.uint64)
+    if n_slots > NARROW_SLOTS:
+        return (spread * np.uint64(n_slots) >> np.uint64(32)).astype(np.int64)
+    return ((spread >> np.uint64(16)) * np.uint64(n_slots) >> np.uint64(16)).astype(np.int64)
