@@ -93,10 +93,14 @@ class Suggest:
 
     def suggest(self, prefix: str, k: int) -> tuple[tuple[str, float], ...]:
         """The best k suggestions with their scores, as the C writes them."""
-        return tuple(_Search(self, prefix.encode()).best(k))
+        return tuple(self.search(prefix.encode()).best(k))
+
+    def search(self, prefix: bytes) -> Search:
+        """The prefix, read."""
+        return Search(self, prefix)
 
 
-class _Search:
+class Search:
     """One search, step by step as in suggest_f32.c.j2."""
 
     def __init__(self, op: Suggest, prefix: bytes) -> None:
@@ -106,10 +110,10 @@ class _Search:
         self._next_word: list[int] = op.next_word.data.tolist()
         self._next_level: list[int] = op.next_level.data.tolist()
         begin, end = 0, len(prefix)
-        while begin < end and _space_at(prefix, begin):
-            begin += _space_at(prefix, begin)
-        while begin < end and _space_before(prefix, end):
-            end -= _space_before(prefix, end)
+        while begin < end and space_at(prefix, begin):
+            begin += space_at(prefix, begin)
+        while begin < end and space_before(prefix, end):
+            end -= space_before(prefix, end)
         self._prefix = prefix[begin:end]
         self._span = self._commands.find(self._commands.everything(), self._prefix)
         self._next_first = self._next_last = 0
@@ -122,14 +126,14 @@ class _Search:
         word_at = at = 0
         self._tidy, self._commands_first = True, False
         while at < len(prefix):
-            space = _space_at(prefix, at)
+            space = space_at(prefix, at)
             if space == 0:
                 at += 1
                 continue
             head += prefix[word_at:at] + b" "
             after = at
-            while _space_at(prefix, after):
-                after += _space_at(prefix, after)
+            while space_at(prefix, after):
+                after += space_at(prefix, after)
             if self._tidy and (prefix[at] != 0x20 or after != at + 1):
                 self._tidy = False
                 differs = 0 if prefix[at] != 0x20 else 1  # the completion has one space and then the next word
@@ -138,24 +142,31 @@ class _Search:
             word_at = at = after
         self._head, self._partial = bytes(head), prefix[word_at:]
         self._word_span: Span = self._words.find(self._words.everything(), self._partial)
-        context = self._context(word_at) if word_at > 0 else None
-        if context is not None:
-            row = self._row(context)
-            if row is not None:
-                self._next_first, self._next_last = (int(at) for at in self._op.next_first.data[row : row + 2])
+        if word_at > 0:
+            self._find_context(word_at)
+
+    def _find_context(self, word_at: int) -> None:
+        """Finds the entries of the words before the last one."""
+        context = self._context(word_at)
+        row = None if context is None else self._row(context)
+        if row is not None:
+            self._take_row(row)
+
+    def _take_row(self, row: int) -> None:
+        self._next_first, self._next_last = (int(at) for at in self._op.next_first.data[row : row + 2])
 
     def _context(self, at: int) -> list[int] | None:
         """The words before `at`, latest first; None when the tables cannot know them."""
         recent = [NONE] * self._op.context_words
         for count in range(self._op.reach):
-            while at > 0 and _space_before(self._prefix, at):
-                at -= _space_before(self._prefix, at)
+            while at > 0 and space_before(self._prefix, at):
+                at -= space_before(self._prefix, at)
             if at == 0:
                 break
             if count == self._op.context_words:
                 return None
             end = at
-            while at > 0 and not _space_before(self._prefix, at):
+            while at > 0 and not space_before(self._prefix, at):
                 at -= 1
             word = self._words.complete(self._words.find(self._words.everything(), self._prefix[at:end]))
             if word == NONE:
@@ -228,12 +239,12 @@ class _Search:
 _SPACES = tuple(sorted(chr(code).encode() for code in WHITE_SPACE))
 
 
-def _space_at(text: bytes, at: int) -> int:
+def space_at(text: bytes, at: int) -> int:
     """Bytes of the white space that begins here, or 0."""
     return next((len(space) for space in _SPACES if text.startswith(space, at)), 0)
 
 
-def _space_before(text: bytes, at: int) -> int:
+def space_before(text: bytes, at: int) -> int:
     """Bytes of the white space that ends here, or 0."""
     return next((len(space) for space in _SPACES if text.endswith(space, 0, at)), 0)
 
