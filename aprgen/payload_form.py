@@ -12,6 +12,9 @@ from aprgen.container import AprFile, AprV2File, Metadata, write_v1
 from aprgen.errors import UnsupportedError
 from aprgen.loaded import Loaded, check_model
 from aprgen.native import Names, write_native
+from aprgen.ops.strings import NONE
+from aprgen.ops.term_counts import TermCounts
+from aprgen.program import Program
 
 Form = Literal["native", "bincode"]
 FORMS: tuple[Form, ...] = ("native", "bincode")
@@ -38,8 +41,20 @@ def in_form(loaded: Loaded, form: Form, *, keep_record: bool = True) -> bytes:
     check_model(loaded.model)
     model = loaded.model
     names = Names(loaded.candidates[0], model.family, model.outputs)
-    payload = write_native(model.lower(), names, loaded.record if keep_record else None)
+    program = model.lower()
+    _require_numbered(program)
+    payload = write_native(program, names, loaded.record if keep_record else None)
     return write_v1(model_type, payload, metadata, quality=quality, native=True)
+
+
+def _require_numbered(program: Program) -> None:
+    """Devices number the strings of a vectorizer in 16 bits."""
+    for step in program.steps:
+        if isinstance(step.op, TermCounts) and max(step.op.strings.count, step.op.size) >= NONE:
+            raise UnsupportedError(
+                "native.too_large", f"{step.op.size} terms; a native payload holds fewer than {NONE}",
+                where="the payload", hint="train with fewer terms (max_features, min_df), or compile the model to C",
+            )  # fmt: skip
 
 
 def _described(container: AprFile | AprV2File) -> tuple[int, Metadata, int | None]:

@@ -114,11 +114,17 @@ static inline int apr_is_space(uint32_t cp)
            (cp == 0x2028U) || (cp == 0x2029U) || (cp == 0x202FU) || (cp == 0x205FU) || (cp == 0x3000U);
 }
 
+/* ASCII but for white space and control characters: the byte is a character, and no white space. */
+static inline int apr_is_plain(uint8_t byte)
+{
+    return ((uint32_t)byte - 0x21U) < 0x5FU;
+}
+
 /* Bytes of the white space that begins at `at`, 0 to 3; at <= n. */
 APR_LARGE size_t apr_space_at(const uint8_t *text, size_t n, size_t at)
 {
     size_t after = at;
-    if (at >= n) {
+    if ((at >= n) || apr_is_plain(text[at])) {
         return 0U;
     }
     return apr_is_space(apr_utf8_next(text, n, &after)) ? (after - at) : 0U;
@@ -128,6 +134,9 @@ APR_LARGE size_t apr_space_at(const uint8_t *text, size_t n, size_t at)
 static inline size_t apr_space_before(const uint8_t *text, size_t at)
 {
     size_t size = 1U;
+    if ((at > 0U) && apr_is_plain(text[at - 1U])) {
+        return 0U;
+    }
     APR_LOOP(apr_space_before, 2U);
     while ((size < 3U) && (size < at) && ((text[at - size] & 0xC0U) == 0x80U)) {
         APR_BODY(apr_space_before, 2U);

@@ -32,19 +32,20 @@ from aprgen.ops.tfidf import MAX_IDF, MIN_IDF, weigh
 from aprgen.program import TEXT, Array, Builder, Program
 from aprgen.unicode_case import lowercase, split_whitespace, strip_accents
 
-MAX_STRINGS = 65_534  # terms and stop words, numbered in 16 bits
+MAX_TERMS = 131_070  # and stop words: 17 halvings find one
+MAX_STRINGS = 65_534  # of what is numbered in 16 bits
 MAX_TEXT_BYTES = 1 << 20  # of all strings: 65,534 of 16 bytes; four times as much takes 3 s to compile
 
 Doubles = NDArray[np.float64]
 
 
-def require_strings(what: str, strings: Sequence[str]) -> None:
+def require_strings(what: str, strings: Sequence[str], most: int = MAX_STRINGS) -> None:
     """More or longer strings than a device has room for are refused before tables are made of them."""
     n_bytes = sum(len(string.encode()) for string in strings)
-    if len(strings) > MAX_STRINGS or n_bytes > MAX_TEXT_BYTES:
+    if len(strings) > most or n_bytes > MAX_TEXT_BYTES:
         raise UnsupportedError(
             "model.too_large",
-            f"{len(strings)} {what} of {n_bytes} bytes; at most {MAX_STRINGS} of {MAX_TEXT_BYTES} bytes are supported",
+            f"{len(strings)} {what} of {n_bytes} bytes; at most {most} of {MAX_TEXT_BYTES} bytes are supported",
             where="the payload",
             hint="train with fewer terms (max_features, min_df) or on less text",
         )
@@ -81,7 +82,7 @@ class CountVectorizer:
     def check(self) -> None:
         if not self.vocabulary:
             raise unfitted(self.struct)
-        require_strings("terms and stop words", (*(term for term, _ in self.vocabulary), *self.stop_words))
+        require_strings("terms and stop words", (*(term for term, _ in self.vocabulary), *self.stop_words), MAX_TERMS)
         size = len(self.vocabulary)
         columns = {column for _, column in self.vocabulary}
         if columns != set(range(size)):

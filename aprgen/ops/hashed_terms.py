@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.perfect_hash import START, WORD, PerfectHash, perfect_hash
-from aprgen.ops.strings import IDENTITY, NONE, Folding, FoldingReader, StringReader, Strings, strings_in_order
+from aprgen.ops.strings import IDENTITY, MISSING, Folding, FoldingReader, StringReader, Strings, strings_in_order
 from aprgen.ops.term_counts import EXACT, TermCounts, folded, samples_of
 from aprgen.program import TEXT, Array, Table, ValueType
 from aprgen.unicode_case import WHITE_SPACE
@@ -181,14 +181,14 @@ class _Machine:
         slot = self._hash.slot(hashed)
         string = self._strings.string(slot)
         if len(string) != length:
-            return NONE
+            return MISSING
         for i, byte in enumerate(string):
             if byte != ring[(end - length + i) & self._op.last]:
-                return NONE
+                return MISSING
         return slot
 
     def _is_stop(self, slot: int) -> bool:
-        return self._op.stop is not None and slot != NONE and bool(self._stop[slot // 8] >> (slot % 8) & 1)
+        return self._op.stop is not None and slot != MISSING and bool(self._stop[slot // 8] >> (slot % 8) & 1)
 
     def run(self, text: str, counts: NDArray[np.int64]) -> None:
         op, multiplier = self._op, self._hash.multiplier
@@ -237,5 +237,5 @@ class _Machine:
                 end = begin
 
     def _count(self, slot: int, counts: NDArray[np.int64]) -> None:
-        if slot != NONE:
+        if slot != MISSING:
             counts[self._column[slot]] += 1

@@ -26,7 +26,8 @@ from aprgen.unicode_case import (
 
 T = TypeVar("T")
 
-NONE = 0xFFFF  # no string, no column: strings are numbered below it
+NONE = 0xFFFF  # no word of a context: those are numbered below it
+MISSING = 0xFFFFFFFF  # no such string
 Span = tuple[int, int, int]  # strings first to last - 1 share their first `depth` bytes
 NO_STRINGS: Span = (0, 0, 0)
 
@@ -126,9 +127,9 @@ class StringReader:
         return (low, self._bound(low, last, depth, byte + 2), depth + 1)
 
     def complete(self, span: Span) -> int:
-        """The string that ends at the depth of the span; NONE when there is none."""
+        """The string that ends at the depth of the span; MISSING when there is none."""
         first, last, depth = span
-        return first if first < last and self._offset[first + 1] - self._offset[first] == depth else NONE
+        return first if first < last and self._offset[first + 1] - self._offset[first] == depth else MISSING
 
     def find(self, span: Span, bytes_: bytes) -> Span:
         for byte in bytes_:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aprgen.ops.strings import NONE, Choice, Span, StringReader, Strings, smallest_unsigned, sorted_strings
+from aprgen.ops.strings import MISSING, NONE, Choice, Span, StringReader, Strings, smallest_unsigned, sorted_strings
 from aprgen.program import PREFIX, Array, Table, ValueType
 from aprgen.unicode_case import WHITE_SPACE
 
@@ -169,7 +169,7 @@ class Search:
             while at > 0 and not space_before(self._prefix, at):
                 at -= 1
             word = self._words.complete(self._words.find(self._words.everything(), self._prefix[at:end]))
-            if word == NONE:
+            if word == MISSING:
                 return None
             recent[count] = word
         return recent
@@ -224,7 +224,7 @@ class Search:
         if not self._tidy:
             return False
         rest = self._words.string(word)[len(self._partial) :]
-        return self._commands.complete(self._commands.find(self._span, rest)) != NONE
+        return self._commands.complete(self._commands.find(self._span, rest)) != MISSING
 
     def _before(self, command: int, word: int) -> bool:
         if command // 65_536 != word // 65_536:

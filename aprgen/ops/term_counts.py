@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from aprgen.ops.strings import (
     IDENTITY,
+    MISSING,
     NO_STRINGS,
-    NONE,
     Choice,
     Folding,
     FoldingReader,
@@ -67,7 +67,7 @@ class TermCounts:
     low: int
     high: int  # [low, MAX_TOKENS]
     strings: Strings  # terms and stop words
-    column: Table  # u8 or u16 [strings]; of a stop word that is no term: `size`
+    column: Table  # u8, u16 or u32 [strings]; of a stop word that is no term: `size`
     stop: Table | None  # u8 [strings / 8, rounded up], bit i % 8 of byte i / 8; None: there are no stop words
     folding: Folding
     stop_folding: Folding | None  # stop words are compared without case also when terms are not: None, they are alike
@@ -167,12 +167,12 @@ class _Machine:
         strings, op = self._strings, self._op
         if op.stop is not None:
             index = strings.complete(gram[0] if op.stop_folding is None else word)
-            if index != NONE and self._stop[index // 8] >> (index % 8) & 1:
+            if index != MISSING and self._stop[index // 8] >> (index % 8) & 1:
                 gram[:] = before
                 return
         for tokens in range(op.low, op.high + 1):
             index = strings.complete(gram[tokens - 1])
-            if index != NONE:
+            if index != MISSING:
                 counts[self._column[index]] += 1
         gram[1:] = [strings.narrow(span, ord("_")) for span in gram[:-1]]
         gram[0] = strings.everything()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aprgen.ops.strings import (
     MAX_RUN,
-    NONE,
+    MISSING,
     FoldingReader,
     StringReader,
     cut_folding,
@@ -78,7 +78,7 @@ def test_narrowing_finds_exactly_the_strings(strings: set[bytes], wanted: bytes)
     first, last, _ = span = reader.find(reader.everything(), wanted)
 
     assert sorted(s for s in strings if s.startswith(wanted)) == [reader.string(i) for i in range(first, last)]
-    assert (wanted in strings) == (reader.complete(span) != NONE)
+    assert (wanted in strings) == (reader.complete(span) != MISSING)
 
 
 def test_long_texts_have_wide_offsets() -> None:
