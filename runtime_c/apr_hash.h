@@ -13,7 +13,7 @@
 static inline uint32_t apr_displaced(uint32_t mixed, uint32_t displacement)
 {
     const uint32_t moved = mixed + (displacement << 11);
-    return (moved ^ (moved >> 16)) * 0x9E3779B1U;
+    return (moved ^ (moved >> 16)) * 0x2C1B3C6DU;
 }
 
 /* The slot of what was displaced, below n_slots <= 65,536. */

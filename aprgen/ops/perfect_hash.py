@@ -18,7 +18,7 @@ from aprgen.program import Table
 
 WORD = 0xFFFFFFFF
 START = 1  # the hash of no bytes: not 0, so that strings of NUL differ by their length
-SPREAD = 0x9E3779B1  # odd; multiplies what was displaced
+SPREAD = 0x2C1B3C6D  # odd; multiplies what was displaced. gcc for Armv6-M makes it one multiplication, not shifts
 DISPLACED = 11  # bits by which a displacement is shifted
 MOST_STRINGS = 131_071  # what 17 halvings of a span reach, as of the sorted list
 MAX_BUCKET = 5  # strings of a bucket, on the average
