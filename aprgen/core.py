@@ -27,6 +27,7 @@ from aprgen.passes.goals import GOALS, Goal
 from aprgen.passes.packing import pack_weights
 from aprgen.passes.quantise import Quantised, has_integer_form, quantise
 from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.text_forms import with_text_forms
 from aprgen.passes.tree_codes import takes_codes, with_codes
 from aprgen.passes.tree_shapes import SHAPES, Shape
 from aprgen.passes.tree_sums import with_totals
@@ -138,6 +139,7 @@ def _on_target(lowered: Program, target: Target, decision: Decision | None, opti
     goal = _goal(options.optimise)
     seen = None if options.calibration is None else options.calibration.rows
     program = pack_weights(choose_strategies(summed, target.cost, goal, seen), target.weights)
+    program = with_text_forms(program, target.text, next((one for one in GOALS if goal == one), None))
     trees, sums, choices = target.batch, target.batch, options.choices
     if decision is not None:
         trees, sums, choices = decision.trees, decision.sums, decision.choices

@@ -117,3 +117,27 @@ class BatchCost:
     walked_split: int | None
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
+
+
+@dataclass(frozen=True)
+class TextCost:
+    """Looking up the tokens of a text, in a sorted list or by perfect hashing; the numbers are those of a wide core.
+
+    In cycles: narrowed, of a byte in the sorted list, beside `halving`, of each halving of a span; hashed, of a byte
+    that goes into a hash; found, of a hash's string, beside `compared`, of each of its bytes. In bytes of code: what
+    the two forms take for single tokens, for n-grams and for contexts of completions. ring_bytes: of the stack that
+    the last bytes of a text may take.
+    """
+
+    narrowed: int = 8
+    halving: int = 12
+    hashed: int = 4
+    found: int = 25
+    compared: int = 2
+    sorted_tokens: int = 1500
+    hashed_tokens: int = 1490
+    sorted_grams: int = 1950
+    hashed_grams: int = 1690
+    sorted_contexts: int = 4960
+    hashed_contexts: int = 5170
+    ring_bytes: int = 4096

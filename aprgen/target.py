@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from aprgen.costs import BatchCost, ByteCodes, Cost, FloatCost, FusedCost, IntegerForm
+from aprgen.costs import BatchCost, ByteCodes, Cost, FloatCost, FusedCost, IntegerForm, TextCost
 from aprgen.errors import UnsupportedError, UsageError
 from aprgen.resources import folder
 from aprgen.table_reader import TableReader
@@ -138,6 +138,7 @@ class Target:
     float_header: str
     fused: bool
     cost: Cost
+    text: TextCost
     batch: BatchCost | None
     memory: Memory | None
     board: Board | None
@@ -250,6 +251,7 @@ def _target(reader: TableReader, digest: str) -> Target:
         float_header=float_header,
         fused=fused,
         cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
+        text=_text(reader.optional_table("text")),
         batch=_batch(reader.optional_table("batch")),
         memory=_memory(reader.optional_table("memory")),
         board=_board(reader.optional_table("board")),
@@ -263,6 +265,15 @@ def _target(reader: TableReader, digest: str) -> Target:
     if not target.templates or not target.harness:
         raise reader.wrong("templates", "or harness is empty", 'the last template folder is "c99"')
     return target
+
+
+def _text(reader: TableReader | None) -> TextCost:
+    """What is not stated is as on a wide core."""
+    if reader is None:
+        return TextCost()
+    stated = {one.name: reader.count(one.name, 1) for one in fields(TextCost) if one.name in reader.left}
+    reader.end()
+    return TextCost(**stated)
 
 
 def _batch(reader: TableReader | None) -> BatchCost | None:

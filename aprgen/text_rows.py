@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aprgen.ops.hashed_terms import HashedTerms
 from aprgen.ops.suggest import Suggest
 from aprgen.ops.term_counts import TermCounts
 from aprgen.program import Array, Program
@@ -45,7 +46,7 @@ def known_words(program: Program) -> tuple[str, ...]:
     """Words that the program can tell apart."""
     texts: list[str] = []
     for step in program.steps:
-        if isinstance(step.op, TermCounts | Suggest):
+        if isinstance(step.op, TermCounts | HashedTerms | Suggest):
             texts += step.op.samples(200)
     words = sorted({word for text in texts for word in text.split()})
     return tuple(words) or ("word",)

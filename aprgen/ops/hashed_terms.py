@@ -21,6 +21,7 @@ JOINT = 0x5F
 PLAIN = range(0x21, 0x80)  # ASCII without white space and control characters
 CAPITALS = range(0x41, 0x5B)
 WIDEST = 4  # bytes of a code point
+MOST_BYTES = 4096  # of a string, and so of a ring on the stack
 LEAST_ROOM = 2  # bits; gcc takes a ring of one byte for uninitialised
 
 
@@ -118,10 +119,12 @@ class HashedTerms:
         return np.minimum(counts[:, : self.size], EXACT).astype(np.float32)
 
 
-def hashed_terms(op: TermCounts) -> HashedTerms | None:
-    """The same counts by hashing; None when there is no perfect hash of the strings."""
+def hashed_terms(op: TermCounts, most_bytes: int = MOST_BYTES) -> HashedTerms | None:
+    """The same counts by hashing; None when a string is longer than most_bytes, or no perfect hash is found."""
     reader = StringReader(op.strings)
     names = [reader.string(index) for index in range(reader.count)]
+    if max(map(len, names), default=0) > most_bytes:
+        return None
     made = perfect_hash(names)
     if made is None:
         return None
