@@ -5,7 +5,7 @@ Knows the search of its C and the tables it reads; knows nothing of files, famil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,9 @@ class HashedSuggest(Suggest):
 
     hash: PerfectHash
 
-    headers = ("apr_hash.h", "apr_text.h")
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_hash.h", "apr_text.h")
 
     @property
     def kernel(self) -> str:
@@ -99,17 +101,24 @@ def hashed_suggest(op: Suggest) -> HashedSuggest | None:
     spans = [(0, 0) if row is None else (first[row], first[row + 1]) for row in order]
     taken = [place for begin, end in spans for place in range(begin, end)] or [0]
     firsts = np.cumsum([0, *(end - begin for begin, end in spans)])
-    same = {field.name: getattr(op, field.name) for field in fields(Suggest)}
+    context = np.full((hashed.n_slots, op.context_words), NONE, np.uint16)
+    for slot, row in enumerate(order):
+        context[slot] = NONE if row is None else rows[row]
     return HashedSuggest(
-        **same | {
-            "context": Table([[NONE] * op.context_words if row is None else rows[row] for row in order], np.uint16),
-            "n_contexts": hashed.n_slots,
-            "next_first": Table(firsts, op.next_first.data.dtype.type),
-            "next_word": Table(op.next_word.data[taken]),
-            "next_level": Table(op.next_level.data[taken]),
-            "hash": hashed,
-        }
-    )  # fmt: skip
+        size=op.size,
+        commands=op.commands,
+        command_level=op.command_level,
+        words=op.words,
+        context=Table(context),
+        n_contexts=hashed.n_slots,
+        context_words=op.context_words,
+        reach=op.reach,
+        next_first=Table(firsts, op.next_first.data.dtype.type),
+        next_word=Table(op.next_word.data[taken]),
+        next_level=Table(op.next_level.data[taken]),
+        score=op.score,
+        hash=hashed,
+    )
 
 
 def _words(op: Suggest) -> list[bytes]:

@@ -30,8 +30,8 @@ class HashedTerms:
     """Counts of n-grams of `low` to `high` tokens, joined by `_`; a token is what white space surrounds.
 
     The text is read once. Hashes are polynomials of the bytes, so that of an n-gram follows from those of its tokens.
-    The last bytes stay in a ring, where what has the hash of a term is compared with it; what is longer than the longest
-    term is none, and the ring may have been written over. A stop word ends by going back in the ring.
+    The last bytes stay in a ring, where what has the hash of a term is compared with it; what is longer than the
+    longest term is none, and the ring may have been written over. A stop word ends by going back in the ring.
     """
 
     size: int  # columns

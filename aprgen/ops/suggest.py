@@ -39,7 +39,9 @@ class Suggest:
     next_level: Table  # u8 or u16
     score: Table  # f32, descending
 
-    headers = ("apr_text.h",)
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return ("apr_text.h",)
 
     @property
     def kernel(self) -> str:

@@ -94,7 +94,7 @@ def _context(op: Suggest, row: int) -> bytes:
 
 
 def _of_hash(lengths: Sequence[int], lookups: int, flash_bytes: float, cost: TextCost) -> TextWork:
-    """Each byte is hashed and compared, and each string is found, with those that end where it does; a space follows."""
+    """Each byte is hashed and compared, each string is found, with those that end where it does; a space follows."""
     known = np.array([length for length in lengths if length > 0], np.float64)
     work = known * (cost.hashed + cost.compared) + lookups * cost.found
     worst = known * (cost.hashed + lookups * cost.compared) + lookups * cost.found
