@@ -11,12 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aprgen.costs import TextCost
+from aprgen.errors import UnsupportedError
 from aprgen.families.base import Model
 from aprgen.families.ngram import MarkovModel
 from aprgen.families.vectorizer import CountVectorizer, TfidfVectorizer
 from aprgen.ops.strings import StringReader
 from aprgen.ops.suggest import Suggest
 from aprgen.ops.term_counts import TermCounts
+from aprgen.passes.text_forms import TEXT_FORMS, TextForm, with_text_forms
+from aprgen.program import Program
 from aprgen.rows import text_array
 from aprgen.unicode_case import ACCENTS, LOWER, lowercase
 from tests.text import compiled, strategies
@@ -66,11 +70,24 @@ MODELS: dict[str, Model] = {
 }
 
 
+BOTH = pytest.mark.parametrize("form", TEXT_FORMS)
+
+
+def in_form(model: Model, form: TextForm) -> Program:
+    """Lowered, with strings looked up in that form where there is one."""
+    program = model.lower()
+    try:
+        return with_text_forms(program, TextCost(), form=form)
+    except UnsupportedError:
+        return program  # no strings, or no contexts
+
+
+@BOTH
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("cc", COMPILERS, ids=lambda cc: " ".join(cc[:2]))
-def test_compiles_without_a_warning(name: str, cc: list[str], tmp_path: Path) -> None:
+def test_compiles_without_a_warning(name: str, cc: list[str], form: TextForm, tmp_path: Path) -> None:
     """Strict C99, every warning an error, on host and Cortex-M compilers."""
-    source = compiled.write_sources(MODELS[name].lower(), tmp_path)
+    source = compiled.write_sources(in_form(MODELS[name], form), tmp_path)
 
     compiled.compile_c(cc, [*compiled.STANDARD, "-c", str(source), "-o", str(tmp_path / "m.o")], tmp_path)
 
@@ -79,6 +96,7 @@ def test_compiles_without_a_warning(name: str, cc: list[str], tmp_path: Path) ->
 @given(data=st.data(), model=st.one_of(strategies.count_vectorizers(), strategies.tfidf_vectorizers()))
 def test_c_scores_equal_program(data: st.DataObject, model: CountVectorizer | TfidfVectorizer) -> None:
     """Any vocabulary, any setting, any text: the compiled counts and weights are the Program's, bit for bit."""
+    form = data.draw(st.sampled_from(TEXT_FORMS))
     program = model.lower()
     counter = model.counter if isinstance(model, TfidfVectorizer) else model
     texts = data.draw(st.lists(strategies.texts_of(strategies.known_strings(counter)), min_size=50, max_size=80))
@@ -87,10 +105,13 @@ def test_c_scores_equal_program(data: st.DataObject, model: CountVectorizer | Tf
     texts += op.samples(20)
 
     with tempfile.TemporaryDirectory() as directory:
-        library = compiled.load(program, Path(directory))
+        chosen = in_form(model, form)
+        library = compiled.load(chosen, Path(directory))
         scores = compiled.scores(library, [text.encode() for text in texts], program.n_outputs)
 
-    assert program.run(text_array(texts)).tobytes() == scores.tobytes()
+    expected = program.run(text_array(texts)).tobytes()
+    assert expected == scores.tobytes()
+    assert form == "sorted" or expected == chosen.run(text_array(texts)).tobytes()
 
 
 @SLOW
@@ -103,9 +124,13 @@ def test_c_suggestions_equal_program(data: st.DataObject, model: MarkovModel) ->
     k = data.draw(st.integers(0, 20))
 
     with tempfile.TemporaryDirectory() as directory:
-        library = compiled.load(model.lower(), Path(directory))
+        program = in_form(model, data.draw(st.sampled_from(TEXT_FORMS)))
+        library = compiled.load(program, Path(directory))
         found = [compiled.suggestions(library, prefix.encode(), k) for prefix in prefixes]
 
+    chosen = program.steps[0].op
+    assert isinstance(chosen, Suggest)
+    assert [op.suggest(prefix, k) for prefix in prefixes] == [chosen.suggest(prefix, k) for prefix in prefixes]
     expected = [tuple((text.encode(), score) for text, score in op.suggest(prefix, k)) for prefix in prefixes]
     assert expected == found
 
@@ -115,8 +140,9 @@ def short_strings(alphabet: str, longest: int) -> list[str]:
     return ["".join(chars) for size in range(longest + 1) for chars in itertools.product(alphabet, repeat=size)]
 
 
+@BOTH
 @pytest.mark.parametrize("is_lower", [True, False])
-def test_every_sigma_in_every_short_text(is_lower: bool, tmp_path: Path) -> None:
+def test_every_sigma_in_every_short_text(is_lower: bool, form: TextForm, tmp_path: Path) -> None:
     """A capital sigma beside letters, ignorable characters, digits, spaces and other sigmas: as Python lowercases."""
     alphabet = "aΣ'1 "
     texts = short_strings(alphabet, 6)
@@ -125,7 +151,7 @@ def test_every_sigma_in_every_short_text(is_lower: bool, tmp_path: Path) -> None
     stops = () if is_lower else tuple(word for word in lowered if "\u03c2" in word)
     model = CountVectorizer(tuple((word, i) for i, word in enumerate(words)), is_lower, (1, 1), stops, False)
 
-    program = model.lower()
+    program = in_form(model, form)
     scores = compiled.scores(compiled.load(program, tmp_path), [text.encode() for text in texts], len(words))
 
     for text, row in zip(texts, scores, strict=True):
@@ -136,20 +162,24 @@ def test_every_sigma_in_every_short_text(is_lower: bool, tmp_path: Path) -> None
     assert program.run(text_array(texts[::7])).tobytes() == scores[::7].tobytes()
 
 
+@BOTH
 @pytest.mark.parametrize("is_stripped", [True, False])
-def test_every_character_folds(is_stripped: bool, tmp_path: Path) -> None:
+def test_every_character_folds(is_stripped: bool, form: TextForm, tmp_path: Path) -> None:
     """Each character that changes, and each that another becomes, counts as what it becomes and as nothing else."""
     characters = sorted({*LOWER, *LOWER.values(), *ACCENTS, *ACCENTS.values()})
     plain = [chr(code) for code in characters if chr(code) == lowercase(chr(code))]
     model = CountVectorizer(tuple((char, i) for i, char in enumerate(plain)), True, (1, 1), (), is_stripped)
     texts = text_array([chr(code) for code in characters])
 
-    scores = compiled.scores(compiled.load(model.lower(), tmp_path), [text.encode() for text in texts], len(plain))
+    scores = compiled.scores(
+        compiled.load(in_form(model, form), tmp_path), [text.encode() for text in texts], len(plain)
+    )
 
     assert model.predict(texts).tobytes() == scores.tobytes()
 
 
-def test_every_short_prefix(tmp_path: Path) -> None:
+@BOTH
+def test_every_short_prefix(form: TextForm, tmp_path: Path) -> None:
     """Any white space between the words, and commands, completions and scores that tie wherever they can."""
     commands = ("g", "g c", "g cd", "g\tc", "g\u00a0c", "g \tc", "g \u00a0c", "g c c", "g c \u00bf", "g \u00bfc", "c")
     model = MarkovModel(
@@ -165,9 +195,11 @@ def test_every_short_prefix(tmp_path: Path) -> None:
     )
     prefixes = short_strings("gc \t\u00a0\u00bf", 6)
 
-    library = compiled.load(model.lower(), tmp_path)
+    program = in_form(model, form)
+    library = compiled.load(program, tmp_path)
 
-    op = model.suggest_op()
+    op = program.steps[0].op
+    assert isinstance(op, Suggest)
     for prefix in prefixes:
         found = compiled.suggestions(library, prefix.encode(), 30, 512)
         assert tuple((text.encode(), score) for text, score in model.suggest(prefix, 30)) == found
@@ -176,9 +208,10 @@ def test_every_short_prefix(tmp_path: Path) -> None:
     ]
 
 
-def test_every_white_space_separates(tmp_path: Path) -> None:
+@BOTH
+def test_every_white_space_separates(form: TextForm, tmp_path: Path) -> None:
     """Each of the 25 ends a token and each neighbour of them in the code table does not."""
-    program = CountVectorizer((("a", 0), ("b", 1)), True, (1, 1), (), False).lower()
+    program = in_form(CountVectorizer((("a", 0), ("b", 1)), True, (1, 1), (), False), form)
     codes = [code + step for code in map(ord, strategies.SPACES) for step in (-1, 0, 1)]
     texts = [f"a{chr(code)}b" for code in codes]
 
@@ -187,13 +220,14 @@ def test_every_white_space_separates(tmp_path: Path) -> None:
     assert [[float(chr(code) in strategies.SPACES)] * 2 for code in codes] == scores.tolist()
 
 
-def test_tokens_and_texts_of_any_length(tmp_path: Path) -> None:
+@BOTH
+def test_tokens_and_texts_of_any_length(form: TextForm, tmp_path: Path) -> None:
     """A token of a million characters, a million tokens, and a sigma before a million ignorable characters."""
     model = CountVectorizer((("aς", 0), ("b", 1), ("b_b", 2), ("'" * 300, 3)), True, (1, 2), (), False)
     n = 1_000_000
     texts = ["x" * n + " b", "b " * n, "aΣ" + "'" * n, "'" * 300, "Σ" * n, "aΣ" + "\u0301" * n + " aΣ"]
 
-    library = compiled.load(model.lower(), tmp_path)
+    library = compiled.load(in_form(model, form), tmp_path)
     scores = compiled.scores(library, [text.encode() for text in texts], 4)
 
     expected = [[0, 1, 0, 0], [0, n, n - 1, 0], [0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]
@@ -278,12 +312,13 @@ def c_string(data: bytes) -> str:
     return '"' + "".join(f"\\{byte:03o}" for byte in data) + '"'
 
 
+@BOTH
 @pytest.mark.parametrize("name", MODELS)
-def test_any_bytes_are_safe(name: str, tmp_path: Path) -> None:
+def test_any_bytes_are_safe(name: str, form: TextForm, tmp_path: Path) -> None:
     """100,000 byte strings, most of them no UTF-8, in buffers of exactly their length: no sanitizer finding."""
     model = MODELS[name]
     call = CALL_SUGGEST if isinstance(model, MarkovModel) else CALL_SCORES
-    compiled.write_sources(model.lower(), tmp_path)
+    compiled.write_sources(in_form(model, form), tmp_path)
     parts = ", ".join(map(c_string, parts_of(model)))
     text = FUZZ.replace("@PARTS@", parts).replace("@CALL@", call)
     (tmp_path / "fuzz.c").write_text(text)
