@@ -19,6 +19,8 @@ from aprgen.errors import AprgenError, BudgetError, ComparisonError, ToolchainEr
 from aprgen.float_modes import FLOAT_MODES, float_modes_of
 from aprgen.loaded import Loaded, check_model
 from aprgen.measured import measured_alone, model_facts
+from aprgen.ops.suggest import Suggest
+from aprgen.ops.term_counts import TermCounts
 from aprgen.ops.trees import TreeOp
 from aprgen.passes.goals import GOALS
 from aprgen.passes.quantise import has_integer_form
@@ -215,9 +217,11 @@ def _modes_of_trees(loaded: Loaded, calibration: Calibration | None) -> tuple[tu
 
 
 def ways_of(loaded: Loaded) -> tuple[str | None, ...]:
-    """What --optimise can say: it is about trees only."""
-    trees = any(isinstance(step.op, TreeOp) for step in loaded.model.lower().steps)
-    return WAYS if trees else (None,)
+    """What --optimise can say: it is about trees, and how texts are looked up."""
+    ops = [step.op for step in loaded.model.lower().steps]
+    if any(isinstance(op, TreeOp) for op in ops):
+        return WAYS
+    return (None, *GOALS) if any(isinstance(op, TermCounts | Suggest) for op in ops) else (None,)
 
 
 def candidates_most(subject: Subject) -> int:
