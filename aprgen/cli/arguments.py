@@ -421,8 +421,8 @@ def _generated(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--optimise", metavar="GOAL", choices=(*GOALS, *SHAPES),
-        help="the shape of trees and how texts are looked up: smallest (size), or fewest instructions on average (mean) "
-        f"or at most (wcet); or the shape of trees itself: {', '.join(SHAPES)}",
+        help="the shape of trees, and how to look up texts: smallest (size), or fewest instructions on average (mean) "
+        f"or at most (wcet); or a shape: {', '.join(SHAPES)}",
     )  # fmt: skip
     parser.add_argument("--tuned", metavar="FILE", type=Path, help="records of `aprgen tune` that choose strategies")
     _tools(parser)

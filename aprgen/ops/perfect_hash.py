@@ -22,6 +22,7 @@ SPREAD = 0x2C1B3C6D  # odd; multiplies what was displaced. gcc for Armv6-M makes
 DISPLACED = 11  # bits by which a displacement is shifted
 MOST_STRINGS = 131_071  # what 17 halvings of a span reach, as of the sorted list
 MAX_BUCKET = 5  # strings of a bucket, on the average
+CROWDED = 64  # as many are no accident: another mixer may separate them
 MAX_DISPLACEMENT = 0xFFFF
 NARROW_SLOTS = 1 << 16  # up to here a product of two numbers of 16 bits reaches every slot
 TRIES = 32  # multipliers; each tells 100,000 strings apart with a chance of 0.3
@@ -128,6 +129,8 @@ def _displacements(mixed: _Words, shift: int, n_slots: int) -> tuple[NDArray[np.
     """Slots by string and displacements by bucket; None when a bucket finds no place."""
     bucket = (mixed >> np.uint32(shift)).astype(np.int64)
     sizes = np.bincount(bucket, minlength=1 << (32 - shift))
+    if int(sizes.max()) >= CROWDED:
+        return None
     members = np.argsort(bucket, kind="stable")
     ends = np.cumsum(sizes)
     taken = np.zeros(n_slots, bool)

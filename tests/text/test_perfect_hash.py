@@ -97,6 +97,37 @@ def test_where_there_is_none() -> None:
     assert perfect_hash([*thue_morse(512), *words(50)]) is None
 
 
+def with_hash(wanted: int) -> bytes:
+    """A string whose hash is the one wanted, for the multiplier 33: bytes that are left when multiplying is undone."""
+    chance = random.Random(wanted)
+    while True:
+        made = bytes(chance.randrange(256) for _ in range(6))
+        value = 1
+        for byte in made:
+            value = (value * 33 + byte) & 0xFFFFFFFF
+        left = (wanted - value * 33**5) & 0xFFFFFFFF
+        digits = []
+        for power in range(4, -1, -1):
+            digits.append(min(255, left // 33**power))
+            left -= digits[-1] * 33**power
+        if left == 0:
+            return made + bytes(digits)
+
+
+def test_strings_that_crowd_one_bucket() -> None:
+    """Made for the first mixer, they all lie in its first bucket; another mixer is taken, and little memory."""
+    first = perfect_hash(words(300))
+    assert first is not None
+    inverse = pow(first[0].mixer, -1, 1 << 32)
+    strings = {with_hash(low * inverse & 0xFFFFFFFF) for low in range(1_500)}
+    made = perfect_hash(strings)
+
+    assert_perfect(made, strings)
+    assert made is not None
+    assert made[0].multiplier == 33
+    assert made[0].mixer != first[0].mixer
+
+
 def test_slots_in_c(tmp_path: Path) -> None:
     """apr_hash.h computes the slots of Python, for few slots and for more than 65,536."""
     text = """#include "apr_hash.h"
