@@ -9,7 +9,13 @@
 
 #define APR_NO_BYTES 1U /* the hash of no bytes */
 
-/* A hash times the set's mixer, moved by its bucket's displacement. */
+/* A hash, mixed; its top bits are its bucket. */
+static inline uint32_t apr_mixed(uint32_t hash, uint32_t mixer)
+{
+    return (hash ^ (hash >> 15)) * mixer;
+}
+
+/* What was mixed, moved by its bucket's displacement. */
 static inline uint32_t apr_displaced(uint32_t mixed, uint32_t displacement)
 {
     const uint32_t moved = mixed + (displacement << 11);

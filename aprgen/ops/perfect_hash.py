@@ -19,9 +19,11 @@ from aprgen.program import Table
 WORD = 0xFFFFFFFF
 START = 1  # the hash of no bytes: not 0, so that strings of NUL differ by their length
 SPREAD = 0x2C1B3C6D  # odd; multiplies what was displaced. gcc for Armv6-M makes it one multiplication, not shifts
+FOLDED = 15  # bits by which a hash is shifted before the mixer: strings of digits make lattices
 DISPLACED = 11  # bits by which a displacement is shifted
 MOST_STRINGS = 131_071  # what 17 halvings of a span reach, as of the sorted list
-MAX_BUCKET = 5  # strings of a bucket, on the average
+MAX_BUCKET = 4  # strings of a bucket, on the average
+FEW = 64  # buckets that search a place one by one
 CROWDED = 64  # as many are no accident: another mixer may separate them
 MAX_DISPLACEMENT = 0xFFFF
 NARROW_SLOTS = 1 << 16  # up to here a product of two numbers of 16 bits reaches every slot
@@ -36,7 +38,7 @@ class PerfectHash:
     """A slot for each of a set of strings, no two alike; any other string gets a slot, too.
 
     The hash of a string is built byte by byte, h = h * multiplier + byte from START on, so that the hash of two strings
-    joined follows from theirs. bucket: bits of the product with `mixer` above `shift`.
+    joined follows from theirs. Its bucket is the bits above `shift` of a product with `mixer`.
     """
 
     multiplier: int  # odd
@@ -57,7 +59,7 @@ class PerfectHash:
         return start
 
     def slot(self, hashed: int) -> int:
-        mixed = hashed * self.mixer & WORD
+        mixed = (hashed ^ hashed >> FOLDED) * self.mixer & WORD
         moved = mixed + (int(self.displacement.data[mixed >> self.shift]) << DISPLACED) & WORD
         spread = (moved ^ moved >> 16) * SPREAD & WORD
         return spread * self.n_slots >> 32 if self.is_wide else (spread >> 16) * self.n_slots >> 16
@@ -113,7 +115,7 @@ def _placed(strings: Sequence[bytes], hashes: _Words, multiplier: int) -> tuple[
         for _ in range(MIXES):
             mixer = (mixer * 1664525 + 1013904223 & WORD) | 1
             shift = 32 - min(bits + more, 17)
-            mixed = hashes * np.uint32(mixer)
+            mixed = (hashes ^ hashes >> np.uint32(FOLDED)) * np.uint32(mixer)
             found = _displacements(mixed, shift, n_slots)
             if found is not None:
                 slots, displacement = found
@@ -132,29 +134,58 @@ def _displacements(mixed: _Words, shift: int, n_slots: int) -> tuple[NDArray[np.
     if int(sizes.max()) >= CROWDED:
         return None
     members = np.argsort(bucket, kind="stable")
-    ends = np.cumsum(sizes)
-    taken = np.zeros(n_slots, bool)
-    slots = np.zeros(len(mixed), np.int64)
+    firsts = np.cumsum(sizes) - sizes
     displacement = np.zeros(len(sizes), np.int64)
-    for number in np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)].tolist():
-        own = members[ends[number] - sizes[number] : ends[number]]
-        first, step = 0, 32
-        while first <= MAX_DISPLACEMENT:
-            tried = np.arange(first, min(first + step, MAX_DISPLACEMENT + 1), dtype=np.uint32)
-            places = _slots(mixed[own, None] + (tried << np.uint32(DISPLACED)), n_slots)
-            free = np.flatnonzero(~taken[places].any(axis=0))
-            if len(own) > 1 and len(free):
-                lying = np.sort(places[:, free], axis=0)
-                free = free[(lying[1:] != lying[:-1]).all(axis=0)]
-            if len(free):
-                displacement[number] = tried[free[0]]
-                slots[own] = places[:, free[0]]
-                taken[slots[own]] = True
-                break
-            first, step = first + step, min(4 * step, 4096)
-        else:
-            return None
+    slots = np.zeros(len(mixed), np.int64)
+    taken, wants = np.zeros(n_slots, bool), np.zeros(n_slots, np.int64)
+    for size in range(int(sizes.max()), 0, -1):
+        left = np.flatnonzero(sizes == size)
+        own = members[firsts[left, None] + np.arange(size)]
+        tried = 0
+        while len(left) > FEW and tried <= MAX_DISPLACEMENT:
+            places = _slots(mixed[own] + np.uint32(tried << DISPLACED), n_slots)
+            fits = _first_come(places, taken, wants)
+            displacement[left[fits]] = tried
+            slots[own[fits]] = places[fits]
+            taken[places[fits]] = True
+            left, own, tried = left[~fits], own[~fits], tried + 1
+        for number, strings in zip(left.tolist(), own, strict=True):
+            found = _alone(mixed[strings], taken, tried)
+            if found is None:
+                return None
+            displacement[number], slots[strings] = found
+            taken[slots[strings]] = True
     return slots, displacement
+
+
+def _first_come(places: NDArray[np.int64], taken: NDArray[np.bool_], wants: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which buckets [buckets, size] find their places free, all different, and wanted by no bucket before them.
+
+    wants: room for who wants each place.
+    """
+    fits = ~taken[places].any(axis=1) & _different(places)
+    able = np.flatnonzero(fits)
+    wants[places[able][::-1]] = able[::-1, None]  # of several values the last one stays
+    fits[able] = (wants[places[able]] == able[:, None]).all(axis=1)
+    return fits
+
+
+def _different(places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    lying = np.sort(places, axis=1)
+    return np.asarray((lying[:, 1:] != lying[:, :-1]).all(axis=1))
+
+
+def _alone(mixed: _Words, taken: NDArray[np.bool_], first: int) -> tuple[int, NDArray[np.int64]] | None:
+    """The first displacement from `first` on that sends these hashes to free slots, and the slots."""
+    step = 32
+    while first <= MAX_DISPLACEMENT:
+        tried = np.arange(first, min(first + step, MAX_DISPLACEMENT + 1), dtype=np.uint32)
+        places = _slots(mixed + (tried[:, None] << np.uint32(DISPLACED)), len(taken))
+        fits = np.flatnonzero(~taken[places].any(axis=1) & _different(places))
+        if len(fits):
+            return int(tried[fits[0]]), places[fits[0]]
+        first, step = first + step, min(4 * step, 4096)
+    return None
 
 
 def _slots(moved: _Words, n_slots: int) -> NDArray[np.int64]:

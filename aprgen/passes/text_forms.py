@@ -15,7 +15,7 @@ import numpy as np
 from aprgen.costs import TextCost
 from aprgen.ops.hashed_suggest import HashedSuggest, hashed_suggest
 from aprgen.ops.hashed_terms import HashedTerms, hashed_terms
-from aprgen.ops.strings import NONE, StringReader, Strings
+from aprgen.ops.strings import NONE, Strings
 from aprgen.ops.suggest import Suggest
 from aprgen.ops.term_counts import TermCounts
 from aprgen.passes.choices import no_such_form
@@ -78,7 +78,7 @@ def work_of(op: TermCounts | HashedTerms | Suggest | HashedSuggest, cost: TextCo
     """By the strings, each of which is as likely as another."""
     if isinstance(op, HashedSuggest):
         flash = op.n_bytes + cost.hashed_contexts
-        return _of_hash([len(_context(op, row)) for row in range(op.n_contexts)], 1, flash, cost)
+        return _of_hash(_context_bytes(op), 1, flash, cost)
     if isinstance(op, Suggest):
         flash = op.n_bytes + cost.sorted_contexts
         return _of_list(op.words, np.log2(op.n_contexts + 1), flash, cost)
@@ -88,9 +88,10 @@ def work_of(op: TermCounts | HashedTerms | Suggest | HashedSuggest, cost: TextCo
     return _of_list(op.strings, 0.0, op.n_bytes + (cost.sorted_grams if op.high > 1 else cost.sorted_tokens), cost)
 
 
-def _context(op: Suggest, row: int) -> bytes:
-    reader = StringReader(op.words)
-    return b" ".join(reader.string(word) for word in op.context.data[row].tolist() if word != NONE)
+def _context_bytes(op: Suggest) -> list[int]:
+    """Of each context's words, with a space between two; 0 of a row without any."""
+    lengths = np.append(np.diff(op.words.offsets.data.astype(np.int64)) + 1, [0] * (NONE + 1 - op.words.count))
+    return np.maximum(lengths[op.context.data].sum(axis=1) - 1, 0).tolist()  # type: ignore[no-any-return]
 
 
 def _of_hash(lengths: Sequence[int], lookups: int, flash_bytes: float, cost: TextCost) -> TextWork:

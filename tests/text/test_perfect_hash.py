@@ -119,7 +119,8 @@ def test_strings_that_crowd_one_bucket() -> None:
     first = perfect_hash(words(300))
     assert first is not None
     inverse = pow(first[0].mixer, -1, 1 << 32)
-    strings = {with_hash(low * inverse & 0xFFFFFFFF) for low in range(1_500)}
+    mixed = [low * inverse & 0xFFFFFFFF for low in range(1_500)]
+    strings = {with_hash(value ^ value >> 15 ^ value >> 30) for value in mixed}
     made = perfect_hash(strings)
 
     assert_perfect(made, strings)
@@ -131,7 +132,9 @@ def test_strings_that_crowd_one_bucket() -> None:
 def test_slots_in_c(tmp_path: Path) -> None:
     """apr_hash.h computes the slots of Python, for few slots and for more than 65,536."""
     text = """#include "apr_hash.h"
+    uint32_t mixed(uint32_t hash, uint32_t mixer);
     uint32_t slot(uint32_t mixed, uint32_t displacement, uint32_t n);
+    uint32_t mixed(uint32_t hash, uint32_t mixer) { return apr_mixed(hash, mixer); }
     uint32_t slot(uint32_t mixed, uint32_t displacement, uint32_t n)
     {
         const uint32_t displaced = apr_displaced(mixed, displacement);
@@ -142,14 +145,14 @@ def test_slots_in_c(tmp_path: Path) -> None:
     arguments = [*compiled.STANDARD, "-shared", "-fPIC", str(tmp_path / "t.c"), "-o", str(tmp_path / "t.so")]
     compiled.compile_c(["gcc"], arguments, tmp_path)
     library = ctypes.CDLL(str(tmp_path / "t.so"))
-    library.slot.restype = ctypes.c_uint32
+    library.slot.restype = library.mixed.restype = ctypes.c_uint32
     chance = random.Random(3)
     hashes = [made[0] for made in map(perfect_hash, map(words, (1, 7, 300, 3_000))) if made is not None]
     hashes.append(replace(hashes[-1], n_slots=NARROW_SLOTS + 3_000))
     for found in hashes:
         for _ in range(1_000):
             hashed = chance.getrandbits(32)
-            mixed = hashed * found.mixer & 0xFFFFFFFF
+            mixed = library.mixed(ctypes.c_uint32(hashed), ctypes.c_uint32(found.mixer))
             moved = int(found.displacement.data[mixed >> found.shift])
             numbers = map(ctypes.c_uint32, (mixed, moved, found.n_slots))
             assert found.slot(hashed) == library.slot(*numbers) < found.n_slots
