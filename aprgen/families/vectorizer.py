@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -92,7 +93,7 @@ class CountVectorizer:
             )
         if self.ngram_range[0] < 1:
             raise bad_parameter("n-grams of 0 tokens are asked for", where="CountVectorizer.ngram_range")
-        tokens = self._counts_op().high
+        tokens = self._counts_op.high
         if tokens > MAX_TOKENS:
             raise UnsupportedError(
                 "model.ngrams",
@@ -130,6 +131,7 @@ class CountVectorizer:
     def classify(self, rows: Array) -> Labels | None:
         return None
 
+    @cached_property
     def _counts_op(self) -> TermCounts:
         low, high = self.ngram_range
         return count_terms(
@@ -143,7 +145,7 @@ class CountVectorizer:
 
     def lower(self) -> Program:
         builder = Builder(TEXT)
-        return builder.build(builder.add(self._counts_op(), 0))
+        return builder.build(builder.add(self._counts_op, 0))
 
 
 @dataclass(frozen=True, eq=False)

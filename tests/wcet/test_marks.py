@@ -198,7 +198,7 @@ def test_texts_have_no_bound(name: str) -> None:
     """A model that reads a text runs as long as the text is, and is refused by that reason."""
     marked = fixture(name, "cortex-m4")
     graphs = tuple(marked.graphs("scores_text").values())
-    (loop,) = (mark for mark in marked.marks if mark.kind == "loop" and mark.id.endswith("_counts_text"))
+    (loop,) = (mark for mark in marked.marks if mark.kind == "loop" and mark.id.endswith("_terms_text"))
     graph = next(g for g in graphs if any(i.address == loop.address for b in g.blocks.values() for i in b.instructions))
     with pytest.raises(UnsupportedError) as caught:
         loop_facts(marked.marks, graph)
