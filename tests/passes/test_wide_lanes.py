@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -87,6 +88,7 @@ def test_sums_of_blocks(
     assert found.labels is None or expected is None or found.labels.tolist() == expected.tolist()
 
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
 MOST = 130  # rows: more than a block
 COUNTING = """
 #include "m.h"
@@ -96,6 +98,7 @@ COUNTING = """
 static const uint32_t table[{most}U * M_N_FEATURES] = {{{rows}}};
 static const uint32_t scores[{most}U * M_N_OUTPUTS] = {{{scores}}};
 /* labels */
+/* tables */
 
 typedef union {{
     uint32_t bits;
@@ -132,6 +135,7 @@ uint32_t differing(void)
             }}
             /* label of a row */
         }}
+        /* codes */
         for (uint32_t n_rows = 1U + shift; n_rows <= {most}U; n_rows += 4U) {{
             for (uint32_t i = 0U; i < 4U; ++i) {{
                 out[(n_rows * M_N_OUTPUTS) + i] = 123.0F;
@@ -230,9 +234,10 @@ def bits_of(values: Array) -> str:
 
 def differing(
     made: Program, target: Target, toolchain: Toolchain, folder: Path, old: str = "", new: str = "",
-    rows: Array | None = None,
+    rows: Array | None = None, more: Mapping[str, str] = EMPTY,
 ) -> int:  # fmt: skip
-    """Values, counted by the machine itself; with `new` in place of `old` in the C. rows: MOST of them."""
+    """Values, counted by the machine itself; with `new` in place of `old` in the C. rows: MOST of them. more: C in
+    place of remarks."""
     texts = trees.texts_of(made, target)
     if old:
         assert any(old in text for text in texts.values())
@@ -245,11 +250,13 @@ def differing(
     counting = COUNTING.format(
         rows=bits_of(rows), scores=bits_of(made.run(rows)), most=MOST, attribute=attribute
     )  # fmt: skip
+    in_place = dict(more)
     if labels is not None:
-        table = {"/* labels */": f"static const int32_t labels[{MOST}U] = {{{listed(labels.tolist())}}};"}
-        for place, text in (LABELS | table).items():
-            assert place in counting
-            counting = counting.replace(place, text)
+        table = f"static const int32_t labels[{MOST}U] = {{{listed(labels.tolist())}}};"
+        in_place |= LABELS | {"/* labels */": table}
+    for place, text in in_place.items():
+        assert place in counting
+        counting = counting.replace(place, text)
     texts["main.c"] = counting + ("" if wasm else MAIN)
     for file, text in texts.items():
         (folder / file).write_text(text)
