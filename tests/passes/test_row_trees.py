@@ -148,7 +148,9 @@ def test_tables_are_those_of_blocks() -> None:
     for name, case in (("x86-avx512", CASES[10]), ("x86-avx2", CASES[15])):
         program, made = made_for(case, load_target(name))
         assert made.batch is not None
-        of_blocks = sum(table_bytes_of(replace(made, scores=way.scores, label=way.label)) for way in made.batch.ways)
+        of_blocks = sum(
+            table_bytes_of(replace(made, scores=way.scores, label=way.label)) for way in made.batch.ways
+        )
         assert of_blocks <= table_bytes_of(made) <= of_blocks + 16 * row_ops(made)[0].n_trees
         assert not any(made.steps[index].op in [step.op for step in program.steps[:1]] for index in made.in_code())
 

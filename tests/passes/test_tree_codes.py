@@ -274,7 +274,9 @@ def test_edge_codes_see_a_threshold_that_is_off_by_one() -> None:
     assert codes is not None
     rows = edge_codes(program, 10_000)
     expected = program.run_codes(rows, codes.x)[1]
-    (index,) = (i for i, s in enumerate(program.steps) if isinstance(s.op, TreeLeaf) and s.op.compare == "code")
+    (index,) = (
+        i for i, s in enumerate(program.steps) if isinstance(s.op, TreeLeaf) and s.op.compare == "code"
+    )
     op = program.steps[index].op
     assert isinstance(op, TreeOp)
     for node in range(op.nodes.n_nodes):
