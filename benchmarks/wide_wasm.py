@@ -8,7 +8,7 @@ from the start, and under wasmtime.
 
 Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns; lin100,
 a linear model of 100 columns (wide_dense.py has these); gbt20 and rf20, forests of 100 trees with 20 features, of depth
-6 and 10 (of wide.py). Answers are compared with Program.run() bit by bit. Beside each figure stands the share of the
+6 and 10 (of wide.py); knn, knn_iris, bayes, softmax and scaler (of wide_points.py). Answers are compared with Program.run() bit by bit. Beside each figure stands the share of the
 limit: what the same engine reaches in the same run with products that are added, or squares of differences, whose
 second operands stay in registers. node starts in its baseline compiler: `first` is the first call of all, `least` of
 the calls after half a second of them. Status 1 when a bit differs.
@@ -43,6 +43,7 @@ from aprgen.passes.packing import pack_weights
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_sums import with_totals
 from aprgen.passes.wide_floats import with_float_blocks
+from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Program
 from aprgen.rows import edge_rows
@@ -52,7 +53,8 @@ from aprgen.verify import same_bits
 
 SCHEMA = "aprgen.benchmarks.wide_wasm"
 VERSION = 1
-WORKS = ("mlp_a", "km10", "lin100", "gbt20", "rf20")
+POINTS = ("knn", "knn_iris", "bayes", "softmax", "scaler")
+WORKS = ("mlp_a", "km10", "lin100", "gbt20", "rf20", *POINTS)
 DENSE = {"mlp_a": "products", "km10": "squares", "lin100": "products"}  # which limit holds
 ENGINES = ("node", "node --no-liftoff", "wasmtime")
 ROWS = 1000
@@ -71,7 +73,7 @@ RECORDED = {"mlp_a": 11_600.0, "km10": 137.0, "lin100": 101.0, "gbt20": 2_550.0,
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """flops: of a row, as those count who add the product of each weight; 0: of trees."""
+    """flops: of a row, as those count who add the product of each weight; 0: of others."""
 
     name: str
     program: Program
@@ -97,7 +99,7 @@ class Figure:
     gflops: float
     limits: dict[str, float]
     of_limit: float | None
-    of_recorded: float
+    of_recorded: float | None
     module_bytes: int
     kernels: tuple[str, ...]
 
@@ -107,6 +109,11 @@ def work_of(name: str, target: Target) -> Work:
         dense = importlib.import_module("wide_dense").work_of(name)
         planned = with_float_blocks(dense.program, target.batch, target.has_kernel)
         return Work(name, dense.program, planned, dense.rows, dense.flops)
+    if name in POINTS:
+        points = importlib.import_module("wide_points").MAKERS[name]()
+        planned = with_float_blocks(points.program, target.batch, target.has_kernel)
+        planned = with_block_steps(planned, target.batch, target.has_kernel)
+        return Work(name, points.program, planned, points.rows, 0)
     trained = importlib.import_module("wide").train(name)
     program = program_of(trained.estimator)
     summed = with_totals(program, target.cost)
@@ -359,17 +366,18 @@ def figure(work: Work, engine: str, toolchain: Toolchain, module: Path, rounds: 
     return Figure(
         work.name, engine, toolchain.rule.name, exact, said.first, least, statistics.median(said.batch),
         min(said.one), min(said.alone), gflops, limits, gflops / limits[DENSE[work.name]] if work.flops else None,
-        RECORDED[work.name] / least, module.stat().st_size,
+        RECORDED[work.name] / least if work.name in RECORDED else None, module.stat().st_size,
         tuple(work.planned.steps[index].op.kernel for index in work.planned.in_code()),
     )  # fmt: skip
 
 
 def line(one: Figure) -> str:
     share = "" if one.of_limit is None else f"{one.of_limit:4.0%} of the limit, "
+    recorded = "" if one.of_recorded is None else f"{one.of_recorded:.1f}x onnxruntime-web as recorded"
     return (
         f"{one.work:7} {one.engine:17} {one.compiler:5} {one.least:9,.1f} us {one.median:9,.1f} median "
         f"{one.first:9,.0f} first {one.one_row:7.2f} a row ({one.one_row_alone:.2f} alone)  "
-        f"{'exact' if one.exact else 'DIFFERS':7} {share}{one.of_recorded:.1f}x onnxruntime-web as recorded"
+        f"{'exact' if one.exact else 'DIFFERS':7} {share}{recorded}"
     )
 
 

@@ -17,6 +17,9 @@ from aprgen.ops.normalise import Normalise, Softmax
 from aprgen.ops.wide_floats import whole_quads
 from aprgen.program import Array, Table, ValueType
 
+UNROLLED = 4  # vectors of a Map, at most: WebAssembly, three times as fast as one (measured)
+MOST_AGAIN = 1.1  # times the elements of a row, for vectors that begin with it
+
 
 @dataclass(frozen=True, eq=False)
 class BlockMap:
@@ -48,6 +51,28 @@ class BlockMap:
     def turns(self) -> bool:
         """Whether elements of a row have operands of their own."""
         return any(stage.each is not None or stage.mask is not None for stage in self.stages)
+
+    @property
+    def by_row(self) -> bool:
+        """Whether vectors begin with each row, as those with operands do where few elements are done again."""
+        vectors = -(-self.size // self.width)
+        return self.turns and self.size >= self.width and vectors * self.width <= self.size * MOST_AGAIN
+
+    @property
+    def unrolled(self) -> int:
+        """Vectors in a round of a loop: short ones would wait for its end."""
+        return 1 if any(stage.verb in USES_MATH for stage in self.stages) else UNROLLED
+
+    @property
+    def together(self) -> int:
+        """By row, elements that such rounds take."""
+        return self.size - self.size % (self.unrolled * self.width)
+
+    @property
+    def alone(self) -> tuple[int, ...]:
+        """By row, where vectors begin behind them."""
+        whole = tuple(range(self.together, self.size - self.width + 1, self.width))
+        return whole if self.size % self.width == 0 else (*whole, self.size - self.width)
 
     @property
     def step(self) -> int:

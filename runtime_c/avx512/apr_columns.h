@@ -22,6 +22,12 @@ static inline apr_codes apr_columns_i16_of_i16(const int16_t *x)
     return _mm512_loadu_si512((const void *)x);
 }
 
+/* Two products a sum, of codes that lie beside each other. */
+static inline apr_sums apr_columns_add_i16(apr_sums sums, apr_codes x, apr_codes weights)
+{
+    return apr_sums_add_i16(sums, x, weights);
+}
+
 /* Fetches what will be read, so many bytes further on; whether anything is there or not, it does no harm. */
 static inline void apr_columns_expect(const void *x, uint32_t bytes)
 {

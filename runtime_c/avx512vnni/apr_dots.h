@@ -27,6 +27,12 @@ static inline apr_sums apr_sums_add_u8(apr_sums sums, apr_codes x, apr_codes wei
     return (apr_sums)_mm512_dpbusd_epi32((__m512i)sums, x, weights);
 }
 
+/* The same of codes that lie beside each other. */
+static inline apr_sums apr_columns_add_u8(apr_sums sums, apr_codes x, apr_codes weights)
+{
+    return apr_sums_add_u8(sums, x, weights);
+}
+
 static inline apr_sums apr_sums_add_i16(apr_sums sums, apr_codes x, apr_codes weights)
 {
     return (apr_sums)_mm512_dpwssd_epi32((__m512i)sums, x, weights);

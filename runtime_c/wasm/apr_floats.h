@@ -40,6 +40,14 @@ static inline void apr_floats_store_first(float *y, uint32_t n, apr_floats value
     }
 }
 
+/* The same place, known here and not before: what is read by it has its offset in the instruction. A compiler that steps
+ * a pointer for each of them adds for each of them. */
+static inline const float *apr_floats_here(const float *x)
+{
+    __asm__("" : "+r"(x));
+    return x;
+}
+
 static inline apr_floats apr_floats_add(apr_floats sum, apr_floats more)
 {
     return wasm_f32x4_add(sum, more);

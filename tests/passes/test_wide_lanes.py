@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target
 from aprgen.toolchain import Toolchain, Unit, compile_support, compile_units, find_toolchain, link
 from aprgen.verify import same_bits
-from tests.differential.compiled import load
+from tests.differential.compiled import WARNINGS, load
 from tests.passes import test_wide_floats as floats
 from tests.passes import test_wide_trees as trees
 
@@ -87,6 +88,7 @@ def test_sums_of_blocks(
     assert found.labels is None or expected is None or found.labels.tolist() == expected.tolist()
 
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
 MOST = 130  # rows: more than a block
 COUNTING = """
 #include "m.h"
@@ -95,7 +97,8 @@ COUNTING = """
 
 static const uint32_t table[{most}U * M_N_FEATURES] = {{{rows}}};
 static const uint32_t scores[{most}U * M_N_OUTPUTS] = {{{scores}}};
-static const int32_t labels[{most}U] = {{{labels}}};
+/* labels */
+/* tables */
 
 typedef union {{
     uint32_t bits;
@@ -132,6 +135,7 @@ uint32_t differing(void)
             }}
             /* label of a row */
         }}
+        /* codes */
         for (uint32_t n_rows = 1U + shift; n_rows <= {most}U; n_rows += 4U) {{
             for (uint32_t i = 0U; i < 4U; ++i) {{
                 out[(n_rows * M_N_OUTPUTS) + i] = 123.0F;
@@ -229,41 +233,52 @@ def bits_of(values: Array) -> str:
 
 
 def differing(
-    made: Program, target: Target, toolchain: Toolchain, folder: Path, old: str = "", new: str = ""
+    made: Program, target: Target, toolchain: Toolchain, folder: Path, old: str = "", new: str = "",
+    rows: Array | None = None, more: Mapping[str, str] = EMPTY,
 ) -> int:  # fmt: skip
-    """Values, counted by the machine itself; with `new` in place of `old` in the C."""
+    """Values, counted by the machine itself; with `new` in place of `old` in the C. rows: MOST of them. more: C in
+    place of remarks."""
     texts = trees.texts_of(made, target)
     if old:
         assert any(old in text for text in texts.values())
         texts = {file: text.replace(old, new) for file, text in texts.items()}
     make_rows = trees.rows_of if any(step.op.kernel.startswith("wide_") for step in made.steps) else floats.rows_of
-    rows = make_rows(made, MOST, 5)
+    rows = make_rows(made, MOST, 5) if rows is None else rows
     labels = made.classify(rows)
     wasm = target.image == "wasm"
     attribute = '__attribute__((export_name("differing"))) ' if wasm else ""
     counting = COUNTING.format(
-        rows=bits_of(rows), scores=bits_of(made.run(rows)), labels="0" if labels is None else listed(labels.tolist()),
-        most=MOST, attribute=attribute,
+        rows=bits_of(rows), scores=bits_of(made.run(rows)), most=MOST, attribute=attribute
     )  # fmt: skip
+    in_place = dict(more)
     if labels is not None:
-        for place, text in LABELS.items():
-            assert place in counting
-            counting = counting.replace(place, text)
+        table = f"static const int32_t labels[{MOST}U] = {{{listed(labels.tolist())}}};"
+        in_place |= LABELS | {"/* labels */": table}
+    for place, text in in_place.items():
+        assert place in counting
+        counting = counting.replace(place, text)
     texts["main.c"] = counting + ("" if wasm else MAIN)
     for file, text in texts.items():
         (folder / file).write_text(text)
-    units = [Unit(folder / f"{one}.c", folder / f"{one}.o", (), (folder,)) for one in ("m", "main")]
+    return counted(target, toolchain, folder, ("m", "main"))
+
+
+def counted(target: Target, toolchain: Toolchain, folder: Path, sources: Sequence[str]) -> int:
+    """What differing() of the C files gives, or as much as 100 on machines that say it by the status of a process."""
+    wasm = target.image == "wasm"
+    units = [Unit(folder / f"{one}.c", folder / f"{one}.o", WARNINGS, (folder,)) for one in sources]
     compile_units(toolchain, units, folder)
     support = compile_support(toolchain, target.support, (), folder) if wasm else []
     out = folder / "main"
     link(toolchain, [*(unit.out for unit in units), *support], out, flags=toolchain.rule.image_flags, work=folder)
     if not wasm:
-        return run(("qemu-aarch64", "-cpu", "cortex-a72", str(out)), work="counting", folder=folder, seconds=60).status
+        cpu = next(rule.cpu for rule in target.runs if rule.kind == "qemu-user")
+        return run(("qemu-aarch64", "-cpu", cpu, str(out)), work="counting", folder=folder, seconds=60).status
     wasmtime = pytest.importorskip("wasmtime")
     engine = importlib.import_module("wasmtime").Engine()
     store = wasmtime.Store(engine)
     exports = wasmtime.Instance(store, wasmtime.Module(engine, out.read_bytes()), []).exports(store)
-    counted = int(exports["differing"](store))
+    number = int(exports["differing"](store))
     script = (
         "import { readFileSync } from 'node:fs';"
         "const { instance } = await WebAssembly.instantiate(readFileSync('main'), {});"
@@ -271,8 +286,8 @@ def differing(
     )
     (folder / "run.mjs").write_text(script)
     said = subprocess.run(["node", "run.mjs"], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
-    assert int(said.stdout) == counted
-    return counted
+    assert int(said.stdout) == number
+    return number
 
 
 @pytest.mark.parametrize("use", ["sum-depth14-x5-300", "rows-depth5-x2-3000"])
