@@ -36,6 +36,7 @@ class FusedCost:
     square_lane: int
     column: int
     total: int
+    turned_eight: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class FloatCost:
     """Sums of floats for blocks of rows, in cycles for 1,000 rows and a column.
 
     width: floats of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. lane_sums:
-    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. hidden_bytes: of the stack
-    that a block may take between layers. panel: of a vector of outputs. lane: of an output, rows in lanes, which takes
-    `turned` before. square_panel and square_lane: the same for distances.
+    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. turned_eight: up to so many
+    leave registers for eight columns that are turned at once, in place of four; 0: there is no kernel for it.
+    hidden_bytes: of the stack that a block may take between layers. panel: of a vector of outputs. lane: of an output,
+    rows in lanes, which takes `turned` before. square_panel and square_lane: the same for distances.
     """
 
     width: int
@@ -59,6 +61,7 @@ class FloatCost:
     turned: int
     square_panel: int
     square_lane: int
+    turned_eight: int = 0
     fused: FusedCost | None = None
 
     @property

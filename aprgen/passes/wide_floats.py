@@ -20,7 +20,7 @@ from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
-from aprgen.ops.wide_floats import Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
+from aprgen.ops.wide_floats import EIGHT, QUAD, Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
@@ -288,7 +288,8 @@ def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
     n_in, n_out = layer.columns.shape
     most = min(rows // floats.width, floats.most_groups)
     groups = max(1, min(most, floats.lane_sums // n_out))
+    across = EIGHT if groups * n_out <= floats.turned_eight else QUAD
     return Lanes(
         n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu, layer.fused,
-        Table(layer.columns, np.float32), layer.bias, groups,
+        Table(layer.columns, np.float32), layer.bias, groups, across,
     )  # fmt: skip

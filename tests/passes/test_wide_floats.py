@@ -216,14 +216,15 @@ FAULTS = (
     ("nearest", "_CMP_LT_OQ", "_CMP_LE_OQ"),
     ("many-points", "first + 3", "first + 2"),
     ("linear-last", "    while (row < n_rows) {", "    while ((n_rows - row) >= 16U) {"),
+    ("linear-last", "(low, high, 0xDD)", "(high, low, 0xDD)"),
 )
 
 
-@pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=("fused", "nan", "tie", "place", "last-rows"))
+@pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=("fused", "nan", "tie", "place", "last-rows", "turned"))
 def test_planted_faults_are_found(
     case: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """A rounding less, a NaN after an activation, the last of two nearest points, another index, rows left out."""
+    """A rounding less, a NaN after an activation, the last of two nearest points, another index, rows left out, or mixed."""
     require_target("x86-avx512")
     target = load_target("x86-avx512")
     program = case_of(case)
