@@ -224,7 +224,7 @@ FAULTS = (
 def test_planted_faults_are_found(
     case: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """A rounding less, a NaN after an activation, the last of two nearest points, another index, rows left out, mixed."""
+    """A rounding less, a NaN after an activation, the last of two nearest, another index, rows left out, mixed."""
     require_target("x86-avx512")
     target = load_target("x86-avx512")
     program = case_of(case)
