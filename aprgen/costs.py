@@ -20,10 +20,14 @@ class Cost:
     float_to_key: int
 
 
+_FUSED_ALONE = ("column", "total", "nearest_vectors")
+
+
 @dataclass(frozen=True)
 class FusedCost:
     """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
-    of vectors of columns, and for an output of any number of them `total`: of adding up a vector."""
+    of vectors of columns, and for an output of any number of them `total`: of adding up a vector. nearest_vectors:
+    of sums and of columns in a tile that screens points; 0: there is no kernel for it."""
 
     tile_rows: int
     tile_panels: int
@@ -37,6 +41,7 @@ class FusedCost:
     column: int
     total: int
     turned_eight: int = 0
+    nearest_vectors: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class FloatCost:
     def when_fused(self) -> FloatCost:
         """The same for sums that are fused."""
         own = {field.name: getattr(self.fused, field.name) for field in fields(FusedCost)} if self.fused else {}
-        return replace(self, **{name: value for name, value in own.items() if name not in ("column", "total")})
+        return replace(self, **{name: value for name, value in own.items() if name not in _FUSED_ALONE})
 
 
 @dataclass(frozen=True)
