@@ -20,10 +20,14 @@ class Cost:
     float_to_key: int
 
 
+_FUSED_ALONE = ("column", "total", "nearest_vectors")
+
+
 @dataclass(frozen=True)
 class FusedCost:
     """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
-    of vectors of columns, and for an output of any number of them `total`: of adding up a vector."""
+    of vectors of columns, and for an output of any number of them `total`: of adding up a vector. nearest_vectors:
+    of sums and of columns in a tile that screens points; 0: there is no kernel for it."""
 
     tile_rows: int
     tile_panels: int
@@ -36,6 +40,8 @@ class FusedCost:
     square_lane: int
     column: int
     total: int
+    turned_eight: int = 0
+    nearest_vectors: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,10 @@ class FloatCost:
     """Sums of floats for blocks of rows, in cycles for 1,000 rows and a column.
 
     width: floats of a vector. tile_rows and tile_panels: of a tile, so that its sums stay in registers. lane_sums:
-    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. hidden_bytes: of the stack
-    that a block may take between layers. panel: of a vector of outputs. lane: of an output, rows in lanes, which takes
-    `turned` before. square_panel and square_lane: the same for distances.
+    vectors of sums that rows in lanes run at once, of at most most_groups rows of vectors. turned_eight: up to so many
+    leave registers for eight columns that are turned at once, in place of four; 0: there is no kernel for it.
+    hidden_bytes: of the stack that a block may take between layers. panel: of a vector of outputs. lane: of an output,
+    rows in lanes, which takes `turned` before. square_panel and square_lane: the same for distances.
     """
 
     width: int
@@ -59,13 +66,14 @@ class FloatCost:
     turned: int
     square_panel: int
     square_lane: int
+    turned_eight: int = 0
     fused: FusedCost | None = None
 
     @property
     def when_fused(self) -> FloatCost:
         """The same for sums that are fused."""
         own = {field.name: getattr(self.fused, field.name) for field in fields(FusedCost)} if self.fused else {}
-        return replace(self, **{name: value for name, value in own.items() if name not in ("column", "total")})
+        return replace(self, **{name: value for name, value in own.items() if name not in _FUSED_ALONE})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -307,13 +307,18 @@ def _floats(reader: TableReader | None) -> FloatCost | None:
     if reader is None:
         return None
     below = reader.optional_table("fused")
-    fused = None if below is None else FusedCost(**{one.name: below.count(one.name, 1) for one in fields(FusedCost)})
-    counts = {one.name: reader.count(one.name, 1) for one in fields(FloatCost) if one.name != "fused"}
-    made = FloatCost(**counts, fused=fused)
+    fused = None if below is None else FusedCost(**_counts(below, FusedCost))
+    made = FloatCost(**_counts(reader, FloatCost), fused=fused)
     for table in (below, reader):
         if table is not None:
             table.end()
     return made
+
+
+def _counts(reader: TableReader, kind: type[FloatCost] | type[FusedCost]) -> dict[str, int]:
+    """Its numbers; those with a default may be left out."""
+    every = [one for one in fields(kind) if one.name != "fused"]
+    return {one.name: reader.count(one.name, 1) for one in every if one.default is MISSING or one.name in reader.left}
 
 
 def _integers(reader: TableReader | None) -> IntegerForm | None:

@@ -12,6 +12,9 @@ typedef int32_t apr_word __attribute__((may_alias, aligned(1)));
 /* Called for each block: engines of WebAssembly compile a function anew, for speed, only between two calls of it. */
 #define APR_BLOCK __attribute__((noinline))
 
+/* Part of the loop that calls it, however long: what it gives stays in registers. */
+#define APR_WITHIN __attribute__((always_inline))
+
 /* The same value, in a register of its own. A step down a tree takes three loads; a compiler that joins the steps of
  * several rows into vectors replaces them by gathers, which take longer. */
 static inline uint32_t apr_alone(uint32_t value)

@@ -11,11 +11,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from aprgen import fused
+from aprgen.ops.wide_floats import LONG as LONG_ROW
 from aprgen.ops.wide_floats import Floats, Sums, WideSums
 from aprgen.program import Array
 
 LONG = 16  # vectors of a row: more have CHAINS of partial sums, as an addition waits for the one before it
 CHAINS = 4
+AHEAD = 1024  # floats of a row that are asked for before they are read, where rows have four times as many
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,16 @@ class Columns(ColumnSums, WideSums):
     @property
     def kernel(self) -> str:
         return "columns_f32"
+
+    @property
+    def at_once(self) -> int:
+        """Rows that are read together: of long ones as many as have registers for their chains, as one stream from
+        memory is slower than several (Zen 5: 40 and 66 GB/s)."""
+        return self.width // 4 if self.n_in >= LONG_ROW else 1
+
+    @property
+    def ahead(self) -> int:
+        return AHEAD if self.n_in >= 4 * AHEAD else 0
 
 
 class RowColumns(ColumnSums):

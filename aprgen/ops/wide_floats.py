@@ -19,7 +19,7 @@ from aprgen.program import Array, Table, ValueType
 
 Floats = NDArray[np.float32]
 
-QUAD = 4  # columns that are turned at once
+QUAD, EIGHT = 4, 8  # columns that are turned at once
 AHEAD = 128  # floats of a row that are asked for before they are read, where rows are long
 LONG = 1024  # columns: shorter rows of a block stay in the second cache
 STREAMS = 32  # rows: fewer are followed by the processor itself
@@ -234,11 +234,12 @@ def panel_weights(columns: Floats, width: int, tile_panels: int) -> Table:
 class Lanes(WideSums):
     """Rows in lanes: columns of `width` rows are turned into vectors, and weights are the same for all of them.
 
-    groups: of so many rows that a tile takes. weight: [n_in, n_sums]. nearest: the index of the smallest sum in place
-    of the sums, as Argmin chooses it. A block has at least `width` rows.
+    groups: of so many rows that a tile takes. across: columns that are turned at once, 4 or 8. weight: [n_in, n_sums].
+    nearest: the index of the smallest sum in place of the sums, as Argmin has it. A block has at least `width` rows.
     """
 
     groups: int
+    across: int = QUAD
     nearest: bool = False
 
     @property
@@ -252,6 +253,13 @@ class Lanes(WideSums):
     @property
     def quads(self) -> int:
         return whole_quads(self.n_in)
+
+    @property
+    def turns(self) -> tuple[tuple[int, int, int], ...]:
+        """Columns that are turned at once, from which on, and up to which."""
+        eights = self.n_in - self.n_in % EIGHT if self.across == EIGHT else 0
+        every = (EIGHT, 0, eights), (QUAD, eights, self.quads)
+        return tuple((n, first, end) for n, first, end in every if first < end)
 
     @property
     def ahead(self) -> int:

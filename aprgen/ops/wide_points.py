@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from aprgen.ops.distance import Metric, Neighbours
 from aprgen.ops.gauss import Gauss
-from aprgen.ops.wide_floats import whole_quads
+from aprgen.ops.wide_floats import Lanes, whole_quads
 from aprgen.program import Array, Table, ValueType
 
 SPARE = 2  # screened points beside the k nearest: it is rare that three are as near to within rounding
 FEW = 64  # times as many points as are listed: with 45 (k = 20 of 1,000, 64 columns) a list costs what a screen saves
 UNROLLED = 16  # places of a list, at most: then compilers know which comparisons are the same
+_UNIT = 2.0**-24  # of float32: what a rounding changes at most, as a part of the number
 ACROSS = 4  # classes whose sums run at once: as many columns as are turned back at once
 
 
@@ -234,6 +235,63 @@ class PointNeighbours(InVectors):
         return (self.vectors, 1) if self.vectors > 1 else (1,)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScreenedLanes(Lanes):
+    """The nearest point, found by products with the row, which cost less than distances; these settle what is close.
+
+    Half the square of a point, less the product, is half the squared distance less a constant of the row. Of rows where
+    the two least of these differ by more than all roundings can be the nearest is known; of others the distances are
+    computed as ever. halves: f32 [points], half the square of each.
+    """
+
+    halves: Table
+
+    @property
+    def kernel(self) -> str:
+        return "screened_lanes_f32"
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return (*super().headers, "apr_maps.h")
+
+    # With u = 2^-24 and n columns, half the square less the product has an error of at most (n + 3) u (|row| |point| +
+    # point^2 / 2), and a squared distance as it is computed one of (n + 2) u of itself (Higham, Accuracy and Stability
+    # of Numerical Algorithms, 3.1); half of two of these add up to row^2 and what was screened of both. 1.05 is for
+    # terms of a higher order, and for roundings of the bound.
+
+    @property
+    def of_root(self) -> float:
+        """Of the difference between the two least, times the root of the row's square."""
+        return float(np.float32(2.1 * (self.n_in + 3) * _UNIT * np.sqrt(_squares(self.weight, 0).max())))
+
+    @property
+    def of_points(self) -> float:
+        return float(np.float32(1.05 * (self.n_in + 3) * _UNIT * _squares(self.weight, 0).max()))
+
+    @property
+    def of_distances(self) -> float:
+        """Times 16 times the row's square and what was screened: infinite from 2^124 on, as distances can be."""
+        return float(np.float32(1.05 * (self.n_in + 4) * _UNIT / 16))
+
+
+MOST_SCREENED = 1000  # columns: with more the bound grows faster than what lies between the two nearest
+FROM_ZERO = 16  # times the largest square of a point from their middle: with a larger one from zero, too
+
+
+def screened_lanes(form: Lanes) -> ScreenedLanes | None:
+    """None: it is no distance, many rows would be in doubt, as points are the same or far from zero, or bounds of
+    roundings do not hold for squares of such a size."""
+    squares = _squares(form.weight, 0)
+    if not form.distance or not 1e-20 < squares.max() < 1e20 or form.n_in > MOST_SCREENED:
+        return None
+    points = form.weight.data.astype(np.float64)
+    from_middle = np.square(points - points.mean(axis=1, keepdims=True)).sum(axis=0).max()
+    if squares.max() > FROM_ZERO * from_middle or np.unique(points, axis=1).shape[1] < form.n_sums:
+        return None
+    own = {field.name: getattr(form, field.name) for field in fields(form)} | {"nearest": True}
+    return ScreenedLanes(**own, halves=Table((squares / 2).astype(np.float32)))
+
+
 def block_neighbours(op: Neighbours, rows: int, width: int, groups: int, tile_points: int) -> BlockNeighbours | None:
     """None: it has no such form."""
     if not _takes_vectors(op):
@@ -253,8 +311,9 @@ def screened_neighbours(form: BlockNeighbours) -> ScreenedNeighbours | None:
     return ScreenedNeighbours(**own, halves=Table((squares / 2).astype(np.float32)))
 
 
-def _squares(points: Table) -> NDArray[np.float64]:
-    return np.asarray(np.square(points.data.astype(np.float64)).sum(axis=1))
+def _squares(points: Table, axis: int = 1) -> NDArray[np.float64]:
+    """axis: that of the columns."""
+    return np.asarray(np.square(points.data.astype(np.float64)).sum(axis=axis))
 
 
 def point_neighbours(op: Neighbours, rows: int, width: int, vectors: int) -> PointNeighbours | None:

@@ -20,11 +20,14 @@ from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
-from aprgen.ops.wide_floats import Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
+from aprgen.ops.wide_floats import EIGHT, QUAD, Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
+from aprgen.ops.wide_points import ScreenedLanes, screened_lanes
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
 
+SCREENED = 12  # columns, at least: distances in fewer are as quickly computed
+EIGHT_SCREENED = 16  # vectors of sums of two of rows, at most: with more clang has no registers for eight columns
 ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 
 
@@ -88,7 +91,9 @@ def with_float_blocks(
     steps = list(program.steps)
     panels = {index: _for_any_rows(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
     forms = panels | {index: _in_lanes(layer, rows, floats) for index, layer in layers.items() if index in turned}
-    many = _way(steps, program, layers, forms, turned)
+    every = {index: _screened(layer, rows, floats, has, forms[index]) for index, layer in layers.items()}
+    screened = {index: form for index, form in every.items() if form is not None}
+    many = _way(steps, program, layers, forms, turned, screened)
     few, few_rows = None, min(rows, 2 if alone else 1)
     if turned:
         few_rows = max(floats.width, min(cost.few_rows, rows))
@@ -205,10 +210,20 @@ def layers_of(program: Program) -> dict[int, Layer]:
 
 
 def _lanes_are_cheaper(layer: Layer, floats: FloatCost) -> bool:
+    lanes, panels = _cycles(layer, floats)
+    return _fits_lanes(layer, floats) and lanes < panels
+
+
+def _cycles(layer: Layer, floats: FloatCost) -> tuple[int, int]:
+    """For a column and 1,000 rows: with rows in lanes, and in panels."""
     n_out = int(layer.columns.shape[1])
     panel = floats.square_panel if layer.distance else floats.panel
     lane = floats.square_lane if layer.distance else floats.lane
-    return _fits_lanes(layer, floats) and floats.turned + n_out * lane < -(-n_out // floats.width) * panel
+    return floats.turned + n_out * lane, -(-n_out // floats.width) * panel
+
+
+def _least_cycles(layer: Layer, floats: FloatCost) -> int:
+    return min(_cycles(layer, floats)) if _fits_lanes(layer, floats) else _cycles(layer, floats)[1]
 
 
 def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, floats: FloatCost) -> int:
@@ -228,9 +243,12 @@ def _rows_that_fit(program: Program, layers: dict[int, Layer], cost: BatchCost, 
 
 def _way(
     steps: list[Step], program: Program, layers: Mapping[int, Layer], forms: Mapping[int, Op],
-    turned: frozenset[int],
+    turned: frozenset[int], screened: Mapping[int, Op] | None = None,
 ) -> Way:  # fmt: skip
-    """Append what the Program computes, its layers in these forms; `turned`: steps behind them with rows in lanes."""
+    """Append what the Program computes, its layers in these forms; `turned`: steps behind them with rows in lanes.
+
+    screened: of a layer's points the nearest, without its sums.
+    """
     moved = {0: 0}
 
     def add(op: Op, *inputs: int) -> int:
@@ -249,7 +267,9 @@ def _way(
         moved[value] = add(form, *step.inputs)
         if layer.relu_step is not None:
             moved[layer.relu_step + 1] = moved[value]
-        if layer.nearest is not None and isinstance(form, Lanes):
+        if layer.nearest is not None and layer.nearest in turned and screened and index in screened:
+            moved[layer.nearest + 1] = add(screened[index], *step.inputs)
+        elif layer.nearest is not None and isinstance(form, Lanes):
             moved[layer.nearest + 1] = add(replace(form, nearest=True), *step.inputs)
         elif layer.nearest is not None and layer.nearest in turned and isinstance(form, WideSums):
             moved[layer.nearest + 1] = add(Least(form.n_sums, form.rows, form.width), value)
@@ -284,11 +304,35 @@ def _of_panels(layer: Layer, rows: int, floats: FloatCost) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> WideSums:
+def _screened(
+    layer: Layer, rows: int, floats: FloatCost, has: Callable[[str], bool], form: Op
+) -> ScreenedLanes | None:  # fmt: skip
+    """The nearest of the layer's points, where it is more quickly found than by distances. form: of these."""
     n_in, n_out = layer.columns.shape
+    cost = floats.fused
+    if layer.nearest is None or cost is None or n_in < SCREENED or not has("screened_lanes_f32"):
+        return None
+    if cost.turned + (n_out + 1) * cost.lane >= _least_cycles(layer, floats):
+        return None
+    groups = min(rows // floats.width, floats.most_groups, cost.nearest_vectors // (n_out + 1 + QUAD))
+    by_eight = bool(cost.turned_eight) and (groups == 1 or groups * (n_out + 1) <= EIGHT_SCREENED)
+    made = _of_lanes(layer, rows, floats, max(1, groups), by_eight)
+    if isinstance(form, Lanes):
+        made = replace(made, weight=form.weight)  # which then stands there once
+    return screened_lanes(made) if groups else None
+
+
+def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> Lanes:
+    n_out = layer.columns.shape[1]
     most = min(rows // floats.width, floats.most_groups)
     groups = max(1, min(most, floats.lane_sums // n_out))
+    return _of_lanes(layer, rows, floats, groups, groups * n_out <= floats.turned_eight)
+
+
+def _of_lanes(layer: Layer, rows: int, floats: FloatCost, groups: int, by_eight: bool) -> Lanes:
+    n_in, n_out = layer.columns.shape
+    across = EIGHT if by_eight else QUAD
     return Lanes(
         n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu, layer.fused,
-        Table(layer.columns, np.float32), layer.bias, groups,
+        Table(layer.columns, np.float32), layer.bias, groups, across,
     )  # fmt: skip

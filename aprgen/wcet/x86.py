@@ -23,6 +23,13 @@ _OLD = {f"r{a}x": (f"{a}l", f"{a}h", f"{a}x", f"e{a}x") for a in "abcd"}
 _INDEX = {f"r{a}": (f"{a}l", a, f"e{a}") for a in ("si", "di", "bp", "sp")}
 _NUMBERED = {f"r{n}": (f"r{n}b", f"r{n}w", f"r{n}d") for n in range(8, 16)}
 _WHOLE = {part: whole for names in (_OLD, _INDEX, _NUMBERED) for whole, parts in names.items() for part in parts}
+# EVEX instructions that capstone 5 does not know, by escape and opcode (0 for bits that are not looked at), and what it
+# decodes in their place: another with the same operands, in the same bits.
+_TWINS = {
+    (b"\x62\x02\x02\x00\x52", "vdpbf16ps"): b"\x62\x02\x01\x00\x52",  # vpdpwssd
+    (b"\x62\x02\x02\x00\x72", "vcvtneps2bf16"): b"\x62\x01\x00\x00\x5b",  # vcvtdq2ps
+}
+_LOOKED_AT = (0xFF, 0x07, 0x83, 0x00, 0xFF)  # the map, W and the prefix; others are operands and masks
 _READS: tuple[Flags, ...] = ("reads", "uses")
 _WRITES: tuple[Flags, ...] = ("writes", "uses")
 
@@ -37,7 +44,11 @@ def decode_slots(function: Function, architecture: Architecture) -> tuple[Slot, 
         for found in disassembler.disasm(function.code[at - function.address :], at):
             slots.append(_instruction(disassembler, found))
             at = found.address + found.size
-        if at < function.end:  # bytes that capstone does not know; the next instruction may begin behind the first
+        twin = _by_twin(disassembler, function.code[at - function.address :], at) if at < function.end else None
+        if twin is not None:
+            slots.append(twin)
+            at = twin.end
+        elif at < function.end:  # bytes nobody knows; the next instruction may begin behind the first
             slots.append(Undecoded(at, function.code[at - function.address :][:1].hex()))
             at += 1
     return tuple(slots)
@@ -57,9 +68,21 @@ def _disassembler() -> capstone.Cs:
     return disassembler
 
 
-def _instruction(disassembler: capstone.Cs, found: capstone.CsInsn) -> Slot:
-    text = f"{found.mnemonic} {found.op_str}".strip()
-    name = found.mnemonic
+def _by_twin(disassembler: capstone.Cs, code: bytes, address: int) -> Instruction | None:
+    for (known, name), twin in _TWINS.items():
+        head = code[: len(known)]
+        if len(head) == len(known) and all(a & m == b for a, b, m in zip(head, known, _LOOKED_AT, strict=True)):
+            changed = bytes(a & ~m | b for a, b, m in zip(head, twin, _LOOKED_AT, strict=True))
+            for found in disassembler.disasm(changed + code[len(known) :], address, count=1):
+                made = _instruction(disassembler, found, name)
+                return made if isinstance(made, Instruction) else None
+    return None
+
+
+def _instruction(disassembler: capstone.Cs, found: capstone.CsInsn, name: str = "") -> Slot:
+    """name: what it is called where capstone took it for another."""
+    name = name or found.mnemonic
+    text = f"{name} {found.op_str}".strip()
     unknown = Undecoded(found.address, text)
     operands = [_Operand(disassembler, one) for one in found.operands]
     if found.prefix[0] or any(one.is_segmented for one in operands if name != "nop"):  # lock, rep, fs and gs

@@ -84,7 +84,7 @@ _OF_AVX512 = (
     *_each(("range", "rndscale"), _ALL), "cvtudq2ps", "cvtps2udq", "cvttps2udq", "cvtusi2ss", "cvtusi2sd",
     *_each(("pmov",), ("db", "dw", "qb", "qw", "qd", "wb", "sdb", "sdw", "usdb", "usdw", "swb", "uswb")),
 )  # fmt: skip
-_DOTS = ("pdpbusd", "pdpwssd")
+_DOTS = ("pdpbusd", "pdpwssd", "dpbf16ps", "cvtneps2bf16")
 _FUSED = _each(("fmadd", "fmsub", "fnmadd", "fnmsub"), _each(("132", "213", "231"), _ALL))
 
 _ROWS: tuple[tuple[Shape, Flags, tuple[str, ...]], ...] = (

@@ -107,6 +107,33 @@ static inline void apr_floats_turned(const float *x, uint32_t stride, apr_floats
     apr_floats_turn(to);
 }
 
+/* Eight columns of a row and of the fourth row behind it, a row in each half. */
+static inline apr_floats apr_floats_two(const float *x, uint32_t stride)
+{
+    const __m512 first = _mm512_castps256_ps512(_mm256_loadu_ps(x));
+    return _mm512_mask_broadcast_f32x8(first, 0xFF00U, _mm256_loadu_ps(&x[4U * stride]));
+}
+
+/* The first four of eight columns of every fourth row of 16, and the last, a row in each quarter. */
+static inline void apr_floats_fourths(const float *x, uint32_t stride, apr_floats *first, apr_floats *last)
+{
+    const __m512 low = apr_floats_two(x, stride);
+    const __m512 high = apr_floats_two(&x[8U * stride], stride);
+    *first = _mm512_shuffle_f32x4(low, high, 0x88);
+    *last = _mm512_shuffle_f32x4(low, high, 0xDD);
+}
+
+/* Eight columns of 16 rows: half as many loads as for twice four, and fewer operations. */
+static inline APR_WITHIN void apr_floats_turned_eight(const float *x, uint32_t stride, apr_floats to[8])
+{
+    apr_floats_fourths(x, stride, &to[0], &to[4]);
+    apr_floats_fourths(&x[stride], stride, &to[1], &to[5]);
+    apr_floats_fourths(&x[2U * stride], stride, &to[2], &to[6]);
+    apr_floats_fourths(&x[3U * stride], stride, &to[3], &to[7]);
+    apr_floats_turn(to);
+    apr_floats_turn(&to[4]);
+}
+
 /* One column of 16 rows. */
 static inline apr_floats apr_floats_column(const float *x, uint32_t stride)
 {

@@ -84,6 +84,8 @@ CASES = (
     Case("linear-103", lambda: linear(103), ("f32-fast",)),
     Case("linear-400-2", lambda: linear(400, 2), ("f32-fast",)),
     Case("linear-293", lambda: linear(293), ("f32-fast",)),
+    Case("linear-1045-2", lambda: linear(1045, 2), ("f32-fast",)),
+    Case("linear-4100", lambda: linear(4100), ("f32-fast",)),
     Case("components", components, ("f32-fast",)),
     Case("nearest", lambda: nearest(10, 11), ("f32-fast",)),
     Case("many-points", lambda: nearest(43, 6), ("f32-fast",)),
@@ -155,6 +157,8 @@ FAULTS = (
     ("linear-103", "f32-fast", "_mm512_permute_ps(v, 0x4E)", "_mm512_permute_ps(v, 0xB1)"),
     ("linear-103", "f32-fast", "_mm512_shuffle_f32x4(low, high, 0xDD)", "_mm512_shuffle_f32x4(low, high, 0xD8)"),
     ("linear-293", "f32-fast", "(s0, s1), apr_floats_add(s2, s3)", "(s0, s2), apr_floats_add(s1, s3)"),
+    ("linear-1045-2", "f32-fast", "p[0], p[1], p[2], p[3]", "p[1], p[0], p[2], p[3]"),
+    ("linear-4100", "f32-fast", "(s2_0, s2_1)", "(s2_0, s2_2)"),
     ("tiles", "bf16", "(__m512bh)x, (__m512bh)weight", f"{TURNED.format('x')}, {TURNED.format('weight')}"),
     ("tiles", "bf16", "] = 0U;", "] = 0x7FC0U;"),
 )
@@ -173,7 +177,10 @@ def test_planted_faults_are_found(
     assert differing(made, built(blocks, target, "gcc", tmp_path, old, new)) > 0
 
 
-SANITIZED = (("linear-103", "f32-fast"), ("linear-293", "f32-fast"), ("tiles", "f32-fast"), ("shared", "bf16"))
+SANITIZED = (
+    ("linear-103", "f32-fast"), ("linear-293", "f32-fast"), ("linear-1045-2", "f32-fast"), ("tiles", "f32-fast"),
+    ("shared", "bf16"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("case", "mode"), SANITIZED)

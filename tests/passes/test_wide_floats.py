@@ -18,6 +18,7 @@ from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.normalise import Softmax
 from aprgen.ops.wide_floats import Lanes, Panels
+from aprgen.ops.wide_points import ScreenedLanes
 from aprgen.passes.layout import plan_block
 from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.program import Array, Builder, Program, Table, row_type
@@ -80,10 +81,11 @@ def components() -> Program:
     return builder.build(builder.add(dense(30, 4, "none"), at))
 
 
-def nearest(n_points: int, n_in: int) -> Program:
+def nearest(n_points: int, n_in: int, size: float = 1.0, *, tied: bool = True) -> Program:
     builder = Builder(row_type(n_in))
-    points = np.random.default_rng(n_points).normal(size=(n_points, n_in)).astype(np.float32)
-    points[-1] = points[0]  # a tie: the first one wins
+    points = (size * np.random.default_rng(n_points).normal(size=(n_points, n_in))).astype(np.float32)
+    if tied:
+        points[-1] = points[0]  # the first one wins
     at = builder.add(SquaredDistance(Table(points)), 0)
     return builder.build(at, builder.add(Argmin(n_points), at), n_points)
 
@@ -104,6 +106,8 @@ CASES = (
     Case("linear-long", lambda: linear(1027, "last"), 1, 0),
     Case("components", components, 1, 0),
     Case("nearest", lambda: nearest(11, 10), 2, 0),
+    Case("screened", lambda: nearest(10, 21, tied=False), 2, 0),
+    Case("in-doubt", lambda: nearest(6, 100, 1e-6, tied=False), 2, 0),
     Case("many-points", lambda: nearest(43, 6), 0, 1),
 )
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -193,8 +197,8 @@ def case_of(name: str) -> Program:
 
 
 SANITIZED = (
-    ("x86-avx512", "network"), ("x86-avx512", "linear-long"), ("x86-avx512", "nearest"), ("x86-avx2", "many-points"),
-    ("x86-avx2", "network"),
+    ("x86-avx512", "network"), ("x86-avx512", "linear-long"), ("x86-avx512", "nearest"), ("x86-avx512", "screened"),
+    ("x86-avx2", "many-points"), ("x86-avx2", "network"), ("x86-avx2", "in-doubt"),
 )  # fmt: skip
 
 
@@ -216,14 +220,18 @@ FAULTS = (
     ("nearest", "_CMP_LT_OQ", "_CMP_LE_OQ"),
     ("many-points", "first + 3", "first + 2"),
     ("linear-last", "    while (row < n_rows) {", "    while ((n_rows - row) >= 16U) {"),
+    ("linear-last", "(low, high, 0xDD)", "(high, low, 0xDD)"),
+    ("screened", "_CMP_NGE_UQ", "_CMP_LT_OQ"),
 )
+FAULT_NAMES = ("fused", "nan", "tie", "place", "last-rows", "turned", "nan-doubt")
 
 
-@pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=("fused", "nan", "tie", "place", "last-rows"))
+@pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=FAULT_NAMES)
 def test_planted_faults_are_found(
     case: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """A rounding less, a NaN after an activation, the last of two nearest points, another index, rows left out."""
+    """A rounding less, a NaN after an activation, the last of two nearest, another index, rows left out, mixed, no
+    doubt about a NaN."""
     require_target("x86-avx512")
     target = load_target("x86-avx512")
     program = case_of(case)
@@ -275,3 +283,59 @@ def test_rows_of_a_block_fit(n_hidden: int, rows: int) -> None:
     for way in made.batch.ways:
         held = sum(4 * buffer.size for buffer in plan_block(made, way.scores, "x", "out").buffers)
         assert held <= floats.hidden_bytes
+
+
+def far_from_zero(n_points: int, n_in: int) -> Program:
+    builder = Builder(row_type(n_in))
+    points = np.random.default_rng(n_points).normal(size=(n_points, n_in)) + 10
+    at = builder.add(SquaredDistance(Table(points, np.float32)), 0)
+    return builder.build(at, builder.add(Argmin(n_points), at), n_points)
+
+
+def ordinary(program: Program, n: int) -> Array:
+    return np.random.default_rng(n).normal(size=(n, program.n_features)).astype(np.float32)
+
+
+SETTLED = "apr_places_store(&y[row + (0U * 16U)], place0)", "apr_places_store(&y[row], apr_places_all(7))"
+NO_DOUBT = "_CMP_NGE_UQ", "_CMP_FALSE_OQ"
+ADDED = "(a3_0, x0[1]", "(a3_0, x0[0]"
+
+
+@pytest.mark.parametrize(
+    ("case", "fault", "least", "most"),
+    [
+        ("screened", ("", ""), 0, 0), ("in-doubt", ("", ""), 0, 0), ("screened", SETTLED, 0, 0.2),
+        ("screened", ADDED, 0.01, 1), ("in-doubt", NO_DOUBT, 0.01, 1),
+    ],
+    ids=("screened", "in-doubt", "settled", "other-product", "no-doubt"),
+)  # fmt: skip
+def test_screened_points(
+    case: str, fault: tuple[str, str], least: float, most: float, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Of ordinary rows few are in doubt, unless points lie close together; then the bound of roundings is needed."""
+    require_target("x86-avx512")
+    target = load_target("x86-avx512")
+    program = case_of(case)
+    rows = ordinary(program, sum(AWKWARD))
+    count = differing(program, blocks(program, target), target, "clang-14", tmp_path, *fault, some=rows)
+
+    assert least * len(rows) <= count <= most * len(rows)
+
+
+def test_points_are_screened_beside_distances_in_panels(
+    tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """The nearest of more points than distances in lanes are for; not where columns are few, points the same or
+    sizes without a bound."""
+    require_target("x86-avx512")
+    target = load_target("x86-avx512")
+    program = nearest(16, 37, tied=False)
+    made = blocks(program, target)
+    kinds = [step.op.kernel for step in made.steps]
+
+    assert {"panels_f32", "screened_lanes_f32"} <= set(kinds)
+    assert differing(program, made, target, "clang-14", tmp_path, some=ordinary(program, sum(AWKWARD))) == 0
+    others = [nearest(10, n_in, size, tied=False) for n_in, size in ((11, 1.0), (21, 0.0), (21, 1e12))]
+    for other in (nearest(10, 21), nearest(10, 1001, tied=False), far_from_zero(10, 21), *others):
+        assert not any(isinstance(step.op, ScreenedLanes) for step in blocks(other, target).steps)
+    assert not any(isinstance(step.op, ScreenedLanes) for step in blocks(program, load_target("arm-neon")).steps)

@@ -44,16 +44,19 @@ def test_every_loop_is_bounded_and_the_stack_holds(
         assert painted[short] <= bound <= painted[short] + UNWRITTEN_BYTES[target]
 
 
-@pytest.mark.parametrize("target", ["x86-avx512-vnni", "x86-avx2", "arm-neon-dot"])
-def test_codes_in_vectors(
-    target: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
+@pytest.mark.parametrize(
+    ("target", "mode"),
+    [("x86-avx512-vnni", "s8"), ("x86-avx2", "s8"), ("arm-neon-dot", "s8"), ("x86-avx512-bf16", "bf16")],
+)
+def test_modes_in_vectors(
+    target: str, mode: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """One row of a network of codes: every instruction is known, and every loop and the stack are bounded."""
+    """One row of a network of codes or bfloat16: each instruction is known, loops and the stack are bounded."""
     require_target(target)
     require_tool("capstone")
     model = loaded("v2_mlp_f32")
     program = model.model.lower()
-    options = Options("mlp", "s8", Calibration(random_rows(program, 50, SEED).values, "rows"))
+    options = Options("mlp", mode, Calibration(random_rows(program, 50, SEED).values, "rows"))
     marked = made_of(compile_model(model, load_target(target), options))
     runner = runner_for(marked.image.target)
     painted = runner.run(marked.image, edge_rows(program, 60).values, count=False).stack_bytes

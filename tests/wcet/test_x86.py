@@ -57,6 +57,12 @@ GOLDEN = {
     "vmaskmovps ymm0, ymm1, ymmword ptr [rdi]": (32, 0, "rdi zmm0 zmm1", "zmm0", 0),
     "vmaskmovps ymmword ptr [rdi], ymm1, ymm0": (0, 32, "rdi zmm0 zmm1", "", 0),
     "vpdpbusd zmm0, zmm1, zmmword ptr [rdi]": (64, 0, "rdi zmm0 zmm1", "zmm0", 0),
+    "vdpbf16ps zmm0, zmm11, zmm1": (0, 0, "zmm0 zmm1 zmm11", "zmm0", 0),
+    "vdpbf16ps zmm17, zmm1, zmmword ptr [rdi + r9*4 + 0x280]": (64, 0, "r9 rdi zmm1 zmm17", "zmm17", 0),
+    "vdpbf16ps zmm0, zmm1, dword ptr [rip + 0x100]{1to16}": (4, 0, "rip zmm0 zmm1", "zmm0", 0),
+    "vcvtneps2bf16 ymm0, zmm1": (0, 0, "zmm0 zmm1", "zmm0", 0),
+    "vcvtneps2bf16 ymm0{k1}, zmmword ptr [r12 + 0x40]": (64, 0, "k1 r12 zmm0", "zmm0", 0),
+    "vcvtneps2bf16 ymm0, dword ptr [rdi + 4]{1to16}": (4, 0, "rdi zmm0", "zmm0", 0),
     "vmovups zmmword ptr [rdi]{k1}, zmm0": (0, 64, "k1 rdi zmm0", "", 0),
     "vbroadcastss zmm0, dword ptr [rdi]": (4, 0, "rdi zmm0", "zmm0", 0),
     "vcmpltss xmm0, xmm1, xmm2": (0, 0, "zmm0 zmm1 zmm2", "zmm0", 0),
@@ -70,6 +76,7 @@ REFUSED = (
     "rep movsb", "rep stosd", "movsd", "cmpsd", "lock add dword ptr [rdi], 1", "xchg dword ptr [rdi], eax",
     "mov rax, fs:[0x28]", "syscall", "cpuid", "int3", "ud2", "push word ptr [rdi]", "push qword ptr [rdi]", "push ax",
     "fld dword ptr [rdi]", "vgatherdps ymm0, [rdi + ymm1*4], ymm2", "loop .", "jrcxz .", "rdtsc", "std", "hlt",
+    "vcvtne2ps2bf16 zmm0, zmm1, zmm2", ".byte 0x62, 0xf2, 0xee, 0x48, 0x52, 0xc1",
 )  # fmt: skip
 
 
