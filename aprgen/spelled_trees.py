@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from aprgen import spell
+from aprgen.ops.called_trees import EndedBranches, Pair, Share
 from aprgen.ops.shaped_trees import Branches, Field
 
 
@@ -43,6 +44,21 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
     return spell.branches(_blocks(trees, statements), int(root), near, kind)
 
 
+def called_branches(
+    trees: EndedBranches, near: int, kind: str, function: str, pairs: Sequence[Pair], shares: Sequence[Share],
+    places: Sequence[int], n_classes: int,
+) -> list[str]:  # fmt: skip
+    """The body of each tree, which ends in a call that counts its leaf."""
+    calls = [[f"{function}_of_{pairs[one.pair].first}_{pairs[one.pair].second}(y, {one.first}U);"] for one in shares]
+    calls += [[f"{function}_row(y, {place}U);"] for place in places]
+    statements = [
+        [] if leaf < 0 else calls[leaf - n_classes] if leaf >= n_classes else [f"{function}_to_{leaf}_{end}(y);"]
+        for leaf, end in zip(trees.leaf.tolist(), trees.ends.tolist(), strict=True)
+    ]
+    blocks = _blocks(trees, statements)
+    return [spell.branches(blocks, root, near, kind) for root in trees.root.tolist()]
+
+
 def listing_branches(
     trees: Branches, near: int, kind: str, words: int, outputs: int, word: str, output: str, listing: Sequence[str]
 ) -> str:  # fmt: skip
@@ -77,6 +93,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "branches": branches,
     "joined_branches": joined_branches,
     "going_on_branches": going_on_branches,
+    "called_branches": called_branches,
     "listing_branches": listing_branches,
     "compact_branches": compact_branches,
 }

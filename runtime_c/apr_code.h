@@ -14,6 +14,15 @@
 #define APR_COMPACT
 #endif
 
+/* Small functions that do the same and stay apart, each called from its own stretch of code. */
+#if defined(__clang__)
+#define APR_APART __attribute__((noinline))
+#elif defined(__GNUC__)
+#define APR_APART __attribute__((noinline, no_icf))
+#else
+#define APR_APART
+#endif
+
 /* The function that calls them has its counters in the frame of its own caller: two frames take 16 bytes more. */
 #if defined(__GNUC__)
 #define APR_MERGED inline __attribute__((always_inline))

@@ -25,7 +25,7 @@ from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.packed_trees import MixedTrees, PackedTrees
 from aprgen.ops.shaped_trees import BranchTrees, RowElement, ShapedTrees
 from aprgen.ops.trees import TreeOp, TreeTotals
-from aprgen.passes import compact_trees
+from aprgen.passes import called_trees, compact_trees
 from aprgen.passes.flat_trees import expected_splits
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices
@@ -179,6 +179,11 @@ def _in_shape(
             if found is not None:
                 yield found.trees, (found.flash_bytes, found.mean, found.worst)
         return
+    if shape == "calls":
+        calls = called_trees.called(op, coded)
+        if calls is not None:
+            yield calls.trees, (calls.flash_bytes, calls.mean, calls.worst)
+        return
     if shape != "mixed":
         made = shaped(op, coded, shape, goal)
         yield from () if made is None else ((made, _of_trees(made, coded)),)
@@ -191,7 +196,7 @@ def _in_shape(
 
 def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[Way]:
     """Branches over codes that were copied: smaller, and faster where many splits are passed."""
-    copied = without_sign(op, coded) if shape in ("branches", "mixed", "compact") else None
+    copied = without_sign(op, coded) if shape in ("branches", "mixed", "compact", "calls") else None
     if copied is None:
         return
     n = len(copied[0].order)

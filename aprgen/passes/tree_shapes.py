@@ -34,8 +34,10 @@ from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices, Splits, joined
 from aprgen.program import Array, Table
 
-Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed", "compact"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "compact")
+Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed", "compact", "calls"]
+SHAPES: tuple[Shape, ...] = (
+    "branches", "packed", "keyed-branches", "float-branches", "mixed", "compact", "calls"
+)  # fmt: skip
 OF_FLOATS: tuple[Shape, ...] = ("keyed-branches", "float-branches")  # of codes, these are branches
 
 MAX_NESTING = 100  # C99 promises 127 levels of blocks
@@ -153,9 +155,9 @@ def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
 def shaped(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal = "mean") -> ShapedTrees | None:
     """The op's trees in a shape, reading codes; None where it does not fit.
 
-    Mixed and compact ones: see mixed_trees.py and compact_trees.py.
+    Mixed and compact ones and calls: see mixed_trees.py, compact_trees.py and called_trees.py.
     """
-    assert shape not in ("mixed", "compact")
+    assert shape not in ("mixed", "compact", "calls")
     if shape == "packed":
         least = min(0, int(coded.code.min()))
         return _packed(op, replace(coded, code=coded.code - least), least)

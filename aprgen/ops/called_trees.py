@@ -1,0 +1,120 @@
+"""Trees of votes or totals as one function each, which ends in a call that counts the leaf.
+
+Knows the leaves and how they add up; knows no C, files or targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.compact_trees import ENTRY_BYTES, LAST
+from aprgen.ops.shaped_trees import NEAR, Branches, ShapedTrees
+from aprgen.program import Array, Table, ValueType
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Leaves that share the unit between two outputs; the first gets what the leaf says."""
+
+    first: int
+    second: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """A leaf whose first output gets this, and the second one the rest of the unit."""
+
+    pair: int
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class EndedBranches(Branches):
+    """ends: [blocks] which of the functions that do the same counts a leaf of one class; 0 elsewhere."""
+
+    ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class CalledTree:
+    """root: block of the branches."""
+
+    root: int
+    wide: bool  # some code is read through the second pointer
+
+
+@dataclass(frozen=True, eq=False)
+class CalledTrees(ShapedTrees):
+    """Leaves of one class add the unit to it; leaves that are shares add some of it to each of a pair; all others are
+    rows of entries: output (128 more in the last one) and what is added to it, low byte first.
+
+    Leaf numbers: classes, then `shares`, then rows. A class is counted by several functions that do the same, `copies`
+    of them: jumps to the end of a tree are short when each of its stretches of code has an end of its own.
+    """
+
+    branches: EndedBranches
+    trees: tuple[CalledTree, ...]
+    copies: tuple[int, ...]  # by class
+    pairs: tuple[Pair, ...]
+    shares: tuple[Share, ...]
+    entries: Table  # u8, of rows
+
+    @property
+    def kernel(self) -> str:
+        return f"called_{self.use}"
+
+    @property
+    def near(self) -> int:
+        return NEAR
+
+    @property
+    def n_trees(self) -> int:
+        return len(self.trees)
+
+    @cached_property
+    def begins(self) -> NDArray[np.int64]:
+        """Of each row in the entries, ascending."""
+        if self.entries.data.size == 0:
+            return np.zeros(0, np.int64)
+        ended = self.entries.data[::ENTRY_BYTES] >= LAST
+        return ENTRY_BYTES * np.concatenate([[0], np.flatnonzero(ended)[:-1] + 1]).astype(np.int64)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        return tuple(self.begins.tolist())
+
+    @property
+    def longest(self) -> int:
+        """Entries of a row at most."""
+        ends = np.append(self.begins, self.entries.data.size)
+        return int(np.diff(ends).max(initial=ENTRY_BYTES)) // ENTRY_BYTES
+
+    @property
+    def added(self) -> Array:
+        """[shares and rows, n_classes], flat."""
+        of_shares = np.zeros((len(self.shares), self.n_classes), np.int64)
+        for number, share in enumerate(self.shares):
+            pair = self.pairs[share.pair]
+            of_shares[number, [pair.first, pair.second]] = share.first, self.unit - share.first
+        entries = self.entries.data.reshape(-1, ENTRY_BYTES).astype(np.int64)
+        of_rows = np.zeros((len(self.begins), self.n_classes), np.int64)
+        row = np.searchsorted(self.begins // ENTRY_BYTES, np.arange(len(entries)), side="right") - 1
+        of_rows[row, entries[:, 0] % LAST] = entries[:, 1] + 256 * entries[:, 2]
+        return np.concatenate([of_shares, of_rows]).reshape(-1)
+
+    def result(self, x: ValueType) -> ValueType:
+        leaf = self.branches.leaf
+        if int(leaf.max()) >= self.n_classes + len(self.shares) + len(self.begins):
+            raise ValueError("a tree ends in no leaf that there is")
+        of_class = (leaf >= 0) & (leaf < self.n_classes)
+        if (self.branches.ends[of_class] >= np.array(self.copies, np.int64)[leaf[of_class]]).any():
+            raise ValueError("a tree ends in a function that there is not")
+        return super().result(x)
+
+    def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
+        yield from self.branches.leaves(x)
