@@ -45,16 +45,19 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
 
 
 def called_branches(
-    trees: EndedBranches, near: int, kind: str, function: str, pairs: Sequence[Pair], shares: Sequence[Share],
-    places: Sequence[int], n_classes: int,
+    trees: EndedBranches, near: int, kind: str, function: str, pointers: str, pairs: Sequence[Pair],
+    shares: Sequence[Share], places: Sequence[int], n_classes: int,
 ) -> list[str]:  # fmt: skip
-    """The body of each tree, which ends in a call that counts its leaf."""
-    calls = [[f"{function}_of_{pairs[one.pair].first}_{pairs[one.pair].second}(y, {one.first}U);"] for one in shares]
-    calls += [[f"{function}_row(y, {place}U);"] for place in places]
-    statements = [
-        [] if leaf < 0 else calls[leaf - n_classes] if leaf >= n_classes else [f"{function}_to_{leaf}_{end}(y);"]
-        for leaf, end in zip(trees.leaf.tolist(), trees.ends.tolist(), strict=True)
-    ]
+    """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
+    named = [f"{pairs[one.pair].first}_{pairs[one.pair].second}" for one in shares]
+    calls = [f"of_{name}(y, {pointers}, {one.first});" for name, one in zip(named, shares, strict=True)]
+    calls += [f"row(y, {pointers}, {place}U);" for place in places]
+
+    def call(leaf: int, end: int) -> str:
+        return f"to_{leaf}_{end}(y, {pointers});" if leaf < n_classes else calls[leaf - n_classes]
+
+    ends = zip(trees.leaf.tolist(), trees.ends.tolist(), strict=True)
+    statements = [[] if leaf < 0 else [f"{function}_{call(leaf, end)}"] for leaf, end in ends]
     blocks = _blocks(trees, statements)
     return [spell.branches(blocks, root, near, kind) for root in trees.root.tolist()]
 

@@ -18,7 +18,7 @@
 #if defined(__clang__)
 #define APR_APART __attribute__((noinline))
 #elif defined(__GNUC__)
-#define APR_APART __attribute__((noinline, no_icf))
+#define APR_APART __attribute__((noinline, noclone, no_icf))
 #else
 #define APR_APART
 #endif

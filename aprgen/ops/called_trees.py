@@ -73,6 +73,11 @@ class CalledTrees(ShapedTrees):
         return NEAR
 
     @property
+    def wide(self) -> bool:
+        """Some tree reads codes through the second pointer."""
+        return any(tree.wide for tree in self.trees)
+
+    @property
     def n_trees(self) -> int:
         return len(self.trees)
 

@@ -92,7 +92,8 @@ def called(op: TreeOp, coded: CodedTrees) -> Called | None:
         laid_out = _LaidOut(branches, n_classes)
         flash += laid_out.end(root, ends)
         made.append(CalledTree(root, laid_out.wide))
-    copies = tuple(int(ends[leaf == c].max(initial=-1)) + 1 for c in range(n_classes))
+    seconds = {pair.second for pair in leaves.pairs}
+    copies = tuple(max(int(ends[leaf == c].max(initial=-1)) + 1, int(c in seconds)) for c in range(n_classes))
     unit = op.unit if isinstance(op, TreeTotals) else 1
     result = CalledTrees(
         use, len(coded.columns), coded.element, n_classes, None, start, unit,
