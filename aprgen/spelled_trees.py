@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from aprgen import spell
-from aprgen.ops.called_trees import EndedBranches, Pair, Share
+from aprgen.ops.called_trees import EARLY, EndedBranches, Pair, Share
 from aprgen.ops.shaped_trees import Branches, Field
 
 
@@ -46,15 +46,18 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
 
 def called_branches(
     trees: EndedBranches, near: int, kind: str, function: str, pointers: str, pairs: Sequence[Pair],
-    shares: Sequence[Share], places: Sequence[int], n_classes: int,
+    shares: Sequence[Share], places: Sequence[int], n_classes: int, unit: int, kind_of_y: str,
 ) -> list[str]:  # fmt: skip
     """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
-    named = [f"{pairs[one.pair].first}_{pairs[one.pair].second}" for one in shares]
-    calls = [f"of_{name}(y, {pointers}, {one.first});" for name, one in zip(named, shares, strict=True)]
-    calls += [f"row(y, {pointers}, {place}U);" for place in places]
+    named = [f"of_{pairs[one.pair].first}_{pairs[one.pair].second}" for one in shares] + ["row"] * len(places)
+    amounts = [f"{one.first}" for one in shares] + [f"{place}U" for place in places]
+    whole = f"{unit}U" if kind_of_y == "uint16_t" else f"{unit}"
 
     def call(leaf: int, end: int) -> str:
-        return f"to_{leaf}_{end}(y, {pointers});" if leaf < n_classes else calls[leaf - n_classes]
+        if leaf < n_classes:
+            return f"early_to_{leaf}({whole}, y);" if end == EARLY else f"to_{leaf}_{end}(y, {pointers});"
+        name, amount = named[leaf - n_classes], amounts[leaf - n_classes]
+        return f"early_{name}({amount}, y);" if end == EARLY else f"{name}(y, {pointers}, {amount});"
 
     ends = zip(trees.leaf.tolist(), trees.ends.tolist(), strict=True)
     statements = [[] if leaf < 0 else [f"{function}_{call(leaf, end)}"] for leaf, end in ends]

@@ -37,6 +37,16 @@ static inline int32_t apr_signed(uint32_t bits)
     return (int32_t)bits;
 }
 
+/* Four codes as they are, or 0 for those below 0, whose highest bit is set: 255 times that bit in the lowest place covers
+ * them, whatever the order of bytes is. A word in one load and one store, for cores that have them at any address. */
+static inline void apr_without_signs(const int8_t *codes, uint8_t *found)
+{
+    uint32_t word;
+    __builtin_memcpy(&word, codes, sizeof word);
+    word &= ~(((word >> 7) & 0x01010101U) * 255U);
+    __builtin_memcpy(found, &word, sizeof word);
+}
+
 /* The bits as an integer, INT32_MAX for a NaN with a sign: orders what is not negative like the floats, NaN last, and is
  * below 0 for all else.
  * Deviation: uint32 above INT32_MAX to int32; every compiler we list wraps. */

@@ -17,6 +17,9 @@ from aprgen.ops.shaped_trees import NEAR, Branches, ShapedTrees
 from aprgen.program import Array, Table, ValueType
 
 
+EARLY = -1
+
+
 @dataclass(frozen=True)
 class Pair:
     """Leaves that share the unit between two outputs; the first gets what the leaf says."""
@@ -35,7 +38,8 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class EndedBranches(Branches):
-    """ends: [blocks] which of the functions that do the same counts a leaf of one class; 0 elsewhere."""
+    """ends: [blocks] which of the functions that do the same counts a leaf of one class, 0 elsewhere; EARLY: a leaf near
+    the root, which is counted by a function of its own kind."""
 
     ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -53,7 +57,8 @@ class CalledTrees(ShapedTrees):
     """Leaves of one class add the unit to it; leaves that are shares add some of it to each of a pair; all others are
     rows of entries: output (128 more in the last one) and what is added to it, low byte first.
 
-    Leaf numbers: classes, then `shares`, then rows. A class is counted by several functions that do the same, `copies`
+    What counts a leaf reads the pointers to the codes, too, so that they stay in their registers from tree to tree; near
+    a root gcc would copy all of them, so leaves there are counted by functions that do not. Leaf numbers: classes, then `shares`, then rows. A class is counted by several functions that do the same, `copies`
     of them: jumps to the end of a tree are short when each of its stretches of code has an end of its own.
     """
 
@@ -92,6 +97,39 @@ class CalledTrees(ShapedTrees):
     @property
     def places(self) -> tuple[int, ...]:
         return tuple(self.begins.tolist())
+
+    def _ended(self, *, early: bool) -> NDArray[np.int64]:
+        """Leaves that some tree reaches, near its root or not."""
+        ends = self.branches.ends == EARLY
+        return np.unique(self.branches.leaf[(self.branches.leaf >= 0) & (ends if early else ~ends)])
+
+    def _rows(self, *, early: bool) -> bool:
+        return bool((self._ended(early=early) >= self.n_classes + len(self.shares)).any())
+
+    def _pairs(self, *, early: bool) -> tuple[Pair, ...]:
+        numbers = self._ended(early=early) - self.n_classes
+        used = {self.shares[one].pair for one in numbers.tolist() if 0 <= one < len(self.shares)}
+        return tuple(self.pairs[one] for one in sorted(used))
+
+    @property
+    def rows_early(self) -> bool:
+        return self._rows(early=True)
+
+    @property
+    def rows_late(self) -> bool:
+        return self._rows(early=False)
+
+    @property
+    def early_pairs(self) -> tuple[Pair, ...]:
+        return self._pairs(early=True)
+
+    @property
+    def late_pairs(self) -> tuple[Pair, ...]:
+        return self._pairs(early=False)
+
+    @property
+    def early_classes(self) -> tuple[int, ...]:
+        return tuple(one for one in self._ended(early=True).tolist() if one < self.n_classes)
 
     @property
     def longest(self) -> int:

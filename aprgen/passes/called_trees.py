@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aprgen.ops.called_trees import CalledTree, CalledTrees, EndedBranches, Pair, Share
+from aprgen.ops.called_trees import EARLY, CalledTree, CalledTrees, EndedBranches, Pair, Share
 from aprgen.ops.compact_trees import ENTRY_BYTES, LAST
 from aprgen.ops.shaped_trees import NEAR, Branches
 from aprgen.ops.trees import TreeOp, TreeTotals, TreeVotes
@@ -92,8 +92,8 @@ def called(op: TreeOp, coded: CodedTrees) -> Called | None:
         laid_out = _LaidOut(branches, n_classes)
         flash += laid_out.end(root, ends)
         made.append(CalledTree(root, laid_out.wide))
-    seconds = {pair.second for pair in leaves.pairs}
-    copies = tuple(max(int(ends[leaf == c].max(initial=-1)) + 1, int(c in seconds)) for c in range(n_classes))
+    seconds = {pair.second for pair in leaves.pairs}  # what shares the unit ends in the first copy
+    copies = tuple(max(int(ends[leaf == c].max(initial=EARLY)) + 1, int(c in seconds)) for c in range(n_classes))
     unit = op.unit if isinstance(op, TreeTotals) else 1
     result = CalledTrees(
         use, len(coded.columns), coded.element, n_classes, None, start, unit,
@@ -164,6 +164,7 @@ class _LaidOut:
     def __init__(self, branches: Branches, n_classes: int) -> None:
         self._branches = branches
         self._n_classes = n_classes
+        self._late: dict[int, bool] = {}  # of leaves that are no class, by block
         self.wide = False
 
     def end(self, root: int, ends: Ints) -> float:
@@ -177,9 +178,14 @@ class _LaidOut:
                 for number, (first, end) in enumerate(_stretches(of_class)):
                     for one in of_class[first:end]:
                         chosen[one.block] = number
+        found, size = self._places(root, chosen)
         for block, number in chosen.items():
             ends[block] = number
-        found, size = self._places(root, chosen)
+        for of_class in found.values():
+            if len(of_class) == 1 and of_class[0].depth < KNOWN_BLOCKS:
+                ends[of_class[0].block] = EARLY
+        for block, late in self._late.items():
+            ends[block] = 0 if late else EARLY
         return size + sum(_far(of_class, chosen) for of_class in found.values())
 
     def _places(self, root: int, chosen: dict[int, int]) -> tuple[dict[int, list[_End]], int]:
@@ -194,6 +200,7 @@ class _LaidOut:
             leaf = int(branches.leaf[block])
             if leaf >= self._n_classes:
                 place += ARGUMENT_BYTES + END_BYTES
+                self._late[block] = depth >= KNOWN_BLOCKS
                 continue
             if leaf >= 0:
                 found[leaf].append(_End(block, place, depth, beside))

@@ -51,6 +51,8 @@ LISTED_NODE_BYTES = 2
 # but 136 on Cortex-M0+.
 UNASKED_BYTES = 72
 
+OF_COPIED: tuple[Shape, ...] = ("branches", "mixed", "compact", "calls")  # of a caller's codes without their sign
+
 ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
 
@@ -108,7 +110,9 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> W
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
-    small = [way for way in ways(op, coded, goal) if way.row_bytes <= ROW_BUFFER_BYTES]
+    shapes = tuple(shape for shape in SHAPES if shape != "calls" or cost.last_calls)
+    every = ways(op, coded, goal, shapes, in_words=cost.any_address)
+    small = [way for way in every if way.row_bytes <= ROW_BUFFER_BYTES]
     found = min([tables, *small], key=lambda way: way.serves(goal))
     return None if found is tables else found
 
@@ -128,7 +132,7 @@ def quicker_than_tables(op: TreeOp, cost: Cost, shape: Shape) -> Way | None:
     return min(better, key=lambda way: way.serves("mean"), default=None)
 
 
-def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | None:
+def way_of_shape(op: TreeOp, cost: Cost, shape: Shape, rows: Array | None = None) -> Way | None:
     """The op in that shape, with a small row if there is one, packed ones with the smallest maker of codes, others with
     the fastest; None: no fit.
 
@@ -139,7 +143,7 @@ def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | N
         shape = "branches"  # codes are the keys
     coded = coded_trees(op, rows)
     goal: Goal = "size" if shape == "packed" else "mean"
-    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,)))
+    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,), in_words=cost.any_address))
     fitting = tuple(way for way in fitting if way.row_bytes <= ROW_BUFFER_BYTES) or fitting
     if shape in ("mixed", "compact"):
         return min(fitting, key=lambda way: way.flash_bytes * way.mean, default=None)
@@ -147,9 +151,10 @@ def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | N
 
 
 def ways(
-    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES
-) -> Iterator[Way]:  # fmt: skip
-    """Every one of the shapes that fits, its code written for the goal, with each maker of codes."""
+    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES, *, in_words: bool = False
+) -> Iterator[Way]:
+    """Every one of the shapes that fits, its code written for the goal, with each maker of codes; in_words: also those
+    that take four codes at once."""
     for shape in shapes:
         if op.compare == "code" and shape in OF_FLOATS:
             continue
@@ -164,7 +169,8 @@ def ways(
                 flash, work = _of_codes(codes, coded)
                 yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
         if op.compare == "code":
-            yield from _ways_without_sign(op, coded, shape, goal)
+            for words in (False, True)[: 1 + in_words]:
+                yield from _ways_without_sign(op, coded, shape, goal, in_words=words)
 
 
 def _in_shape(
@@ -194,14 +200,17 @@ def _in_shape(
     yield from ((one, _of_trees(one, coded)) for one in mixes if one is not None)
 
 
-def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[Way]:
+def _ways_without_sign(
+    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal, *, in_words: bool
+) -> Iterator[Way]:  # fmt: skip
     """Branches over codes that were copied: smaller, and faster where many splits are passed."""
-    copied = without_sign(op, coded) if shape in ("branches", "mixed", "compact", "calls") else None
+    copied = without_sign(op, coded, in_words=in_words) if shape in OF_COPIED else None
     if copied is None:
         return
     n = len(copied[0].order)
+    size, work = (80.0, 10 + 1.5 * n) if in_words else (10.0 * n, 3.5 * n)
     for trees, (flash, mean, worst) in _in_shape(op, copied[1], shape, goal):
-        yield Way(shape, (copied[0], trees), 10 * n + flash, 3.5 * n + mean, 3.5 * n + worst)
+        yield Way(shape, (copied[0], trees), size + flash, work + mean, work + worst)
 
 
 def makers(op: TreeOp, coded: CodedTrees, shape: Shape) -> tuple[CodeOp, ...]:
