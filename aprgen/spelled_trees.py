@@ -45,7 +45,7 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
 
 
 def called_branches(
-    trees: EndedBranches, near: int, kind: str, function: str, pointers: str, pairs: Sequence[Pair],
+    trees: EndedBranches, roots: Sequence[int], near: int, kind: str, function: str, pointers: str, pairs: Sequence[Pair],
     shares: Sequence[Share], places: Sequence[int], n_classes: int, unit: int, kind_of_y: str,
 ) -> list[str]:  # fmt: skip
     """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
@@ -62,7 +62,7 @@ def called_branches(
     ends = zip(trees.leaf.tolist(), trees.ends.tolist(), strict=True)
     statements = [[] if leaf < 0 else [f"{function}_{call(leaf, end)}"] for leaf, end in ends]
     blocks = _blocks(trees, statements)
-    return [spell.branches(blocks, root, near, kind) for root in trees.root.tolist()]
+    return [spell.branches(blocks, root, near, kind) for root in roots]
 
 
 def listing_branches(

@@ -23,6 +23,13 @@
 #define APR_APART
 #endif
 
+/* A function that is compiled to be quick though only such branches call it. */
+#if defined(__GNUC__)
+#define APR_QUICK __attribute__((hot, noinline))
+#else
+#define APR_QUICK
+#endif
+
 /* The function that calls them has its counters in the frame of its own caller: two frames take 16 bytes more. */
 #if defined(__GNUC__)
 #define APR_MERGED inline __attribute__((always_inline))

@@ -6,7 +6,7 @@ Knows the leaves and how they add up; knows no C, files or targets.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -160,4 +160,5 @@ class CalledTrees(ShapedTrees):
         return super().result(x)
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
-        yield from self.branches.leaves(x)
+        roots = np.array([tree.root for tree in self.trees], np.int64)
+        yield from replace(self.branches, root=roots).leaves(x)

@@ -87,17 +87,19 @@ def called(op: TreeOp, coded: CodedTrees) -> Called | None:
         plain.depth, ends=ends,
     )  # fmt: skip
     flash = FIXED[0]
-    made = []
+    early: list[CalledTree] = []
+    late: list[CalledTree] = []
     for root in branches.root.tolist():
         laid_out = _LaidOut(branches, n_classes)
         flash += laid_out.end(root, ends)
-        made.append(CalledTree(root, laid_out.wide))
+        (early if laid_out.early else late).append(CalledTree(root, laid_out.wide))
+    made = (*late, *early)  # behind early leaves pointers are loaded again
     seconds = {pair.second for pair in leaves.pairs}  # what shares the unit ends in the first copy
     copies = tuple(max(int(ends[leaf == c].max(initial=EARLY)) + 1, int(c in seconds)) for c in range(n_classes))
     unit = op.unit if isinstance(op, TreeTotals) else 1
     result = CalledTrees(
         use, len(coded.columns), coded.element, n_classes, None, start, unit,
-        branches, tuple(made), copies, leaves.pairs, leaves.shares, leaves.entries,
+        branches, made, copies, leaves.pairs, leaves.shares, leaves.entries,
     )  # fmt: skip
     flash += 4 * len(made) + COPY_BYTES * sum(copies) + PAIR_BYTES * len(leaves.pairs) + leaves.entries.n_bytes
     more_mean, more_worst = _of_leaves(coded, leaves, result)
@@ -166,6 +168,7 @@ class _LaidOut:
         self._n_classes = n_classes
         self._late: dict[int, bool] = {}  # of leaves that are no class, by block
         self.wide = False
+        self.early = False  # some leaf is
 
     def end(self, root: int, ends: Ints) -> float:
         """Choose for each leaf of one class which end it takes; the bytes of the tree. Twice: ends take room, too."""
@@ -184,8 +187,10 @@ class _LaidOut:
         for of_class in found.values():
             if len(of_class) == 1 and of_class[0].depth < KNOWN_BLOCKS:
                 ends[of_class[0].block] = EARLY
+                self.early = True
         for block, late in self._late.items():
             ends[block] = 0 if late else EARLY
+            self.early = self.early or not late
         return size + sum(_far(of_class, chosen) for of_class in found.values())
 
     def _places(self, root: int, chosen: dict[int, int]) -> tuple[dict[int, list[_End]], int]:
