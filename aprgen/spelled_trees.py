@@ -46,12 +46,12 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
 
 def called_branches(
     trees: EndedBranches, roots: Sequence[int], near: int, kind: str, function: str, pointers: str, pairs: Sequence[Pair],
-    shares: Sequence[Share], places: Sequence[int], n_classes: int, unit: int, kind_of_y: str,
+    shares: Sequence[Share], places: Sequence[int], n_classes: int, one: int, kind_of_y: str,
 ) -> list[str]:  # fmt: skip
     """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
-    named = [f"of_{pairs[one.pair].first}_{pairs[one.pair].second}" for one in shares] + ["row"] * len(places)
-    amounts = [f"{one.first}" for one in shares] + [f"{place}U" for place in places]
-    whole = f"{unit}U" if kind_of_y == "uint16_t" else f"{unit}"
+    named = [f"of_{pairs[share.pair].first}_{pairs[share.pair].second}" for share in shares] + ["row"] * len(places)
+    amounts = [f"{share.first}" for share in shares] + [f"{place}U" for place in places]
+    whole = f"{one}U" if kind_of_y == "uint16_t" else f"{one}"
 
     def call(leaf: int, end: int) -> str:
         if leaf < n_classes:

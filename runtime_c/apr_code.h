@@ -44,6 +44,12 @@ static inline int32_t apr_signed(uint32_t bits)
     return (int32_t)bits;
 }
 
+/* A code as it is, or 0 for one below 0, whose bits these are: cores that load bytes without a sign in less. */
+static inline uint8_t apr_without_sign(uint32_t bits)
+{
+    return (uint8_t)(bits & ~(0U - (bits >> 7)) & 255U);
+}
+
 /* Four codes as they are, or 0 for those below 0, whose highest bit is set: 255 times that bit in the lowest place covers
  * them, whatever the order of bytes is. A word in one load and one store, for cores that have them at any address. */
 static inline void apr_without_signs(const int8_t *codes, uint8_t *found)

@@ -68,6 +68,22 @@ class CalledTrees(ShapedTrees):
     pairs: tuple[Pair, ...]
     shares: tuple[Share, ...]
     entries: Table  # u8, of rows
+    count_bits: int = 0  # of totals, below all else: units are counted there by ones; 0: units are added as they are
+
+    @property
+    def scale(self) -> int:
+        """What is added beside units is added this often."""
+        return 1 << self.count_bits
+
+    @property
+    def below(self) -> int:
+        """All bits of counted units."""
+        return self.scale - 1
+
+    @property
+    def one(self) -> int:
+        """What is added for a unit."""
+        return 1 if self.count_bits else max(1, self.unit)
 
     @property
     def kernel(self) -> str:

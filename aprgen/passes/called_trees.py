@@ -69,8 +69,11 @@ class _End:
     beside: bool
 
 
-def called(op: TreeOp, coded: CodedTrees) -> Called | None:
-    """The op's trees as functions; None where they are neither votes nor totals of a unit, or do not fit."""
+def called(op: TreeOp, coded: CodedTrees, *, short_ones: bool) -> Called | None:
+    """The op's trees as functions; None where they are neither votes nor totals of a unit, or do not fit.
+
+    short_ones: adding one takes less than adding a unit, so units are counted in the lowest bits where there is room.
+    """
     leaves = _leaves(op, coded)
     trees = coded.trees
     if leaves is None or trees.n_nodes == 0 or coded.element not in ("u8", "u16"):
@@ -100,12 +103,22 @@ def called(op: TreeOp, coded: CodedTrees) -> Called | None:
     result = CalledTrees(
         use, len(coded.columns), coded.element, n_classes, None, start, unit,
         branches, made, copies, leaves.pairs, leaves.shares, leaves.entries,
+        _count_bits(op, leaves, len(made)) if short_ones else 0,
     )  # fmt: skip
     flash += 4 * len(made) + COPY_BYTES * sum(copies) + PAIR_BYTES * len(leaves.pairs) + leaves.entries.n_bytes
     more_mean, more_worst = _of_leaves(coded, leaves, result)
     depth = longest_paths(trees.left, trees.right, trees.root)
     mean = FIXED[1] + TREE * len(made) + 3 * expected_splits(trees) + more_mean
     return Called(result, flash, mean, FIXED[1] + TREE * len(made) + 3 * float(depth.sum()) + more_worst)
+
+
+def _count_bits(op: TreeOp, leaves: _Leaves, n_trees: int) -> int:
+    """Enough to count all trees; 0 where what they add beside it would leave 32 bits."""
+    if not isinstance(op, TreeTotals):
+        return 0
+    bits = n_trees.bit_length()
+    largest = max(op.unit, UNITS if leaves.entries.data.size else 0)
+    return bits if ((n_trees * largest) << bits) + n_trees <= np.iinfo(np.int32).max else 0
 
 
 def _leaves(op: TreeOp, coded: CodedTrees) -> _Leaves | None:

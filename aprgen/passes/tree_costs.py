@@ -53,6 +53,8 @@ UNASKED_BYTES = 72
 
 OF_COPIED: tuple[Shape, ...] = ("branches", "mixed", "compact", "calls")  # of a caller's codes without their sign
 
+PORTABLE = Cost(1, 1, 1)  # a target of which nothing is known
+
 ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
 
@@ -111,7 +113,7 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> W
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
     shapes = tuple(shape for shape in SHAPES if shape != "calls" or cost.last_calls)
-    every = ways(op, coded, goal, shapes, in_words=cost.any_address)
+    every = ways(op, coded, goal, shapes, cost)
     small = [way for way in every if way.row_bytes <= ROW_BUFFER_BYTES]
     found = min([tables, *small], key=lambda way: way.serves(goal))
     return None if found is tables else found
@@ -143,7 +145,7 @@ def way_of_shape(op: TreeOp, cost: Cost, shape: Shape, rows: Array | None = None
         shape = "branches"  # codes are the keys
     coded = coded_trees(op, rows)
     goal: Goal = "size" if shape == "packed" else "mean"
-    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,), in_words=cost.any_address))
+    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,), cost))
     fitting = tuple(way for way in fitting if way.row_bytes <= ROW_BUFFER_BYTES) or fitting
     if shape in ("mixed", "compact"):
         return min(fitting, key=lambda way: way.flash_bytes * way.mean, default=None)
@@ -151,14 +153,13 @@ def way_of_shape(op: TreeOp, cost: Cost, shape: Shape, rows: Array | None = None
 
 
 def ways(
-    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES, *, in_words: bool = False
+    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES, cost: Cost = PORTABLE
 ) -> Iterator[Way]:
-    """Every one of the shapes that fits, its code written for the goal, with each maker of codes; in_words: also those
-    that take four codes at once."""
+    """Every one of the shapes that fits, its code written for the goal and the target, with each maker of codes."""
     for shape in shapes:
         if op.compare == "code" and shape in OF_FLOATS:
             continue
-        for trees, (more, mean, worst) in _in_shape(op, coded, shape, goal):
+        for trees, (more, mean, worst) in _in_shape(op, coded, shape, goal, cost):
             if op.compare == "code":
                 yield Way(shape, (trees,), more, mean, worst)
                 continue
@@ -169,12 +170,11 @@ def ways(
                 flash, work = _of_codes(codes, coded)
                 yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
         if op.compare == "code":
-            for words in (False, True)[: 1 + in_words]:
-                yield from _ways_without_sign(op, coded, shape, goal, in_words=words)
+            yield from _ways_without_sign(op, coded, shape, goal, cost)
 
 
 def _in_shape(
-    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal
+    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal, cost: Cost
 ) -> Iterator[tuple[ShapedTrees, tuple[float, float, float]]]:
     """The trees in that shape, with flash bytes, mean and worst instructions; mixed and compact ones for each price of
     an instruction, mixed ones for none where they are small."""
@@ -186,7 +186,7 @@ def _in_shape(
                 yield found.trees, (found.flash_bytes, found.mean, found.worst)
         return
     if shape == "calls":
-        calls = called_trees.called(op, coded)
+        calls = called_trees.called(op, coded, short_ones=not cost.last_calls)
         if calls is not None:
             yield calls.trees, (calls.flash_bytes, calls.mean, calls.worst)
         return
@@ -201,16 +201,18 @@ def _in_shape(
 
 
 def _ways_without_sign(
-    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal, *, in_words: bool
+    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal, cost: Cost
 ) -> Iterator[Way]:  # fmt: skip
-    """Branches over codes that were copied: smaller, and faster where many splits are passed."""
-    copied = without_sign(op, coded, in_words=in_words) if shape in OF_COPIED else None
-    if copied is None:
-        return
-    n = len(copied[0].order)
-    size, work = (80.0, 10 + 1.5 * n) if in_words else (10.0 * n, 3.5 * n)
-    for trees, (flash, mean, worst) in _in_shape(op, copied[1], shape, goal):
-        yield Way(shape, (copied[0], trees), size + flash, work + mean, work + worst)
+    """Branches over codes that were copied: smaller, and faster where many splits are passed. One by one, and four at
+    once where the target can."""
+    for in_words in (False, True)[: 1 + cost.any_address]:
+        copied = without_sign(op, coded, in_words=in_words) if shape in OF_COPIED else None
+        if copied is None:
+            continue
+        n = len(copied[0].order)
+        size, work = (80.0, 10 + 1.5 * n) if in_words else (10.0 * n, 3.5 * n)
+        for trees, (flash, mean, worst) in _in_shape(op, copied[1], shape, goal, cost):
+            yield Way(shape, (copied[0], trees), size + flash, work + mean, work + worst)
 
 
 def makers(op: TreeOp, coded: CodedTrees, shape: Shape) -> tuple[CodeOp, ...]:
