@@ -45,8 +45,8 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
 
 
 def called_branches(
-    trees: EndedBranches, roots: Sequence[int], near: int, kind: str, function: str, pointers: str, pairs: Sequence[Pair],
-    shares: Sequence[Share], places: Sequence[int], n_classes: int, one: int, kind_of_y: str,
+    trees: EndedBranches, roots: Sequence[int], near: int, kind: str, function: str, pointers: str,
+    pairs: Sequence[Pair], shares: Sequence[Share], places: Sequence[int], n_classes: int, one: int, kind_of_y: str,
 ) -> list[str]:  # fmt: skip
     """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
     named = [f"of_{pairs[share.pair].first}_{pairs[share.pair].second}" for share in shares] + ["row"] * len(places)
@@ -95,7 +95,7 @@ def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.
     return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+FILTERS: Mapping[str, Callable[..., str | list[str]]] = {
     "branches": branches,
     "joined_branches": joined_branches,
     "going_on_branches": going_on_branches,

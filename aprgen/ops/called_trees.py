@@ -16,7 +16,6 @@ from aprgen.ops.compact_trees import ENTRY_BYTES, LAST
 from aprgen.ops.shaped_trees import NEAR, Branches, ShapedTrees
 from aprgen.program import Array, Table, ValueType
 
-
 EARLY = -1
 
 
@@ -38,8 +37,8 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class EndedBranches(Branches):
-    """ends: [blocks] which of the functions that do the same counts a leaf of one class, 0 elsewhere; EARLY: a leaf near
-    the root, which is counted by a function of its own kind."""
+    """ends: [blocks] which of the functions that do the same counts a leaf of one class, 0 elsewhere; EARLY: a leaf
+    near the root, which is counted by a function of its own kind."""
 
     ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -57,9 +56,10 @@ class CalledTrees(ShapedTrees):
     """Leaves of one class add the unit to it; leaves that are shares add some of it to each of a pair; all others are
     rows of entries: output (128 more in the last one) and what is added to it, low byte first.
 
-    What counts a leaf reads the pointers to the codes, too, so that they stay in their registers from tree to tree; near
-    a root gcc would copy all of them, so leaves there are counted by functions that do not. Leaf numbers: classes, then `shares`, then rows. A class is counted by several functions that do the same, `copies`
-    of them: jumps to the end of a tree are short when each of its stretches of code has an end of its own.
+    Leaf numbers: classes, then `shares`, then rows. A class is counted by several functions that do the same, `copies`
+    of them: jumps to the end of a tree are short when each stretch of its code has an end of its own. What counts a
+    leaf takes the pointers to the codes, too, so that they stay in their registers from tree to tree; near a root gcc
+    would copy all of them, so leaves there are counted by functions that do not.
     """
 
     branches: EndedBranches
@@ -167,13 +167,29 @@ class CalledTrees(ShapedTrees):
         return np.concatenate([of_shares, of_rows]).reshape(-1)
 
     def result(self, x: ValueType) -> ValueType:
-        leaf = self.branches.leaf
-        if int(leaf.max()) >= self.n_classes + len(self.shares) + len(self.begins):
-            raise ValueError("a tree ends in no leaf that there is")
-        of_class = (leaf >= 0) & (leaf < self.n_classes)
-        if (self.branches.ends[of_class] >= np.array(self.copies, np.int64)[leaf[of_class]]).any():
-            raise ValueError("a tree ends in a function that there is not")
+        if self._fault:
+            raise ValueError(self._fault)
         return super().result(x)
+
+    @property
+    def _fault(self) -> str:
+        """What is wrong: with entries, with what shares a unit, or with where trees end."""
+        entries = self.entries.data
+        if entries.size % ENTRY_BYTES or (entries.size and entries[-ENTRY_BYTES] < LAST):
+            return "the last row of entries has no end"
+        if entries.size and (entries[::ENTRY_BYTES] % LAST).max() >= self.n_classes:
+            return "an entry adds to an output that there is not"
+        for share in self.shares:
+            pair = self.pairs[share.pair]
+            if not (0 <= share.first <= self.unit and pair.first != pair.second):
+                return "a leaf shares more than the unit"
+        leaf, ends = self.branches.leaf, self.branches.ends
+        if leaf.max(initial=-1) >= self.n_classes + len(self.shares) + len(self.begins):
+            return "a tree ends in a leaf that there is not"
+        of_class = (leaf >= 0) & (leaf < self.n_classes)
+        if (ends[of_class] >= np.array(self.copies, np.int64)[leaf[of_class]]).any() or ends.min(initial=0) < EARLY:
+            return "a tree ends in a function that there is not"
+        return ""
 
     def leaves(self, x: Array) -> Iterator[NDArray[np.int64]]:
         roots = np.array([tree.root for tree in self.trees], np.int64)

@@ -202,6 +202,8 @@ class WithoutSign:
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.source, self.n_in):
             raise ValueError(f"codes with a sign are {self.source}[{self.n_in}], not {x}")
+        if self.in_words and (self.source != "i8" or self.order != tuple(range(self.n_in))):
+            raise ValueError("words hold codes of 8 bits, all of them in their order")
         return ValueType(self.element, len(self.order))
 
     def evaluate(self, x: Array) -> Array:

@@ -6,25 +6,28 @@ Thumb has. Knows bytes of instructions as numbers; knows no C.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aprgen.ops.called_trees import EARLY, CalledTree, CalledTrees, EndedBranches, Pair, Share
-from aprgen.ops.compact_trees import ENTRY_BYTES, LAST
+from aprgen.ops.codes import CodeElement
+from aprgen.ops.compact_trees import LAST
 from aprgen.ops.shaped_trees import NEAR, Branches
 from aprgen.ops.trees import TreeOp, TreeTotals, TreeVotes
-from aprgen.passes.flat_trees import Ints, ends_of, expected_splits, leaves_of,  longest_paths, reached
+from aprgen.passes.flat_trees import Ints, ends_of, expected_splits, leaves_of, longest_paths, reached
 from aprgen.passes.tree_shapes import MAX_NESTING, TREE_SPLITS, CodedTrees, one_by_one, use_of
 from aprgen.program import Table
 
 MOST_OUTPUTS = LAST  # of an entry's first byte
 UNITS = np.iinfo(np.uint16).max  # two bytes of an entry
 
-# Bytes of Thumb-2.
-SPLIT_BYTES = 6  # load, compare and a short jump
+# Bytes and instructions of Thumb-2: load, compare and a short jump. gcc extends codes of 16 bits once more.
+SPLIT: Mapping[CodeElement, tuple[int, int]] = {"u8": (6, 3), "u16": (8, 4)}
+# Bytes.
 END_BYTES = 4  # a jump to a function
 FAR_BYTES = 2  # more, of a jump that is not short
 JUMP_BYTES = 2  # of a second leaf to an end that stands elsewhere
@@ -34,6 +37,7 @@ REACH = 250  # of a short jump back
 # of the counts in a second register, which takes a dozen bytes at every end of the tree; two ways lead to each end.
 KNOWN_BLOCKS = 10
 ALONE = 60.0  # bytes
+LONGEST_RUN = 64  # leaves of one class: those that are out of reach soon take more than another end
 # Instructions of a tree beside its splits: call, jump, load, add, store, return; of a pair and of an entry.
 TREE, PAIR, ROW, ENTRY = 6.2, 4.0, 7.0, 8.0
 PAIR_BYTES, COPY_BYTES, FIXED = 20, 10, (150.0, 30.0)
@@ -76,11 +80,12 @@ def called(op: TreeOp, coded: CodedTrees, *, short_ones: bool) -> Called | None:
     """
     leaves = _leaves(op, coded)
     trees = coded.trees
-    if leaves is None or trees.n_nodes == 0 or coded.element not in ("u8", "u16"):
+    if leaves is None or trees.n_nodes == 0 or coded.element not in SPLIT:
         return None
     sizes = ends_of(trees) - np.concatenate([[0], ends_of(trees)[:-1]])
     if trees.depth.max() > MAX_NESTING or sizes.max() > TREE_SPLITS:
         return None
+    split_bytes, split = SPLIT[coded.element]
     use, n_classes, start = use_of(op)
     plain = one_by_one(coded, 0, len(trees.root))
     leaf = np.array([leaves.renumbered.get(one, -1) for one in plain.leaf.tolist()], np.int64)
@@ -93,7 +98,7 @@ def called(op: TreeOp, coded: CodedTrees, *, short_ones: bool) -> Called | None:
     early: list[CalledTree] = []
     late: list[CalledTree] = []
     for root in branches.root.tolist():
-        laid_out = _LaidOut(branches, n_classes)
+        laid_out = _LaidOut(branches, n_classes, split_bytes)
         flash += laid_out.end(root, ends)
         (early if laid_out.early else late).append(CalledTree(root, laid_out.wide))
     made = (*late, *early)  # behind early leaves pointers are loaded again
@@ -108,8 +113,8 @@ def called(op: TreeOp, coded: CodedTrees, *, short_ones: bool) -> Called | None:
     flash += 4 * len(made) + COPY_BYTES * sum(copies) + PAIR_BYTES * len(leaves.pairs) + leaves.entries.n_bytes
     more_mean, more_worst = _of_leaves(coded, leaves, result)
     depth = longest_paths(trees.left, trees.right, trees.root)
-    mean = FIXED[1] + TREE * len(made) + 3 * expected_splits(trees) + more_mean
-    return Called(result, flash, mean, FIXED[1] + TREE * len(made) + 3 * float(depth.sum()) + more_worst)
+    mean = FIXED[1] + TREE * len(made) + split * expected_splits(trees) + more_mean
+    return Called(result, flash, mean, FIXED[1] + TREE * len(made) + split * float(depth.sum()) + more_worst)
 
 
 def _count_bits(op: TreeOp, leaves: _Leaves, n_trees: int) -> int:
@@ -176,9 +181,10 @@ def _right_first(branches: Branches) -> np.ndarray[tuple[int], np.dtype[np.bool_
 class _LaidOut:
     """The code of one tree, and the ends chosen in it."""
 
-    def __init__(self, branches: Branches, n_classes: int) -> None:
+    def __init__(self, branches: Branches, n_classes: int, split_bytes: int) -> None:
         self._branches = branches
         self._n_classes = n_classes
+        self._split_bytes = split_bytes
         self._late: dict[int, bool] = {}  # of leaves that are no class, by block
         self.wide = False
         self.early = False  # some leaf is
@@ -230,7 +236,7 @@ class _LaidOut:
                     place += JUMP_BYTES
                 continue
             split = int(branches.first[block])
-            place += SPLIT_BYTES
+            place += self._split_bytes
             self.wide = self.wide or bool(branches.feature[split] >= NEAR)
             sides = [int(branches.left[split]), int(branches.right[split])]
             if branches.right_first[split]:
@@ -243,13 +249,13 @@ class _LaidOut:
 def _stretches(ends: Sequence[_End]) -> list[tuple[int, int]]:
     """Leaves of one class that share an end: runs with the least bytes in all."""
     n = len(ends)
+    places = [one.place for one in ends]
+    reached = [bisect_right(places, place + REACH) for place in places]  # by jumps to an end that begins here
     best: list[tuple[float, int]] = [(0.0, 0)] + [(float("inf"), 0)] * n
     for end in range(1, n + 1):
-        for first in range(end):
-            run = ends[first:end]
-            price = END_BYTES - JUMP_BYTES * run[0].beside
-            price += FAR_BYTES * sum(one.place - run[0].place > REACH for one in run)
-            alone = ALONE if len(run) == 1 < n and run[0].depth < KNOWN_BLOCKS else 0.0
+        for first in range(max(0, end - LONGEST_RUN), end):
+            price = END_BYTES - JUMP_BYTES * ends[first].beside + FAR_BYTES * max(0, end - reached[first])
+            alone = ALONE if first + 1 == end and n > 1 and ends[first].depth < KNOWN_BLOCKS else 0.0
             total = best[first][0] + price + alone
             if total < best[end][0]:
                 best[end] = (total, first)
