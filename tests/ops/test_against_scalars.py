@@ -291,7 +291,7 @@ def test_every_op_has_a_slow_twin() -> None:
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
         "TreeTotals",
         "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign", "MissingLow",
-        "BranchTrees", "PackedTrees", "MixedTrees", "CompactTrees",
+        "BranchTrees", "PackedTrees", "MixedTrees", "CompactTrees", "CalledTrees",
     }  # fmt: skip
 
 
