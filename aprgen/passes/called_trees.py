@@ -95,14 +95,15 @@ def called(op: TreeOp, coded: CodedTrees, *, short_ones: bool) -> Called | None:
         plain.depth, ends=ends,
     )  # fmt: skip
     flash = FIXED[0]
-    early: list[CalledTree] = []
-    late: list[CalledTree] = []
+    first: list[CalledTree] = []
+    last: list[CalledTree] = []  # those with early leaves, behind which pointers are loaded again
     for root in branches.root.tolist():
         laid_out = _LaidOut(branches, n_classes, split_bytes)
         flash += laid_out.end(root, ends)
-        (early if laid_out.early else late).append(CalledTree(root, laid_out.wide))
-    made = (*late, *early)  # behind early leaves pointers are loaded again
-    seconds = {pair.second for pair in leaves.pairs}  # what shares the unit ends in the first copy
+        (last if laid_out.early else first).append(CalledTree(root, laid_out.wide))
+    made = (*first, *last)
+    late = leaf[(leaf >= n_classes) & (leaf < n_classes + len(leaves.shares)) & (ends != EARLY)] - n_classes
+    seconds = {leaves.pairs[leaves.shares[one].pair].second for one in late.tolist()}  # such leaves end in a first copy
     copies = tuple(max(int(ends[leaf == c].max(initial=EARLY)) + 1, int(c in seconds)) for c in range(n_classes))
     unit = op.unit if isinstance(op, TreeTotals) else 1
     result = CalledTrees(
@@ -136,6 +137,8 @@ def _leaves(op: TreeOp, coded: CodedTrees) -> _Leaves | None:
         same = {one: one for one in used}
         return _Leaves(same, (), (), nothing) if op.n_classes > 1 else None
     if not isinstance(op, TreeTotals) or not op.unit or not 1 < op.n_outputs <= MOST_OUTPUTS:
+        return None
+    if op.start - op.unit < np.iinfo(np.int32).min:  # a share is taken off before the unit is added
         return None
     rows = op.values.data.reshape(-1, op.n_outputs).astype(np.int64)
     pairs: dict[tuple[int, int], int] = {}

@@ -141,13 +141,15 @@ def test_signs_in_words_as_c(n: int, tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit() -> None:
-    """One class, amounts below 0 or of more than 16 bits, no unit, single values."""
+    """One class, amounts below 0 or of more than 16 bits, no unit, a start that a unit below has no 32 bits."""
     fine = op_of("totals", 4, 5, 3, 1)
     assert isinstance(fine, TreeTotals)
     assert called_by(fine) is not None
     assert called_by(TreeVotes(halves(4, 5, 3, 1, 1, 1), 3, "f32", 1)) is None
     assert called_by(TreeVotes(halves(4, 5, 3, 200, 1, 1), 3, "f32", 200)) is not None
     assert called_by(replace(fine, unit=0)) is None
+    assert called_by(replace(fine, start=-(2**31) + fine.unit)) is not None
+    assert called_by(replace(fine, start=-(2**31) + fine.unit - 1)) is None
     for values in ([-1] * 15, [1 << 16] * 15):
         assert called_by(replace(fine, values=Table(np.array(values, np.int32)))) is None
 
