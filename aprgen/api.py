@@ -385,7 +385,7 @@ def compile_to_c(
     numeric: "f32", "f32-fast", "bf16", or "s16" or "s8" with rows to calibrate with; labels: what is right for those
     rows, labels [rows] or values [rows, n_outputs]; max_loss: see accuracy.Accuracy.loss.
     optimise: "size", "mean" or "wcet", for the shape of trees and how texts are looked up, or a shape of trees:
-        "branches", "packed", "keyed-branches", "float-branches", "mixed", "compact".
+        "branches", "packed", "keyed-branches", "float-branches", "mixed", "compact", "calls".
     budget: bytes of "flash", "ram" and "stack", and "cycles" of any call; the code is then the first that fits, of
     other shapes, too, and with numeric "auto" of all modes; BudgetError when none fits. tools: what builds it for that.
     tuned: records of `aprgen tune` that choose strategies for blocks of rows.

@@ -13,11 +13,17 @@ ByteCodes = Literal["unsigned", "signed", "none"]  # see IntegerForm
 
 @dataclass(frozen=True)
 class Cost:
-    """Cycles of the operations between which the strategy pass chooses."""
+    """Cycles of the operations between which the strategy pass chooses.
+
+    any_address: words of 32 bits are loaded and stored wherever they begin. last_calls: a call that ends a function is
+    a jump, and returns to that function's caller.
+    """
 
     float_compare: int
     integer_compare: int
     float_to_key: int
+    any_address: bool = False
+    last_calls: bool = False
 
 
 _FUSED_ALONE = ("column", "total", "nearest_vectors")

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from aprgen import spell
+from aprgen.ops.called_trees import EARLY, EndedBranches, Pair, Share
 from aprgen.ops.shaped_trees import Branches, Field
 
 
@@ -43,6 +44,27 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
     return spell.branches(_blocks(trees, statements), int(root), near, kind)
 
 
+def called_branches(
+    trees: EndedBranches, roots: Sequence[int], near: int, kind: str, function: str, pointers: str,
+    pairs: Sequence[Pair], shares: Sequence[Share], places: Sequence[int], n_classes: int, one: int, kind_of_y: str,
+) -> list[str]:  # fmt: skip
+    """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
+    named = [f"of_{pairs[share.pair].first}_{pairs[share.pair].second}" for share in shares] + ["row"] * len(places)
+    amounts = [f"{share.first}" for share in shares] + [f"{place}U" for place in places]
+    whole = f"{one}U" if kind_of_y == "uint16_t" else f"{one}"
+
+    def call(leaf: int, end: int) -> str:
+        if leaf < n_classes:
+            return f"early_to_{leaf}({whole}, y);" if end == EARLY else f"to_{leaf}_{end}(y, {pointers});"
+        name, amount = named[leaf - n_classes], amounts[leaf - n_classes]
+        return f"early_{name}({amount}, y);" if end == EARLY else f"{name}(y, {pointers}, {amount});"
+
+    ends = zip(trees.leaf.tolist(), trees.ends.tolist(), strict=True)
+    statements = [[] if leaf < 0 else [f"{function}_{call(leaf, end)}"] for leaf, end in ends]
+    blocks = _blocks(trees, statements)
+    return [spell.branches(blocks, root, near, kind) for root in roots]
+
+
 def listing_branches(
     trees: Branches, near: int, kind: str, words: int, outputs: int, word: str, output: str, listing: Sequence[str]
 ) -> str:  # fmt: skip
@@ -73,10 +95,11 @@ def _blocks(trees: Branches, statements: Sequence[Sequence[str]]) -> list[spell.
     return [spell.Block(own, splits[start:end]) for own, (start, end) in zip(statements, ends, strict=True)]
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+FILTERS: Mapping[str, Callable[..., str | list[str]]] = {
     "branches": branches,
     "joined_branches": joined_branches,
     "going_on_branches": going_on_branches,
+    "called_branches": called_branches,
     "listing_branches": listing_branches,
     "compact_branches": compact_branches,
 }

@@ -228,6 +228,15 @@ def _find(name_or_path: str, origin: str) -> Path:
     raise UnsupportedError("target.unknown", f"no target is called {name_or_path!r}", where=origin, hint=hint)
 
 
+def _cost(reader: TableReader) -> Cost:
+    made = Cost(
+        reader.count("float_compare"), reader.count("integer_compare"), reader.count("float_to_key"),
+        reader.flag("any_address", default=False), reader.flag("last_calls", default=False),
+    )  # fmt: skip
+    reader.end()
+    return made
+
+
 def _target(reader: TableReader, digest: str) -> Target:
     arithmetic = reader.table("arithmetic")
     float_unit = arithmetic.one_of("float_unit", _FLOAT_UNITS)
@@ -250,7 +259,7 @@ def _target(reader: TableReader, digest: str) -> Target:
         float_unit=float_unit,
         float_header=float_header,
         fused=fused,
-        cost=Cost(cost.count("float_compare"), cost.count("integer_compare"), cost.count("float_to_key")),
+        cost=_cost(cost),
         text=_text(reader.optional_table("text")),
         batch=_batch(reader.optional_table("batch")),
         memory=_memory(reader.optional_table("memory")),
@@ -260,7 +269,6 @@ def _target(reader: TableReader, digest: str) -> Target:
         variants=variants,
         sha256=digest if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest(),
     )
-    cost.end()
     reader.end()
     if not target.templates or not target.harness:
         raise reader.wrong("templates", "or harness is empty", 'the last template folder is "c99"')

@@ -47,13 +47,14 @@ class Goal:
     """At most these shares of the best other generator's figures; None: no goal.
 
     instructions: of the fastest form to the fastest other. flash: of the smallest form to the smallest other.
-    flash_of_fastest: of the fastest form's flash to the fastest other's. instructions_of_smallest: of the smallest
-    form's instructions to the smallest other's. A share of 1 stands for fewer.
+    flash_of_faster: of the flash to the fastest other's; one form is to be both, so here the smallest of those that are
+    faster than every other stands for the fastest. instructions_of_smallest: of the smallest form's instructions to the
+    smallest other's. A share of 1 stands for fewer.
     """
 
     instructions: float | None = None
     flash: float | None = None
-    flash_of_fastest: float | None = None
+    flash_of_faster: float | None = None
     instructions_of_smallest: float | None = None
 
 
@@ -63,7 +64,7 @@ _BOOSTED = {_M4: Goal(0.7, 0.5), _M0: Goal(0.12)}
 _DENSE = {_M4: Goal(0.7), _M0: Goal(0.1)}
 _NETWORK = {_M4: Goal(0.7, 0.7), _M0: Goal(0.75, 0.75)}
 GOALS: Mapping[str, Mapping[str, Goal]] = {
-    "rf_digits": dict.fromkeys(_BOTH, Goal(1.0, 0.75, flash_of_fastest=0.7, instructions_of_smallest=1.0)),
+    "rf_digits": dict.fromkeys(_BOTH, Goal(1.0, 0.75, flash_of_faster=0.7, instructions_of_smallest=1.0)),
     "rf_iris": dict.fromkeys(_BOTH, Goal(0.8, 0.8)),
     "gb_bc": _BOOSTED, "lgb_bc": _BOOSTED, "xgb_bc": _BOOSTED,
     "mlp_digits": _NETWORK, "mlp_wide": _NETWORK,
@@ -122,7 +123,8 @@ def within(share: float, limit: float) -> bool:
 
 
 def compared(figures: Sequence[Figures]) -> tuple[Comparison, ...]:
-    """Per model and core the fewest instructions and the least flash, of forms whose answers are the library's."""
+    """Per model and core the fewest instructions (see Goal) and the least flash, of forms whose answers are the
+    library's."""
     found: list[Comparison] = []
     for model, core in dict.fromkeys((one.model, one.core) for one in figures):
         here = [one for one in figures if (one.model, one.core) == (model, core) and _answers(one)]
@@ -142,6 +144,9 @@ def compared(figures: Sequence[Figures]) -> tuple[Comparison, ...]:
                 (one for one in others if one.figure(what) is not None),
                 key=lambda one: _order(what, one.mean or 0.0, one.flash_bytes or 0), default=None,
             )  # fmt: skip
+            if what == INSTRUCTIONS and goal.flash_of_faster is not None and best is not None:
+                faster = [one for one in ours if one.mean < (best.mean or 0.0)]
+                mine = min(faster, key=lambda one: _order(FLASH, one.mean, one.flash_bytes), default=mine)
             value = mine.mean if what == INSTRUCTIONS else float(mine.flash_bytes)
             theirs = None if best is None else best.figure(what)
             found.append(
@@ -230,7 +235,7 @@ def _of_ratios(fast: Comparison, small: Comparison) -> Iterator[Verdict]:
     goal = GOALS.get(fast.model, {}).get(fast.core, Goal())
     wanted = (
         ("instructions", goal.instructions, fast, fast.ours, fast.theirs),
-        ("flash of the fastest form", goal.flash_of_fastest, fast, fast.mine.flash_bytes, fast.their_flash),
+        ("flash of the faster form", goal.flash_of_faster, fast, fast.mine.flash_bytes, fast.their_flash),
         ("flash", goal.flash, small, small.ours, small.theirs),
         (
             "instructions of the smallest form", goal.instructions_of_smallest, small, small.mine.mean,

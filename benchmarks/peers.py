@@ -149,7 +149,7 @@ def forms(subject: Subject, lowered: Program, target: Target) -> Iterator[tuple[
     has_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
     for name, program in found:
         shapes: dict[str, tuple[list[str], Program]] = {}  # by their C
-        for goal in (None, *GOALS, "compact") if has_trees else (None,):
+        for goal in (None, *GOALS, "compact", "calls") if has_trees else (None,):
             try:
                 shape = choose_strategies(program, target.cost, goal, subject.train_x)
             except UnsupportedError:  # these trees have no such shape

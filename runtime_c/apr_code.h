@@ -14,6 +14,22 @@
 #define APR_COMPACT
 #endif
 
+/* Small functions that do the same and stay apart, each called from its own stretch of code. */
+#if defined(__clang__)
+#define APR_APART __attribute__((noinline))
+#elif defined(__GNUC__)
+#define APR_APART __attribute__((noinline, noclone, no_icf))
+#else
+#define APR_APART
+#endif
+
+/* A function that is compiled to be quick though only such branches call it. */
+#if defined(__GNUC__)
+#define APR_QUICK __attribute__((hot, noinline))
+#else
+#define APR_QUICK
+#endif
+
 /* The function that calls them has its counters in the frame of its own caller: two frames take 16 bytes more. */
 #if defined(__GNUC__)
 #define APR_MERGED inline __attribute__((always_inline))
@@ -26,6 +42,22 @@
 static inline int32_t apr_signed(uint32_t bits)
 {
     return (int32_t)bits;
+}
+
+/* A code as it is, or 0 for one below 0, whose bits these are: cores that load bytes without a sign in less. */
+static inline uint8_t apr_without_sign(uint32_t bits)
+{
+    return (uint8_t)(bits & ~(0U - (bits >> 7)) & 255U);
+}
+
+/* Four codes as they are, or 0 for those below 0, whose highest bit is set: 255 times that bit in the lowest place covers
+ * them, whatever the order of bytes is. A word in one load and one store, for cores that have them at any address. */
+static inline void apr_without_signs(const int8_t *codes, uint8_t *found)
+{
+    uint32_t word;
+    __builtin_memcpy(&word, codes, sizeof word);
+    word &= ~(((word >> 7) & 0x01010101U) * 255U);
+    __builtin_memcpy(found, &word, sizeof word);
 }
 
 /* The bits as an integer, INT32_MAX for a NaN with a sign: orders what is not negative like the floats, NaN last, and is

@@ -40,7 +40,8 @@ WCET_ROWS = 200
 WITNESS_SECONDS = 60.0
 SEARCH_SECONDS = 10.0  # the same, of each choice that a search or an exploration tries
 GOALS = ("size", "mean", "wcet")  # as in passes/tree_costs.py, which is too heavy to import here
-SHAPES = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "compact")  # as in passes/tree_shapes.py
+# As in passes/tree_shapes.py.
+SHAPES = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "compact", "calls")
 EMBEDS = ("code", "bytes", "both")  # as in bundle/members.py
 VERBS = (
     "compile", "run", "test", "wcet", "explore", "tune", "bundle", "inspect", "validate", "convert",

@@ -163,15 +163,37 @@ class FloatKeysInLine(CodeOp):
 class WithoutSign:
     """y_i = max(x[order_i], 0), for thresholds that are not negative: cores load integers without a sign in less.
 
-    Narrow: of 16 bits the 8 that thresholds below 255 need, larger codes as 255.
+    Narrow: of 16 bits the 8 that thresholds below 255 need, larger codes as 255. in_words: all columns in their order,
+    of 8 bits, four at once.
     """
 
     n_in: int
     source: Literal["i8", "i16"]
     order: tuple[int, ...]  # columns
     narrow: bool = False
-    headers = ()
-    kernel = "without_sign"
+    in_words: bool = False
+    headers = ("apr_code.h",)
+
+    @property
+    def kernel(self) -> str:
+        return "without_sign_in_words" if self.in_words else "without_sign"
+
+    @property
+    def n_looped(self) -> int:
+        """Columns in fours of words; `words` and `rest` are behind them."""
+        return self.n_in // 16 * 16
+
+    @property
+    def turns(self) -> int:
+        return self.n_in // 16
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        return tuple(range(self.n_looped, self.n_in // 4 * 4, 4))
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        return tuple(range(self.n_in // 4 * 4, self.n_in))
 
     @property
     def element(self) -> CodeElement:
@@ -180,6 +202,8 @@ class WithoutSign:
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType(self.source, self.n_in):
             raise ValueError(f"codes with a sign are {self.source}[{self.n_in}], not {x}")
+        if self.in_words and (self.source != "i8" or self.order != tuple(range(self.n_in))):
+            raise ValueError("words hold codes of 8 bits, all of them in their order")
         return ValueType(self.element, len(self.order))
 
     def evaluate(self, x: Array) -> Array:

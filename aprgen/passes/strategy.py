@@ -93,7 +93,7 @@ def _way(op: TreeOp, cost: Cost, optimise: Goal | Shape, rows: Array | None) -> 
     for goal in GOALS:
         if optimise == goal:
             return best_way(op, cost, goal, rows)
-    way = next((way_of_shape(op, shape, rows) for shape in SHAPES if optimise == shape), None)
+    way = next((way_of_shape(op, cost, shape, rows) for shape in SHAPES if optimise == shape), None)
     if way is None and op.compare != "code":  # codes follow where floats can go
         raise UnsupportedError(
             "strategy.shape", f"these trees cannot be {optimise}: too deep, too large, too small, or nothing to decide",

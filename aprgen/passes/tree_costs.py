@@ -25,7 +25,7 @@ from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.packed_trees import MixedTrees, PackedTrees
 from aprgen.ops.shaped_trees import BranchTrees, RowElement, ShapedTrees
 from aprgen.ops.trees import TreeOp, TreeTotals
-from aprgen.passes import compact_trees
+from aprgen.passes import called_trees, compact_trees
 from aprgen.passes.flat_trees import expected_splits
 from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices
@@ -50,6 +50,10 @@ LISTED_NODE_BYTES = 2
 # Of a row and outputs together, of what is chosen without a goal: 59 codes and ten votes took 108 bytes on Cortex-M4,
 # but 136 on Cortex-M0+.
 UNASKED_BYTES = 72
+
+OF_COPIED: tuple[Shape, ...] = ("branches", "mixed", "compact", "calls")  # of a caller's codes without their sign
+
+PORTABLE = Cost(1, 1, 1)  # a target of which nothing is known
 
 ADDITIONS: tuple[Goal, Goal] = ("size", "mean")  # bytes and instructions
 
@@ -108,7 +112,9 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> W
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
-    small = [way for way in ways(op, coded, goal) if way.row_bytes <= ROW_BUFFER_BYTES]
+    shapes = tuple(shape for shape in SHAPES if shape != "calls" or cost.last_calls)
+    every = ways(op, coded, goal, shapes, cost)
+    small = [way for way in every if way.row_bytes <= ROW_BUFFER_BYTES]
     found = min([tables, *small], key=lambda way: way.serves(goal))
     return None if found is tables else found
 
@@ -128,7 +134,7 @@ def quicker_than_tables(op: TreeOp, cost: Cost, shape: Shape) -> Way | None:
     return min(better, key=lambda way: way.serves("mean"), default=None)
 
 
-def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | None:
+def way_of_shape(op: TreeOp, cost: Cost, shape: Shape, rows: Array | None = None) -> Way | None:
     """The op in that shape, with a small row if there is one, packed ones with the smallest maker of codes, others with
     the fastest; None: no fit.
 
@@ -139,7 +145,7 @@ def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | N
         shape = "branches"  # codes are the keys
     coded = coded_trees(op, rows)
     goal: Goal = "size" if shape == "packed" else "mean"
-    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,)))
+    fitting = () if coded is None else tuple(ways(op, coded, goal, (shape,), cost))
     fitting = tuple(way for way in fitting if way.row_bytes <= ROW_BUFFER_BYTES) or fitting
     if shape in ("mixed", "compact"):
         return min(fitting, key=lambda way: way.flash_bytes * way.mean, default=None)
@@ -147,13 +153,13 @@ def way_of_shape(op: TreeOp, shape: Shape, rows: Array | None = None) -> Way | N
 
 
 def ways(
-    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES
-) -> Iterator[Way]:  # fmt: skip
-    """Every one of the shapes that fits, its code written for the goal, with each maker of codes."""
+    op: TreeOp, coded: CodedTrees, goal: Goal = "mean", shapes: tuple[Shape, ...] = SHAPES, cost: Cost = PORTABLE
+) -> Iterator[Way]:
+    """Every one of the shapes that fits, its code written for the goal and the target, with each maker of codes."""
     for shape in shapes:
         if op.compare == "code" and shape in OF_FLOATS:
             continue
-        for trees, (more, mean, worst) in _in_shape(op, coded, shape, goal):
+        for trees, (more, mean, worst) in _in_shape(op, coded, shape, goal, cost):
             if op.compare == "code":
                 yield Way(shape, (trees,), more, mean, worst)
                 continue
@@ -164,11 +170,11 @@ def ways(
                 flash, work = _of_codes(codes, coded)
                 yield Way(shape, (codes, trees), flash + more, work + mean, work + worst)
         if op.compare == "code":
-            yield from _ways_without_sign(op, coded, shape, goal)
+            yield from _ways_without_sign(op, coded, shape, goal, cost)
 
 
 def _in_shape(
-    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal
+    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal, cost: Cost
 ) -> Iterator[tuple[ShapedTrees, tuple[float, float, float]]]:
     """The trees in that shape, with flash bytes, mean and worst instructions; mixed and compact ones for each price of
     an instruction, mixed ones for none where they are small."""
@@ -178,6 +184,11 @@ def _in_shape(
             found = compact_trees.compact(op, coded, split, price)
             if found is not None:
                 yield found.trees, (found.flash_bytes, found.mean, found.worst)
+        return
+    if shape == "calls":
+        calls = called_trees.called(op, coded, short_ones=not cost.last_calls)
+        if calls is not None:
+            yield calls.trees, (calls.flash_bytes, calls.mean, calls.worst)
         return
     if shape != "mixed":
         made = shaped(op, coded, shape, goal)
@@ -189,14 +200,19 @@ def _in_shape(
     yield from ((one, _of_trees(one, coded)) for one in mixes if one is not None)
 
 
-def _ways_without_sign(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal) -> Iterator[Way]:
-    """Branches over codes that were copied: smaller, and faster where many splits are passed."""
-    copied = without_sign(op, coded) if shape in ("branches", "mixed", "compact") else None
-    if copied is None:
-        return
-    n = len(copied[0].order)
-    for trees, (flash, mean, worst) in _in_shape(op, copied[1], shape, goal):
-        yield Way(shape, (copied[0], trees), 10 * n + flash, 3.5 * n + mean, 3.5 * n + worst)
+def _ways_without_sign(
+    op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal, cost: Cost
+) -> Iterator[Way]:  # fmt: skip
+    """Branches over codes that were copied: smaller, and faster where many splits are passed. One by one, and four at
+    once where the target can."""
+    for in_words in (False, True)[: 1 + cost.any_address]:
+        copied = without_sign(op, coded, in_words=in_words) if shape in OF_COPIED else None
+        if copied is None:
+            continue
+        n = len(copied[0].order)
+        size, work = (80.0, 10 + 1.5 * n) if in_words else (10.0 * n, 3.5 * n)
+        for trees, (flash, mean, worst) in _in_shape(op, copied[1], shape, goal, cost):
+            yield Way(shape, (copied[0], trees), size + flash, work + mean, work + worst)
 
 
 def makers(op: TreeOp, coded: CodedTrees, shape: Shape) -> tuple[CodeOp, ...]:

@@ -34,8 +34,10 @@ from aprgen.passes.goals import Goal
 from aprgen.passes.joined_trees import Prices, Splits, joined
 from aprgen.program import Array, Table
 
-Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed", "compact"]
-SHAPES: tuple[Shape, ...] = ("branches", "packed", "keyed-branches", "float-branches", "mixed", "compact")
+Shape = Literal["branches", "packed", "keyed-branches", "float-branches", "mixed", "compact", "calls"]
+SHAPES: tuple[Shape, ...] = (
+    "branches", "packed", "keyed-branches", "float-branches", "mixed", "compact", "calls"
+)  # fmt: skip
 OF_FLOATS: tuple[Shape, ...] = ("keyed-branches", "float-branches")  # of codes, these are branches
 
 MAX_NESTING = 100  # C99 promises 127 levels of blocks
@@ -88,19 +90,22 @@ def coded_trees(op: TreeOp, rows: Array | None = None) -> CodedTrees | None:
     return CodedTrees(trees, columns, feature, code, thresholds, None, _element(most - 1))
 
 
-def without_sign(op: TreeOp, coded: CodedTrees) -> tuple[WithoutSign, CodedTrees] | None:
+def without_sign(
+    op: TreeOp, coded: CodedTrees, *, in_words: bool = False
+) -> tuple[WithoutSign, CodedTrees] | None:  # fmt: skip
     """The codes of a caller that the trees read, without a sign and the most read first; None with thresholds below 0.
 
-    And the trees that read those.
+    And the trees that read those. in_words: all codes of 8 bits, in their order.
     """
-    if op.compare != "code" or coded.code.min() < 0:
+    if op.compare != "code" or coded.code.min() < 0 or (in_words and op.element != "i8"):
         return None
     read, counts = np.unique(coded.feature, return_counts=True)
-    columns = read[np.argsort(-counts, kind="stable")]
+    columns = np.arange(op.n_features) if in_words else read[np.argsort(-counts, kind="stable")]
     position = np.zeros(op.n_features, np.int64)
     position[columns] = np.arange(len(columns))
     narrow = op.element == "i16" and int(coded.code.max()) < np.iinfo(np.uint8).max
-    made = WithoutSign(op.n_features, "i8" if op.element == "i8" else "i16", tuple(columns.tolist()), narrow)
+    source: Literal["i8", "i16"] = "i8" if op.element == "i8" else "i16"
+    made = WithoutSign(op.n_features, source, tuple(columns.tolist()), narrow, in_words)
     thresholds = tuple(coded.thresholds[column] for column in columns)
     feature = position[coded.feature]
     return made, CodedTrees(coded.trees, columns, feature, coded.code, thresholds, None, made.element)
@@ -153,9 +158,9 @@ def key_op(coded: CodedTrees, n_features: int) -> CodeOp:
 def shaped(op: TreeOp, coded: CodedTrees, shape: Shape, goal: Goal = "mean") -> ShapedTrees | None:
     """The op's trees in a shape, reading codes; None where it does not fit.
 
-    Mixed and compact ones: see mixed_trees.py and compact_trees.py.
+    Mixed and compact ones and calls: see mixed_trees.py, compact_trees.py and called_trees.py.
     """
-    assert shape not in ("mixed", "compact")
+    assert shape not in ("mixed", "compact", "calls")
     if shape == "packed":
         least = min(0, int(coded.code.min()))
         return _packed(op, replace(coded, code=coded.code - least), least)

@@ -90,8 +90,9 @@ def all_options(name: str) -> Iterator[Options]:
             yield Options(name, optimise=goal)
             yield Options(name, "s8", Calibration(rows, "random rows"), optimise=goal)
         if name == "rfc":
-            yield Options(name, optimise="compact")
-            yield Options(name, "s8", Calibration(rows, "random rows"), optimise="compact")
+            for shape in ("compact", "calls"):
+                yield Options(name, optimise=shape)
+                yield Options(name, "s8", Calibration(rows, "random rows"), optimise=shape)
         yield Options(name, "s16", Calibration(rows, "random rows"))
         for mode in INTEGER_MODES if has_integer_form(loaded(name).model.lower()) else ():
             yield Options(name, mode)

@@ -31,10 +31,11 @@ from tests.differential.compiled import load
 from tests.examples import loaded
 
 NAMES = ("dtc_bc_depth", "dtc_single_leaf", "dtr", "rfc", "rfr", "gbm", "iforest")
-WAYS = (None, "packed", "branches", "mixed", "compact")
+WAYS = (None, "packed", "branches", "mixed", "compact", "calls")
 FORMS = [
-    *zip(NAMES, itertools.cycle(("s16", "s8")), itertools.cycle(WAYS[:-1])),
-    ("rfc", "s8", "branches"), ("rfc", "s8", "packed"), ("rfc", "s16", "compact"),  # votes only, no single values
+    *zip(NAMES, itertools.cycle(("s16", "s8")), itertools.cycle(WAYS[:-2])),
+    ("rfc", "s8", "branches"), ("rfc", "s8", "packed"),
+    ("rfc", "s16", "compact"), ("rfc", "s8", "calls"),  # votes only, no single values
 ]  # fmt: skip
 NEEDS_SPLITS = "dtc_single_leaf"
 

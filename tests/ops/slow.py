@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aprgen import mathf
+from aprgen.ops.called_trees import CalledTrees
 from aprgen.ops.codes import BitKeys, FloatKeysInLine, RankCodes, ShiftCodes, ShiftCodesInLine, WithoutSign
 from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.decide import Argmax, Argmin, Lookup, Threshold
@@ -404,12 +405,37 @@ def totalled(op: ShapedTrees, leaf: int, c: int) -> int:
     return int(op.values.data.reshape(-1)[(leaf - op.pure) * op.n_classes + c])  # type: ignore[union-attr]
 
 
+def called_outputs(op: CalledTrees, x: Sequence[int]) -> list[int]:
+    """What the function adds in which each tree ends."""
+    entries = op.entries.data.tolist()
+    outputs = [int(op.start)] * op.n_classes
+    for tree in op.trees:
+        (leaf,) = reached(op.branches, x, tree.root)
+        number = leaf - op.n_classes
+        if number < 0:
+            outputs[leaf] += op.unit
+        elif number < len(op.shares):
+            share = op.shares[number]
+            outputs[op.pairs[share.pair].first] += share.first
+            outputs[op.pairs[share.pair].second] += op.unit - share.first
+        else:
+            at = op.places[number - len(op.shares)]
+            while True:
+                outputs[entries[at] % 128] += entries[at + 1] + 256 * entries[at + 2]
+                if entries[at] >= 128:
+                    break
+                at += 3
+    return outputs
+
+
 def shaped_trees(op: ShapedTrees, row: Sequence[int] | Row) -> Sequence[int | np.float32]:
     x = [key(value) for value in row] if op.element == "f32" else row  # type: ignore[arg-type]
     if isinstance(op, BranchTrees | MixedTrees) and op.counters is not None:
         return counted(op, x)
     if isinstance(op, CompactTrees):
         return compact_outputs(op, x)
+    if isinstance(op, CalledTrees):
+        return called_outputs(op, x)
     if isinstance(op, MixedTrees):
         leaves = mixed_leaves(op, x)
     else:
@@ -452,6 +478,7 @@ SLOW: dict[type, Callable[..., list]] = {  # type: ignore[type-arg]
     BranchTrees: shaped_trees,
     PackedTrees: shaped_trees,
     MixedTrees: shaped_trees,
+    CalledTrees: shaped_trees,
     CompactTrees: shaped_trees,
     TreeLeaf: tree_leaf,
     TreeVotes: tree_votes,

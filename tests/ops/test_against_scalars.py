@@ -202,6 +202,8 @@ def signless(draw: Draw) -> Op:
     n = draw(sizes)
     order = draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True))
     source = draw(st.sampled_from(("i8", "i16")))
+    if draw(st.booleans()):
+        return WithoutSign(n, "i8", tuple(range(n)), in_words=True)
     return WithoutSign(n, source, tuple(order), source == "i16" and draw(st.booleans()))
 
 
@@ -289,7 +291,7 @@ def test_every_op_has_a_slow_twin() -> None:
         "Argmin", "Threshold", "Lookup", "TopMix", "Concat", "FloatKeys", "TreeLeaf", "TreeVotes", "TreeSum",
         "TreeTotals",
         "ShiftCodes", "ShiftCodesInLine", "RankCodes", "BitKeys", "FloatKeysInLine", "WithoutSign", "MissingLow",
-        "BranchTrees", "PackedTrees", "MixedTrees", "CompactTrees",
+        "BranchTrees", "PackedTrees", "MixedTrees", "CompactTrees", "CalledTrees",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from aprgen.core import Artifact, Options, artifact_of, compile_model, runtime_h
 from aprgen.emit import Names, emit_model
 from aprgen.errors import UnsupportedError
 from aprgen.loaded import Loaded
+from aprgen.ops.called_trees import CalledTrees
 from aprgen.ops.codes import BitKeys, CodeOp, FloatKeysInLine, RankCodes, ShiftCodes
 from aprgen.ops.compact_trees import CompactTrees
 from aprgen.ops.decide import Lookup
@@ -409,7 +410,8 @@ def test_a_shape_by_name_is_taken(name: str, shape: Shape) -> None:
     """Each shape that fits can be asked for, and is the one that comes."""
     before = loaded(name).model.lower()
     cost = load_target("cortex-m4").cost
-    if (shape in ("mixed", "compact") and name in STUMPS) or (shape == "compact" and name not in VOTING):
+    voting = shape in ("compact", "calls")
+    if (shape in ("mixed", "compact") and name in STUMPS) or (voting and name not in VOTING):
         with pytest.raises(UnsupportedError, match="too small"):
             choose_strategies(before, cost, shape)
         return
@@ -418,6 +420,7 @@ def test_a_shape_by_name_is_taken(name: str, shape: Shape) -> None:
     assert (shape == "packed") == isinstance(trees, PackedTrees)
     assert (shape == "mixed") == isinstance(trees, MixedTrees)
     assert (shape == "compact") == isinstance(trees, CompactTrees)
+    assert (shape == "calls") == isinstance(trees, CalledTrees)
     assert (shape == "keyed-branches") == (trees.element == "i32")
     assert (shape == "float-branches") == (trees.element == "f32")
 

@@ -59,6 +59,20 @@ def test_compact_trees_are_bounded(target: str) -> None:
         assert any(loop.id.endswith("_rest") for loop in entry.loops)
 
 
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4"])
+def test_called_trees_are_bounded(target: str) -> None:
+    """Calls that end functions, which are jumps on one of the cores, are followed, and no run contradicts the bound."""
+    model = forest(6, 6, 8, [0, 1, 2]).load()
+    artifact = compile_model(model, load_target(target), Options("m", optimise="calls"))
+    report = analyse(model, artifact, Question(rows=20, model_file="m.apr")).report
+
+    assert ("bound", ()) == (report.verdict.status, report.violations)
+    for entry in report.entries:
+        assert entry.cycles is not None
+        assert entry.observed is not None
+        assert entry.observed.high_maximum <= entry.cycles
+
+
 def lopsided(cut: float, *, deep_left: bool) -> Tree:
     """A leaf on one side of the root, and eight splits of another feature, one below the other, on the other side."""
     builder = TreeBuilder()
