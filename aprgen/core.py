@@ -127,8 +127,8 @@ def plan_model(loaded: Loaded, target: Target, options: Options) -> Plan:
 
 
 def _decided(loaded: Loaded, target: Target, options: Options, *, alone: bool) -> Decision | None:
-    """By records. A target that stands alone must have blocks of rows."""
-    if options.tuned is None or (target.batch is None and not alone):
+    """By records. A target that stands alone must have blocks of rows; a package's own kernels have no records."""
+    if options.tuned is None or target.variants or (target.batch is None and not alone):
         return None
     return options.tuned.decide(loaded.sha256, options.numeric, target)
 

@@ -91,6 +91,12 @@ def tune(
 ) -> Tuning:  # fmt: skip
     """Measure the model's strategies. Raises UnsupportedError where there is nothing to choose, ToolchainError where
     the target's code does not run here: times of emulators say nothing about a processor."""
+    if target.variants:
+        fixed = [one.target.name for one in target.variants if one.target is not None]
+        raise UnsupportedError(
+            "tune.variants", f"{target.name} picks its kernels where it runs", where=f"target {target.name}",
+            hint=f"tune for {', '.join(fixed)}; --tuned takes all their records for {target.name}",
+        )  # fmt: skip
     batch = target.batch
     if batch is None:
         raise UnsupportedError(

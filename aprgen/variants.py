@@ -101,7 +101,7 @@ class _Definitions(Definitions):
 
 
 @dataclass(frozen=True)
-class _Own:
+class OwnHeaders:
     """Headers that a variant has for itself: their texts, by their names here. renamed: what is called otherwise."""
 
     texts: Mapping[str, str]
@@ -128,10 +128,10 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
         definitions.begin(own_name)
         interface = define_model(program, replace(names, name=own_name), of_variant.templates, definitions)
         facts = facts or interface.context
-        own = _own_headers(interface.headers, of_variant, target)
-        functions = _renamed(definitions.function_text, own.renamed)
-        rows = _rows(interface, names, of_variant)
-        called = [_renamed(text, own.renamed) for text in definitions.as_model]
+        own = own_headers(interface.headers, of_variant, target)
+        functions = with_names(definitions.function_text, own.renamed)
+        rows = rows_text(interface, names, of_variant)
+        called = [with_names(text, own.renamed) for text in definitions.as_model]
         alike = "\n".join([*called, any_own.sub(names.name, rows)])
         if alike in places:
             same = kept[places[alike]]
@@ -142,7 +142,7 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
         texts |= own.texts
         headers |= {*interface.headers, *own.others} - {*own.renamed}
         contexts.append(
-            _facts(variant, number, target)
+            facts_of(variant, number, target)
             | {"name": own_name, "headers": sorted(own.texts), "functions": functions, "rows": rows}
         )
     if len(kept) == 1:
@@ -156,7 +156,8 @@ def emit_package(names: Names, target: Target, programs: Sequence[Program]) -> P
         "table_bytes": definitions.table_bytes,
         "tables": definitions.table_text,
         "variants": contexts,
-        "kernel_names": _kernel_names(kept),
+        "kernel_names": kernel_names([one.variant for one in kept]),
+        "picks": names.name,
     }
     texts |= _rendered(names, target, "header_row.h.j2", "source_variants.c.j2", context)
     return Package(texts, tuple(kept), definitions.table_bytes)
@@ -174,8 +175,8 @@ def _alone(carried: Carried, names: Names, target: Target) -> Package:
         "table_bytes": definitions.table_bytes,
         "tables": definitions.table_text,
         "functions": definitions.function_text,
-        "variants": [_facts(carried.variant, 1, target)],
-        "kernel_names": _kernel_names([carried]),
+        "variants": [facts_of(carried.variant, 1, target)],
+        "kernel_names": kernel_names([carried.variant]),
     }
     texts = _rendered(names, target, f"header_{kind}.h.j2", f"source_{kind}.c.j2", context)
     return Package(texts, (carried,), definitions.table_bytes)
@@ -196,11 +197,12 @@ def _title(variant: Variant) -> str:
     return variant.name.replace("_", "-")
 
 
-def _kernel_names(kept: Sequence[Carried]) -> str:
-    return ", ".join(f'"{_title(one.variant)}"' for one in kept)
+def kernel_names(kept: Sequence[Variant]) -> str:
+    """For a comment: what NAME_kernels() may say."""
+    return ", ".join(f'"{_title(variant)}"' for variant in kept)
 
 
-def _facts(variant: Variant, number: int, target: Target) -> dict[str, object]:
+def facts_of(variant: Variant, number: int, target: Target) -> dict[str, object]:
     """What the templates may know. number: of the target's variants, those that are left out included."""
     path = _header_path(CPU_HEADER, target)
     known = set(_NEED.findall(path.read_text(encoding="utf-8")))
@@ -213,6 +215,7 @@ def _facts(variant: Variant, number: int, target: Target) -> dict[str, object]:
             )  # fmt: skip
     return {
         "number": number,
+        "numbers": [number],
         "title": _title(variant),
         "needs": list(variant.needs),
         "bits": " | ".join(f"APR_CPU_{need.upper()}" for need in variant.needs),
@@ -220,15 +223,15 @@ def _facts(variant: Variant, number: int, target: Target) -> dict[str, object]:
     }
 
 
-def _rows(interface: Interface, names: Names, target: Target) -> str:
-    """The functions of a variant that those of the model call."""
+def rows_text(interface: Interface, names: Names, target: Target) -> str:
+    """The functions of a variant that those of the model call; names: the model's."""
     jinja = environment(target.templates)
     context = {**interface.context, "macro": names.name.upper(), "linkage": "static "}
     parts = ["rows_unchecked.j2"] + (["rows_of_codes.j2"] if interface.context["codes"] else [])
     return "".join(jinja.get_template(part).render(context) for part in parts)
 
 
-def _own_headers(headers: Sequence[str], target: Target, base: Target) -> _Own:
+def own_headers(headers: Sequence[str], target: Target, base: Target) -> OwnHeaders:
     """Of these headers and those that they include the ones that only the variant has, under names of their own.
 
     They define what others define, too: so all that they define is called after the folders that they and those that
@@ -247,9 +250,9 @@ def _own_headers(headers: Sequence[str], target: Target, base: Target) -> _Own:
         for groups in _DEFINED.findall(path.read_text(encoding="utf-8")):
             word = "".join(groups)
             renamed[word] = f"{word}_{place.upper() if word.isupper() else place}"
-    texts = {renamed[name]: _renamed(path.read_text(encoding="utf-8"), renamed) for name, path in own.items()}
+    texts = {renamed[name]: with_names(path.read_text(encoding="utf-8"), renamed) for name, path in own.items()}
     others = [one for text in texts.values() for one in _INCLUDE.findall(text) if one not in texts]
-    return _Own(texts, tuple(others), renamed)
+    return OwnHeaders(texts, tuple(others), renamed)
 
 
 def _closed(headers: Sequence[str], target: Target) -> dict[str, Path]:
@@ -269,7 +272,7 @@ def _header_path(name: str, target: Target) -> Path:
     return next(path for path in (*(root / one / name for one in target.runtime), root / name) if path.is_file())
 
 
-def _renamed(text: str, names: Mapping[str, str]) -> str:
+def with_names(text: str, names: Mapping[str, str]) -> str:
     """With whole identifiers, and names of headers, replaced."""
     if not names:
         return text

@@ -214,8 +214,9 @@ _ALONE = """
 void m_alone(const float *x, float *out);
 void m_alone(const float *x, float *out)
 {
+    void (*volatile const one)(const float *, float *) = m_scores; /* or a compiler computes the row once */
     for (size_t i = 0U; i < %d; ++i) {
-        m_scores(x, out);
+        one(x, out);
     }
 }
 """

@@ -3,13 +3,13 @@
     python benchmarks/wide_integers.py [--target NAME ...] [--compiler gcc|clang ...] [--numeric s8|s16 ...]
                                        [--rounds N] [--json FILE]
 
-    pip install "aprgen[benchmarks]" onnxruntime onnx     # scikit-learn; the last two may be missing
+    pip install "aprgen[benchmarks]"     # scikit-learn
 
 Work: mlp_a of wide_dense.py, a network 100-256-256-256-10, 1,000 rows: all at once (batch), and one by one (one) by the
 function for one row, where microseconds are those of one row. The network is quantised with these rows and built with
 the flags of the target; answers are compared with Program.run() bit by bit, edge rows included. WebAssembly runs in
 node, after V8's optimising compiler has been there; "node --no-liftoff" never had another one. Beside stands the same
-network in floats (f32), and ONNX Runtime's: f32, and int8 by its own static quantisation, one thread.
+network in floats (f32). wide_runtimes.py has other runtimes.
 
 The limit is measured in the same run, with the same compiler: multiplications of codes that are added up, in registers
 alone. Its unit is 10^9 operations a second, a product and its addition counting as two. Status 1 when a bit differs.
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import importlib
 import json
 import shutil
 import statistics
@@ -28,7 +27,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -253,70 +251,6 @@ def _figure(
     return Figure(form, tool, target, numeric, least / rows, median / rows, rate, exact, limit, share)
 
 
-# The peer.
-
-
-def onnxruntime_calls(work: Work) -> list[tuple[str, Call, Call]]:
-    """Numeric mode, all rows at once, and one by one; the network in ONNX, quantised with the rows."""
-    missing = [name for name in ("onnxruntime", "onnx") if find_spec(name) is None]
-    if missing:
-        print(f"peer ONNX Runtime: not measured, {' and '.join(missing)} not installed", flush=True)
-        return []
-    runtime = importlib.import_module("onnxruntime")
-    quantization = importlib.import_module("onnxruntime.quantization")
-    rows = work.rows
-
-    class Rows(quantization.CalibrationDataReader):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            self.left = iter([{"x": rows}])
-
-        def get_next(self) -> dict[str, _Floats] | None:
-            return next(self.left, None)
-
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    found = []
-    with tempfile.TemporaryDirectory() as name:
-        plain, coded = str(Path(name) / "f32.onnx"), str(Path(name) / "int8.onnx")
-        importlib.import_module("onnx").save(_onnx_network(work), plain)
-        quantization.quantize_static(plain, coded, Rows(), per_channel=True)
-        for numeric, path in (("f32", plain), ("int8", coded)):
-            session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            found.append((numeric, *_calls_of(session, rows)))
-    return found
-
-
-def _calls_of(session: Any, rows: _Floats) -> tuple[Call, Call]:
-    ones = [{"x": row.reshape(1, -1)} for row in rows]
-
-    def one() -> None:
-        for row in ones:
-            session.run(None, row)
-
-    return lambda: session.run(None, {"x": rows}), one
-
-
-def _onnx_network(work: Work) -> Any:
-    onnx = importlib.import_module("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    nodes, tables, at = [], [], "x"
-    layers = [step.op for step in work.program.steps if step.op.kernel.startswith("dense")]
-    for number, layer in enumerate(layers):
-        for part, data in (("w", layer.weight.data.T), ("b", layer.bias.data)):  # type: ignore[attr-defined]
-            tables.append(onnx.numpy_helper.from_array(np.ascontiguousarray(data), f"{part}{number}"))
-        nodes.append(helper.make_node("Gemm", [at, f"w{number}", f"b{number}"], [f"h{number}"]))
-        at = f"h{number}"
-        if number < len(layers) - 1:
-            nodes.append(helper.make_node("Relu", [at], [f"r{number}"]))
-            at = f"r{number}"
-    ends = ((name, helper.make_tensor_value_info(name, kind, [None, n])) for name, n in (("x", 100), (at, 10)))
-    graph = helper.make_graph(nodes, "mlp_a", [next(ends)[1]], [next(ends)[1]], tables)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    return model
-
-
 # The run.
 
 
@@ -369,16 +303,12 @@ def _run(given: argparse.Namespace) -> list[Figure]:
         for target, toolchain in toolchains_here(natives, given.compiler)
         for numeric in (*given.numeric, "f32")
     ]
-    peers = onnxruntime_calls(work)
     found: list[Figure] = []
     for form in ("batch", "one"):
         calls = [one.batch if form == "batch" else one.one for one in ready]
-        calls += [batch if form == "batch" else one for _, batch, one in peers]
         times = measured(calls, given.rounds)
-        for own, taken in zip(ready, times, strict=False):
+        for own, taken in zip(ready, times, strict=True):
             found.append(_figure(work, form, own.tool, own.target, own.numeric, taken, own.exact, own.limit))
-        for (numeric, _, _), taken in zip(peers, times[len(ready) :], strict=True):
-            found.append(_figure(work, form, "ONNX Runtime", "", numeric, taken, None, None))
     for name in given.target:
         target = load_target(name)
         if target.image == "wasm":

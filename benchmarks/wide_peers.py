@@ -1,7 +1,7 @@
 """Other libraries and generators on the forests of wide.py: each made ready, so that a call is the work alone.
 
-Knows scikit-learn, XGBoost, LightGBM, YDF, TL2cgen, m2cgen and lleaves, which are imported when asked; times nothing
-but where a library times itself.
+Knows scikit-learn, XGBoost, LightGBM, YDF, TL2cgen and m2cgen, which are imported when asked; times nothing but where
+a library times itself. (lleaves and ONNX Runtime: wide_runtimes.py.)
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ def peers(work: Work, wanted: tuple[str, ...]) -> Iterator[Contender | LeftOut]:
         "xgboost": ("xgboost", _xgboost),
         "lightgbm": ("lightgbm", _lightgbm),
         "ydf": ("ydf", _ydf),
-        "lleaves": ("lleaves", _lleaves),
         "tl2cgen": ("tl2cgen", _tl2cgen),
         "m2cgen": ("m2cgen", _m2cgen),
     }
@@ -92,7 +91,7 @@ def peers(work: Work, wanted: tuple[str, ...]) -> Iterator[Contender | LeftOut]:
                 yield LeftOut(work.name, name, f"{type(error).__name__}: {error}"[:200])
 
 
-PEERS = ("scikit-learn", "xgboost", "lightgbm", "ydf", "lleaves", "tl2cgen", "m2cgen")
+PEERS = ("scikit-learn", "xgboost", "lightgbm", "ydf", "tl2cgen", "m2cgen")
 
 
 def _library(work: Work) -> Iterator[Contender]:
@@ -115,21 +114,6 @@ def _lightgbm(work: Work) -> Iterator[Contender]:
     if hasattr(work.estimator, "booster_"):
         booster = work.estimator.booster_
         yield Contender("LightGBM", lambda: booster.predict(work.rows, num_threads=1))
-
-
-def _lleaves(work: Work) -> Iterator[Contender]:
-    if not hasattr(work.estimator, "booster_"):
-        return
-    lleaves: Any = importlib.import_module("lleaves")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.txt"
-        work.estimator.booster_.save_model(path)
-        model = lleaves.Model(model_file=str(path))
-        began = time.perf_counter()
-        model.compile()
-        took = time.perf_counter() - began
-    wide = work.rows.astype(np.float64)
-    yield Contender("lleaves", lambda: model.predict(wide, n_jobs=1), seconds=took)
 
 
 def _ydf(work: Work) -> Iterator[Contender]:

@@ -1,10 +1,9 @@
-"""Neighbours, naive Bayes, logistic models and small networks on wide targets beside scikit-learn, numpy and faiss.
+"""Neighbours, naive Bayes, logistic models and small networks on wide targets beside scikit-learn and numpy.
 
     python benchmarks/wide_points.py [--work NAME ...] [--target NAME ...] [--compiler gcc|clang ...] [--rounds N]
                                      [--json FILE]
 
     pip install "aprgen[benchmarks]"     # scikit-learn
-    pip install faiss-cpu                # if wanted: neighbours beside faiss
 
 Work, the same 1,000 rows for all who do it, and one row alone:
 knn: the 5 nearest of 1,000 points of 64 columns vote; knn_iris: of 150 points of 4 columns. bayes: Gaussian naive
@@ -16,7 +15,8 @@ answers are compared with Program.run() bit by bit, and its labels or values wit
 what the core does of the work's operations in registers alone, measured in the same run with the same compiler:
 products that are added or, with one rounding, fused; squares of differences that are added; quotients. knn's is fused
 products: points are left out by them. A scaler's limit is the copy of its rows by memcpy(). One row is a call of
-predict_batch() from C; peers are called from Python, as they are. Status 1 when a bit differs.
+predict_batch() from C; peers are called from Python, as they are. wide_runtimes.py has faiss. Status 1 when a bit
+differs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import argparse
 import ctypes
 import functools
 import importlib
-import importlib.util
 import statistics
 import sys
 from collections.abc import Sequence
@@ -137,12 +136,6 @@ def _neighbours(name: str) -> Work:
         return np.asarray(np.argmax((classes[found][:, :, None] == np.arange(n_classes)).sum(axis=1), axis=1))
 
     peers = [Peer("scikit-learn", fitted.predict, fitted.predict), Peer("numpy", by_numpy, by_numpy)]
-    if importlib.util.find_spec("faiss") is not None:
-        faiss = importlib.import_module("faiss")
-        faiss.omp_set_num_threads(1)
-        index = faiss.IndexFlatL2(n_in)
-        index.add(points)
-        peers.append(Peer("faiss", lambda x: index.search(x, 5)))
     limit, operations = ("fused", 2) if name == "knn" else ("squares", 3)
     return Work(name, program, rows, limit, operations * n_points * n_in, True, tuple(peers))
 

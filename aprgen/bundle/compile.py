@@ -56,7 +56,9 @@ class Bundle:
         assert member.plan is not None
         options = Options(member.c_name, member.wish.numeric, member.wish.calibration, "", member.wish.optimise)
         plan = member.plan
-        return artifact_of(member.loaded, plan.lowered, plan.program, self.target, options, plan.accuracy)
+        return artifact_of(
+            member.loaded, plan.lowered, plan.program, self.target, options, plan.accuracy, plan.variants
+        )  # fmt: skip
 
     @property
     def coded(self) -> tuple[Member, ...]:
@@ -65,12 +67,6 @@ class Bundle:
 
 def compile_bundle(wishes: Sequence[Wish], target: Target, options: BundleOptions) -> Bundle:
     """The bundle as C for the target. Same models, target and options: same bytes, on any machine."""
-    if target.variants:
-        fixed = [one.target.name for one in target.variants if one.target is not None]
-        raise UnsupportedError(
-            "bundle.variants", f"a bundle has kernels of one kind, {target.name} picks them where it runs",
-            where=f"target {target.name}", hint=f"bundle for one of the others: host, {', '.join(fixed)}",
-        )  # fmt: skip
     check_names(wishes, options.name)
     members = tuple(_member(wish, options.name, target) for wish in wishes)
     lookup = make_lookup([member.name.encode() for member in members])
@@ -83,7 +79,7 @@ def compile_bundle(wishes: Sequence[Wish], target: Target, options: BundleOption
             f"tables and embedded files take {constants} bytes, aprgen writes at most {MAX_TABLE_BYTES} as C",
             where=f"bundle {options.name}", hint="bundle fewer models, or as code only",
         )  # fmt: skip
-    texts = {**emitted.texts, **runtime_headers(emitted.texts[f"{options.name}.c"], target)}
+    texts = {**emitted.texts, **runtime_headers("".join(emitted.texts.values()), target, given=emitted.texts)}
     manifest = _manifest(members, lookup, emitted, target, options, command, texts)
     texts[MANIFEST] = _json(manifest)
     return Bundle(options.name, target, options, members, lookup, emitted, texts, manifest)
@@ -143,7 +139,8 @@ def _manifest(
         "cflags": list(target.exact_flags),
         "limit": options.limit,
         "models": [
-            _member_facts(member, position, emitted.offsets[position]) for position, member in enumerate(members)
+            _member_facts(member, position, emitted.offsets[position]) | _kernel_facts(member, emitted)
+            for position, member in enumerate(members)
         ],
         "lookup": {"hash": "FNV-1a", **asdict(lookup)},
         "table_bytes": emitted.table_bytes,
@@ -156,6 +153,12 @@ def _manifest(
             "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(texts.items())},
         },
     }
+
+
+def _kernel_facts(member: Member, emitted: Emitted) -> dict[str, object]:
+    """Of a target with variants: as in the manifest of the model alone."""
+    carried = emitted.carried.get(member.c_name, ())
+    return {"kernels": [one.facts for one in carried]} if carried else {}
 
 
 def _member_facts(member: Member, position: int, offset: int) -> dict[str, object]:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from aprgen import __version__, spell
+from aprgen.bundle.code import code_of
 from aprgen.bundle.lookup import FNV_PRIME, SPREAD, Lookup
 from aprgen.bundle.members import Member
-from aprgen.bundle.sharing import Shared, SharedDefinitions, Survey
-from aprgen.core import Options, names_of, runtime_headers
-from aprgen.emit import RT_VERSION, define_model, environment, input_kind
+from aprgen.bundle.sharing import Shared, SharedDefinitions
+from aprgen.emit import RT_VERSION, environment, input_kind
 from aprgen.errors import UsageError
 from aprgen.program import Array
 from aprgen.target import Target
+from aprgen.variants import Carried
 
 HAS_ROWS, HAS_LABELS, HAS_TEXTS, HAS_SUGGESTIONS, HAS_BYTES = 1, 2, 4, 8, 16
 BITS = {
@@ -40,39 +41,29 @@ class Names:
 
 @dataclass(frozen=True)
 class Emitted:
-    """texts by file name, without the runtime's headers. offsets: of the embedded file of each member."""
+    """texts by file name, without the runtime's headers. offsets: of the embedded file of each member. carried: the
+    variants of each model, by its C name."""
 
     texts: Mapping[str, str]
     shared: tuple[Shared, ...]
     table_bytes: int
     offsets: tuple[int, ...]
     data_bytes: int
+    carried: Mapping[str, tuple[Carried, ...]]
 
 
 def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target: Target) -> Emitted:
     """All C of a bundle but the runtime's headers."""
-    definitions = SharedDefinitions(_surveyed(members, target))
     jinja = environment((*target.templates, "bundle"))
+    code = code_of(members, target, names.name)
+    definitions = code.definitions
     data, offsets, alignment = _data(members)
     selftest = _SelftestTables()
     models: list[dict[str, object]] = []
-    headers: set[str] = set()
-    large: Counter[str] = Counter()  # headers with large functions, by how many models include them
     for position, member in enumerate(members):
         places = selftest.add(member)
-        model = _registry_facts(member, position, names, offsets[position]) | places
-        if member.plan is not None:
-            assert member.loaded is not None
-            interface = define_model(
-                member.plan.program, names_of(member.loaded, target, _options(member)), target.templates, definitions
-            )
-            model["notes"] = interface.context["notes"]
-            headers |= set(interface.headers)
-            large.update(_large(interface.headers, target))
-            kind = input_kind(member.plan.program)
-            for part in ("sizes", "interface", "functions"):
-                model[part] = jinja.get_template(f"{part}_{kind}.j2").render(interface.context).strip("\n")
-        models.append(model)
+        own = dict(code.models.get(member.c_name, {}))
+        models.append(_registry_facts(member, position, names, offsets[position]) | places | own)
     shared = definitions.shared
     context: dict[str, object] = {
         "name": names.name,
@@ -86,8 +77,10 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
         "name_bytes": max(len(member.name) for member in members),
         "most_features": max(_facts(member, "n_features") for member in members),
         "most_outputs": max(_facts(member, "n_outputs") for member in members),
-        "one_copy": max(large.values(), default=0) > 1,
-        "headers": sorted(headers),
+        "one_copy": code.one_copy,
+        "headers": code.headers,
+        "variants": code.sections,
+        "kernel_names": code.kernel_names,
         "rt_version": RT_VERSION,
         "table_bytes": definitions.table_bytes,
         "shared_note": _shared_note(shared),
@@ -109,28 +102,7 @@ def emit_bundle(members: Sequence[Member], lookup: Lookup, names: Names, target:
     # The self-test's tables are named as those of a single model are.
     context["tables"] = selftest.text(names)
     texts[f"{names.name}_selftest.c"] = _rendered(jinja.get_template("bundle_selftest.c.j2").render(context))
-    return Emitted(texts, shared, definitions.table_bytes, offsets, len(data))
-
-
-def _surveyed(members: Sequence[Member], target: Target) -> Survey:
-    survey = Survey()
-    for member in members:
-        if member.plan is not None:
-            assert member.loaded is not None
-            names = names_of(member.loaded, target, _options(member))
-            define_model(member.plan.program, names, target.templates, survey)
-    return survey
-
-
-def _large(headers: Sequence[str], target: Target) -> list[str]:
-    """Of these headers of the runtime and those that they include, the ones that leave their storage to APR_LARGE."""
-    texts = runtime_headers("".join(f'#include "{header}"\n' for header in headers), target)
-    return [name for name, text in texts.items() if "\nAPR_LARGE " in text]
-
-
-def _options(member: Member) -> Options:
-    """For names and headers; the banner is the bundle's."""
-    return Options(member.c_name, member.wish.numeric)
+    return Emitted({**texts, **code.texts}, shared, definitions.table_bytes, offsets, len(data), code.carried)
 
 
 _CALLED = {"rows": HAS_ROWS, "labels": HAS_LABELS, "texts": HAS_TEXTS, "suggestions": HAS_SUGGESTIONS}
@@ -264,9 +236,7 @@ class _SelftestTables:
 
     def text(self, names: Names) -> str:
         tables = {part: np.concatenate(arrays) for part, arrays in self._parts.items() if arrays}
-        return "\n".join(
-            spell.table(f"{names.name}_selftest_{part}", array) for part, array in tables.items()
-        )
+        return "\n".join(spell.table(f"{names.name}_selftest_{part}", array) for part, array in tables.items())
 
     def context(self, names: Names) -> dict[str, object]:
         return {"text_bytes": self._room, "has_x": bool(self._parts["x"]), "has_out": bool(self._parts["out"])}

@@ -76,9 +76,8 @@ def registry_functions(bundle: Bundle) -> tuple[str, ...]:
     bits = 0
     for member in bundle.members:
         bits |= has_bits(member)
-    return tuple(
-        f"{bundle.name}_{function}" for bit, functions in REGISTRY for function in functions if not bit or bits & bit
-    )
+    found = [function for bit, functions in REGISTRY for function in functions if not bit or bits & bit]
+    return tuple(f"{bundle.name}_{function}" for function in (*found, *(["kernels"] if bundle.target.variants else [])))
 
 
 def measure_bundle(bundle: Bundle, tools: str) -> Measured:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aprgen import spell
 from aprgen.emit import Definitions
 from aprgen.program import Table
+from aprgen.variants import MOST_TEXT
 
 MOST_GIVEN = 4  # arrays; with input and output they fill the registers of Arm's 64 bits, and half those of 32 bits
 _PLACE = "apr_shared_name"  # in a function's text, until it has a name; no model's name starts with apr_
@@ -50,13 +51,21 @@ class Survey(Definitions):
         self.forms: dict[tuple[str, tuple[str, ...]], set[tuple[str, ...]]] = {}
         self._arrays: dict[tuple[str, bytes], str] = {}
         self._wanted: dict[str, list[str]] = {}
+        self._called = ("", "")
+
+    def begin(self, own_name: str, name: str) -> None:
+        """Arrays of the model that is defined next begin with `name` instead of its own, where that is free."""
+        self._called = own_name, name
 
     def table(self, name: str, table: Table) -> str:
         if table in self._names:
             return self._names[table]
         data = table.data
+        own, short = self._called
+        free = short + name.removeprefix(own)
         # An array in C is flat: its shape says nothing.
-        first = self._arrays.setdefault((spell.c_type(data), data.tobytes()), name)
+        kind = (spell.c_type(data), data.tobytes())
+        first = self._arrays.setdefault(kind, name if free in self.tables else free)
         self._wanted.setdefault(first, []).append(name)
         self._names[table] = first
         self.tables.setdefault(first, data)
@@ -83,6 +92,13 @@ class SharedDefinitions(Survey):
         super().__init__()
         self._survey = survey
         self._first: dict[object, str] = {}
+        self._before: dict[str, str] = {}  # functions of sections before
+
+    def section(self) -> None:
+        """What follows is compiled with other instructions: functions are there again, but for trees in branches."""
+        self._before |= self.functions
+        self.functions = {}
+        self._first = {key: name for key, name in self._first.items() if len(self._before[name]) > MOST_TEXT}
 
     def function(self, name: str, render: Callable[[str], str]) -> str:
         kernel = self._kernel(render)
@@ -106,7 +122,7 @@ class SharedDefinitions(Survey):
         """Arrays, then functions, in their order."""
         return tuple(
             Shared(name, tuple(names), self.tables[name].nbytes if name in self.tables else 0)
-            for defined in (self.tables, self.functions)
+            for defined in (self.tables, self._before | self.functions)
             for name in defined
             for names in (self._wanted[name],)
             if len(names) > 1

@@ -122,13 +122,19 @@ class Adding:
     n_outputs: int
     values: Table | None = None
 
-    def leaves(self, reached: Ints, first: bool) -> Leaves:
-        """reached: the leaf at each place, -1 where no row comes."""
+    def leaves(self, reached: Ints, first: bool, *, in_vectors: bool) -> Leaves:
+        """reached: the leaf at each place, -1 where no row comes. in_vectors: entries are read as vectors."""
         start = self.start if first else 0
         unused = max(0, ENTRIES - reached.shape[1])
         of_place = np.where(reached >= 0, self.of_leaf[reached], np.zeros(1, self.of_leaf.dtype))
-        entries = Table(np.pad(of_place, ((0, 0), (0, unused))), lines=True)
-        return Leaves(self.adds, entries, start, self.n_outputs, self.values)
+        entries = np.pad(of_place, ((0, 0), (0, unused)))
+        entries = entries if in_vectors else self.alone(entries)
+        return Leaves(self.adds, Table(entries, lines=True), start, self.n_outputs, self.values)
+
+    def alone(self, entries: Array) -> Array:
+        """Entries that are read one by one: indices with as many bytes as they need."""
+        indices = self.adds in ("votes", "rows")
+        return entries.astype(np.min_scalar_type(int(entries.max(initial=0)))) if indices else entries
 
 
 def _adding(op: TreeOp) -> Adding:
@@ -287,9 +293,9 @@ def _level_trees(
         nodes[:, apart // 2 - 1 :: apart] = own
     feature = np.where(nodes >= 0, coded.feature[nodes], 0)
     code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
-
+    leaves = adding.leaves(reached, trees.start == 0, in_vectors=True)
     return LevelTrees(
-        len(coded.columns), cost.rows, adding.leaves(reached, trees.start == 0), trees.start > 0, depth,
+        len(coded.columns), cost.rows, leaves, trees.start > 0, depth,
         Table((feature * cost.rows).astype(np.uint16)),
         Table((code - 128).astype(np.int8) if cost.signed else code.astype(np.uint8)),
     )  # fmt: skip
@@ -330,8 +336,9 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         own = [level.reshape(n_trees * TOP_SPLITS, -1) for level in levels[TOP:]]
         pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
         below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(kind), lines=True)
+    leaves = adding.leaves(reached, first=True, in_vectors=False)
     made = PermutedTrees(
-        len(coded.columns) + skip, cost.rows, adding.leaves(reached, first=True), False, stride, depth,
+        len(coded.columns) + skip, cost.rows, leaves, False, stride, depth,
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
     element: CodeElement = "u8" if kind is np.uint8 else "u16"
@@ -388,7 +395,7 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     first = np.cumsum([0, *sizes[:-1]])
     left_child = np.concatenate(parts) + np.repeat(first, sizes)
     table = np.stack([split, left_child], axis=1).astype(np.uint32)
-    leaves = Leaves(adding.adds, Table(entries), adding.start, adding.n_outputs, adding.values)
+    leaves = Leaves(adding.adds, Table(adding.alone(entries)), adding.start, adding.n_outputs, adding.values)
     made = WalkedTrees(
         len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
         Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),

@@ -36,6 +36,16 @@ static inline __m256i apr_wide_lanes(int32_t n)
     return _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(n));
 }
 
+/* How many of 16 thresholds are below a key. */
+static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
+{
+    const __m256i wide = _mm256_set1_epi32(key);
+    const __m256i first = _mm256_cmpgt_epi32(wide, _mm256_load_si256((const __m256i *)(const void *)&thresholds[0]));
+    const __m256i second = _mm256_cmpgt_epi32(wide, _mm256_load_si256((const __m256i *)(const void *)&thresholds[8]));
+    const __m256i both = _mm256_packs_epi32(first, second); /* two bytes for each, in another order */
+    return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_epi8(both)) / 2U;
+}
+
 /* Of 32 codes with a sign, all bits of those above the limit. */
 static inline __m256i apr_wide_right(const uint8_t *codes, __m256i limit)
 {

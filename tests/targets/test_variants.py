@@ -16,7 +16,6 @@ import pytest
 
 from aprgen.accuracy import Calibration
 from aprgen.api import Model
-from aprgen.bundle.compile import BundleOptions, compile_bundle
 from aprgen.core import Artifact, Options, compile_model, runtime_headers
 from aprgen.emit import Names
 from aprgen.errors import UnsupportedError, UsageError
@@ -343,14 +342,12 @@ def test_in_process(require_target: Callable[[str], None]) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    """Worst-case times and bundles need kernels of one kind; files of targets with wrong variants are refused."""
+    """Worst-case times need kernels of one kind; files of targets with wrong variants are refused."""
     with pytest.raises(UnsupportedError, match="picks its kernels") as caught:
         analyse(loaded("linreg"), artifact("linreg", "x86"), Question())
     assert "x86-avx2" in caught.value.hint
     with pytest.raises(UnsupportedError, match="differ between CPUs"):
         compile_model(loaded("v2_mlp_f32"), X86, Options("mlp", "f32-fast"))
-    with pytest.raises(UnsupportedError, match="kernels of one kind"):
-        compile_bundle((), X86, BundleOptions("fleet"))
     text = (folder("targets") / "x86.toml").read_text()
     for old, new, message in (
         ('target = "x86-avx2"', 'target = "x86"', "has variants itself"),

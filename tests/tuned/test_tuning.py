@@ -114,6 +114,8 @@ def test_time_is_bounded() -> None:
 
 def test_what_cannot_be_tuned() -> None:
     """A target without vectors, one that does not run here, and a model with one way are told apart."""
+    with pytest.raises(UnsupportedError, match="x86 picks its kernels where it runs"):
+        tune(loaded("rfc"), "m", load_target("x86"), SHORT)
     with pytest.raises(UnsupportedError, match="host has no strategies"):
         tune(loaded("rfc"), "m", load_target("host"), SHORT)
     other = "arm-neon" if why_not_here(load_target("arm-neon")) else "wasm"
