@@ -117,3 +117,7 @@ class BatchCost:
     walked_split: int | None
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
+    staged_tree: int | None = None  # its first six levels
+    staged_step: int | None = None  # up to four more
+    float_split: int | None = None
+    float_row: int | None = None  # a split, rows one by one and trees together

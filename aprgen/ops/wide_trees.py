@@ -211,7 +211,7 @@ def tiers(depth: int) -> Iterator[Tier]:
 class LevelTrees(CompleteTrees):
     """Complete trees of `depth` levels; the splits of a tree from left to right, so that its root is in the middle."""
 
-    depth: int  # [1, 6]
+    depth: int  # [1, 7]
     feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
     code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: the code less 128
 

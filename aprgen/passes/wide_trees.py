@@ -11,14 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from aprgen.costs import BatchCost
+from aprgen.ops.deep_trees import FloatTrees, StagedTrees, deep_row_of
 from aprgen.ops.row_trees import row_of
 from aprgen.ops.trees import TreeOp
+from aprgen.ops.wide_codes import WideCodes
+from aprgen.ops.wide_trees import WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
+from aprgen.passes.deep_forms import float_forms, staged_forms
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
 from aprgen.passes.wide_forms import LANES, Form, forms_of
-from aprgen.program import Batch, Program, Step, Way
+from aprgen.program import Batch, Op, Program, Step, Way
 
-FEW_PERMUTED = 8  # rows: fewer are permuted one by one
+ROWS_BYTES = 1 << 18  # of a block on floats: half of a small second cache
 
 
 def with_batch(
@@ -53,9 +57,9 @@ def with_batch(
     made = replace(program, batch=way)
     if one_row and len(single) == len(many):
         of_row = _way(steps, summed, single, one_row=True)
-        permuted = all(form.permuted for form in many.values())
+        least = min(form.at_once for form in many.values())
         few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), cost.rows)
-        own = replace(way, few_rows=max(few_rows, FEW_PERMUTED) if permuted else few_rows)
+        own = replace(way, few_rows=max(few_rows, least))
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
     elif len(few) < len(many):
         few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), cost.rows)
@@ -81,8 +85,9 @@ def _best_forms(
     Where the codes of so many columns fit in no block of trees that are walked, its rows are fewer.
     """
     best: tuple[Mapping[int, Form], Forms, BatchCost] | None = None
+    found = _DeepForms(n_features)
     for own in _with_fewer_rows(cost):
-        forms = {index: tuple(forms_of(op, n_features, own)) for index, op in trees.items()}
+        forms = {index: (*forms_of(op, n_features, own), *found.of(index, op, own)) for index, op in trees.items()}
         many = {
             index: min(able, key=lambda form: form.cycles) for index, every in forms.items()
             if (able := [form for form in every if choices.trees in (None, form.name)])
@@ -100,11 +105,27 @@ def _best_forms(
     return best
 
 
+class _DeepForms:
+    """Those of deep_forms, which are laid out once, however many rows blocks have: staged trees for the target's blocks,
+    trees on floats for the largest blocks whose rows fit in a cache."""
+
+    def __init__(self, n_features: int) -> None:
+        self.n_features = n_features
+        self.known: dict[int, tuple[Form, ...]] = {}
+
+    def of(self, index: int, op: TreeOp, cost: BatchCost) -> Iterator[Form]:
+        yield from staged_forms(op, self.n_features, cost)
+        if index in self.known or (cost.rows > LANES and 4 * cost.rows * self.n_features > ROWS_BYTES):
+            return
+        self.known[index] = tuple(float_forms(op, cost))
+        yield from self.known[index]
+
+
 def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
     yield cost
     rows = cost.rows // 2
     while rows >= LANES:
-        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None)
+        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None, staged_tree=None)
         rows //= 2
 
 
@@ -129,14 +150,22 @@ def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form], *, one_r
     return Way(moved[summed.scores], None if summed.label is None else moved[summed.label])
 
 
+def _of_one_row(codes: WideCodes | None, trees: WideTrees) -> Op:
+    if isinstance(trees, StagedTrees | FloatTrees):
+        return deep_row_of(codes, trees)
+    assert codes is not None
+    return row_of(codes, trees)
+
+
 def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
     """Append the steps of a form and give the id of what the last trees make."""
     before: tuple[int, ...] = ()
     for codes, trees in form.pairs:
         if one_row:
-            steps.append(Step(row_of(codes, trees), (0,)))
+            steps.append(Step(_of_one_row(codes, trees), (0,)))
             continue
-        steps.append(Step(codes, (0,)))
-        steps.append(Step(trees, (len(steps), *before)))
+        if codes is not None:
+            steps.append(Step(codes, (0,)))
+        steps.append(Step(trees, (0 if codes is None else len(steps), *before)))
         before = (len(steps),)
     return len(steps)
