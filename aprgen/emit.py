@@ -393,4 +393,5 @@ def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
 
 
 def _file(jinja: jinja2.Environment, template: str, context: Mapping[str, object]) -> str:
-    return jinja.get_template(template).render(context).rstrip("\n") + "\n"
+    text = jinja.get_template(template).render(context)
+    return text if text.endswith("\n") and not text.endswith("\n\n") else text.rstrip("\n") + "\n"  # may be large

@@ -147,6 +147,7 @@ class StagedRow:
 
     codes: WideCodes
     leaves: Leaves
+    continues: bool
     stride: int
     feature: Table
     code: Table
@@ -162,7 +163,7 @@ class StagedRow:
         """The same for blocks."""
         codes = self.codes
         return StagedTrees(
-            codes.skip + codes.n, codes.rows, self.leaves, False, self.stride, self.feature, self.code, self.start,
+            codes.skip + codes.n, codes.rows, self.leaves, self.continues, self.stride, self.feature, self.code, self.start,
             self.ended, self.blocks, self.stages,
         )  # fmt: skip
 
@@ -182,11 +183,11 @@ class StagedRow:
     def all_stages(self) -> int:
         return int(self.stages.data.sum(dtype=np.int64))
 
-    def result(self, x: ValueType) -> ValueType:
-        return self.trees.result(self.codes.result(x))
+    def result(self, x: ValueType, before: ValueType | None = None) -> ValueType:
+        return self.trees.result(self.codes.result(x), before)
 
-    def evaluate(self, x: Array) -> Array:
-        return self.trees.evaluate(self.codes.evaluate(x))
+    def evaluate(self, x: Array, before: Array | None = None) -> Array:
+        return self.trees.evaluate(self.codes.evaluate(x), before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +254,7 @@ def deep_row_of(codes: WideCodes | None, trees: StagedTrees | FloatTrees) -> Sta
     if isinstance(trees, StagedTrees):
         assert codes is not None
         return StagedRow(
-            codes, trees.leaves, trees.stride, trees.feature, trees.code, trees.start, trees.ended, trees.blocks,
+            codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.start, trees.ended, trees.blocks,
             trees.stages,
         )  # fmt: skip
     whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])

@@ -16,7 +16,19 @@ from aprgen.ops.deep_trees import AT_ONCE, BLOCK_WORDS, EXIT_WORD, EXITS, STAGE,
 from aprgen.ops.trees import Nodes, TreeOp
 from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, Leaves, WideTrees
-from aprgen.passes.wide_forms import NEVER16, Adding, Coded, Form, Ranked, adding_of, coded_of, codes_of, form_of, ranked_of
+from aprgen.passes.wide_forms import (
+    NEVER16,
+    Adding,
+    Coded,
+    Form,
+    Ranked,
+    adding_of,
+    coded_of,
+    codes_of,
+    columns_of,
+    form_of,
+    ranked_of,
+)
 from aprgen.program import Array, Table
 
 Ints = NDArray[np.int64]
@@ -32,8 +44,7 @@ def staged_forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]
         return
     ranked = ranked_of(op)
     lanes = LINE_BYTES // np.dtype(np.uint16).itemsize
-    n_columns = len(np.unique(ranked.op.nodes.feature.data))
-    if n_columns > 2 * lanes:
+    if len(columns_of(ranked.op.nodes.feature.data)) > 2 * lanes:
         return
     adding = adding_of(ranked.op)
     shape = Shape.of(ranked.op.nodes)
@@ -51,7 +62,7 @@ def staged_forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]
         n_codes += maker.n
         n_steps += int(made.stages.data.sum(dtype=np.int64))
     one_row = None
-    if cost.permuted_row is not None and len(groups) == 1:
+    if cost.permuted_row is not None:
         one_row = n_codes * 2 * cost.code + (shape.n_trees + n_steps) * cost.permuted_row
     work = {"code": 2 * n_codes, "staged_tree": shape.n_trees, "staged_step": n_steps}
     yield form_of("staged", pairs, cost, work, 1, one_row)
@@ -120,8 +131,9 @@ def _most_thresholds(ranked: Ranked, nodes: Ints) -> int:
     feature = ranked.op.nodes.feature.data[nodes].astype(np.int64)
     if len(nodes) < NEVER16 or int(np.bincount(feature).max()) < NEVER16:
         return min(len(nodes), NEVER16 - 1)
-    both = np.unique(feature << 32 | ranked.keys[nodes] + (1 << 31))
-    return int(np.bincount(both >> 32).max())
+    both = np.sort(feature << 32 | ranked.keys[nodes] + (1 << 31))
+    first = np.append(True, both[1:] != both[:-1])
+    return int(np.bincount(both[first] >> 32).max())
 
 
 def _staged(

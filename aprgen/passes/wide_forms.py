@@ -194,10 +194,15 @@ class Coded:
         return max(len(keys) for keys in self.thresholds)
 
 
+def columns_of(feature: Ints) -> Ints:
+    """The distinct ones, ascending."""
+    return np.flatnonzero(np.bincount(feature))
+
+
 def coded_of(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
     """Codes for the columns that these nodes read, or for the whole row."""
     of_node = ranked.op.nodes.feature.data.astype(np.int64)
-    columns = np.arange(ranked.op.n_features) if whole else np.unique(of_node[nodes])  # the low ones stay first
+    columns = np.arange(ranked.op.n_features) if whole else columns_of(of_node[nodes])  # the low ones stay first
     feature, code = np.zeros(len(of_node), np.int64), np.zeros(len(of_node), np.int64)
     thresholds = []
     by_column = nodes[np.argsort(of_node[nodes], kind="stable")]
@@ -360,9 +365,10 @@ def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     assert cost.walked_split is not None
     nodes = ranked.op.nodes
+    if 2 * cost.rows * len(columns_of(nodes.feature.data)) > cost.buffer_bytes:
+        return
     coded = coded_of(ranked, np.arange(nodes.n_nodes))
-    maker_elements = cost.rows * len(coded.columns)
-    if coded.most >= NEVER16 or 2 * maker_elements > cost.buffer_bytes:
+    if coded.most >= NEVER16:
         return
     left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
     references, steps, parts = [], [], []

@@ -162,7 +162,8 @@ def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
     before: tuple[int, ...] = ()
     for codes, trees in form.pairs:
         if one_row:
-            steps.append(Step(_of_one_row(codes, trees), (0,)))
+            steps.append(Step(_of_one_row(codes, trees), (0, *before)))
+            before = (len(steps),)
             continue
         if codes is not None:
             steps.append(Step(codes, (0,)))
