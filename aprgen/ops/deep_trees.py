@@ -106,7 +106,7 @@ class FloatTrees(WideTrees):
     steps: Table  # unsigned [trees], to the deepest leaf
     shift: int  # of the feature
     missing: bool  # whether the bit below the feature says that a NaN goes left
-    headers = ("apr_lines.h",)
+    headers = ("apr_wide.h",)
 
     @property
     def kernel(self) -> str:
@@ -202,7 +202,7 @@ class FloatRow:
     last_steps: int  # of those that are fewer
     shift: int
     missing: bool
-    headers = ("apr_lines.h",)
+    headers = ("apr_wide.h",)
     kernel = "row_float_trees"
 
     @property
