@@ -53,6 +53,11 @@ class Leaves:
         return self.adds in ("votes", "rows")
 
     @property
+    def halves(self) -> tuple[str, ...]:
+        """Of 16 bits, those of an entry that can be other than 0."""
+        return ("low",) if self.indexed else ("low", "high")
+
+    @property
     def floats(self) -> bool:
         return self.adds == "sum"
 
