@@ -276,6 +276,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         counted=reader.flag("counted", default=False),
         fan=reader.count("fan", 2),
         signed=reader.flag("signed", default=False),
+        level_rows=reader.count("level_rows", 1) if "level_rows" in reader.left else None,
         split=reader.count("split", 1),
         code=reader.count("code", 1),
         level_tree=reader.count("level_tree"),

@@ -51,6 +51,7 @@ LEVELS = 7  # of complete trees that are compared split by split; one more doubl
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
+LEAST_ROWS = 128  # a block of levels takes as long for fewer
 AT_ONCE = 8  # rows that walk together
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
@@ -261,8 +262,9 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         maker = codes_of(ranked, coded, n_features, cost)
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
-        work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
-    yield form_of("levels", pairs, cost, work, cost.rows)
+        splits = made.n_trees * made.n_splits if cost.level_rows is None else int((every[trees] >= 0).sum())
+        work.update(code=maker.n, level_tree=made.n_trees, level_split=splits)
+    yield form_of("levels", pairs, cost, work, min(cost.rows, LEAST_ROWS))
 
 
 def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:

@@ -235,12 +235,14 @@ def agree(made: Program, program: Program, rows: Array) -> None:
 
 
 def test_many_columns_and_thresholds() -> None:
-    """Trees go in as many groups as need codes of their own; trees that are walked have blocks of fewer rows."""
+    """Trees go in as many groups as need codes of their own; trees that are walked have blocks of fewer rows. Those of
+    few levels have 512 where the stack has room for their codes and for what they add up."""
     target = load_target("x86-avx512")
     assert target.batch is not None
     columns, rows, plain = (next(case for case in CASES if (case.depth, case.n_features) == size)
                             for size in ((6, 600), (9, 300), (6, 4)))  # fmt: skip
-    for case, most_groups, n_rows in ((columns, 8, 128), (rows, 1, 32), (plain, 1, 128)):
+    many = replace(plain, use="rows")  # 21 outputs
+    for case, most_groups, n_rows in ((columns, 8, 128), (rows, 1, 32), (plain, 1, 512), (many, 1, 256)):
         made = wide(program_of(case), target, case.kernels_of(target.batch))
         assert made.batch is not None
         codes = [step.op for step in made.steps if isinstance(step.op, WideCodes)]
@@ -362,13 +364,11 @@ def test_a_planted_fault_is_found(require_target: Callable[[str], None]) -> None
     require_target("x86-avx512")
     model = loaded("rfc_digits")
     artifact = compile_model(model, load_target("x86-avx512"), Options("m"))
-    sound = "count = _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, next), count, one);"
-    few = "passed = _mm512_mask_add_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(1));"
-    text = artifact.texts["m.c"]
-    assert sound in text or few in text
-    for line in (sound, few):
-        text = text.replace(line, line.replace("cmpgt", "cmpge"))
-    planted = replace(artifact, texts={**artifact.texts, "m.c": text})
+    text = artifact.texts["apr_wide.h"]
+    for sound in ("_mm512_cmpgt_epi32_mask(key, next)", "_mm512_cmpgt_epi32_mask(key, threshold)"):
+        assert sound in text
+        text = text.replace(sound, sound.replace("cmpgt", "cmpge"))
+    planted = replace(artifact, texts={**artifact.texts, "apr_wide.h": text})
     verdict = _verdict(planted)
 
     assert _verdict(artifact).passed
