@@ -23,6 +23,7 @@ STAGE = 4  # levels of a block
 EXITS = 16
 BLOCK_WORDS = 32  # 16 features and 16 codes of 16 bits, then 16 exits
 EXIT_WORD = 16  # the first one
+NEAR_BYTES = 4 << 20
 AT_ONCE = 8  # rows, or trees of one row, that walk together
 
 Words = NDArray[np.uint32]
@@ -35,15 +36,15 @@ def entries_of(words: Words, leaves: Leaves) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class StagedTrees(WideTrees):
-    """The splits of six levels by level, the root at 1; where the 64 places below lead: to a block, or to a leaf if the
-    bit of the place is set in `ended`. A block has splits from 1 on, and in place of the first code the bits of the
-    exits that are leaves.
+    """The splits of six levels by level, the root at 1; then blocks. The first two of a tree are the words of the 64 places
+    below: the number of a block or, if the bit of the place is set in `ended`, what a leaf adds. Others have splits
+    from 1 on, in place of the first code the bits of the exits that are leaves, and the words of the exits.
     """
 
     stride: int  # codes of a row in a block: one or two vectors
     feature: Table  # u16 [trees, 64]
     code: Table  # u16 [trees, 64]
-    start: Table  # u32 [trees, 64], a block or what a leaf adds
+    first: Table  # u32 [trees], a block
     ended: Table  # u32 [trees, 2]
     blocks: Table  # u32 [blocks, 32]
     stages: Table  # u8 [trees]
@@ -65,6 +66,11 @@ class StagedTrees(WideTrees):
     def two_vectors(self) -> bool:
         return self.stride > TOP_SPLITS // 2
 
+    @property
+    def far(self) -> bool:
+        """Whether blocks are more than what caches near a core hold."""
+        return self.blocks.n_bytes > NEAR_BYTES
+
     @cached_property
     def _halves(self) -> NDArray[np.int64]:
         """Features and codes of blocks [blocks, 2, 16]."""
@@ -73,14 +79,14 @@ class StagedTrees(WideTrees):
 
     def reached(self, codes: Array) -> Iterator[Array]:
         rows = np.arange(len(codes))
-        wide = codes.astype(np.int64)
+        wide, words = codes.astype(np.int64), self.blocks.data.reshape(-1)
         for tree in range(self.n_trees):
             feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
             at = np.ones(len(codes), np.int64)
             for _ in range(TOP):
                 at = 2 * at + (wide[rows, feature[at]] > code[at])
             place = at - TOP_SPLITS
-            found = self.start.data[tree, place]
+            found = words[BLOCK_WORDS * int(self.first.data[tree]) + place]
             goes_on = (self.ended.data[tree, place // 32] >> (place % 32).astype(np.uint32)) & 1 == 0
             for _ in range(int(self.stages.data[tree])):
                 block = np.where(goes_on, found, 0).astype(np.int64)
@@ -151,7 +157,7 @@ class StagedRow:
     stride: int
     feature: Table
     code: Table
-    start: Table
+    first: Table
     ended: Table
     blocks: Table
     stages: Table
@@ -163,7 +169,7 @@ class StagedRow:
         """The same for blocks."""
         codes = self.codes
         return StagedTrees(
-            codes.skip + codes.n, codes.rows, self.leaves, self.continues, self.stride, self.feature, self.code, self.start,
+            codes.skip + codes.n, codes.rows, self.leaves, self.continues, self.stride, self.feature, self.code, self.first,
             self.ended, self.blocks, self.stages,
         )  # fmt: skip
 
@@ -254,7 +260,7 @@ def deep_row_of(codes: WideCodes | None, trees: StagedTrees | FloatTrees) -> Sta
     if isinstance(trees, StagedTrees):
         assert codes is not None
         return StagedRow(
-            codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.start, trees.ended, trees.blocks,
+            codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.first, trees.ended, trees.blocks,
             trees.stages,
         )  # fmt: skip
     whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])

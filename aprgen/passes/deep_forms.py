@@ -144,25 +144,23 @@ def _staged(
     for part in shape.parts(trees):
         parts.append(_staged_part(ranked.op.nodes, coded, part, shape, adding, n_blocks))
         n_blocks += len(parts[-1][4])
-    feature, code, start, ended, blocks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    if not n_blocks:
-        blocks = np.zeros((1, BLOCK_WORDS), np.uint32)
-    first = trees.start == 0
+    feature, code, first, ended, blocks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    begins = trees.start == 0
     leaves = Leaves(
-        adding.adds, Table(np.zeros(0, adding.of_leaf.dtype)), adding.start if first else 0, adding.n_outputs,
+        adding.adds, Table(np.zeros(0, adding.of_leaf.dtype)), adding.start if begins else 0, adding.n_outputs,
         adding.values,
     )  # fmt: skip
     stages = -(-np.maximum(shape.depth[trees] - TOP, 0) // STAGE)
     return StagedTrees(
-        len(coded.columns), cost.rows, leaves, not first, stride, Table(feature, lines=True), Table(code, lines=True),
-        Table(start), Table(ended), Table(blocks, lines=True), Table(stages.astype(np.uint8)),
+        len(coded.columns), cost.rows, leaves, not begins, stride, Table(feature, lines=True), Table(code, lines=True),
+        Table(first), Table(ended), Table(blocks, lines=True), Table(stages.astype(np.uint8)),
     )  # fmt: skip
 
 
 def _staged_part(
     nodes: Nodes, coded: Coded, trees: slice, shape: Shape, adding: Adding, first_block: int
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """feature, code, start, ended and blocks of some trees, whose blocks begin with that number.
+    """feature, code, first, ended and blocks of some trees, whose blocks begin with that number.
 
     The first stage has what levels the others leave, so that there are few blocks above the last ones.
     """
@@ -170,15 +168,15 @@ def _staged_part(
     root = nodes.root.data[trees].astype(np.int64)
     top, exits, comes = _complete(nodes, root, np.full(len(root), TOP), TOP)
     feature, code = _heap(top, coded, TOP_SPLITS)
-    start = _added_words(exits, comes, adding)
+    starts = _added_words(exits, comes, adding).reshape(-1, BLOCK_WORDS)
     ended = np.packbits(exits < 0, axis=1, bitorder="little").view(np.uint32).reshape(-1, 2)
     owner = np.repeat(np.arange(len(root)), TOP_SPLITS)
-    into = start.reshape(-1)  # words that are to be blocks
+    into = starts.reshape(-1)  # words that are to be numbers of blocks
     place = np.arange(len(into))
     at = exits.reshape(-1)
     levels_left = depth - TOP
-    every: list[Array] = []
-    owners: list[Ints] = []
+    every: list[Array] = [starts]
+    owners: list[Ints] = [np.repeat(np.arange(len(root)), len(starts) // len(root))]
     links: list[tuple[Array, Ints]] = []  # of a stage: words, and the places of those that lead to its blocks
     while True:
         inner = at >= 0
@@ -202,16 +200,15 @@ def _staged_part(
         at = np.where(goes, exits.reshape(-1), -1)
         owner = np.repeat(owner, EXITS)
         levels_left = levels_left - levels
-    if not every:
-        return feature, code, start, ended, np.zeros((0, BLOCK_WORDS), np.uint32)
     order = np.argsort(np.concatenate(owners), kind="stable")  # the blocks of a tree follow each other
     number = np.empty(len(order), np.int64)
     number[order] = first_block + np.arange(len(order))
-    done = 0
+    first = number[: len(starts) : len(starts) // len(root)].astype(np.uint32)
+    done = len(starts)
     for words, place in links:
         words[place] = number[done : done + len(place)]
         done += len(place)
-    return feature, code, start, ended, np.concatenate(every)[order]
+    return feature, code, first, ended, np.concatenate(every)[order]
 
 
 def _complete(nodes: Nodes, at: Ints, levels: Ints, most: int) -> tuple[list[Ints], Ints, NDArray[np.bool_]]:
