@@ -133,7 +133,9 @@ class Definitions:
 def _spelled(value: object, name: str, definitions: Definitions) -> object:
     """An op's field as a template sees it; tables are defined on the way, by the name of their field."""
     if isinstance(value, Table):
-        return None if value.data.size == 0 else Symbol(spell.array_of(definitions.table(name, value), value.data), value.data)
+        if value.data.size == 0:
+            return None
+        return Symbol(spell.array_of(definitions.table(name, value), value.data), value.data)
     if isinstance(value, bool | str | None | Branches):
         return value
     if isinstance(value, int):

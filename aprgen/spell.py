@@ -35,7 +35,7 @@ LINE = 100  # characters of a line of table values
 INDENT = "    "
 LARGE = 4096  # elements of a table that nobody reads: it is spelled close, and runs of zeros are left out
 FEWEST_ZEROS = 8  # of a run that is left out: as many characters as the place where it ends
-HUGE = 1 << 20  # bytes of a table that is spelled as text: for 16 MB of numbers gcc takes 1 GB and 11 s, of text 0.3 GB and 1 s
+HUGE = 1 << 20  # bytes of a table that is text: 16 MB of numbers take gcc 1 GB and 11 s, as text 0.3 GB and 1 s
 ROW_BYTES = 2048  # of text: C99 promises 4,095 characters
 CHUNK_BYTES = 512 * ROW_BYTES  # spelled at once
 
@@ -171,7 +171,7 @@ def _rows_of_text(flat: Array) -> str:
     spelled[:, 0], spelled[:, -1] = b'"', b'",\n'
     spelled[:, 1:-1] = _SPELLED_BYTES[before_digit.astype(np.intp), rows]
     letters = spelled.view(np.uint8)
-    return letters[letters != 0].tobytes().decode("ascii")
+    return str(letters[letters != 0].tobytes(), "ascii")
 
 
 def _spelled_byte(value: int, before_digit: int) -> str:

@@ -36,9 +36,9 @@ def entries_of(words: Words, leaves: Leaves) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class StagedTrees(WideTrees):
-    """The splits of six levels by level, the root at 1; then blocks. The first two of a tree are the words of the 64 places
-    below: the number of a block or, if the bit of the place is set in `ended`, what a leaf adds. Others have splits
-    from 1 on, in place of the first code the bits of the exits that are leaves, and the words of the exits.
+    """The splits of six levels by level, the root at 1; then blocks. The first two of a tree are the words of the 64
+    places below: the number of a block or, if the bit of the place is set in `ended`, what a leaf adds. Others have
+    splits from 1 on, in place of the first code the bits of the exits that are leaves, and the words of the exits.
     """
 
     stride: int  # codes of a row in a block: one or two vectors
@@ -102,9 +102,9 @@ class StagedTrees(WideTrees):
 
 @dataclass(frozen=True, eq=False)
 class FloatTrees(WideTrees):
-    """Trees of any depth over the row itself; n_codes are its columns. A node is two words: the bits of the threshold, and
-    feature, whether a missing value goes left (where any does), how many words further the left child begins, and 1 for
-    a split. The right child follows. A leaf has what it adds in the first word, and is its own child.
+    """Trees of any depth over the row itself; n_codes are its columns. A node is two words: the bits of the threshold,
+    and feature, whether a missing value goes left (where any does), how many words further the left child begins, and 1
+    for a split. The right child follows. A leaf has what it adds in the first word, and is its own child.
     """
 
     nodes: Table  # u32 [nodes, 2]
@@ -169,8 +169,8 @@ class StagedRow:
         """The same for blocks."""
         codes = self.codes
         return StagedTrees(
-            codes.skip + codes.n, codes.rows, self.leaves, self.continues, self.stride, self.feature, self.code, self.first,
-            self.ended, self.blocks, self.stages,
+            codes.skip + codes.n, codes.rows, self.leaves, self.continues, self.stride, self.feature, self.code,
+            self.first, self.ended, self.blocks, self.stages,
         )  # fmt: skip
 
     @property
@@ -260,8 +260,8 @@ def deep_row_of(codes: WideCodes | None, trees: StagedTrees | FloatTrees) -> Sta
     if isinstance(trees, StagedTrees):
         assert codes is not None
         return StagedRow(
-            codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.first, trees.ended, trees.blocks,
-            trees.stages,
+            codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.first, trees.ended,
+            trees.blocks, trees.stages,
         )  # fmt: skip
     whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])
     steps = Table(whole.reshape(-1, AT_ONCE).max(axis=1, initial=0))

@@ -5,6 +5,7 @@ Knows how their tables are laid out and cycles as numbers; knows no Program, no 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ def _groups(ranked: Ranked, shape: Shape) -> list[slice] | None:
     n_groups = 1
     while n_groups <= min(MOST_GROUPS, shape.n_trees):
         ends = np.linspace(0, shape.n_trees, n_groups + 1).astype(np.int64).tolist()
-        groups = [slice(first, end) for first, end in zip(ends, ends[1:], strict=False)]
+        groups = [slice(first, end) for first, end in itertools.pairwise(ends)]
         if all(_most_thresholds(ranked, shape.nodes_of(trees)) < NEVER16 for trees in groups):
             return groups
         n_groups *= 2
@@ -253,7 +254,8 @@ def float_forms(op: TreeOp, cost: BatchCost) -> Iterator[Form]:
     sizes = 2 * np.diff(shape.ends, prepend=0) + 1  # nodes of a tree
     child_bits = int(2 * sizes.max()).bit_length()
     shift = child_bits + missing
-    if int(nodes.feature.data.max(initial=0)).bit_length() + shift > WORD_BITS or 2 * int(sizes.sum()) >= 1 << WORD_BITS:
+    feature_bits = int(nodes.feature.data.max(initial=0)).bit_length()
+    if feature_bits + shift > WORD_BITS or 2 * int(sizes.sum()) >= 1 << WORD_BITS:
         return
     adding = adding_of(op)
     words = [_float_part(op, part, shape, sizes, shift, adding) for part in shape.parts(slice(0, shape.n_trees))]

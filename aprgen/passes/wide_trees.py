@@ -106,14 +106,14 @@ def _best_forms(
         if choices.trees is not None:
             raise no_such_form(choices.trees, "these trees")
         return None
-    many, own = best
-    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in many.items())
-    return None if dear and choices.trees is None else (many, found[min(own.rows, cost.rows)], own)
+    chosen, own = best
+    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in chosen.items())
+    return None if dear and choices.trees is None else (chosen, found[min(own.rows, cost.rows)], own)
 
 
 class _DeepForms:
-    """Those of deep_forms, which are laid out once, however many rows blocks have: staged trees for the target's blocks,
-    trees on floats for the largest blocks whose rows fit in a cache."""
+    """Those of deep_forms, which are laid out once: staged trees for blocks as the target states them, trees on floats
+    for the largest blocks whose rows fit in a cache."""
 
     def __init__(self, n_features: int) -> None:
         self.n_features = n_features
@@ -121,9 +121,8 @@ class _DeepForms:
 
     def of(self, index: int, op: TreeOp, cost: BatchCost) -> Iterator[Form]:
         yield from staged_forms(op, self.n_features, cost)
-        if index in self.known or cost.float_split is None or (
-            cost.rows > LANES and WORD_BYTES * cost.rows * self.n_features > ROWS_BYTES
-        ):
+        too_large = cost.rows > LANES and WORD_BYTES * cost.rows * self.n_features > ROWS_BYTES
+        if index in self.known or cost.float_split is None or too_large:
             return
         self.known[index] = tuple(float_forms(op, cost))
         yield from self.known[index]
