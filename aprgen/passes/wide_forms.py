@@ -284,7 +284,7 @@ def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | Non
         if too_many or len(seen.keys() | joined) > most_columns:
             groups.append(slice(start, tree))
             start, seen, joined = tree, {}, added
-            if len(groups) >= MOST_GROUPS:
+            if len(groups) >= MOST_GROUPS or len(added) > most_columns:
                 return None
         seen |= joined
     return [*groups, slice(start, len(every))]
