@@ -110,7 +110,8 @@ class BatchCost:
     rows: of a block. few_rows: of sums with rows in lanes, fewer are computed one by one; of trees it follows from the
     others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
     counted: few thresholds one after the other. fan: keys of a vector. signed: vectors compare bytes with a sign.
-    split: passed by one row alone.
+    level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are
+    compared then. split: passed by one row alone.
     """
 
     rows: int
@@ -120,6 +121,7 @@ class BatchCost:
     counted: bool
     fan: int
     signed: bool
+    level_rows: int | None
     split: int
     code: int
     level_tree: int
@@ -131,6 +133,10 @@ class BatchCost:
     walked_split: int | None
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
+    staged_tree: int | None = None  # its first six levels
+    staged_step: int | None = None  # up to four more
+    float_split: int | None = None
+    float_row: int | None = None  # a split, rows one by one and trees together
 
 
 @dataclass(frozen=True)

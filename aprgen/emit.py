@@ -120,7 +120,10 @@ class Definitions:
 
     @property
     def table_text(self) -> str:
-        return "\n".join(spell.table(name, data, lines=name in self.in_lines) for name, data in self.tables.items())
+        return "\n".join(
+            spell.table(name, data, lines=name in self.in_lines, as_text=spell.is_huge(data))
+            for name, data in self.tables.items()
+        )
 
     @property
     def function_text(self) -> str:
@@ -130,7 +133,9 @@ class Definitions:
 def _spelled(value: object, name: str, definitions: Definitions) -> object:
     """An op's field as a template sees it; tables are defined on the way, by the name of their field."""
     if isinstance(value, Table):
-        return None if value.data.size == 0 else Symbol(definitions.table(name, value), value.data)
+        if value.data.size == 0:
+            return None
+        return Symbol(spell.array_of(definitions.table(name, value), value.data), value.data)
     if isinstance(value, bool | str | None | Branches):
         return value
     if isinstance(value, int):
@@ -315,6 +320,7 @@ def define_model(
     if kind == "prefix":
         context["step_call"] = begins[program.first_steps[program.scores - 1], False]
     headers = {header for index in in_code for header in program.steps[index].op.headers}
+    headers |= {"apr_huge.h"} if any(map(spell.is_huge, definitions.tables.values())) else set()
     return Interface(context, tuple(sorted(headers | ({names.float_header} - {""}))))
 
 
@@ -389,4 +395,5 @@ def _codes_context(program: Program, codes: Codes) -> dict[str, object]:
 
 
 def _file(jinja: jinja2.Environment, template: str, context: Mapping[str, object]) -> str:
-    return jinja.get_template(template).render(context).rstrip("\n") + "\n"
+    text = jinja.get_template(template).render(context)
+    return text if text.endswith("\n") and not text.endswith("\n\n") else text.rstrip("\n") + "\n"  # may be large

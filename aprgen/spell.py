@@ -35,6 +35,9 @@ LINE = 100  # characters of a line of table values
 INDENT = "    "
 LARGE = 4096  # elements of a table that nobody reads: it is spelled close, and runs of zeros are left out
 FEWEST_ZEROS = 8  # of a run that is left out: as many characters as the place where it ends
+HUGE = 1 << 20  # bytes of a table that is text: 16 MB of numbers take gcc 1 GB and 11 s, as text 0.3 GB and 1 s
+ROW_BYTES = 2048  # of text: C99 promises 4,095 characters
+CHUNK_BYTES = 512 * ROW_BYTES  # spelled at once
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -90,9 +93,24 @@ def values(data: Array) -> str:
     return _shortened(f"{suffix}, ".join(map(float.hex, flat.tolist()))) + suffix
 
 
-def table(name: str, data: Array, *, lines: bool = False) -> str:
-    """A constant array, flat, wrapped at LINE characters; lines: it begins where a cache line does."""
+def is_huge(data: Array) -> bool:
+    """Whether a table is spelled as text, so that its elements are named `array_of(name, data)`."""
+    return int(data.nbytes) >= HUGE
+
+
+def array_of(name: str, data: Array) -> str:
+    """The array of elements of a table."""
+    return f"{name}.all" if is_huge(data) else name
+
+
+def table(name: str, data: Array, *, lines: bool = False, as_text: bool = False) -> str:
+    """A constant array, flat, wrapped at LINE characters; lines: it begins where a cache line does.
+
+    as_text: it is the member `all` of a union of which apr_huge.h tells.
+    """
     place = " APR_LINES" if lines else ""
+    if as_text:
+        return _as_text(name, data, place)
     head = f"static const {c_type(data)} {name}[{data.size}]{place} = {{"
     if data.size > LARGE:
         return f"{head}\n{_close(data.reshape(-1))}\n}};\n"
@@ -129,6 +147,41 @@ def _close(flat: Array) -> str:
         wrapped.append(text[start:end])
         start = end
     return "\n".join([*wrapped, text[start:]])
+
+
+def _as_text(name: str, data: Array, place: str) -> str:
+    """The bytes of an array as rows of text, and as elements."""
+    flat = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+    rows = -(-len(flat) // ROW_BYTES)
+    chunks = [_rows_of_text(flat[first : first + CHUNK_BYTES]) for first in range(0, len(flat), CHUNK_BYTES)]
+    return (
+        f"static const union {{\n{INDENT}unsigned char text[{rows}][{ROW_BYTES}] APR_NO_TEXT;\n"
+        f"{INDENT}{c_type(data)} all[{data.size}];\n}} {name}{place} = {{{{\n{''.join(chunks)}}}}};\n"
+    )
+
+
+def _rows_of_text(flat: Array) -> str:
+    """A literal a line: letters as they are, other bytes as octal numbers, short ones before what is no digit."""
+    rows = np.zeros((-(-len(flat) // ROW_BYTES), ROW_BYTES), np.uint8)
+    rows.reshape(-1)[: len(flat)] = flat
+    after = np.zeros_like(rows)
+    after[:, :-1] = rows[:, 1:]
+    before_digit = (after >= ord("0")) & (after <= ord("7"))
+    spelled = np.zeros((len(rows), ROW_BYTES + 2), _SPELLED_BYTES.dtype)
+    spelled[:, 0], spelled[:, -1] = b'"', b'",\n'
+    spelled[:, 1:-1] = _SPELLED_BYTES[before_digit.astype(np.intp), rows]
+    letters = spelled.view(np.uint8)
+    return str(letters[letters != 0].tobytes(), "ascii")
+
+
+def _spelled_byte(value: int, before_digit: int) -> str:
+    letter = chr(value)
+    if " " <= letter <= "~" and letter not in '"\\?':  # no trigraphs
+        return letter
+    return f"\\{value:03o}" if before_digit else f"\\{value:o}"
+
+
+_SPELLED_BYTES = np.array([[_spelled_byte(value, digit) for value in range(256)] for digit in (0, 1)], "S4")
 
 
 @dataclass(frozen=True)

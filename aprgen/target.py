@@ -295,6 +295,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         counted=reader.flag("counted", default=False),
         fan=reader.count("fan", 2),
         signed=reader.flag("signed", default=False),
+        level_rows=reader.count("level_rows", 1) if "level_rows" in reader.left else None,
         split=reader.count("split", 1),
         code=reader.count("code", 1),
         level_tree=reader.count("level_tree"),
@@ -304,6 +305,10 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         permuted_row=reader.count("permuted_row", 1) if "permuted_row" in reader.left else None,
         walked_row=reader.count("walked_row", 1) if "walked_row" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
+        staged_tree=reader.count("staged_tree", 1) if "staged_tree" in reader.left else None,
+        staged_step=reader.count("staged_step", 1) if "staged_step" in reader.left else None,
+        float_split=reader.count("float_split", 1) if "float_split" in reader.left else None,
+        float_row=reader.count("float_row", 1) if "float_row" in reader.left else None,
         floats=_floats(reader.optional_table("floats")),
         integers=_integers(reader.optional_table("integers")),
     )

@@ -3,8 +3,9 @@
     python benchmarks/wide_growth.py [--target NAME] [--line NAME ...] [--json F] [--html F]
     python benchmarks/wide_growth.py --quick     # two points a line: does the benchmark work?
 
-Lines: forests of 10 to 1,000 trees; of depth 4 to 14; calls of 1 to 1,000,000 rows; rows of 4 to 4,000 features, with
-points on both sides of every bound of a strategy (vectors, blocks, codes that fit, nodes that are written out). Points
+Lines: forests of 10 to 1,000 trees of depth 6, 10 and 14 (the last one, of 16 million splits, takes 2 GB and minutes);
+of depth 4 to 14; calls of 1 to 1,000,000 rows; rows of 4 to 4,000 features, with points on both sides of every bound of
+a strategy (vectors, blocks, codes that fit). Points
 of a line share everything else. Time is the least of several calls on one core; a call's result is compared with
 Program.run() bit by bit. Stack: the frames of predict_batch, of what it calls for a block, and of the largest kernel.
 
@@ -49,7 +50,6 @@ VERSION = 1
 TARGET = "x86-avx512-vnni"
 TREES = (10, 30, 100, 300, 1000)
 DEPTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14)
-DEEP, DEEP_TREES = 14, 30  # as many as a file may hold: 1,000,000 nodes
 FEATURES = (4, 20, 63, 64, 65, 127, 128, 129, 192, 193, 384, 385, 1000, 4000)
 CALLS = (1, 2, 4, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000, 10_000, 100_000, 1_000_000)
 ROWS = 1000
@@ -130,6 +130,7 @@ def points(lines: Sequence[str], *, quick: bool) -> Iterator[Point]:
     every = {
         "trees of depth 6": lambda: _forests("trees of depth 6", [(n, 6, 20) for n in TREES], 0),
         "trees of depth 10": lambda: _forests("trees of depth 10", [(n, 10, 20) for n in TREES], 0),
+        "trees of depth 14": lambda: _forests("trees of depth 14", [(n, 14, 20) for n in TREES], 0),
         "depth, 50 trees": lambda: _forests("depth, 50 trees", [(50, d, 20) for d in DEPTHS], 1),
         "features, 100 trees of depth 6": lambda: _forests(
             "features, 100 trees of depth 6", [(100, 6, n) for n in FEATURES], 2
@@ -155,12 +156,11 @@ def points(lines: Sequence[str], *, quick: bool) -> Iterator[Point]:
 
 def _forests(line: str, sizes: Sequence[tuple[int, int, int]], axis: int) -> Iterator[Point]:
     for n_trees, depth, n_features in sizes:
-        count = n_trees if depth < DEEP else min(n_trees, DEEP_TREES)
-        key = f"trees_{count}_{depth}_{n_features}"
-        share = (count, depth, n_features)[axis]
+        key = f"trees_{n_trees}_{depth}_{n_features}"
+        x = (n_trees, depth, n_features)[axis]
         yield Point(
-            line, (n_trees, depth, n_features)[axis], share, ROWS, key,
-            lambda k=key, args=(count, depth, n_features): programmed(k, summed_trees(*args)),  # type: ignore[misc]
+            line, x, x, ROWS, key,
+            lambda k=key, args=(n_trees, depth, n_features): programmed(k, summed_trees(*args)),  # type: ignore[misc]
         )  # fmt: skip
 
 

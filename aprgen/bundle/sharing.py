@@ -115,7 +115,8 @@ class SharedDefinitions(Survey):
         others = self._survey.forms[kernel.form]
         before, *bodies = _DEFINITION.split(kernel.text)
         inside = len(bodies) == 1 and not set(kernel.tables) & set(re.findall(r"\w+", before))
-        return len(others) > 1 and inside and 0 < len(kernel.tables) <= MOST_GIVEN
+        plain = not any(spell.is_huge(self.tables[table]) for table in kernel.tables)
+        return len(others) > 1 and inside and plain and 0 < len(kernel.tables) <= MOST_GIVEN
 
     @property
     def shared(self) -> tuple[Shared, ...]:

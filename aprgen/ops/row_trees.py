@@ -115,7 +115,7 @@ class WalkedRow:
     def trees(self) -> WalkedTrees:
         """The same for blocks."""
         codes = self.codes
-        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last).astype(np.uint8)
+        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last).astype(np.uint16)
         return WalkedTrees(codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, Table(steps))
 
     def result(self, x: ValueType) -> ValueType:

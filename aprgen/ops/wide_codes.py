@@ -24,6 +24,7 @@ Order = Literal["by_feature", "by_row"]  # in a block: all rows of a feature, or
 PAD = np.iinfo(np.int32).max  # the key of a NaN: below no key
 LOWEST = np.iinfo(np.int32).min  # the key of a NaN that goes left: no threshold is below
 GROUPS = 32
+LANES = 16
 OF_GROUP = 8
 
 
@@ -80,6 +81,11 @@ class WideCodes:
     def few(self) -> bool:
         """Whether the first keys of the groups are all there are."""
         return self.search == "grouped" and self.keys.data.shape[1] == 1
+
+    @property
+    def turned(self) -> bool:
+        """Whether most of 16 columns that follow each other are read, so that rows are turned to columns in vectors."""
+        return 2 * len(np.unique(self.read // LANES)) <= self.n
 
     @property
     def most(self) -> int:

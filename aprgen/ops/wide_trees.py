@@ -25,6 +25,7 @@ MOST_PADDED = 64  # sums of a row: 32 KB of a block of 128 rows
 ENTRIES = 16  # of leaves at least, so that they are a vector
 TOP = 6  # levels of which a word holds the bits
 TOP_SPLITS = 64
+WORD = 64  # bits
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
 LINE_BYTES = 64  # of a vector
@@ -51,6 +52,11 @@ class Leaves:
     def indexed(self) -> bool:
         """Whether an entry is an index."""
         return self.adds in ("votes", "rows")
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """Of 16 bits, those of an entry that can be other than 0."""
+        return ("low",) if self.indexed else ("low", "high")
 
     @property
     def floats(self) -> bool:
@@ -211,7 +217,7 @@ def tiers(depth: int) -> Iterator[Tier]:
 class LevelTrees(CompleteTrees):
     """Complete trees of `depth` levels; the splits of a tree from left to right, so that its root is in the middle."""
 
-    depth: int  # [1, 6]
+    depth: int  # [1, 7]
     feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
     code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: the code less 128
 
@@ -226,6 +232,11 @@ class LevelTrees(CompleteTrees):
     @property
     def n_splits(self) -> int:
         return int(self.feature.data.shape[1])
+
+    @property
+    def words(self) -> tuple[tuple[int, int], ...]:
+        """Of bits of splits: the first, and how many."""
+        return tuple((first, min(WORD, self.n_splits - first)) for first in range(0, self.n_splits, WORD))
 
     @property
     def vectors(self) -> int:

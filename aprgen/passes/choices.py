@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from aprgen.costs import BatchCost, FloatCost
 from aprgen.errors import UnsupportedError
 
-TreeForm = Literal["levels", "permuted", "walked", "rows"]  # "rows": one by one
+TreeForm = Literal["levels", "permuted", "staged", "walked", "floats", "rows"]  # "rows": one by one
 SumForm = Literal["panels", "lanes"]
 TREE_FORMS: tuple[TreeForm, ...] = get_args(TreeForm)
 SUM_FORMS: tuple[SumForm, ...] = get_args(SumForm)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
+from aprgen.ops.deep_trees import StagedTrees
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.ops.wide_codes import (
     LOWEST,
@@ -46,11 +47,12 @@ from aprgen.program import Array, Table
 Ints = NDArray[np.int64]
 
 MOST_GROUPS = 32  # of trees that have codes of their own
+LEVELS = 7  # of complete trees that are compared split by split; one more doubles the splits
 COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
+LEAST_ROWS = 128  # a block of levels takes as long for fewer
 AT_ONCE = 8  # rows that walk together
-MOST_WALKED = 400_000  # nodes after subtrees are written out
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
 
@@ -69,7 +71,7 @@ class Form:
     """Steps one after the other, codes and trees in turn, and what they cost."""
 
     name: TreeForm
-    pairs: tuple[tuple[WideCodes, WideTrees], ...]
+    pairs: tuple[tuple[WideCodes | None, WideTrees], ...]  # None: trees over the row itself
     work: Mapping[str, float]  # by field of BatchCost: how often its cycles are paid for 1,000 rows
     cycles: float  # all of them
     of_trees: float  # those of trees, which take at least `least_rows` rows at once
@@ -77,24 +79,29 @@ class Form:
     one_row: float | None = None  # cycles for 1,000 rows one by one, where one row has such a form
 
     @property
+    def at_once(self) -> int:
+        """Rows of which fewer are better done one by one, where one row has such a form."""
+        return AT_ONCE if self.permuted or self.name == "floats" else 1
+
+    @property
     def permuted(self) -> bool:
         """Whether a few rows are done as quickly as many."""
-        return isinstance(self.pairs[0][1], PermutedTrees)
+        return isinstance(self.pairs[0][1], PermutedTrees | StagedTrees)
 
 
 def form_of(
-    name: TreeForm, pairs: Sequence[tuple[WideCodes, WideTrees]], cost: BatchCost, work: Mapping[str, float],
+    name: TreeForm, pairs: Sequence[tuple[WideCodes | None, WideTrees]], cost: BatchCost, work: Mapping[str, float],
     least_rows: int, one_row: float | None = None,
 ) -> Form:  # fmt: skip
     cycles = {term: count * float(getattr(cost, term)) for term, count in work.items()}
     every = sum(cycles.values())
-    return Form(name, tuple(pairs), work, every, every - cycles["code"], least_rows, one_row)
+    return Form(name, tuple(pairs), work, every, every - cycles.get("code", 0.0), least_rows, one_row)
 
 
 def forms_of(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    ranked = _ranked(op)
-    adding = _adding(ranked.op)
-    if cost.level_split is not None and ranked.op.nodes.depth <= TOP:
+    ranked = ranked_of(op)
+    adding = adding_of(ranked.op)
+    if cost.level_split is not None and ranked.op.nodes.depth <= LEVELS:
         yield from _levels(ranked, adding, n_features, cost)
     if ranked.op.nodes.depth <= TOP + BELOW:
         yield from _permuted(ranked, adding, n_features, cost)
@@ -102,7 +109,7 @@ def forms_of(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
         yield from _walked(ranked, adding, n_features, cost)
 
 
-def _ranked(op: TreeOp) -> Ranked:
+def ranked_of(op: TreeOp) -> Ranked:
     before, plain = without_missing(op)
     if before:
         columns, n_low = before[0].columns.data.astype(np.int64), before[0].low
@@ -137,7 +144,7 @@ class Adding:
         return entries.astype(np.min_scalar_type(int(entries.max(initial=0)))) if indices else entries
 
 
-def _adding(op: TreeOp) -> Adding:
+def adding_of(op: TreeOp) -> Adding:
     if isinstance(op, TreeSum):
         return Adding("sum", op.values.data.astype(np.float32), op.start, 1)
     n_leaves = 1 + max(
@@ -194,10 +201,15 @@ class Coded:
         return max(len(keys) for keys in self.thresholds)
 
 
-def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
+def columns_of(feature: Ints) -> Ints:
+    """The distinct ones, ascending."""
+    return np.flatnonzero(np.bincount(feature))
+
+
+def coded_of(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
     """Codes for the columns that these nodes read, or for the whole row."""
     of_node = ranked.op.nodes.feature.data.astype(np.int64)
-    columns = np.arange(ranked.op.n_features) if whole else np.unique(of_node[nodes])  # the low ones stay first
+    columns = np.arange(ranked.op.n_features) if whole else columns_of(of_node[nodes])  # the low ones stay first
     feature, code = np.zeros(len(of_node), np.int64), np.zeros(len(of_node), np.int64)
     thresholds = []
     by_column = nodes[np.argsort(of_node[nodes], kind="stable")]
@@ -209,7 +221,7 @@ def _coded(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
     return Coded(columns, tuple(thresholds), feature, code)
 
 
-def _maker(
+def codes_of(
     ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None,
     element: CodeElement = "u8", skip: int = 0,
 ) -> WideCodes:  # fmt: skip
@@ -243,7 +255,7 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     assert cost.level_split is not None
     nodes = ranked.op.nodes
     depth = max(1, nodes.depth)
-    pairs = []
+    pairs: list[tuple[WideCodes | None, WideTrees]] = []
     work = Counter[str]()
     levels, _ = _complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
@@ -252,12 +264,13 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         return
     for trees in groups:
         inside = np.unique(every[trees][every[trees] >= 0])
-        coded = _coded(ranked, inside if len(inside) else np.zeros(1, np.int64))
-        maker = _maker(ranked, coded, n_features, cost)
+        coded = coded_of(ranked, inside if len(inside) else np.zeros(1, np.int64))
+        maker = codes_of(ranked, coded, n_features, cost)
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
-        work.update(code=maker.n, level_tree=made.n_trees, level_split=made.n_trees * made.n_splits)
-    yield form_of("levels", pairs, cost, work, cost.rows)
+        splits = made.n_trees * made.n_splits if cost.level_rows is None else int((every[trees] >= 0).sum())
+        work.update(code=maker.n, level_tree=made.n_trees, level_split=splits)
+    yield form_of("levels", pairs, cost, work, min(cost.rows, LEAST_ROWS))
 
 
 def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:
@@ -277,7 +290,7 @@ def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | Non
         if too_many or len(seen.keys() | joined) > most_columns:
             groups.append(slice(start, tree))
             start, seen, joined = tree, {}, added
-            if len(groups) >= MOST_GROUPS:
+            if len(groups) >= MOST_GROUPS or len(added) > most_columns:
                 return None
         seen |= joined
     return [*groups, slice(start, len(every))]
@@ -305,7 +318,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     """Codes of a row in one or two vectors, of 8 bits where those are enough and bytes can be permuted."""
     nodes = ranked.op.nodes
     every = np.arange(nodes.n_nodes)
-    coded = _coded(ranked, every)
+    coded = coded_of(ranked, every)
     kind: type[np.unsignedinteger] = np.uint16
     if coded.most <= NEVER8 and cost.permuted_bytes is not None:
         kind = np.uint8
@@ -315,7 +328,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     if getattr(cost, per_tree) is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
         return
     if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
-        coded = _coded(ranked, every, whole=True)
+        coded = coded_of(ranked, every, whole=True)
     stride = lanes * (1 + (len(coded.columns) > lanes))
     skip = int(coded.most > COUNTED and len(coded.columns) < stride)
     pad_feature, pad_code = _always_left(coded, skip)
@@ -342,7 +355,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
     )  # fmt: skip
     element: CodeElement = "u8" if kind is np.uint8 else "u16"
-    maker = _maker(ranked, coded, n_features, cost, stride=stride, element=element, skip=skip)
+    maker = codes_of(ranked, coded, n_features, cost, stride=stride, element=element, skip=skip)
     codes = maker.n * 2 * cost.code
     # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
     of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
@@ -361,9 +374,10 @@ def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     assert cost.walked_split is not None
     nodes = ranked.op.nodes
-    coded = _coded(ranked, np.arange(nodes.n_nodes))
-    maker_elements = cost.rows * len(coded.columns)
-    if coded.most >= NEVER16 or 2 * maker_elements > cost.buffer_bytes:
+    if 2 * cost.rows * len(columns_of(nodes.feature.data)) > cost.buffer_bytes:
+        return
+    coded = coded_of(ranked, np.arange(nodes.n_nodes))
+    if coded.most >= NEVER16:
         return
     left, right = nodes.left.data.astype(np.int64), nodes.right.data.astype(np.int64)
     references, steps, parts = [], [], []
@@ -384,8 +398,6 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         references.append(np.concatenate(own))
         parts.append(np.concatenate(children))
         steps.append(depth)
-        if sum(map(len, references)) > MOST_WALKED:
-            return
     sizes = [len(part) for part in parts]
     every = np.concatenate(references)
     inner = every >= 0
@@ -398,9 +410,10 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     leaves = Leaves(adding.adds, Table(adding.alone(entries)), adding.start, adding.n_outputs, adding.values)
     made = WalkedTrees(
         len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
-        Table(first.astype(np.min_scalar_type(int(first.max())))), Table(np.array(steps, np.uint8)),
+        Table(first.astype(np.min_scalar_type(int(first.max())))),
+        Table(np.array(steps, np.min_scalar_type(max(steps)))),
     )  # fmt: skip
-    maker = _maker(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
+    maker = codes_of(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     codes = maker.n * 2 * cost.code
     one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
     work = {"code": 2 * maker.n, "walked_split": sum(steps)}

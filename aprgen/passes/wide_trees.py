@@ -11,14 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from aprgen.costs import BatchCost
+from aprgen.ops.deep_trees import FloatTrees, StagedTrees, deep_row_of
 from aprgen.ops.row_trees import row_of
 from aprgen.ops.trees import TreeOp
+from aprgen.ops.wide_codes import WideCodes
+from aprgen.ops.wide_trees import WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
+from aprgen.passes.deep_forms import float_forms, staged_forms
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
-from aprgen.passes.wide_forms import LANES, Form, forms_of
-from aprgen.program import Batch, Program, Step, Way
+from aprgen.passes.wide_forms import LANES, LEVELS, Form, forms_of
+from aprgen.program import Batch, Op, Program, Step, Way
 
-FEW_PERMUTED = 8  # rows: fewer are permuted one by one
+WORD_BYTES, CODE_BYTES = 4, 2
+ROWS_BYTES = 1 << 18  # of a block on floats: half of a small second cache
 
 
 def with_batch(
@@ -35,7 +40,7 @@ def with_batch(
     trees = trees_of_rows(summed)
     if not trees or choices.trees == "rows":
         return program
-    found = _best_forms(trees, summed.n_features, replace(choices, rows=None).applied(target_cost), choices)
+    found = _best_forms(trees, summed, replace(choices, rows=None).applied(target_cost), choices)
     if found is None:
         return program
     many, forms, cost = found
@@ -46,6 +51,7 @@ def with_batch(
         if alone is not None:
             single[index] = alone
         few.update((index, one) for one in forms[index] if one.permuted and one.one_row is None)
+    rows = min(cost.rows, target_cost.rows)
     steps = list(program.steps)
     work = sum((Counter(form.work) for form in many.values()), Counter[str]())
     names = tuple(form.name for form in many.values())
@@ -53,15 +59,15 @@ def with_batch(
     made = replace(program, batch=way)
     if one_row and len(single) == len(many):
         of_row = _way(steps, summed, single, one_row=True)
-        permuted = all(form.permuted for form in many.values())
-        few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), cost.rows)
-        own = replace(way, few_rows=max(few_rows, FEW_PERMUTED) if permuted else few_rows)
+        least = min(form.at_once for form in many.values())
+        few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), rows)
+        own = replace(way, few_rows=max(few_rows, least))
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
     elif len(few) < len(many):
-        few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), cost.rows)
+        few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), rows)
         made = replace(made, batch=replace(way, few_rows=few_rows))
     elif any(few[index] is not form for index, form in many.items()):
-        few_rows = few_rows_of(many.values(), cycles_of(few.values()), cost.rows)
+        few_rows = few_rows_of(many.values(), cycles_of(few.values()), rows)
         made = replace(made, batch=replace(way, few=_way(steps, summed, few), few_rows=few_rows))
     if choices.few_rows is not None and made.batch is not None:
         made = replace(made, batch=replace(made.batch, few_rows=choices.few_rows))
@@ -74,37 +80,74 @@ Forms = Mapping[int, tuple[Form, ...]]  # by step
 
 
 def _best_forms(
-    trees: Mapping[int, TreeOp], n_features: int, cost: BatchCost, choices: Choices
+    trees: Mapping[int, TreeOp], program: Program, cost: BatchCost, choices: Choices
 ) -> tuple[Mapping[int, Form], Forms, BatchCost] | None:
     """By step the form for many rows, and all forms; the cost with the rows of their blocks. None: one by one.
 
     Where the codes of so many columns fit in no block of trees that are walked, its rows are fewer.
     """
-    best: tuple[Mapping[int, Form], Forms, BatchCost] | None = None
-    for own in _with_fewer_rows(cost):
-        forms = {index: tuple(forms_of(op, n_features, own)) for index, op in trees.items()}
+    best: tuple[Mapping[int, Form], BatchCost] | None = None
+    found: dict[int, Forms] = {}  # by rows
+    deep = _DeepForms(program.n_features)
+    for own in _with_other_rows(trees, program, cost):
+        forms = {
+            index: (*forms_of(op, program.n_features, own), *deep.of(index, op, own)) for index, op in trees.items()
+        }
+        found[own.rows] = forms
         many = {
             index: min(able, key=lambda form: form.cycles) for index, every in forms.items()
             if (able := [form for form in every if choices.trees in (None, form.name)])
         }  # fmt: skip
         if len(many) == len(trees) and (best is None or cycles_of(many.values()) < cycles_of(best[0].values())):
-            best = many, forms, own
-        if all(any(form.name == "walked" for form in every) for every in forms.values()):
+            best = many, own
+        if all(any(form.name == "walked" for form in every) for every in forms.values()) or deep.settle(own):
             break
-    if choices.trees is not None:
-        if best is None:
+    if best is None:
+        if choices.trees is not None:
             raise no_such_form(choices.trees, "these trees")
-        return best
-    if best is None or any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in best[0].items()):
         return None
-    return best
+    chosen, own = best
+    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in chosen.items())
+    return None if dear and choices.trees is None else (chosen, found[min(own.rows, cost.rows)], own)
 
 
-def _with_fewer_rows(cost: BatchCost) -> Iterator[BatchCost]:
+class _DeepForms:
+    """Those of deep_forms, which are laid out once: staged trees for blocks as the target states them, trees on floats
+    for the largest blocks whose rows fit in a cache."""
+
+    def __init__(self, n_features: int) -> None:
+        self.n_features = n_features
+        self.known: dict[int, tuple[Form, ...]] = {}
+
+    def of(self, index: int, op: TreeOp, cost: BatchCost) -> Iterator[Form]:
+        yield from staged_forms(op, self.n_features, cost)
+        too_large = cost.rows > LANES and WORD_BYTES * cost.rows * self.n_features > ROWS_BYTES
+        if index in self.known or cost.float_split is None or too_large:
+            return
+        self.known[index] = tuple(float_forms(op, cost))
+        yield from self.known[index]
+
+    def settle(self, cost: BatchCost) -> bool:
+        """Whether fewer rows give no form that is not known: codes of all columns, each twice, fit in the block."""
+        return bool(self.known) and 2 * CODE_BYTES * cost.rows * self.n_features <= cost.buffer_bytes
+
+
+def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchCost) -> Iterator[BatchCost]:
+    """More rows for trees of few levels, where the stack has room for what they add up; then fewer."""
+    types = program.types()
+    outputs = max(-(-types[index + 1].size // LANES) * LANES for index in trees)
+    rows = cost.level_rows or 0
+    while rows > cost.rows and all(op.nodes.depth <= LEVELS for op in trees.values()):
+        if rows * outputs * WORD_BYTES <= cost.buffer_bytes:
+            yield replace(
+                cost, rows=rows, permuted_tree=None, permuted_bytes=None, walked_split=None, staged_tree=None,
+                float_split=None,
+            )  # fmt: skip
+        rows //= 2
     yield cost
     rows = cost.rows // 2
     while rows >= LANES:
-        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None)
+        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None, staged_tree=None)
         rows //= 2
 
 
@@ -129,14 +172,23 @@ def _way(steps: list[Step], summed: Program, forms: Mapping[int, Form], *, one_r
     return Way(moved[summed.scores], None if summed.label is None else moved[summed.label])
 
 
+def _of_one_row(codes: WideCodes | None, trees: WideTrees) -> Op:
+    if isinstance(trees, StagedTrees | FloatTrees):
+        return deep_row_of(codes, trees)
+    assert codes is not None
+    return row_of(codes, trees)
+
+
 def _added(steps: list[Step], form: Form, *, one_row: bool) -> int:
     """Append the steps of a form and give the id of what the last trees make."""
     before: tuple[int, ...] = ()
     for codes, trees in form.pairs:
         if one_row:
-            steps.append(Step(row_of(codes, trees), (0,)))
+            steps.append(Step(_of_one_row(codes, trees), (0, *before)))
+            before = (len(steps),)
             continue
-        steps.append(Step(codes, (0,)))
-        steps.append(Step(trees, (len(steps), *before)))
+        if codes is not None:
+            steps.append(Step(codes, (0,)))
+        steps.append(Step(trees, (0 if codes is None else len(steps), *before)))
         before = (len(steps),)
     return len(steps)

@@ -18,7 +18,10 @@ from aprgen.costs import BatchCost
 from aprgen.passes.choices import Choices
 from aprgen.tuned.records import Kind, Record
 
-TREE_COSTS = ("split", "code", "level_tree", "level_split", "permuted_tree", "permuted_bytes", "walked_split")
+TREE_COSTS = (
+    "split", "code", "level_tree", "level_split", "permuted_tree", "permuted_bytes", "walked_split", "staged_tree",
+    "staged_step", "float_split",
+)  # fmt: skip
 SUM_COSTS = ("panel", "lane", "turned", "square_panel", "square_lane")
 PARAMETERS = ("rows", "tile_rows", "tile_panels")
 MANY_ROWS = 256  # of a call: fewer show when blocks pay at all

@@ -35,6 +35,106 @@ static inline __m512i apr_wide_lanes(int32_t n)
     return _mm512_mullo_epi32(lane, _mm512_set1_epi32(n));
 }
 
+/* Of rows from `row` on, 16 columns of 16 rows, a row a vector, to a column a vector; the last row again for those behind
+ * it, and zeros for columns behind those of a row. */
+static inline void apr_wide_turned(
+    const float *x, uint32_t n, uint32_t column, uint32_t row, uint32_t n_rows, __m512 values[16][8], uint32_t g)
+{
+    const __mmask16 there = apr_wide_rows(column, n);
+    __m512 a[16];
+    __m512 b[16];
+    for (uint32_t r = 0U; r < 16U; ++r) {
+        const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
+        a[r] = _mm512_maskz_loadu_ps(there, &x[((size_t)own * n) + column]);
+    }
+    for (uint32_t r = 0U; r < 16U; r += 4U) { /* four rows to four columns in each quarter */
+        const __m512 low_0 = _mm512_unpacklo_ps(a[r], a[r + 1U]);
+        const __m512 high_0 = _mm512_unpackhi_ps(a[r], a[r + 1U]);
+        const __m512 low_2 = _mm512_unpacklo_ps(a[r + 2U], a[r + 3U]);
+        const __m512 high_2 = _mm512_unpackhi_ps(a[r + 2U], a[r + 3U]);
+        b[r] = _mm512_shuffle_ps(low_0, low_2, 0x44);
+        b[r + 1U] = _mm512_shuffle_ps(low_0, low_2, 0xEE);
+        b[r + 2U] = _mm512_shuffle_ps(high_0, high_2, 0x44);
+        b[r + 3U] = _mm512_shuffle_ps(high_0, high_2, 0xEE);
+    }
+    for (uint32_t c = 0U; c < 4U; ++c) { /* quarters of four columns to columns */
+        const __m512 low_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0x44);
+        const __m512 high_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0xEE);
+        const __m512 low_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0x44);
+        const __m512 high_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0xEE);
+        values[c][g] = _mm512_shuffle_f32x4(low_0, low_8, 0x88);
+        values[4U + c][g] = _mm512_shuffle_f32x4(low_0, low_8, 0xDD);
+        values[8U + c][g] = _mm512_shuffle_f32x4(high_0, high_8, 0x88);
+        values[12U + c][g] = _mm512_shuffle_f32x4(high_0, high_8, 0xDD);
+    }
+}
+
+/* Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where the key is above the last of them. */
+static inline __m512i apr_wide_step(__m512i key, __m512i passed, __m512i low, __m512i high, int32_t step)
+{
+    const __m512i next = _mm512_permutex2var_epi32(low, _mm512_or_si512(passed, _mm512_set1_epi32(step - 1)), high);
+    return _mm512_mask_or_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(step));
+}
+
+static inline void apr_wide_steps(const __m512i key[8], __m512i passed[8], __m512i low, __m512i high, int32_t step)
+{
+    passed[0] = apr_wide_step(key[0], passed[0], low, high, step);
+    passed[1] = apr_wide_step(key[1], passed[1], low, high, step);
+    passed[2] = apr_wide_step(key[2], passed[2], low, high, step);
+    passed[3] = apr_wide_step(key[3], passed[3], low, high, step);
+    passed[4] = apr_wide_step(key[4], passed[4], low, high, step);
+    passed[5] = apr_wide_step(key[5], passed[5], low, high, step);
+    passed[6] = apr_wide_step(key[6], passed[6], low, high, step);
+    passed[7] = apr_wide_step(key[7], passed[7], low, high, step);
+}
+
+/* Of 31 sorted thresholds and a last one that no key is above, how many are below each key. */
+static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const int32_t *thresholds)
+{
+    const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
+    const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
+    const __m512i eight = _mm512_set1_epi32(8);
+    const __m512i at_7 = _mm512_set1_epi32(thresholds[7]);
+    const __m512i at_15 = _mm512_set1_epi32(thresholds[15]);
+    const __m512i at_23 = _mm512_set1_epi32(thresholds[23]);
+    for (uint32_t g = 0U; g < 8U; ++g) {
+        __m512i first = _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(key[g], at_7), eight);
+        first = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_15), first, eight);
+        passed[g] = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_23), first, eight);
+    }
+    apr_wide_steps(key, passed, low, high, 4);
+    apr_wide_steps(key, passed, low, high, 2);
+    apr_wide_steps(key, passed, low, high, 1);
+}
+
+static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
+{
+    return _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, threshold), count, _mm512_set1_epi32(1));
+}
+
+/* One more where a key is above the threshold of the group that it has come to. */
+static inline void apr_wide_counted(
+    const __m512i key[8], const __m512i group[8], const int32_t *thresholds, __m512i count[8])
+{
+    const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
+    const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
+    count[0] = apr_wide_one_more(key[0], _mm512_permutex2var_epi32(low, group[0], high), count[0]);
+    count[1] = apr_wide_one_more(key[1], _mm512_permutex2var_epi32(low, group[1], high), count[1]);
+    count[2] = apr_wide_one_more(key[2], _mm512_permutex2var_epi32(low, group[2], high), count[2]);
+    count[3] = apr_wide_one_more(key[3], _mm512_permutex2var_epi32(low, group[3], high), count[3]);
+    count[4] = apr_wide_one_more(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
+    count[5] = apr_wide_one_more(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
+    count[6] = apr_wide_one_more(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
+    count[7] = apr_wide_one_more(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
+}
+
+/* Of 64 codes below 256, bytes. Bytes of the first 32 rows and of the others take turns, so that leaves come out in order. */
+static inline __m512i apr_wide_packed(const __m512i code[4])
+{
+    return _mm512_packus_epi32(_mm512_or_si512(code[0], _mm512_slli_epi32(code[2], 8)),
+                               _mm512_or_si512(code[1], _mm512_slli_epi32(code[3], 8)));
+}
+
 /* Of 16 keys, the bits of those above their thresholds. */
 static inline __mmask16 apr_wide_above(__m512i keys, const int32_t *thresholds)
 {
@@ -76,6 +176,44 @@ static inline uint64_t apr_wide_below8(__m512i met, const uint8_t *own)
 static inline __mmask64 apr_wide_right(const uint8_t *codes, __m512i limit)
 {
     return _mm512_cmpgt_epu8_mask(_mm512_load_si512((const void *)codes), limit);
+}
+
+/* 0 to 31. */
+static inline __m512i apr_wide_words(void)
+{
+    const __m512i pairs = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_or_si512(pairs, _mm512_slli_epi32(_mm512_add_epi32(pairs, _mm512_set1_epi32(1)), 16));
+}
+
+/* Of the splits of a tree, those that are there: others have a code that no row is above. */
+static inline uint64_t apr_wide_splits(const uint8_t *code, uint64_t all)
+{
+    const __m512i codes = _mm512_maskz_loadu_epi8((__mmask64)all, (const void *)code);
+    return (uint64_t)_mm512_mask_cmpneq_epu8_mask((__mmask64)all, codes, _mm512_set1_epi8(-1));
+}
+
+/* The place of the lowest bit that is set; some are. */
+static inline uint32_t apr_wide_first(uint64_t bits)
+{
+    return (uint32_t)__builtin_ctzll(bits);
+}
+
+/* Bit by bit, the first where the bit of `which` is set, else the second. */
+static inline __m512i apr_wide_either(__m512i which, __m512i first, __m512i second)
+{
+    return _mm512_ternarylogic_epi64(which, first, second, 0xCA);
+}
+
+/* Of 32 numbers, the lower and the upper 16 bits. */
+static inline __m512i apr_wide_low(__m512i first, __m512i second)
+{
+    return _mm512_permutex2var_epi16(first, _mm512_slli_epi16(apr_wide_words(), 1), second);
+}
+
+static inline __m512i apr_wide_high(__m512i first, __m512i second)
+{
+    const __m512i twice = _mm512_slli_epi16(apr_wide_words(), 1);
+    return _mm512_permutex2var_epi16(first, _mm512_add_epi16(twice, _mm512_set1_epi16(1)), second);
 }
 
 #endif

@@ -17,6 +17,7 @@ import pytest
 
 from aprgen import tuning
 from aprgen.core import Options, compile_model
+from aprgen.errors import UnsupportedError
 from aprgen.families.base import MAX_TABLE_BYTES
 from aprgen.runners.shared import why_not_here
 from aprgen.target import load_target
@@ -85,15 +86,18 @@ def test_the_grid(load: Callable[[str], ModuleType]) -> None:
     assert made.nearest(3, 4).classify(rows).max() == 2
 
 
-def test_large_forests_are_not_refused_for_vectors(load: Callable[[str], ModuleType]) -> None:
-    """What bounds a model's constants are the tables that it has without vectors: those of vectors may be larger."""
+def test_constants_are_bounded(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forest is refused where neither its tables for vectors nor those without are within the bound."""
     made = load("tune_models")
     loaded = made.programmed("large", made.summed_trees(30, 12, 20))
     artifact = compile_model(loaded, load_target(NAME), Options("m"))
-
     assert artifact.program.batch is not None
-    assert artifact.program.batch.forms == ("walked",)
-    assert artifact.table_bytes > MAX_TABLE_BYTES
+    assert 1 << 20 < artifact.table_bytes < MAX_TABLE_BYTES
+
+    monkeypatch.setattr("aprgen.families.base.MAX_TABLE_BYTES", 1 << 20)
+    with pytest.raises(UnsupportedError, match="aprgen writes at most 1048576 as C") as caught:
+        compile_model(loaded, load_target(NAME), Options("m"))
+    assert caught.value.code == "model.too_large"
 
 
 @pytest.mark.usefixtures("here")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from aprgen import spell
 from aprgen.program import Array
+from aprgen.resources import folder
+from tests.differential.compiled import WARNINGS, compile_c
 
 BITS = st.integers(0, 2**32 - 1)
 SPECIAL = {"APR_NAN": np.nan, "APR_INFINITY": np.inf, "-APR_INFINITY": -np.inf}
@@ -90,3 +95,36 @@ def test_large_tables_leave_zeros_out(seed: int, kind: type[np.generic]) -> None
 def test_a_large_table_of_zeros() -> None:
     """One value at least stands there, as C99 wants it."""
     assert body(spell.table("t", np.zeros(spell.LARGE + 1, np.uint8))) == ["0,"]
+
+
+def awkward_bytes() -> Array:
+    """Each byte before and after each other, and rows that end in the middle."""
+    pairs = np.array([(a, b) for a in range(256) for b in range(256)], np.uint8).reshape(-1)
+    return np.append(pairs, np.random.default_rng(3).integers(0, 256, 3 * spell.ROW_BYTES + 4).astype(np.uint8))
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.int32, np.float32])
+def test_text_reads_back(kind: type[np.generic], compiler: str, tmp_path: Path) -> None:
+    """A huge table is text whose bytes are the elements: quotes, digits behind octal numbers, marks of trigraphs."""
+    data = awkward_bytes().view(kind)
+    text = spell.table("t", data, as_text=True)
+    lines = ('#include "apr_huge.h"', "extern const void *bytes(void);", text,
+             "const void *bytes(void)\n{\n    return t.all;\n}\n")  # fmt: skip
+    (tmp_path / "t.c").write_text("\n".join(lines))
+    compile_c(
+        compiler, ("-std=c99", *WARNINGS, f"-I{folder('runtime_c')}", "-shared", "-fPIC", "t.c", "-o", "t.so"), tmp_path
+    )
+    library = ctypes.CDLL(str(tmp_path / "t.so"))
+    library.bytes.restype = ctypes.c_void_p
+
+    assert ctypes.string_at(library.bytes(), data.nbytes) == data.tobytes()
+    assert max(map(len, text.splitlines())) <= 4 * spell.ROW_BYTES + 3
+    assert len(text) < 3.2 * data.nbytes
+
+
+def test_what_is_huge() -> None:
+    """From a megabyte on a table is text, and its elements are a member."""
+    small, huge = np.zeros(spell.HUGE // 4 - 1, np.uint32), np.zeros(spell.HUGE // 4, np.uint32)
+
+    assert (spell.array_of("t", small), spell.array_of("t", huge)) == ("t", "t.all")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aprgen.container.bincode import Vec, decode, encode
+from aprgen.container.cursor import Cursor
 from aprgen.container.limits import DEFAULT_LIMITS
 from aprgen.errors import PayloadError
 from aprgen.trees import IsolationTreeCodec, Tree, TreeBuilder, TreeCodec
@@ -89,6 +90,16 @@ def test_nodes_are_limited_per_file() -> None:
         decode(codec, encode(codec, [tree, tree]), limits)
     with pytest.raises(PayloadError, match="more nodes than the limit of 5"):
         decode(codec, encode(codec, [chain(3)]), limits)
+
+
+def test_a_payload_of_splits_without_an_end() -> None:
+    """The default allowance ends it, before anything is made of the nodes; none of its bytes say how many there are."""
+    payload = bytes(16 * (DEFAULT_LIMITS.tree_nodes + 10))
+
+    with pytest.raises(PayloadError, match="more nodes than the limit of 2000000") as caught:
+        TreeCodec("label").decode(Cursor(payload, DEFAULT_LIMITS))
+
+    assert caught.value.exit_status == 3
 
 
 def test_exactly_the_limit() -> None:

@@ -66,7 +66,7 @@ class Case:
             return {SEARCHED, WALKED}
         if self.distinct > 255 and PERMUTED in self.kernels and cost.permuted_tree is None:
             return {SEARCHED, WALKED}
-        instead = {GROUPED: SEARCHED, COUNTED: SEARCHED, PERMUTED: WALKED, LEVELS: WALKED}
+        instead = {GROUPED: SEARCHED, COUNTED: SEARCHED, PERMUTED: WALKED, LEVELS: WALKED, STAGED: WALKED}
         return {kernel if kernel in there else instead[kernel] for kernel in self.kernels}
 
 
@@ -75,6 +75,7 @@ def without_type(kernel: str) -> str:
 
 
 LEVELS, PERMUTED, WALKED = "wide_level_trees", "wide_permuted_trees", "wide_walked_trees"
+STAGED, FLOATS = "wide_staged_trees", "wide_float_trees"
 GROUPED, COUNTED, SEARCHED = "wide_codes_grouped", "wide_codes_counted", "wide_codes_searched"
 CASES = (
     Case("sum", 1, 3, 60, 9, (GROUPED, LEVELS)),
@@ -98,6 +99,19 @@ CASES = (
     Case("total", 8, 70, 9, 30, (SEARCHED, WALKED), 0.2),
     Case("sum", 6, 600, 80, 20, (GROUPED, LEVELS), 0.1),  # trees in groups, for their many columns
     Case("rows", 9, 300, 12, 20, (SEARCHED, WALKED), 0.1),  # blocks of fewer rows
+    Case("sum", 7, 4, 31, 200, (GROUPED, LEVELS), 0.3),
+    Case("rows", 7, 12, 11, 200, (GROUPED, LEVELS), 0.3),
+    Case("sum", 11, 5, 4, 3000, (SEARCHED, STAGED), full=True),
+    Case("sum", 14, 6, 9, 300, (SEARCHED, STAGED), 0.5),
+    Case("unit", 12, 40, 9, 300, (SEARCHED, STAGED)),  # two vectors of codes
+    Case("votes", 11, 64, 9, 20, (COUNTED, STAGED)),
+    Case("total", 15, 3, 5, 30, (COUNTED, STAGED), 0.2),
+    Case("rows", 13, 9, 7, 900, (SEARCHED, STAGED), 0.2),
+    Case("sum", 12, 5, 9, 300, (FLOATS,), 0.5),
+    Case("unit", 9, 300, 12, 20, (FLOATS,), 0.5),
+    Case("votes", 8, 1900, 9, 30, (FLOATS,)),
+    Case("total", 10, 3, 9, 3000, (FLOATS,), 0.2),
+    Case("rows", 11, 7, 6, 30, (FLOATS,)),
 )
 
 
@@ -167,6 +181,8 @@ def wide(program: Program, target: Target, wanted: set[str] | None = None) -> Pr
             permuted_tree=cost.permuted_tree if PERMUTED in wanted else None,
             permuted_bytes=cost.permuted_bytes if PERMUTED in wanted else None,
             walked_split=cost.walked_split if WALKED in wanted else None,
+            staged_tree=cost.staged_tree if STAGED in wanted else None,
+            float_split=cost.float_split if FLOATS in wanted else None,
         )  # fmt: skip
     floats = choose_strategies(program, target.cost)
     return with_batch(floats, program, replace(cost, split=10**9), Choices(few_rows=16))
@@ -220,12 +236,14 @@ def agree(made: Program, program: Program, rows: Array) -> None:
 
 
 def test_many_columns_and_thresholds() -> None:
-    """Trees go in as many groups as need codes of their own; trees that are walked have blocks of fewer rows."""
+    """Trees go in as many groups as need codes of their own; trees that are walked have blocks of fewer rows. Those of
+    few levels have 512 where the stack has room for their codes and for what they add up."""
     target = load_target("x86-avx512")
     assert target.batch is not None
     columns, rows, plain = (next(case for case in CASES if (case.depth, case.n_features) == size)
                             for size in ((6, 600), (9, 300), (6, 4)))  # fmt: skip
-    for case, most_groups, n_rows in ((columns, 8, 128), (rows, 1, 32), (plain, 1, 128)):
+    many = replace(plain, use="rows")  # 21 outputs
+    for case, most_groups, n_rows in ((columns, 8, 128), (rows, 1, 32), (plain, 1, 512), (many, 1, 256)):
         made = wide(program_of(case), target, case.kernels_of(target.batch))
         assert made.batch is not None
         codes = [step.op for step in made.steps if isinstance(step.op, WideCodes)]
@@ -253,11 +271,11 @@ def test_models_of_every_family_of_trees(family: str) -> None:
 COMPILERS = ("gcc", "clang-14")
 
 
-# x86-avx512 has the templates of x86-avx512-vnni, but for permuted trees.
+# x86-avx512 has the templates of x86-avx512-vnni, but for permuted trees. Trees on floats have those of all.
 HERE = [
     (name, number, case)
     for name in WIDE for number, case in enumerate(CASES)
-    if name.startswith("x86") and (name != "x86-avx512" or PERMUTED in case.kernels)
+    if name in ("x86-avx512-vnni", "x86-avx2") or (name == "x86-avx512" and PERMUTED in case.kernels)
 ]  # fmt: skip
 
 
@@ -288,7 +306,8 @@ def test_c_of_blocks(
 
 
 SANITIZED = (
-    *(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14)), *(("x86-avx2", CASES[i]) for i in (1, 15)),
+    *(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14, 22, 25, 27)),
+    *(("x86-avx2", CASES[i]) for i in (1, 15, 29, 32)),
     ("x86", CASES[15]),
 )  # fmt: skip
 
@@ -311,8 +330,8 @@ def test_sanitizers_find_nothing(
     ("name", "runner", "case"),
     [
         *(("arm-neon", "auto", CASES[i]) for i in (0, 1, 2, 3, 6, 7, 9)),
-        *(("arm-neon", "auto", CASES[i]) for i in (8, 13, 14)),
-        *(("wasm", "auto", CASES[i]) for i in (1, 9, 10, 13, 18)),
+        *(("arm-neon", "auto", CASES[i]) for i in (8, 13, 14, 21, 29)),
+        *(("wasm", "auto", CASES[i]) for i in (1, 9, 10, 13, 18, 22, 30)),
         ("wasm", "wasmtime", CASES[3]),
         *(("arm-neon", "unicorn", CASES[i]) for i in (3, 6, 16)),
     ],
@@ -347,13 +366,11 @@ def test_a_planted_fault_is_found(require_target: Callable[[str], None]) -> None
     require_target("x86-avx512")
     model = loaded("rfc_digits")
     artifact = compile_model(model, load_target("x86-avx512"), Options("m"))
-    sound = "count = _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, next), count, one);"
-    few = "passed = _mm512_mask_add_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(1));"
-    text = artifact.texts["m.c"]
-    assert sound in text or few in text
-    for line in (sound, few):
-        text = text.replace(line, line.replace("cmpgt", "cmpge"))
-    planted = replace(artifact, texts={**artifact.texts, "m.c": text})
+    text = artifact.texts["apr_wide.h"]
+    for sound in ("_mm512_cmpgt_epi32_mask(key, next)", "_mm512_cmpgt_epi32_mask(key, threshold)"):
+        assert sound in text
+        text = text.replace(sound, sound.replace("cmpgt", "cmpge"))
+    planted = replace(artifact, texts={**artifact.texts, "apr_wide.h": text})
     verdict = _verdict(planted)
 
     assert _verdict(artifact).passed
@@ -383,6 +400,7 @@ def _wanted(cost: BatchCost) -> Sequence[str]:
     return (
         *codes, *((LEVELS,) if cost.level_split else ()), *((f"{PERMUTED}_u16",) if cost.permuted_tree else ()),
         *((f"{PERMUTED}_u8",) if cost.permuted_bytes else ()), *((WALKED,) if cost.walked_split else ()),
+        *((STAGED,) if cost.staged_tree else ()), *((FLOATS,) if cost.float_split else ()),
     )  # fmt: skip
 
 
