@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aprgen.ops.perfect_hash import PerfectHash, perfect_hash
+from aprgen.ops.perfect_hash import WORD, PerfectHash, perfect_hash
 from aprgen.ops.strings import NONE, StringReader
 from aprgen.ops.suggest import Search, Suggest, space_before
 from aprgen.program import Table
@@ -61,7 +61,7 @@ class _HashedSearch(Search):
                 value = hashed.hash(b" ", value)
             while at > 0 and not space_before(self._prefix, at):
                 at -= 1
-                value = (value * multiplier + self._prefix[at]) & 0xFFFFFFFF
+                value = (value * multiplier + self._prefix[at]) & WORD
             count += 1
         slot = hashed.slot(value)
         if self._is_context(word_at, count, self._op.context.data[slot].tolist()):

@@ -27,7 +27,9 @@ FEW = 64  # buckets that search a place one by one
 CROWDED = 64  # as many are no accident: another mixer may separate them
 MAX_DISPLACEMENT = 0xFFFF
 NARROW_SLOTS = 1 << 16  # up to here a product of two numbers of 16 bits reaches every slot
-TRIES = 32  # multipliers; each tells 100,000 strings apart with a chance of 0.3
+TRIES = 4  # multipliers for few strings: one tells 10,000 apart with a chance of 0.99
+MORE_TRIES = 32  # for many: one tells 100,000 apart with a chance of 0.3
+MANY = 10_000
 MIXES = 8
 
 _Words = NDArray[np.uint32]
@@ -74,18 +76,18 @@ def perfect_hash(strings: Iterable[bytes]) -> tuple[PerfectHash, tuple[bytes, ..
     ordered = sorted(set(strings))
     if not 0 < len(ordered) <= MOST_STRINGS or not ordered[0]:
         return None
-    for multiplier in _multipliers():
+    for multiplier in _multipliers(TRIES if len(ordered) < MANY else MORE_TRIES):
         hashes = _hashes(ordered, multiplier)
         if len(np.unique(hashes)) == len(ordered):
             return _placed(ordered, hashes, multiplier)
     return None
 
 
-def _multipliers() -> Iterator[int]:
+def _multipliers(at_random: int) -> Iterator[int]:
     """First those that are a shift and an addition, for cores that multiply slowly; then odd numbers at random."""
     yield from ((1 << bits) + 1 for bits in (5, 7, 11, 13))
     number = SPREAD
-    for _ in range(TRIES):
+    for _ in range(at_random):
         number = (number * 1664525 + 1013904223) & WORD
         yield number | 1
 

@@ -52,7 +52,8 @@ def smallest_unsigned(values: Iterable[int]) -> type[np.generic]:
 
 @dataclass(frozen=True, eq=False)
 class Strings:
-    """Strings in byte order; one is found by narrowing a span byte by byte, so no string is ever copied."""
+    """Strings in byte order, of which one is found by narrowing a span byte by byte, so that none is ever copied; or in
+    the order of a perfect hash's slots."""
 
     text: Table  # u8, all strings, one after the other
     offset16: Table | None  # u16 [count + 1]: where each begins, and the end

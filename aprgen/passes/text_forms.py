@@ -62,6 +62,8 @@ def with_text_forms(
         ways = {op: work_of(op, cost), hashed: work_of(hashed, cost)}
         return min(ways, key=lambda way: ways[way].serves(goal or "mean"))
 
+    if not any(isinstance(step.op, TermCounts | Suggest) for step in program.steps):
+        return program
     return program.with_steps([Step(chosen(step.op), step.inputs) for step in program.steps])
 
 
@@ -108,7 +110,7 @@ def _of_list(strings: Strings, halvings: float, flash_bytes: float, cost: TextCo
         return TextWork(flash_bytes, cost.narrowed, cost.narrowed)
     offset = strings.offsets.data.astype(np.int64)
     lengths = np.minimum(np.diff(offset), MOST_BYTES)
-    text = np.concatenate([strings.text.data, np.zeros(MOST_BYTES, np.uint8)])
+    text = np.concatenate([strings.text.data, np.zeros(MOST_BYTES, np.uint8)]).astype(np.int16)
     group = np.zeros(strings.count, np.int64)
     work = np.full(strings.count, halvings * cost.halving)
     worst = 0.0

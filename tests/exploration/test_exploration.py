@@ -14,7 +14,19 @@ from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact
 from aprgen.core import Options, compile_model
 from aprgen.errors import ComparisonError, ToolchainError
-from aprgen.exploration import WAYS, Choice, Exploration, Subject, candidates, explore, facts_of, modes_of, pareto, take
+from aprgen.exploration import (
+    WAYS,
+    Choice,
+    Exploration,
+    Subject,
+    candidates,
+    explore,
+    facts_of,
+    modes_of,
+    pareto,
+    take,
+    ways_of,
+)
 from aprgen.program import Array
 from aprgen.rows import random_rows
 from aprgen.runners.execution import Execution
@@ -217,3 +229,10 @@ def test_the_document_has_every_figure(require_target: Callable[[str], None]) ->
     assert [one["flash_bytes"] for one in choices] == [one.flash_bytes for one in found.taken]
     assert [one["on_front"] for one in choices] == list(found.front)
     assert np.all(np.diff([one["flash_bytes"] for one in choices]) >= 0)
+
+
+def test_goals_are_tried_of_trees_and_texts() -> None:
+    """Shapes are for trees alone; of a text model the goals choose how strings are looked up."""
+    assert WAYS == ways_of(loaded("dtr"))
+    assert ways_of(loaded("tfidf")) == ways_of(loaded("ngram_shell")) == (None, "size", "mean", "wcet")
+    assert ways_of(loaded("linreg")) == (None,)

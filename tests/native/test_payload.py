@@ -240,3 +240,12 @@ def test_the_page_has_the_places_of_all_fields() -> None:
     for structure in (HEAD, SECTION, STEP, VALUE):
         offsets = [structure.fields[name][1] for name in structure.names or ()]  # type: ignore[index]
         assert offsets in [table[: len(offsets)] for table in found], structure
+
+
+def test_more_terms_than_16_bits_number_have_no_native_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C numbers them in 32 bits, a native payload does not; the refusal says so. Here 23 terms stand for 65,535."""
+    monkeypatch.setattr("aprgen.payload_form.NONE", 23)
+    with pytest.raises(UnsupportedError) as caught:
+        in_form(loaded("count_vectorizer"), "native")
+
+    assert caught.value.code == "native.too_large"
