@@ -8,10 +8,12 @@ from the start, and under wasmtime.
 
 Work, 1,000 rows each: mlp_a, a network 100-256-256-256-10; km10, the distances to 10 centroids of 100 columns; lin100,
 a linear model of 100 columns (wide_dense.py has these); gbt20 and rf20, forests of 100 trees with 20 features, of depth
-6 and 10 (of wide.py); knn, knn_iris, bayes, softmax and scaler (of wide_points.py). Answers are compared with Program.run() bit by bit. Beside each figure stands the share of the
-limit: what the same engine reaches in the same run with products that are added, or squares of differences, whose
-second operands stay in registers. node starts in its baseline compiler: `first` is the first call of all, `least` of
-the calls after half a second of them. Status 1 when a bit differs.
+6 and 10 (of wide.py); knn, knn_iris, bayes, softmax and scaler (of wide_points.py).
+
+Answers are compared with Program.run() bit by bit. Beside each figure stands the share of the limit: what the same
+engine reaches in the same run with products that are added, or squares of differences, whose second operands stay in
+registers. node starts in its baseline compiler: `first` is the first call of all, `least` of the calls after half a
+second of them. Status 1 when a bit differs.
 """
 
 from __future__ import annotations

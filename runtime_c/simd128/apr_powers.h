@@ -105,11 +105,13 @@ static inline apr_floats apr_floats_tanh(apr_floats x)
     const apr_places upper = apr_places_right_each(apr_longs_high(product), drop);
     const apr_places rest = apr_places_and(low, apr_places_all(0xFFFF));
     const apr_places f = apr_places_or(apr_places_left(upper, 16U), apr_places_right(low, 16U));
+    /* 2^-k of more than 31 changes no bit of 1. */
     const apr_places whole = apr_places_min(apr_places_right(upper, 16U), apr_places_all(31));
+    const apr_places power = apr_places_power(apr_places_sub(apr_places_all(31), whole));
     const apr_places slope = apr_places_exp2_slope(f);
     const apr_longs less = apr_longs_of(apr_places_high(rest, slope));
     const apr_longs e = apr_longs_add(apr_longs_right(apr_longs_product(f, slope), 16U), less);
-    const apr_longs h = apr_longs_product(apr_places_power(apr_places_sub(apr_places_all(31), whole)), apr_places_all(0x20000));
+    const apr_longs h = apr_longs_product(power, apr_places_all(0x20000)); /* Q48 */
     const apr_longs numerator = apr_longs_sub(apr_longs_add(e, one), h);   /* [2^37, 2^49) */
     const apr_longs denominator = apr_longs_add(apr_longs_add(e, one), h); /* [2^48, 3 * 2^48) */
     const apr_places halved = apr_places_right(apr_longs_high(denominator), 17U);

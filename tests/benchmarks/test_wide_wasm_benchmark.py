@@ -43,6 +43,18 @@ def test_one_run(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
     assert "exact" in capsys.readouterr().out
 
 
+def test_steps_run_in_vectors(benchmark: ModuleType, tmp_path: Path) -> None:
+    """Work of wide_points.py has no figure of a limit, and none that was recorded."""
+    report = tmp_path / "report.json"
+    words = ["--work", "scaler", "--rounds", "1", "--engine", "wasmtime", "--json", str(report)]
+    assert benchmark.main(words) == 0
+    (one,) = json.loads(report.read_text())["figures"]
+
+    assert one["exact"] is True
+    assert "block_map_f32" in one["kernels"] or "map_f32" in one["kernels"]
+    assert (one["of_limit"], one["of_recorded"]) == (None, None)
+
+
 def test_a_wrong_bit_is_status_1(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bias that comes first is another sum."""
     right = benchmark.emit_model

@@ -271,6 +271,8 @@ FAULTS = (
     ("x86-avx512-vnni", "nearest-100-10", "_mm512_sub_epi16(x, points)", "_mm512_subs_epi8(x, points)"),
     ("x86-avx2", "nearest-33-70", "_mm256_sub_epi16(x, points)", "_mm256_add_epi16(x, points)"),
     ("x86-avx512-vnni", "bytes-tanh", "_mm512_movepi8_mask(code)", "(_mm512_movepi8_mask(code) << 1)"),
+    ("x86-avx512", "bytes-tanh", "_mm512_set1_epi16(64)", "_mm512_set1_epi16(32)"),
+    ("x86-avx2", "bytes-tanh", "_mm256_slli_epi16(place, 2)", "_mm256_slli_epi16(place, 3)"),
 )
 
 
