@@ -34,7 +34,7 @@ import wide_integers
 from here import toolchains_here, write_report
 from models import linear
 from numpy.typing import NDArray
-from wide_dense import built, limit_library, limits_of, reads_of
+from wide_limits import built, limit_library, limits_of, reads_of
 from wide_models import boosted, k_means, network, regressors
 
 from aprgen.accuracy import Calibration

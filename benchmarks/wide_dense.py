@@ -23,12 +23,9 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import functools
 import importlib
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +35,7 @@ from typing import Any
 import numpy as np
 from here import call_of, one_core, toolchains_here, write_report
 from numpy.typing import NDArray
+from wide_limits import READ, built, limit_library, limits_of
 
 from aprgen import __version__
 from aprgen.accuracy import Calibration
@@ -61,16 +59,14 @@ WORKS = ("mlp_a", "km10", "km10_label", "lin100", "lin10k")
 TARGETS = ("x86-avx512-bf16", "x86-avx512", "x86-avx2")
 MODES = ("f32", *FLOAT_MODES)
 LIMITS = {  # of a kind of work, in a mode; bf16 leaves sums of few outputs, and distances, in f32-fast
-    "f32": {"products": "products", "squares": "squares", "reads": "reads", "long reads": "long reads"},
-    "f32-fast": {"products": "fused", "squares": "fused squares", "reads": "reads", "long reads": "long reads"},
-    "bf16": {"products": "pairs", "squares": "fused squares", "reads": "reads", "long reads": "long reads"},
+    "f32": {"products": "products", "squares": "squares"},
+    "f32-fast": {"products": "fused", "squares": "fused squares"},
+    "bf16": {"products": "pairs", "squares": "fused squares"},
 }
 ROWS = 1000
 EDGES = 1000
 ROUNDS = 30
 ROW_ROUNDS = 5
-PEAK_STEPS = 20_000
-PEAK_SUMS = 16
 
 _Floats = NDArray[np.float32]
 Call = Callable[[], Any]
@@ -128,7 +124,7 @@ def work_of(name: str) -> Work:
             ("numpy", lambda: np.argmin(half - rows @ centroids.T, axis=1)),
             ("scikit-learn", lambda: means.predict(rows)),
         )
-        return Work(name, program, rows, 3 * 1000, "squares", peers)
+        return Work(name, program, rows, 2 * 1000, "fused", peers)  # of products that screen points
 
     def distances() -> _Floats:
         squares = np.einsum("ij,ij->i", rows, rows)[:, None]
@@ -178,15 +174,6 @@ def _network(rows: _Floats, chance: np.random.Generator) -> Work:
 
 
 # aprgen's side.
-
-
-def built(texts: dict[str, str], source: str, toolchain: Toolchain) -> ctypes.CDLL:
-    with tempfile.TemporaryDirectory() as name:
-        for file, text in texts.items():
-            (Path(name) / file).write_text(text, encoding="utf-8")
-        flags = ("-std=c99", "-ffp-contract=off", *toolchain.rule.cflags, "-shared", "-fPIC")
-        subprocess.run([*toolchain.compiler, *flags, source, "-o", "m.so"], cwd=name, check=True, timeout=300)
-        return ctypes.CDLL(str(Path(name) / "m.so"))
 
 
 def names(target: Target, numeric: str) -> Names:
@@ -252,121 +239,6 @@ def mine(work: Work, target: Target, toolchain: Toolchain, numeric: str, limits:
     return Mine(f"aprgen {toolchain.rule.name}", target.name, numeric, call, alone, exact, kernels, limits)
 
 
-# What the core can do at most.
-
-_LIMIT = """
-#include "apr_floats_fused.h"
-#define FUSED(a, x) apr_floats_add_product_fused(a, x, x)
-#define FUSED_SQUARE(a, x) apr_floats_add_square_fused(a, x, point)
-#define PRODUCT(a, x) apr_floats_add_product(a, x, x)
-#define SQUARE(a, x) apr_floats_add_square(a, x, point)
-#define KERNEL(name, STEP) \\
-    float name(uint32_t n); \\
-    float name(uint32_t n) \\
-    { \\
-        apr_floats x = apr_floats_all(0.5F), point = apr_floats_all(0.25F); \\
-        %(begin)s \\
-        for (uint32_t i = 0U; i < n; ++i) { \\
-            %(steps)s \\
-        } \\
-        (void)point; \\
-        float out[16]; \\
-        apr_floats_store(out, %(sum)s); \\
-        return out[0]; \\
-    }
-KERNEL(fused, FUSED)
-KERNEL(products, PRODUCT)
-KERNEL(squares, SQUARE)
-KERNEL(fused_squares, FUSED_SQUARE)
-#ifdef __AVX512BF16__
-#define PAIR(a, x) _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)x)
-KERNEL(pairs, PAIR)
-#endif
-float reads(const float *x, uint32_t n, uint32_t times);
-float reads(const float *x, uint32_t n, uint32_t times)
-{
-    %(zeros)s
-    for (uint32_t i = 0U; i < times; ++i) {
-        for (uint32_t k = 0U; k < n; k += %(at_once)d) {
-            %(reads)s
-        }
-    }
-    float out[16];
-    apr_floats_store(out, %(read)s);
-    return out[0];
-}
-"""
-READS = 8  # vectors at once
-READ = 100_096  # floats, about the rows of a work: more than the first cache holds
-LONG_READ = 10_000_000  # the rows of lin10k
-READ_AT_ONCE = 128  # at most, of all targets
-READ_IN_ALL = 500_000_000
-READ_AHEAD = 1024  # floats; one stream from memory is slower without
-READ_CALL = 4_000_000  # floats in one call, so that the call counts for nothing
-_OPERATIONS = {"fused": 2, "products": 2, "squares": 3, "fused squares": 3, "pairs": 4}
-
-
-def limit_library(target: Target, toolchain: Toolchain) -> ctypes.CDLL:
-    """The assembly statement keeps the compiler from taking steps out."""
-    n_sums, width = _chains(target)
-    begin = " ".join(f"apr_floats a{i} = x;" for i in range(n_sums))
-    steps = " ".join(f'__asm__ volatile("" : "+x"(x)); a{i} = STEP(a{i}, x);' for i in range(n_sums))
-    total = _added([f"a{i}" for i in range(n_sums)])
-    ahead = [f"apr_floats_ahead(&x[k + {i}U], {READ_AHEAD}U);" for i in range(0, READS * width, 16)]
-    reads = [f"s{i} = apr_floats_add(s{i}, apr_floats_load_any(&x[k + {i * width}U]));" for i in range(READS)]
-    text = _LIMIT % {
-        "begin": begin, "steps": steps, "sum": total, "at_once": READS * width, "reads": " ".join(ahead + reads),
-        "zeros": " ".join(f"apr_floats s{i} = apr_floats_all(0.0F);" for i in range(READS)),
-        "read": _added([f"s{i}" for i in range(READS)]),
-    }  # fmt: skip
-    return built({"limit.c": text} | runtime_headers(text, target), "limit.c", toolchain)
-
-
-def _chains(target: Target) -> tuple[int, int]:
-    """Sums that do not wait for each other, and how wide they are."""
-    assert target.batch is not None
-    assert target.batch.floats is not None
-    width = target.batch.floats.width
-    return PEAK_SUMS if width == 16 else PEAK_SUMS - 4, width
-
-
-def limits_of(library: ctypes.CDLL, target: Target) -> dict[str, float]:
-    """GFLOP/s of chains of sums in registers, and of reading rows."""
-    n_sums, width = _chains(target)
-    found = {}
-    for name, operations in _OPERATIONS.items():
-        if not hasattr(library, name.replace(" ", "_")):  # the compiler's flags have no such instruction
-            continue
-        function = getattr(library, name.replace(" ", "_"))
-        function.restype = ctypes.c_float
-        times = []
-        for _ in range(40):
-            began = time.perf_counter()
-            function(ctypes.c_uint32(PEAK_STEPS))
-            times.append(time.perf_counter() - began)
-        found[name] = operations * n_sums * width * PEAK_STEPS / min(times) / 1e9
-    return found | {"reads": reads_of(library), "long reads": reads_of(library, LONG_READ)}
-
-
-def _added(sums: Sequence[str]) -> str:
-    return functools.reduce(lambda total, one: f"apr_floats_add({total}, {one})", sums)
-
-
-def reads_of(library: ctypes.CDLL, n: int = READ) -> float:
-    """Two operations for each of n numbers, as GFLOP/s."""
-    n -= n % READ_AT_ONCE
-    numbers = np.ones(n, np.float32)  # pages of zeros nobody has written would all be the same one
-    library.reads.restype = ctypes.c_float
-    often = max(1, READ_CALL // n)
-    arguments = ctypes.c_void_p(numbers.ctypes.data), ctypes.c_uint32(n), ctypes.c_uint32(often)
-    times = []
-    for _ in range(max(10, min(300, READ_IN_ALL // (n * often)))):
-        began = time.perf_counter()
-        library.reads(*arguments)
-        times.append(time.perf_counter() - began)
-    return 2 * n * often / min(times) / 1e9
-
-
 def measured(calls: Sequence[Call], rounds: int) -> list[list[float]]:
     """Microseconds of each, in turn."""
     times: list[list[float]] = [[] for _ in calls]
@@ -392,7 +264,7 @@ def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
             found.append(Figure(work.name, tool, "", least, statistics.median(taken), gflops, None))
             continue
         one = own[number]
-        limit = LIMITS[one.numeric][work.limit]
+        limit = LIMITS[one.numeric].get(work.limit, work.limit)
         of_half, of_limit = gflops / (one.limits["fused"] / 2), gflops / one.limits[limit]
         row = min(rows[number]) / ROWS_ALONE
         figure = Figure(

@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 from here import call_of, one_core, toolchains_here, write_report
 from numpy.typing import NDArray
-from wide_dense import ROWS, Work, built, measured, names, work_of
+from wide_dense import ROWS, Work, measured, names, work_of
+from wide_limits import built
 
 from aprgen.core import INTEGER_MODES, runtime_headers
 from aprgen.emit import emit_model

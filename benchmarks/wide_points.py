@@ -35,7 +35,8 @@ from typing import Any
 import numpy as np
 from here import call_of, one_core, toolchains_here, write_report
 from numpy.typing import NDArray
-from wide_dense import ROUNDS, ROWS, TARGETS, Call, built, measured, names
+from wide_dense import ROUNDS, ROWS, TARGETS, Call, measured, names
+from wide_limits import built
 
 from aprgen.core import runtime_headers
 from aprgen.emit import emit_model
