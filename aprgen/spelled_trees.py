@@ -46,10 +46,12 @@ def compact_branches(trees: Branches, root: int, near: int, kind: str, fields: S
 
 def called_branches(
     trees: EndedBranches, roots: Sequence[int], near: int, kind: str, function: str, pointers: str,
-    pairs: Sequence[Pair], shares: Sequence[Share], places: Sequence[int], n_classes: int, one: int, kind_of_y: str,
+    pairs: Sequence[Pair], shares: Sequence[Share], places: Sequence[int], lengths: Sequence[int], n_classes: int,
+    one: int, kind_of_y: str,
 ) -> list[str]:  # fmt: skip
     """The body of each tree, which ends in a call that counts its leaf. pointers: to the codes, as arguments."""
-    named = [f"of_{pairs[share.pair].first}_{pairs[share.pair].second}" for share in shares] + ["row"] * len(places)
+    named = [f"of_{pairs[share.pair].first}_{pairs[share.pair].second}" for share in shares]
+    named += [f"row_{length}" for length in lengths]
     amounts = [f"{share.first}" for share in shares] + [f"{place}U" for place in places]
     whole = f"{one}U" if kind_of_y == "uint16_t" else f"{one}"
 

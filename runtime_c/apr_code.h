@@ -24,8 +24,10 @@
 #endif
 
 /* A function that is compiled to be quick though only such branches call it. */
-#if defined(__GNUC__)
+#if defined(__clang__)
 #define APR_QUICK __attribute__((hot, noinline))
+#elif defined(__GNUC__)
+#define APR_QUICK __attribute__((hot, noinline, noclone))
 #else
 #define APR_QUICK
 #endif

@@ -54,7 +54,8 @@ class CalledTree:
 @dataclass(frozen=True, eq=False)
 class CalledTrees(ShapedTrees):
     """Leaves of one class add the unit to it; leaves that are shares add some of it to each of a pair; all others are
-    rows of entries: output (128 more in the last one) and what is added to it, low byte first.
+    rows of entries: output (128 more in the last one) and what is added to it, low byte first. Rows of equal length
+    have a function of their own, so that the bound of a tree is that of its own leaves.
 
     Leaf numbers: classes, then `shares`, then rows. A class is counted by several functions that do the same, `copies`
     of them: jumps to the end of a tree are short when each stretch of its code has an end of its own. What counts a
@@ -119,8 +120,10 @@ class CalledTrees(ShapedTrees):
         ends = self.branches.ends == EARLY
         return np.unique(self.branches.leaf[(self.branches.leaf >= 0) & (ends if early else ~ends)])
 
-    def _rows(self, *, early: bool) -> bool:
-        return bool((self._ended(early=early) >= self.n_classes + len(self.shares)).any())
+    def _rows(self, *, early: bool) -> tuple[int, ...]:
+        """Lengths of rows that functions add."""
+        numbers = self._ended(early=early) - self.n_classes - len(self.shares)
+        return tuple(sorted({self.lengths[one] for one in numbers.tolist() if one >= 0}))
 
     def _pairs(self, *, early: bool) -> tuple[Pair, ...]:
         numbers = self._ended(early=early) - self.n_classes
@@ -128,11 +131,11 @@ class CalledTrees(ShapedTrees):
         return tuple(self.pairs[one] for one in sorted(used))
 
     @property
-    def rows_early(self) -> bool:
+    def early_rows(self) -> tuple[int, ...]:
         return self._rows(early=True)
 
     @property
-    def rows_late(self) -> bool:
+    def late_rows(self) -> tuple[int, ...]:
         return self._rows(early=False)
 
     @property
@@ -148,10 +151,26 @@ class CalledTrees(ShapedTrees):
         return tuple(one for one in self._ended(early=True).tolist() if one < self.n_classes)
 
     @property
-    def longest(self) -> int:
-        """Entries of a row at most."""
-        ends = np.append(self.begins, self.entries.data.size)
-        return int(np.diff(ends).max(initial=ENTRY_BYTES)) // ENTRY_BYTES
+    def lengths(self) -> tuple[int, ...]:
+        return self._lengths
+
+    @cached_property
+    def _lengths(self) -> tuple[int, ...]:
+        """Entries of each row, or of the longest one with the same function: two leaves call each, since gcc compiles
+        what is called once for size, with more registers."""
+        own = np.diff(np.append(self.begins, self.entries.data.size)) // ENTRY_BYTES
+        rows = self.branches.leaf[self.branches.ends != EARLY] - self.n_classes - len(self.shares)
+        calls = np.bincount(own[rows[rows >= 0]], minlength=int(own.max(initial=0)) + 1)
+        ends: list[int] = []
+        called = 0
+        for length in np.flatnonzero(calls).tolist():
+            called += int(calls[length])
+            if called > 1:
+                ends.append(length)
+                called = 0
+        longest = int(own.max(initial=0))
+        ends = [*ends[: len(ends) - (called > 0)], longest]
+        return tuple(next(end for end in ends if end >= length) for length in own.tolist())
 
     @property
     def added(self) -> Array:

@@ -292,5 +292,5 @@ def _of_leaves(coded: CodedTrees, leaves: _Leaves, made: CalledTrees) -> tuple[f
     for side, times in zip((trees.left, trees.right), reached(trees), strict=True):
         at = np.flatnonzero(side < 0)
         mean += sum(price(one) * share for one, share in zip(side[at].tolist(), times[at].tolist(), strict=True))
-    longest = max((ROW + ENTRY * made.longest if len(made.begins) else 0.0), PAIR if len(made.shares) else 0.0)
+    longest = max(ROW + ENTRY * max(made.lengths) if made.lengths else 0.0, PAIR if made.shares else 0.0)
     return mean, longest * len(trees.root)

@@ -82,8 +82,8 @@ def test_c(use: str, depth: int, short_ones: bool, tmp_path: Path) -> None:
     assert plain.run(rows).view(np.uint32).tolist() == compiled.batch(rows)[0].view(np.uint32).tolist()
     if use == "totals":
         assert (op.n_trees.bit_length() if short_ones else 0) == found[1].count_bits
-        assert all(f"m_1_called_{word}" in texts["m.c"] for word in ("early_of", "early_row"))
-        assert (depth > KNOWN_BLOCKS) == ("m_1_called_of" in texts["m.c"]) == ("m_1_called_row" in texts["m.c"])
+        assert all(f"m_1_called_{word}" in texts["m.c"] for word in ("early_of_0_1", "early_row_2"))
+        assert (depth > KNOWN_BLOCKS) == ("m_1_called_of" in texts["m.c"]) == ("m_1_called_row_2" in texts["m.c"])
 
 
 def test_units_that_have_no_room_beside_counts() -> None:
