@@ -67,6 +67,10 @@ class PermutedRow:
     def two_vectors(self) -> bool:
         return self.trees.two_vectors
 
+    @property
+    def below_in_bytes(self) -> bool:
+        return self.trees.below_in_bytes
+
     def result(self, x: ValueType) -> ValueType:
         return self.trees.result(self.codes.result(x))
 

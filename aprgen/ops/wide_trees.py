@@ -272,7 +272,7 @@ class PermutedTrees(CompleteTrees):
     depth: int  # [6, 10]
     feature: Table  # u8 or u16, as codes are [trees, 64]
     code: Table  # [trees, 64]
-    below: Table | None  # [trees, 64, 32]
+    below: Table | None  # [trees, 64, 32], as codes are or u8 where that is enough
 
     @property
     def kernel(self) -> str:
@@ -285,6 +285,11 @@ class PermutedTrees(CompleteTrees):
     @property
     def levels_below(self) -> int:
         return self.depth - TOP
+
+    @property
+    def below_in_bytes(self) -> bool:
+        """Whether `below` is narrower than codes."""
+        return self.below is not None and self.below.data.dtype != self.code.data.dtype
 
     @property
     def sixteens(self) -> int:

@@ -348,7 +348,8 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     if depth > TOP:
         own = [level.reshape(n_trees * TOP_SPLITS, -1) for level in levels[TOP:]]
         pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
-        below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(kind), lines=True)
+        fitting = np.min_scalar_type(int(pair.max()))  # so that kernels for codes of 8 and of 16 bits have it in common
+        below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(fitting), lines=True)
     leaves = adding.leaves(reached, first=True, in_vectors=False)
     made = PermutedTrees(
         len(coded.columns) + skip, cost.rows, leaves, False, stride, depth,

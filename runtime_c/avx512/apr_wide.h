@@ -160,7 +160,19 @@ static inline uint64_t apr_wide_below16(__m512i met, const uint16_t *own)
     return (uint64_t)_mm256_cmpgt_epu16_mask(_mm512_castsi512_si256(met), code);
 }
 
-/* The same with codes of 8 bits: a quarter of a line. */
+/* The same where both fit in bytes: a quarter of a line each, as it stands for codes of 8 bits. */
+static inline __m512i apr_wide_half_of_bytes(const uint8_t *own)
+{
+    return _mm512_castsi256_si512(_mm256_cvtepu8_epi16(_mm_load_si128((const __m128i *)(const void *)own)));
+}
+
+static inline uint64_t apr_wide_below16_of_bytes(__m512i met, const uint8_t *own)
+{
+    const __m256i code = _mm256_cvtepu8_epi16(_mm_load_si128((const __m128i *)(const void *)&own[16]));
+    return (uint64_t)_mm256_cmpgt_epu16_mask(_mm512_castsi512_si256(met), code);
+}
+
+/* With codes of 8 bits: a quarter of a line. */
 static inline __m512i apr_wide_quarter(const uint8_t *own)
 {
     return _mm512_castsi128_si512(_mm_load_si128((const __m128i *)(const void *)own));
