@@ -37,6 +37,8 @@ Ints = NDArray[np.int64]
 MOST_GROUPS = 32  # of trees that have codes of their own
 AT_A_TIME = 1 << 18  # splits that are laid out at a time, so that what is computed fits in caches
 WORD_BITS = 32
+NEAR_COLUMNS = 256  # of rows that stay in the first cache, eight of them; others take FAR times as long
+FAR = 1.5
 
 
 def staged_forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -270,7 +272,9 @@ def float_forms(op: TreeOp, cost: BatchCost) -> Iterator[Form]:
     )  # fmt: skip
     n_steps = int(steps.sum())
     one_row = None if cost.float_row is None else float(cost.float_row * n_steps)
-    yield form_of("floats", ((None, made),), cost, {"float_split": n_steps}, AT_ONCE, one_row)
+    far = FAR if op.n_features > NEAR_COLUMNS else 1.0
+    work = {"float_split": (n_steps + shape.n_trees) * far}  # a tree takes one more to begin and to end
+    yield form_of("floats", ((None, made),), cost, work, AT_ONCE, one_row)
 
 
 def _float_part(op: TreeOp, trees: slice, shape: Shape, sizes: Ints, shift: int, adding: Adding) -> Array:

@@ -23,7 +23,7 @@ from aprgen.passes.wide_forms import LANES, LEVELS, Form, forms_of
 from aprgen.program import Batch, Op, Program, Step, Way
 
 WORD_BYTES, CODE_BYTES = 4, 2
-ROWS_BYTES = 1 << 18  # of a block on floats: half of a small second cache
+ROWS_BYTES = 1 << 16  # of a block on floats, or 16 rows
 
 
 def with_batch(
@@ -100,7 +100,7 @@ def _best_forms(
         }  # fmt: skip
         if len(many) == len(trees) and (best is None or cycles_of(many.values()) < cycles_of(best[0].values())):
             best = many, own
-        if all(any(form.name == "walked" for form in every) for every in forms.values()) or deep.settle(own):
+        if deep.settle(own, walked=all(any(form.name == "walked" for form in every) for every in forms.values())):
             break
     if best is None:
         if choices.trees is not None:
@@ -127,9 +127,12 @@ class _DeepForms:
         self.known[index] = tuple(float_forms(op, cost))
         yield from self.known[index]
 
-    def settle(self, cost: BatchCost) -> bool:
-        """Whether fewer rows give no form that is not known: codes of all columns, each twice, fit in the block."""
-        return bool(self.known) and 2 * CODE_BYTES * cost.rows * self.n_features <= cost.buffer_bytes
+    def settle(self, cost: BatchCost, *, walked: bool) -> bool:
+        """Whether fewer rows give no form that is not known: those on floats are, and codes of all columns, each twice,
+        fit in the block. walked: in this one all trees can be."""
+        if cost.float_split is None:
+            return walked
+        return bool(self.known) and (walked or 2 * CODE_BYTES * cost.rows * self.n_features <= cost.buffer_bytes)
 
 
 def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchCost) -> Iterator[BatchCost]:
