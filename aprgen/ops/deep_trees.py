@@ -93,7 +93,8 @@ class StagedTrees(WideTrees):
                 own = self._halves[block]
                 at = np.ones(len(codes), np.int64)
                 for _ in range(STAGE):
-                    at = 2 * at + (wide[rows, own[rows, 0, at]] > own[rows, 1, at])
+                    column = np.where(goes_on, own[rows, 0, at], 0)  # block 0 may hold what leaves add
+                    at = 2 * at + (wide[rows, column] > own[rows, 1, at])
                 place = at - EXITS
                 found = np.where(goes_on, self.blocks.data[block, EXIT_WORD + place], found)
                 goes_on &= own[rows, 1, 0] >> place & 1 == 0
