@@ -67,6 +67,11 @@ class StagedTrees(WideTrees):
         return self.stride > TOP_SPLITS // 2
 
     @property
+    def below_in_bytes(self) -> bool:
+        """Blocks have features and codes of 16 bits."""
+        return False
+
+    @property
     def far(self) -> bool:
         """Whether blocks are more than what caches near a core hold."""
         return self.blocks.n_bytes > NEAR_BYTES
@@ -181,6 +186,10 @@ class StagedRow:
     @property
     def two_vectors(self) -> bool:
         return self.trees.two_vectors
+
+    @property
+    def below_in_bytes(self) -> bool:
+        return self.trees.below_in_bytes
 
     @property
     def most_stages(self) -> int:
