@@ -27,7 +27,7 @@ TOP = 6  # levels of which a word holds the bits
 TOP_SPLITS = 64
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
-MOST_BYTE = 255
+MOST_BYTE, HALF = 255, 65535
 LINE_BYTES = 64  # of a vector
 
 
@@ -56,7 +56,12 @@ class Leaves:
     @property
     def halves(self) -> tuple[str, ...]:
         """Of 16 bits, those of an entry that can be other than 0."""
-        return ("low",) if self.indexed else ("low", "high")
+        return ("low",) if self.indexed and self.entries.data.max() <= HALF else ("low", "high")
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The same of its four bytes."""
+        return tuple(range(2 * len(self.halves)))
 
     @property
     def floats(self) -> bool:
