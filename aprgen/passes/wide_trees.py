@@ -100,9 +100,9 @@ def _best_forms(
         if choices.trees is not None:
             raise no_such_form(choices.trees, "these trees")
         return None
-    many, own = best
-    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in many.items())
-    return None if dear and choices.trees is None else (many, found[min(own.rows, cost.rows)], own)
+    chosen, own = best
+    dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in chosen.items())
+    return None if dear and choices.trees is None else (chosen, found[min(own.rows, cost.rows)], own)
 
 
 def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchCost) -> Iterator[BatchCost]:
