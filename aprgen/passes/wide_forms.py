@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -343,6 +343,8 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         own = [level.reshape(n_trees * TOP_SPLITS, -1) for level in levels[TOP:]]
         pair = np.concatenate(heaps(own, BELOW_SPLITS), axis=1)
         below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(kind), lines=True)
+    if adding.adds in ("votes", "rows"):  # of many trees they take turns in the nearest cache
+        adding = replace(adding, of_leaf=adding.of_leaf.astype(np.min_scalar_type(int(adding.of_leaf.max()))))
     made = PermutedTrees(
         len(coded.columns) + skip, cost.rows, adding.leaves(reached, first=True), False, stride, depth,
         Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
