@@ -81,10 +81,10 @@ class StagedTrees(WideTrees):
         rows = np.arange(len(codes))
         wide, words = codes.astype(np.int64), self.blocks.data.reshape(-1)
         for tree in range(self.n_trees):
-            feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
+            top, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
             at = np.ones(len(codes), np.int64)
             for _ in range(TOP):
-                at = 2 * at + (wide[rows, feature[at]] > code[at])
+                at = 2 * at + (wide[rows, top[at]] > code[at])
             place = at - TOP_SPLITS
             found = words[BLOCK_WORDS * int(self.first.data[tree]) + place]
             goes_on = (self.ended.data[tree, place // 32] >> (place % 32).astype(np.uint32)) & 1 == 0
@@ -93,7 +93,8 @@ class StagedTrees(WideTrees):
                 own = self._halves[block]
                 at = np.ones(len(codes), np.int64)
                 for _ in range(STAGE):
-                    at = 2 * at + (wide[rows, own[rows, 0, at]] > own[rows, 1, at])
+                    feature = np.minimum(own[rows, 0, at], wide.shape[1] - 1)  # block 0 has words, which nobody goes by
+                    at = 2 * at + (wide[rows, feature] > own[rows, 1, at])
                 place = at - EXITS
                 found = np.where(goes_on, self.blocks.data[block, EXIT_WORD + place], found)
                 goes_on &= own[rows, 1, 0] >> place & 1 == 0
