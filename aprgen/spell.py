@@ -137,7 +137,7 @@ def _close(flat: Array) -> str:
     for first, end in [*runs, (len(flat), len(flat))]:
         if first > start:
             at = f"[{start}]=" if start else ""
-            parts.append(f"{at}{values(flat[start:first]).replace(', ', ',')},")
+            parts.append(f"{at}{_short(values(flat[start:first]))},")
         start = end
     text = "".join(parts) or "0,"
     wrapped: list[str] = []
@@ -147,6 +147,11 @@ def _close(flat: Array) -> str:
         wrapped.append(text[start:end])
         start = end
     return "\n".join([*wrapped, text[start:]])
+
+
+def _short(text: str) -> str:
+    """Values without spaces, without the sign of exponents above 0, and 0 for a float that is."""
+    return re.sub(r"(?<![^,])0x0p0F(?![^,])", "0", text.replace(", ", ",").replace("p+", "p"))
 
 
 def _as_text(name: str, data: Array, place: str) -> str:

@@ -86,10 +86,10 @@ class StagedTrees(WideTrees):
         rows = np.arange(len(codes))
         wide, words = codes.astype(np.int64), self.blocks.data.reshape(-1)
         for tree in range(self.n_trees):
-            feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
+            top, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
             at = np.ones(len(codes), np.int64)
             for _ in range(TOP):
-                at = 2 * at + (wide[rows, feature[at]] > code[at])
+                at = 2 * at + (wide[rows, top[at]] > code[at])
             place = at - TOP_SPLITS
             found = words[BLOCK_WORDS * int(self.first.data[tree]) + place]
             goes_on = (self.ended.data[tree, place // 32] >> (place % 32).astype(np.uint32)) & 1 == 0
