@@ -56,8 +56,8 @@ def test_few_outputs_are_summed_with_rows_in_lanes(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "runner", "case", "form"),
     [
-        *(("arm-neon", "auto", case.name, form) for case, form in zip(floats.CASES, 3 * FORMS, strict=False)),
-        *(("wasm", "auto", case.name, form) for case, form in zip(floats.CASES, 3 * FORMS, strict=False)),
+        *(("arm-neon", "auto", case.name, form) for case, form in zip(floats.CASES, 4 * FORMS, strict=False)),
+        *(("wasm", "auto", case.name, form) for case, form in zip(floats.CASES, 4 * FORMS, strict=False)),
         ("arm-neon", "auto", "network", "lanes"),
         ("arm-neon", "unicorn", "network", "stated"),
         ("wasm", "wasmtime", "network", "lanes"),
