@@ -14,6 +14,7 @@ from aprgen.accuracy import Calibration
 from aprgen.core import Options, compile_model
 from aprgen.costs import IntegerForm
 from aprgen.image import ModelFacts, build_image
+from aprgen.ops.code_columns import BlockColumns
 from aprgen.ops.integer import (
     TYPES,
     Dequantise,
@@ -323,7 +324,7 @@ def test_what_takes_blocks() -> None:
         options = Options("m", "s8", Calibration(rows, "rows"))
         for target in ("x86-avx512-vnni", "wasm"):
             program = compile_model(model, load_target(target), options).program
-            assert any(isinstance(step.op, DensePanels) for step in program.steps), (name, target)
+            assert any(isinstance(step.op, DensePanels | BlockColumns) for step in program.steps), (name, target)
         assert compile_model(model, load_target("host"), options).program.batch is None
     floats = compile_model(loaded("v2_mlp_f32"), load_target("x86-avx512"), Options("m")).program
     assert floats.batch is not None
