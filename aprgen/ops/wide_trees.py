@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ TOP_SPLITS = 64
 WORD = 64  # bits
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
+MOST_BYTE = 255
 LINE_BYTES = 64  # of a vector
 
 
@@ -299,6 +300,30 @@ class PermutedTrees(CompleteTrees):
     @property
     def two_vectors(self) -> bool:
         return self.stride * self.code.data.dtype.itemsize > LINE_BYTES
+
+    @property
+    def row_words(self) -> int:
+        """Words of 32 bits that hold the codes of a row."""
+        return self.stride // self.of_word
+
+    @property
+    def of_word(self) -> int:
+        """Codes in it."""
+        return 4 // self.code.data.dtype.itemsize
+
+    @property
+    def turned_type(self) -> str:
+        """Of codes column by column: of 8 bits where all are below 256."""
+        codes = [self.code.data] + ([] if self.below is None else [self.below.data[:, :, BELOW_SPLITS:]])
+        return "uint8_t" if max(int(one.max()) for one in codes) < MOST_BYTE else "uint16_t"
+
+    @property
+    def top_splits(self) -> tuple[Split, ...]:
+        """Of six levels, by level from the root on, which is 1, in an order in which sides are done before."""
+        return tuple(
+            replace(split, number=(1 << (TOP - 1 - split.height)) + (split.number >> (split.height + 1)))
+            for split in ascending(TOP - 1)
+        )
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))
