@@ -21,6 +21,7 @@ from aprgen.program import Array, Codes, Program, Table, ValueType
 from aprgen.resources import folder
 
 RT_VERSION = 1
+SHARED = 1024  # elements of a table from which on it stands once, whoever made it
 _N = TypeVar("_N", int, float)
 
 
@@ -97,13 +98,17 @@ class Definitions:
         self.in_lines: set[str] = set()  # of tables that begin where a cache line does
         self.functions: dict[str, str] = {}
         self._names: dict[Table, str] = {}  # steps share tables
+        self._large: dict[tuple[str, bool, bytes], str] = {}  # and large ones that are equal
 
     def table(self, name: str, table: Table) -> str:
         """The name of a table that its model wants to call `name`, unless it has one already."""
         if table not in self._names:
-            self._names[table] = name
-            self.tables[name] = table.data
-            self.in_lines |= {name} if table.lines else set()
+            content = (table.data.dtype.str, table.lines, table.data.tobytes())
+            own = self._large.setdefault(content, name) if table.data.size > SHARED else name
+            self._names[table] = own
+            if own == name:
+                self.tables[name] = table.data
+                self.in_lines |= {name} if table.lines else set()
         return self._names[table]
 
     def function(self, name: str, render: Callable[[str], str]) -> str:

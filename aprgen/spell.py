@@ -137,7 +137,7 @@ def _close(flat: Array) -> str:
     for first, end in [*runs, (len(flat), len(flat))]:
         if first > start:
             at = f"[{start}]=" if start else ""
-            parts.append(f"{at}{values(flat[start:first]).replace(', ', ',')},")
+            parts.append(f"{at}{_short(values(flat[start:first]))},")
         start = end
     text = "".join(parts) or "0,"
     wrapped: list[str] = []
@@ -182,6 +182,11 @@ def _spelled_byte(value: int, before_digit: int) -> str:
 
 
 _SPELLED_BYTES = np.array([[_spelled_byte(value, digit) for value in range(256)] for digit in (0, 1)], "S4")
+
+
+def _short(text: str) -> str:
+    """Values without spaces, without the sign of exponents above 0, and 0 for a float that is."""
+    return re.sub(r"(?<![^,])0x0p0F(?![^,])", "0", text.replace(", ", ",").replace("p+", "p"))
 
 
 @dataclass(frozen=True)

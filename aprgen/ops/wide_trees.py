@@ -28,7 +28,7 @@ TOP_SPLITS = 64
 WORD = 64  # bits
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
-MOST_BYTE = 255
+MOST_BYTE, HALF = 255, 65535
 LINE_BYTES = 64  # of a vector
 
 
@@ -57,7 +57,12 @@ class Leaves:
     @property
     def halves(self) -> tuple[str, ...]:
         """Of 16 bits, those of an entry that can be other than 0."""
-        return ("low",) if self.indexed else ("low", "high")
+        return ("low",) if self.indexed and self.entries.data.max() <= HALF else ("low", "high")
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The same of its four bytes."""
+        return tuple(range(2 * len(self.halves)))
 
     @property
     def floats(self) -> bool:

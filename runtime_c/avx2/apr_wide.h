@@ -46,10 +46,83 @@ static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
     return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_epi8(both)) / 2U;
 }
 
+/* Of rows from `row` on, 8 columns of 8 rows to columns that are `apart` floats; the last row again for those behind it,
+ * and zeros for columns behind those of a row. */
+static inline void apr_wide_turned(
+    const float *x, uint32_t n, uint32_t column, uint32_t row, uint32_t n_rows, float *values, uint32_t apart)
+{
+    const __m256i there = apr_wide_rows(column, n);
+    __m256 a[8];
+    __m256 b[8];
+    for (uint32_t r = 0U; r < 8U; ++r) {
+        const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
+        a[r] = _mm256_maskload_ps(&x[((size_t)own * n) + column], there);
+    }
+    for (uint32_t r = 0U; r < 8U; r += 4U) { /* four rows to four columns in each half */
+        const __m256 low_0 = _mm256_unpacklo_ps(a[r], a[r + 1U]);
+        const __m256 high_0 = _mm256_unpackhi_ps(a[r], a[r + 1U]);
+        const __m256 low_2 = _mm256_unpacklo_ps(a[r + 2U], a[r + 3U]);
+        const __m256 high_2 = _mm256_unpackhi_ps(a[r + 2U], a[r + 3U]);
+        b[r] = _mm256_shuffle_ps(low_0, low_2, 0x44);
+        b[r + 1U] = _mm256_shuffle_ps(low_0, low_2, 0xEE);
+        b[r + 2U] = _mm256_shuffle_ps(high_0, high_2, 0x44);
+        b[r + 3U] = _mm256_shuffle_ps(high_0, high_2, 0xEE);
+    }
+    for (uint32_t c = 0U; c < 4U; ++c) { /* halves of four columns to columns */
+        _mm256_store_ps(&values[(c * apart) + row], _mm256_permute2f128_ps(b[c], b[4U + c], 0x20));
+        _mm256_store_ps(&values[((4U + c) * apart) + row], _mm256_permute2f128_ps(b[c], b[4U + c], 0x31));
+    }
+}
+
 /* Of 32 codes with a sign, all bits of those above the limit. */
 static inline __m256i apr_wide_right(const uint8_t *codes, __m256i limit)
 {
     return _mm256_cmpgt_epi8(_mm256_load_si256((const __m256i *)(const void *)codes), limit);
+}
+
+/* Of 16 numbers their first bytes, their second ones and so on, each twice. */
+static inline void apr_wide_parts(const void *numbers, __m256i parts[4])
+{
+    const __m128i *const fours = (const __m128i *)numbers;
+    const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m128i a = _mm_shuffle_epi8(_mm_loadu_si128(&fours[0]), order);
+    const __m128i b = _mm_shuffle_epi8(_mm_loadu_si128(&fours[1]), order);
+    const __m128i c = _mm_shuffle_epi8(_mm_loadu_si128(&fours[2]), order);
+    const __m128i d = _mm_shuffle_epi8(_mm_loadu_si128(&fours[3]), order);
+    const __m128i low_ab = _mm_unpacklo_epi32(a, b);
+    const __m128i low_cd = _mm_unpacklo_epi32(c, d);
+    const __m128i high_ab = _mm_unpackhi_epi32(a, b);
+    const __m128i high_cd = _mm_unpackhi_epi32(c, d);
+    parts[0] = _mm256_broadcastsi128_si256(_mm_unpacklo_epi64(low_ab, low_cd));
+    parts[1] = _mm256_broadcastsi128_si256(_mm_unpackhi_epi64(low_ab, low_cd));
+    parts[2] = _mm256_broadcastsi128_si256(_mm_unpacklo_epi64(high_ab, high_cd));
+    parts[3] = _mm256_broadcastsi128_si256(_mm_unpackhi_epi64(high_ab, high_cd));
+}
+
+/* Of 32 places those from `first` on, as a shuffle takes them: others have a bit that makes it give zero. */
+static inline __m256i apr_wide_sixteen(__m256i places, int8_t first)
+{
+    return _mm256_adds_epu8(_mm256_xor_si256(places, _mm256_set1_epi8(first)), _mm256_set1_epi8(0x70));
+}
+
+/* Places of 32 rows so that apr_wide_numbers() gives rows in order. */
+static inline __m256i apr_wide_ordered(const uint8_t *places)
+{
+    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    return _mm256_permutevar8x32_epi32(_mm256_load_si256((const __m256i *)(const void *)places), order);
+}
+
+/* From four bytes of each 32 numbers, eight at a time. */
+static inline void apr_wide_numbers(const __m256i part[4], __m256i numbers[4])
+{
+    const __m256i low_01 = _mm256_unpacklo_epi8(part[0], part[1]);
+    const __m256i low_23 = _mm256_unpacklo_epi8(part[2], part[3]);
+    const __m256i high_01 = _mm256_unpackhi_epi8(part[0], part[1]);
+    const __m256i high_23 = _mm256_unpackhi_epi8(part[2], part[3]);
+    numbers[0] = _mm256_unpacklo_epi16(low_01, low_23);
+    numbers[1] = _mm256_unpackhi_epi16(low_01, low_23);
+    numbers[2] = _mm256_unpacklo_epi16(high_01, high_23);
+    numbers[3] = _mm256_unpackhi_epi16(high_01, high_23);
 }
 
 #endif
