@@ -50,6 +50,7 @@ FEW_ROWS = (2, 4, 8, 16, 32)  # of the calls that show from how many rows on blo
 FEWEST, NOT_FEW = 1, 64  # few_rows: always a block; never one, in these calls
 MOST_SUMS = 8  # combinations of forms of layers
 SEEN_ROWS = 1000  # at least, and as many as the nearest caches hold: of fewer, branches are known by heart
+SEEN_SPLITS = 250_000  # passed by all rows: Zen 5 knows 35,000 by heart, and then rows one by one take a third
 SEEN_FLOATS = 1 << 16
 ROUNDS = 60
 LEAST_ROUNDS = 5
@@ -175,8 +176,7 @@ class _Session:
         """All of them in turns. share: of the time that is left."""
         self.say(f"measuring {len(candidates)} strategies on {rows} rows")
         left = max(0.0, self.end - time.monotonic())
-        seen = max(SEEN_ROWS, min(SEEN_FLOATS // self.summed.n_features, 16 * SEEN_ROWS))
-        values = np.ascontiguousarray(random_rows(self.summed, rows * max(1, seen // rows)).values)
+        values = np.ascontiguousarray(random_rows(self.summed, rows * max(1, seen_rows(self.summed) // rows)).values)
         times = in_turns([one.library for one in candidates], values, rows, left * share)
         ghz = clock_ghz(self.clock)
         return [
@@ -187,6 +187,13 @@ class _Session:
             )
             for one, own in zip(candidates, times, strict=True)
         ]  # fmt: skip
+
+
+def seen_rows(summed: Program) -> int:
+    """Rows that differ from each other: so many that a processor does not know their branches by heart."""
+    passed = sum(work_one_by_one(op) for op in trees_of_rows(summed).values())
+    unknown = min(int(SEEN_SPLITS / passed), 16 * SEEN_ROWS) if passed else 0
+    return max(SEEN_ROWS, min(SEEN_FLOATS // summed.n_features, 16 * SEEN_ROWS), unknown)
 
 
 def summed_of(loaded: Loaded, target: Target) -> Program:

@@ -14,8 +14,6 @@ from aprgen.ops.trees import TreeOp
 from aprgen.passes.wide_forms import Form
 from aprgen.program import Program
 
-BY_HEART = 500  # splits: 126 took 3 cycles each on Zen 5, 150 took 6, and 630 and more took 18 to 40
-
 
 def trees_of_rows(summed: Program) -> dict[int, TreeOp]:
     """By step, all that read the row, where these are trees over floats; else none."""
@@ -29,10 +27,8 @@ def trees_of_rows(summed: Program) -> dict[int, TreeOp]:
 
 
 def work_one_by_one(op: TreeOp) -> float:
-    """How often rows one by one pay the cost of a split: a row passes about log2(nodes + 1) nodes of each tree. Of a
-    forest of few splits a share, as a processor knows more of its branches by heart."""
-    passed = float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
-    return passed * min(1.0, op.nodes.n_nodes / BY_HEART)
+    """How often rows one by one pay the cost of a split: a row passes about log2(nodes + 1) nodes of each tree."""
+    return float(op.n_trees * np.log2(op.nodes.n_nodes / max(1, op.n_trees) + 1))
 
 
 def few_rows_of(many: Collection[Form], alone: float, rows: int) -> int:

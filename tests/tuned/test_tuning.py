@@ -20,7 +20,7 @@ from aprgen.target import load_target
 from aprgen.toolchain import find_toolchain
 from aprgen.tuned.learned import MANY_ROWS
 from aprgen.tuned.records import records_of, text_of
-from aprgen.tuning import Question, cut_choices, form_choices, load_clock, summed_of, tune, words_of
+from aprgen.tuning import Question, cut_choices, form_choices, load_clock, seen_rows, summed_of, tune, words_of
 from aprgen.verify import same_bits
 from tests.examples import loaded
 
@@ -45,6 +45,15 @@ def candidates(name: str) -> list[Choices]:
     forms = form_choices(loaded(name), "m", target, summed)
     cut = cut_choices(next((form for form in forms if form.sums), forms[0]), target.batch)
     return [*forms, *cut[:1], *cut[-1:]]
+
+
+def test_branches_are_not_known_by_heart() -> None:
+    """Few trees see more different rows than the nearest caches hold; sums of floats have no branches."""
+    target = load_target(NAME)
+    trees, floats = (summed_of(loaded(name), target) for name in ("rfc_digits", "logreg_bc"))
+
+    assert tuning.SEEN_FLOATS // trees.n_features < 2000 < seen_rows(trees)
+    assert seen_rows(floats) == max(tuning.SEEN_ROWS, tuning.SEEN_FLOATS // floats.n_features)
 
 
 def test_candidates() -> None:
