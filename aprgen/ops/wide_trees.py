@@ -317,10 +317,10 @@ class PermutedTrees(CompleteTrees):
         return 4 // self.code.data.dtype.itemsize
 
     @property
-    def turned_type(self) -> str:
-        """Of codes column by column: of 8 bits where all are below 256."""
+    def turned(self) -> bool:
+        """Whether all codes are below 256, so that six levels are compared in 64 rows at once."""
         codes = [self.code.data] + ([] if self.below is None else [self.below.data[:, :, BELOW_SPLITS:]])
-        return "uint8_t" if max(int(one.max()) for one in codes) < MOST_BYTE else "uint16_t"
+        return max(int(one.max()) for one in codes) < MOST_BYTE
 
     @property
     def top_splits(self) -> tuple[Split, ...]:

@@ -227,27 +227,16 @@ static inline __m128i apr_wide_either_of_128(__m128i which, __m128i first, __m12
     return _mm_ternarylogic_epi64(which, first, second, 0xCA);
 }
 
-/* Codes of 16 rows to 8 or 16 bits. */
-static inline void apr_wide_uint8_t(uint8_t *y, __m512i codes)
+/* Codes of 16 rows to 8 bits. */
+static inline void apr_wide_to_bytes(uint8_t *y, __m512i codes)
 {
     _mm_store_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(codes));
 }
 
-static inline void apr_wide_uint16_t(uint16_t *y, __m512i codes)
-{
-    _mm256_store_si256((__m256i *)(void *)y, _mm512_cvtepi32_epi16(codes));
-}
-
 /* Of 64 codes, the bits of those above the limit. */
-static inline uint64_t apr_wide_right_uint8_t(const uint8_t *codes, uint32_t limit)
+static inline uint64_t apr_wide_right_of_64(const uint8_t *codes, uint32_t limit)
 {
     return (uint64_t)apr_wide_right(codes, _mm512_set1_epi8((char)limit));
-}
-
-static inline uint64_t apr_wide_right_uint16_t(const uint16_t *codes, uint32_t limit)
-{
-    const __m512i all = _mm512_set1_epi16((int16_t)limit);
-    return apr_wide_bits16(_mm512_load_si512((const void *)&codes[0]), all, _mm512_load_si512((const void *)&codes[32]), all);
 }
 
 /* Of 32 numbers, the lower and the upper 16 bits. */
