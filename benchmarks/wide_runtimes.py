@@ -69,7 +69,7 @@ PEERS = {  # of a work
     "lin10k": ("numpy", "xnnpack", "openvino", "onnxruntime"),
     "km10_label": ("numpy", "xnnpack", "openvino", "onnxruntime"),
     "gbt20": ("lleaves", "onnxruntime"),
-    "rf20": ("onnxruntime",),  # scikit-learn's: lleaves reads LightGBM's
+    "rf20": ("lleaves", "onnxruntime"),
     "knn": ("faiss",),
     "knn_iris": ("faiss",),
     **dict.fromkeys(WEB, ("onnxruntime-web",)),
@@ -191,8 +191,9 @@ class Rooms:
         self._folder, self._wanted, self._install = folder, wanted, install
         self._found: dict[str, Path | AbsentError] = {}
 
-    def place(self, room: Room) -> Path:
-        if room.name not in self._wanted:
+    def place(self, room: Room, *, helps: bool = False) -> Path:
+        """helps: it makes files for another one, and need not be asked for itself."""
+        if room.name not in self._wanted and not helps:
             raise AbsentError("not asked for")
         if room.name not in self._found:
             try:
@@ -250,7 +251,8 @@ def in_node(name: str, rooms: Rooms, given: argparse.Namespace) -> tuple[list[Fi
         try:
             web, native = room_of("onnxruntime-web"), room_of("onnxruntime")
             place = rooms.place(web)
-            with runtime_rooms.started(runtime_rooms.command_of(native, rooms.place(native), folder), folder):
+            files = runtime_rooms.command_of(native, rooms.place(native, helps=True), folder)
+            with runtime_rooms.started(files, folder):
                 pass  # until it is ready; its files lie in the folder then
             for engine in ENGINES:
                 command = runtime_rooms.command_of(web, place, folder, engine.split()[1:])

@@ -17,6 +17,8 @@ from served import Form, rows_of, serve
 def make(task: Path) -> list[Form]:
     rows = rows_of(task).astype(np.float64)
     path = str(task / "model.txt")
+    if not (task / "model.txt").is_file():
+        raise SystemExit("error: it reads models of LightGBM, and this one is another library's")
     many, alone = lleaves.Model(model_file=path), lleaves.Model(model_file=path)
     many.compile(fcodemodel="small")
     alone.compile(fcodemodel="small", fblocksize=alone.num_trees())
