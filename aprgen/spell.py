@@ -189,11 +189,6 @@ def _spelled_byte(value: int, before_digit: int) -> str:
 _SPELLED_BYTES = np.array([[_spelled_byte(value, digit) for value in range(256)] for digit in (0, 1)], "S4")
 
 
-def _short(text: str) -> str:
-    """Values without spaces, without the sign of exponents above 0, and 0 for a float that is."""
-    return re.sub(r"(?<![^,])0x0p0F(?![^,])", "0", text.replace(", ", ",").replace("p+", "p"))
-
-
 @dataclass(frozen=True)
 class Split:
     """An `if` of two blocks: left when the code of the feature is at most the constant."""

@@ -152,26 +152,3 @@ def test_what_is_huge() -> None:
     small, huge = np.zeros(spell.HUGE // 4 - 1, np.uint32), np.zeros(spell.HUGE // 4, np.uint32)
 
     assert (spell.array_of("t", small), spell.array_of("t", huge)) == ("t", "t.all")
-
-
-def test_large_tables_are_short() -> None:
-    """A single zero is one digit, -0 keeps its sign, and exponents have no plus; small tables read as before."""
-    data = np.resize(np.array([0.0, 6.0, -0.0, 0.375, 0.0], np.float32), spell.LARGE + 4)
-
-    assert "".join(body(spell.table("t", data))).startswith("0,0x1.8p2F,-0x0p0F,0x1.8p-2F,0,0,0x1.8p2F,")
-    assert body(spell.table("t", data[:3])) == ["    0x0p+0F, 0x1.8p+2F, -0x0p+0F,"]
-
-
-def test_equal_large_tables_stand_once() -> None:
-    """Whoever made them; tables of another type, at another place in memory, or small ones stay apart."""
-    definitions = Definitions()
-    numbers = np.arange(SHARED + 1, dtype=np.int32)
-    small = numbers[:9]
-    wanted = [
-        (numbers, True), (numbers.copy(), True), (numbers, False), (numbers.view(np.float32), True), (small, False),
-        (small.copy(), False),
-    ]  # fmt: skip
-    names = [definitions.table(f"t{index}", Table(data, lines=own)) for index, (data, own) in enumerate(wanted)]
-
-    assert names == ["t0", "t0", "t2", "t3", "t4", "t5"]
-    assert set(definitions.tables) == set(names)
