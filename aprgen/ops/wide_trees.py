@@ -320,7 +320,7 @@ class PermutedTrees(CompleteTrees):
     def turned(self) -> bool:
         """Whether all codes are below 256, so that six levels are compared in 64 rows at once."""
         codes = [self.code.data] + ([] if self.below is None else [self.below.data[:, :, BELOW_SPLITS:]])
-        return max(int(one.max()) for one in codes) < MOST_BYTE
+        return max(int(one.max(initial=0)) for one in codes) < MOST_BYTE
 
     @property
     def top_splits(self) -> tuple[Split, ...]:
