@@ -82,13 +82,13 @@ def test_dearer_rows_make_blocks_pay_earlier() -> None:
     """The dearer a row alone is, the fewer rows take a block; one that never pays takes whole blocks."""
     found = []
     for split in (20_000, 60_000, 2_000_000, 10**9):
-        batch = trees(Choices(trees="levels"), "x86-avx2", split=split, walked_row=None).batch
+        batch = trees(Choices(trees="levels"), "x86-avx2", split=split, walked_row=None, float_row=None).batch
         assert batch is not None
         found.append(batch.few_rows)
 
     assert found == sorted(found, reverse=True)
     assert found[-1] == 1
-    batch = trees(Choices(trees="levels"), "x86-avx2", split=1, walked_row=None).batch
+    batch = trees(Choices(trees="levels"), "x86-avx2", split=1, walked_row=None, float_row=None).batch
     assert batch is not None
     assert batch.few_rows == batch.rows
 

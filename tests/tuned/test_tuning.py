@@ -58,7 +58,7 @@ def test_branches_are_not_known_by_heart() -> None:
 
 def test_candidates() -> None:
     """Every form that the model has, and blocks and tiles of other sizes of sums."""
-    assert [words_of(one) for one in candidates("rfc")] == ["levels", "walked", "one row after the other"]
+    assert [words_of(one) for one in candidates("rfc")] == ["levels", "walked", "floats", "one row after the other"]
     found = candidates("v2_mlp_f32")
 
     assert {one.sums for one in found} >= {(), ("panels",) * 3, ("lanes",) * 3}
@@ -85,7 +85,7 @@ def test_records_of_a_model() -> None:
     found = tune(loaded("rfc"), "m", load_target(NAME), Question(seconds=20.0))
     many = [one for one in found.records if one.rows >= MANY_ROWS]
 
-    assert {one.choices.trees for one in many} == {"levels", "walked", "rows"}
+    assert {one.choices.trees for one in many} == {"levels", "walked", "floats", "rows"}
     assert [one.least for one in many] == sorted(one.least for one in many)
     assert {one.rows for one in found.records} == {1000, *tuning.FEW_ROWS}
     for one in found.records:
@@ -94,7 +94,7 @@ def test_records_of_a_model() -> None:
         assert 0.2 < one.ghz < 20
         assert one.model == loaded("rfc").sha256
         assert one.facts["trees"] == 7
-        assert "split" in one.work or "code" in one.work
+        assert {"split", "code", "float_split"} & set(one.work)
     assert sorted(map(repr, records_of(text_of(found.records).encode(), "r.json"))) == sorted(  # type: ignore[arg-type]
         repr(replace(one, work={term: float(count) for term, count in sorted(one.work.items())},
                      facts=dict(sorted(one.facts.items()))))
