@@ -114,6 +114,6 @@ def test_labels_of_called_trees(target: str, tmp_path: Path, require_target: Cal
     assert "without_sign" in " ".join(artifact.manifest["steps"])  # type: ignore[arg-type]
     for run, own in zip(runs, (0, 8), strict=True):  # of the function that gets codes as floats
         assert run.stack_bytes["classify"] <= LIMIT + own
-    assert plain.classify(rows).tolist() == np.asarray(runs[0].labels).tolist()
+    assert np.asarray(plain.classify(rows)).tolist() == np.asarray(runs[0].labels).tolist()
     labels = plain.evaluate(x, [plain.codes.label], given=plain.codes.x)[plain.codes.label]
     assert labels.reshape(-1).tolist() == np.asarray(runs[1].labels).tolist()
