@@ -10,15 +10,18 @@ import pytest
 
 from aprgen.build import build_artifact
 from aprgen.core import Artifact, Options, artifact_of
-from aprgen.ops.decide import Lookup
+from aprgen.image import ModelFacts, build_image
+from aprgen.ops.decide import Argmax, Lookup
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import TreeOp, TreeTotals, TreeVotes
 from aprgen.passes.goals import Goal
 from aprgen.passes.strategy import choose_strategies
-from aprgen.program import Builder, Op, Program, Table, row_type
-from aprgen.rows import edge_rows, random_rows
+from aprgen.passes.tree_codes import over_codes
+from aprgen.program import Builder, Exact, Op, Program, Table, row_type
+from aprgen.rows import edge_codes, edge_rows, random_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import load_target
+from aprgen.toolchain import find_toolchain
 from tests.examples import loaded
 from tests.passes.test_tree_shapes import SIGNED_NAN, halves
 
@@ -64,3 +67,53 @@ def test_wide_rows_stay_within_the_limit(
         assert run.stack_bytes["scores"] <= LIMIT, goal
         assert plain.run(rows).view(np.uint32).tolist() == np.asarray(run.scores).view(np.uint32).tolist()
     assert len(seen) > 1
+
+
+def digits() -> Program:
+    """20 trees of seven levels over 64 features, whose leaves share a unit between ten totals; the label of the
+    largest."""
+    nodes = halves(20, 7, 64, 60, 3, 1)
+    chance = np.random.default_rng(2)
+    rows = np.zeros((50, 10), np.int32)
+    for row in rows:
+        outputs = chance.permutation(10)[: chance.integers(2, 8)]
+        row[outputs] = 1000
+        row[outputs[0]] += 32_768 - row.sum()
+    op = TreeTotals(nodes, 64, "f32", Table(rows.reshape(-1)), 0, 10, 32_768)
+    builder = Builder(row_type(64))
+    total = builder.add(op, 0)
+    scores = builder.add(Dequantise("i32", 10, Table([0.5], np.float32), None), total)
+    return builder.build(scores, builder.add(Argmax("i32", 10, None), total), 10)
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m0plus"])
+def test_labels_of_called_trees(target: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """64 codes of a byte and ten totals of a word, from floats and from codes of 8 bits: the painted stack, and the
+    labels of the plain trees."""
+    require_target(target)
+    machine = load_target(target)
+    plain = over_codes(digits(), Exact((2.0,) * 64, (0,) * 64), "i8")
+    assert plain.codes is not None
+    assert plain.codes.label is not None
+    program = choose_strategies(plain, machine.cost, "calls")
+    artifact = artifact_of(loaded("rfc"), plain, program, machine, Options("m"))
+    rows = np.concatenate([edge_rows(plain, 20).values, random_rows(plain, 20).values])
+    x = edge_codes(plain, 40)
+    sources = dict(artifact.texts) | {
+        "p.h": "#include <stdint.h>\nint32_t p_classify(const float *x);\nvoid p_scores(const float *x, float *out);\n",
+        "p.c": '#include "m.c"\n#include "p.h"\n'
+        "int32_t p_classify(const float *x)\n{\n    return m_classify_q((const int8_t *)(const void *)x);\n}\n"
+        "void p_scores(const float *x, float *out)\n{\n    out[0] = x[0];\n}\n",
+    }
+    image = build_artifact(artifact, work=tmp_path / "floats").image
+    of_codes = build_image(
+        machine, find_toolchain(machine), sources, ModelFacts("p", "row", 16, 1, True), tmp_path / "codes"
+    )
+    runs = [runner_for(machine).run(*given) for given in ((image, rows), (of_codes, x.view(np.float32)))]
+
+    assert "without_sign" in " ".join(artifact.manifest["steps"])  # type: ignore[arg-type]
+    for run, own in zip(runs, (0, 8), strict=True):  # of the function that gets codes as floats
+        assert run.stack_bytes["classify"] <= LIMIT + own
+    assert np.asarray(plain.classify(rows)).tolist() == np.asarray(runs[0].labels).tolist()
+    labels = plain.evaluate(x, [plain.codes.label], given=plain.codes.x)[plain.codes.label]
+    assert labels.reshape(-1).tolist() == np.asarray(runs[1].labels).tolist()
