@@ -386,13 +386,14 @@ def _verdict(artifact: Artifact):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("name", WIDE)
 def test_stated_kernels_are_there(name: str) -> None:
-    """A target has the templates of the kernels whose costs it states, and none of blocks without a cost."""
+    """A target has the templates of the kernels whose costs it states, and none of blocks without a cost: but those of
+    SSE2 walk by codes only, whose tables are AVX2's."""
     target = load_target(name)
     assert target.batch is not None
     folders = [folder("templates") / name for name in target.templates]
     there = {path.name.removesuffix(".c.j2") for one in folders for path in one.glob("wide_*.c.j2")}
 
-    assert set(_wanted(target.batch)) == there
+    assert set(_wanted(target.batch)) == there - ({FLOATS} if name == "x86" else set())
 
 
 def _wanted(cost: BatchCost) -> Sequence[str]:

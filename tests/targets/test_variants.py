@@ -27,7 +27,7 @@ from aprgen.rows import random_rows
 from aprgen.runners.native import _cpu_flags as cpu_flags
 from aprgen.runners.records import AWKWARD
 from aprgen.target import load_target
-from aprgen.variants import emit_package
+from aprgen.variants import Package, emit_package
 from aprgen.verify import same_bits
 from aprgen.wcet.analyse import Question, analyse
 from tests.differential.compiled import OPTIONS, Compiled, compile_c, write_texts
@@ -83,11 +83,9 @@ def cpu(flags: set[str], *, osxsave: bool = True, xcr0: int = 1 | XMM_YMM | MASK
     return words
 
 
-def program_texts(program: Program, name: str, programs: list[Program]) -> dict[str, str]:
-    """The C of a Program that no model has."""
-    names = Names(name, "s", "o", "c", "", "x86", "", "none", "f32", "", "0")
-    made = dict(emit_package(names, X86, programs).texts)
-    return made | runtime_headers("".join(made.values()), X86, given=made)
+def package_of(program: Program, programs: list[Program]) -> Package:
+    """Of a Program that no model has, as `m`."""
+    return emit_package(Names("m", "s", "o", "c", "", "x86", "", "none", "f32", "", "0"), X86, programs)
 
 
 class Forced:
@@ -150,18 +148,23 @@ def test_models(name: str, compiler: str, tmp_path: Path, require_target: Callab
     assert agree(forced, program, rows, carried(made)) >= 1
 
 
-@pytest.mark.parametrize(("case", "compiler"), [(CASES[9], "clang-14"), (CASES[14], "gcc")], ids=["sum", "rows"])
+@pytest.mark.parametrize(("case", "compiler"), [(CASES[10], "clang-14"), (CASES[15], "gcc")], ids=["votes", "sum"])
 def test_deep_forests(
     case: object, compiler: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """Walked trees and permuted ones, by codes of 16 and of 8 bits, stand in one file."""
+    """Walked trees, trees on floats, permuted ones and those in stages stand in one file."""
     require_target("x86")
     program = program_of(case)  # type: ignore[arg-type]
     plain = choose_strategies(program, X86.cost)
     programs = [wide(program, one.target) if one.target else plain for one in X86.variants]
-    forced = Forced("m", program_texts(program, "m", programs), program, tmp_path, compiler)
+    package = package_of(program, programs)
+    names = [one.variant.name.replace("_", "-") for one in package.carried]
+    texts = dict(package.texts) | runtime_headers("".join(package.texts.values()), X86, given=package.texts)
+    forced = Forced("m", texts, program, tmp_path, compiler)
 
-    assert agree(forced, program, rows_of(program, sum(AWKWARD), 4), list(ALL)) >= 1
+    assert names == list(ALL)[: len(names)]
+    assert len(names) >= 3
+    assert agree(forced, program, rows_of(program, sum(AWKWARD), 4), names) >= 1
 
 
 @pytest.fixture(scope="module")
