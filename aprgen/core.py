@@ -21,6 +21,7 @@ from aprgen.families.base import Model, require_table_bytes
 from aprgen.float_modes import FLOAT_MODES, in_float_mode
 from aprgen.loaded import Loaded, check_model
 from aprgen.ops.integer import Code
+from aprgen.ops.trees import TreeOp
 from aprgen.passes.choices import BY_COST, Choices
 from aprgen.passes.fold import fold_scalers
 from aprgen.passes.goals import GOALS, Goal
@@ -166,7 +167,9 @@ def artifact_of(
     """
     table_bytes = table_bytes_of(program)
     of_row = _of_row(program)
-    require_table_bytes(min(of_row, _of_row(lowered)), "the payload")  # tables that vectors read may be larger
+    of_trees = any(isinstance(step.op, TreeOp) for step in lowered.steps)
+    least = min(of_row, _of_row(lowered))  # tables that vectors read may be larger
+    require_table_bytes(least, "the payload", of_trees=of_trees)
     _check_flash(of_row, target)
     names = names_of(loaded, target, options)
     package = None

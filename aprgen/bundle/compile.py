@@ -17,7 +17,7 @@ from aprgen.bundle.members import Member, Wish, check_names, make_member
 from aprgen.container import Inspection
 from aprgen.core import Artifact, Options, artifact_of, public_functions, runtime_headers, table_bytes_of
 from aprgen.errors import AprgenError, BudgetError, UnsupportedError
-from aprgen.families.base import MAX_TABLE_BYTES
+from aprgen.families.base import MAX_TREE_BYTES
 from aprgen.target import Target
 
 MANIFEST = "manifest.json"
@@ -73,10 +73,10 @@ def compile_bundle(wishes: Sequence[Wish], target: Target, options: BundleOption
     command = options.command or f"aprgen bundle {options.name}.toml --target {target.name}"
     emitted = emit_bundle(members, lookup, Names(options.name, command), target)
     constants = emitted.table_bytes + emitted.data_bytes
-    if constants > MAX_TABLE_BYTES:
+    if constants > MAX_TREE_BYTES:
         raise UnsupportedError(
             "bundle.too_large",
-            f"tables and embedded files take {constants} bytes, aprgen writes at most {MAX_TABLE_BYTES} as C",
+            f"tables and embedded files take {constants} bytes, aprgen writes at most {MAX_TREE_BYTES} as C",
             where=f"bundle {options.name}", hint="bundle fewer models, or as code only",
         )  # fmt: skip
     texts = {**emitted.texts, **runtime_headers("".join(emitted.texts.values()), target, given=emitted.texts)}

@@ -19,7 +19,10 @@ from aprgen.program import Array, Program
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-MAX_TABLE_BYTES = 1 << 28  # constants of one model, as much as hosts compile: gcc takes 14 bytes and 50 ns for each
+# Constants of one model, in bytes of which gcc takes 14, and 50 ns, for each. Families other than trees compute theirs
+# as arrays of float64 first.
+MAX_TREE_BYTES = 1 << 28
+MAX_TABLE_BYTES = 1 << 24
 MAX_OUTPUTS = 65_536  # more outputs than any device model has; a hostile label cannot ask for more memory
 
 
@@ -133,12 +136,13 @@ def bad_parameter(what: str, *, where: str) -> PayloadError:
     return PayloadError("payload.parameter", what, where=where, hint=hint)
 
 
-def require_table_bytes(n_bytes: int, where: str) -> None:
-    """More constants than MAX_TABLE_BYTES are refused; families whose constants are costly to compute ask first."""
-    if n_bytes > MAX_TABLE_BYTES:
+def require_table_bytes(n_bytes: int, where: str, *, of_trees: bool = False) -> None:
+    """More constants than aprgen writes are refused; families whose constants are costly to compute ask first."""
+    most = MAX_TREE_BYTES if of_trees else MAX_TABLE_BYTES
+    if n_bytes > most:
         raise UnsupportedError(
             "model.too_large",
-            f"the model's constants take {n_bytes} bytes, aprgen writes at most {MAX_TABLE_BYTES} as C",
+            f"the model's constants take {n_bytes} bytes, aprgen writes at most {most} as C",
             where=where,
             hint="train a smaller model",
         )

@@ -4,6 +4,7 @@
 
 #include "apr_gather.h"
 #include "apr_lines.h"
+#include "apr_mark.h"
 
 #include <immintrin.h>
 
@@ -54,11 +55,15 @@ static inline void apr_wide_turned(
     const __m256i there = apr_wide_rows(column, n);
     __m256 a[8];
     __m256 b[8];
+    APR_LOOP(apr_wide_turned_rows, 8U);
     for (uint32_t r = 0U; r < 8U; ++r) {
+        APR_BODY(apr_wide_turned_rows, 8U);
         const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
         a[r] = _mm256_maskload_ps(&x[((size_t)own * n) + column], there);
     }
+    APR_LOOP(apr_wide_turned_halves, 2U);
     for (uint32_t r = 0U; r < 8U; r += 4U) { /* four rows to four columns in each half */
+        APR_BODY(apr_wide_turned_halves, 2U);
         const __m256 low_0 = _mm256_unpacklo_ps(a[r], a[r + 1U]);
         const __m256 high_0 = _mm256_unpackhi_ps(a[r], a[r + 1U]);
         const __m256 low_2 = _mm256_unpacklo_ps(a[r + 2U], a[r + 3U]);
@@ -68,7 +73,9 @@ static inline void apr_wide_turned(
         b[r + 2U] = _mm256_shuffle_ps(high_0, high_2, 0x44);
         b[r + 3U] = _mm256_shuffle_ps(high_0, high_2, 0xEE);
     }
+    APR_LOOP(apr_wide_turned_columns, 4U);
     for (uint32_t c = 0U; c < 4U; ++c) { /* halves of four columns to columns */
+        APR_BODY(apr_wide_turned_columns, 4U);
         _mm256_store_ps(&values[(c * apart) + row], _mm256_permute2f128_ps(b[c], b[4U + c], 0x20));
         _mm256_store_ps(&values[((4U + c) * apart) + row], _mm256_permute2f128_ps(b[c], b[4U + c], 0x31));
     }

@@ -3,6 +3,7 @@
 #define APR_WIDE_H
 
 #include "apr_lines.h"
+#include "apr_mark.h"
 
 #include <immintrin.h>
 
@@ -48,11 +49,15 @@ static inline void apr_wide_turned(
     const __mmask16 there = apr_wide_rows(column, n);
     __m512 a[16];
     __m512 b[16];
+    APR_LOOP(apr_wide_turned_rows, 16U);
     for (uint32_t r = 0U; r < 16U; ++r) {
+        APR_BODY(apr_wide_turned_rows, 16U);
         const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
         a[r] = _mm512_maskz_loadu_ps(there, &x[((size_t)own * n) + column]);
     }
+    APR_LOOP(apr_wide_turned_quarters, 4U);
     for (uint32_t r = 0U; r < 16U; r += 4U) { /* four rows to four columns in each quarter */
+        APR_BODY(apr_wide_turned_quarters, 4U);
         const __m512 low_0 = _mm512_unpacklo_ps(a[r], a[r + 1U]);
         const __m512 high_0 = _mm512_unpackhi_ps(a[r], a[r + 1U]);
         const __m512 low_2 = _mm512_unpacklo_ps(a[r + 2U], a[r + 3U]);
@@ -62,7 +67,9 @@ static inline void apr_wide_turned(
         b[r + 2U] = _mm512_shuffle_ps(high_0, high_2, 0x44);
         b[r + 3U] = _mm512_shuffle_ps(high_0, high_2, 0xEE);
     }
+    APR_LOOP(apr_wide_turned_columns, 4U);
     for (uint32_t c = 0U; c < 4U; ++c) { /* quarters of four columns to columns */
+        APR_BODY(apr_wide_turned_columns, 4U);
         const __m512 low_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0x44);
         const __m512 high_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0xEE);
         const __m512 low_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0x44);
@@ -102,7 +109,9 @@ static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], cons
     const __m512i at_7 = _mm512_set1_epi32(thresholds[7]);
     const __m512i at_15 = _mm512_set1_epi32(thresholds[15]);
     const __m512i at_23 = _mm512_set1_epi32(thresholds[23]);
+    APR_LOOP(apr_wide_groups, 8U);
     for (uint32_t g = 0U; g < 8U; ++g) {
+        APR_BODY(apr_wide_groups, 8U);
         __m512i first = _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(key[g], at_7), eight);
         first = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_15), first, eight);
         passed[g] = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_23), first, eight);
@@ -149,8 +158,7 @@ static inline __mmask16 apr_wide_above(__m512i keys, const int32_t *thresholds)
 /* Bits of the splits of six levels whose codes are smaller than those that a row has for them. */
 static inline uint64_t apr_wide_bits16(__m512i low, __m512i code_low, __m512i high, __m512i code_high)
 {
-    return (uint64_t)_mm512_kunpackd((__mmask64)_mm512_cmpgt_epu16_mask(high, code_high),
-                                     (__mmask64)_mm512_cmpgt_epu16_mask(low, code_low));
+    return (uint64_t)_mm512_cmpgt_epu16_mask(low, code_low) | ((uint64_t)_mm512_cmpgt_epu16_mask(high, code_high) << 32);
 }
 
 /* Half a line: the features of the splits below, in front of their codes. */

@@ -78,6 +78,6 @@ def test_models_reach_all_forms(benchmark: ModuleType) -> None:
 
     wanted = {
         "panels_f32", "lanes_f32", "least_f32", "wide_level_trees", "wide_permuted_trees_u8", "wide_permuted_trees_u16",
-        "wide_walked_trees",
+        "wide_staged_trees", "wide_float_trees",
     }  # fmt: skip
     assert wanted <= kernels

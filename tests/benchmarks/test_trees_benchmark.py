@@ -28,12 +28,12 @@ def trees(monkeypatch: pytest.MonkeyPatch, require_target: Callable[[str], None]
 
 
 def test_quick_run(trees: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two small forests in eleven and nine shapes, all exact, packed ones smaller than tables and branches quicker."""
+    """Two small forests in 13 and 11 shapes, all exact, packed ones smaller than tables and branches quicker."""
     status = trees.main(["--quick", "--json", str(tmp_path / "out.json")])
     figures = json.loads((tmp_path / "out.json").read_text())["figures"]
 
-    assert (0, 20) == (status, len(figures))
-    assert [True] * 20 == [one["exact"] for one in figures]
+    assert (0, 24) == (status, len(figures))
+    assert [True] * 24 == [one["exact"] for one in figures]
     assert [one["model"] for one in figures] == [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     for model in ("grown_small", "grown_iris"):
         by_shape = {one["shape"].split(",")[0]: one for one in figures if one["model"] == model}

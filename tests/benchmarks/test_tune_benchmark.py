@@ -18,7 +18,7 @@ import pytest
 from aprgen import tuning
 from aprgen.core import Options, compile_model
 from aprgen.errors import UnsupportedError
-from aprgen.families.base import MAX_TABLE_BYTES
+from aprgen.families.base import MAX_TREE_BYTES
 from aprgen.runners.shared import why_not_here
 from aprgen.target import load_target
 from aprgen.tuned.records import read_records
@@ -92,9 +92,9 @@ def test_constants_are_bounded(load: Callable[[str], ModuleType], monkeypatch: p
     loaded = made.programmed("large", made.summed_trees(30, 12, 20))
     artifact = compile_model(loaded, load_target(NAME), Options("m"))
     assert artifact.program.batch is not None
-    assert 1 << 20 < artifact.table_bytes < MAX_TABLE_BYTES
+    assert 1 << 20 < artifact.table_bytes < MAX_TREE_BYTES
 
-    monkeypatch.setattr("aprgen.families.base.MAX_TABLE_BYTES", 1 << 20)
+    monkeypatch.setattr("aprgen.families.base.MAX_TREE_BYTES", 1 << 20)
     with pytest.raises(UnsupportedError, match="aprgen writes at most 1048576 as C") as caught:
         compile_model(loaded, load_target(NAME), Options("m"))
     assert caught.value.code == "model.too_large"

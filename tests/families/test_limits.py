@@ -35,7 +35,7 @@ def nearest(k: int, rows: int = MANY) -> KNearest:
         (Pca(MANY, ONES[:1], COLUMN, None), "model.outputs", "gives 65537 values per row"),
         (Mixture(MANY, "Full", COLUMN, COLUMN, ONES, None), "model.outputs", "gives 65537 values per row"),
         (bayes(MANY, 1), "model.outputs", "gives 65537 values per row"),
-        (bayes(8, 3_000_000), "model.too_large", "take 288000000 bytes, aprgen writes at most 268435456"),
+        (bayes(8, 3_000_000), "model.too_large", "take 288000000 bytes, aprgen writes at most 16777216"),
         (nearest(5, (1 << 19) + 1), "model.points", "524289 training rows, aprgen writes code for at most 524288"),
         (nearest(1_025), "model.neighbours", "k is 1025, aprgen writes code for at most 1024"),
     ],
