@@ -91,7 +91,9 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize(("name", "form", "size", "ops"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "form", "size", "ops"), CASES, ids=lambda value: "ops" if isinstance(value, set) else str(value)
+)
 def test_past_the_old_limits(
     name: str, form: TreeForm | None, size: tuple[int, int, int], ops: set[type], tmp_path: Path,
     require_target: Callable[[str], None],
