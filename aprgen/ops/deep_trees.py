@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.ops.row_trees import AT_ONCE, Together, steps_together
 from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import TOP, TOP_SPLITS, Leaves, WideTrees
 from aprgen.program import Array, Element, Table, ValueType
@@ -24,7 +25,6 @@ EXITS = 16
 BLOCK_WORDS = 32  # 16 features and 16 codes of 16 bits, then 16 exits
 EXIT_WORD = 16  # the first one
 NEAR_BYTES = 4 << 20
-AT_ONCE = 8  # rows, or trees of one row, that walk together
 
 Words = NDArray[np.uint32]
 
@@ -207,7 +207,7 @@ class StagedRow:
 
 
 @dataclass(frozen=True, eq=False)
-class FloatRow:
+class FloatRow(Together):
     """Trees as FloatTrees has them, eight at once. Who is at a leaf stays there."""
 
     n_features: int
@@ -224,35 +224,10 @@ class FloatRow:
     @property
     def trees(self) -> FloatTrees:
         """The same for blocks."""
-        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last)
         return FloatTrees(
-            self.n_features, AT_ONCE, self.leaves, False, self.nodes, self.first, Table(steps.astype(np.uint16)),
-            self.shift, self.missing,
+            self.n_features, AT_ONCE, self.leaves, False, self.nodes, self.first, self.steps_apart, self.shift,
+            self.missing,
         )  # fmt: skip
-
-    @property
-    def n_trees(self) -> int:
-        return len(self.first.data)
-
-    @property
-    def n_whole(self) -> int:
-        """Times that eight trees walk."""
-        return self.n_trees // AT_ONCE
-
-    @property
-    def n_last(self) -> int:
-        """Trees that walk after them."""
-        return self.n_trees % AT_ONCE
-
-    @property
-    def shown_steps(self) -> int:
-        """No trees need more. At least 3: compilers count two turns by a bit, and a bit shows no bound of a loop."""
-        return max(3, self.last_steps, int(self.steps.data.max(initial=0)))
-
-    @property
-    def all_steps(self) -> int:
-        """Of eight trees each."""
-        return int(self.steps.data.sum(dtype=np.int64))
 
     @property
     def child_mask(self) -> int:
@@ -273,9 +248,6 @@ def deep_row_of(codes: WideCodes | None, trees: StagedTrees | FloatTrees) -> Sta
             codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.first, trees.ended,
             trees.blocks, trees.stages,
         )  # fmt: skip
-    whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])
-    steps = Table(whole.reshape(-1, AT_ONCE).max(axis=1, initial=0))
     return FloatRow(
-        trees.n_codes, trees.leaves, trees.nodes, trees.first, steps, int(last.max(initial=0)), trees.shift,
-        trees.missing,
+        trees.n_codes, trees.leaves, trees.nodes, trees.first, *steps_together(trees.steps), trees.shift, trees.missing
     )  # fmt: skip

@@ -14,7 +14,7 @@ from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import Leaves, PermutedTrees, WalkedTrees, WideTrees
 from aprgen.program import Array, Element, Table, ValueType
 
-AT_ONCE = 8  # trees that walk together
+AT_ONCE = 8  # rows, or trees of one row, that walk together
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +78,12 @@ class PermutedRow:
         return self.trees.evaluate(self.codes.evaluate(x))
 
 
-@dataclass(frozen=True, eq=False)
-class WalkedRow:
-    """Codes that lie by row, and trees as WalkedTrees has them, in one kernel. Who is at a leaf stays there."""
+class Together:
+    """Trees of one row that walk together, as many as AT_ONCE; the last ones are fewer."""
 
-    codes: WideCodes
-    leaves: Leaves
-    nodes: Table
     first: Table
     steps: Table  # of each eight trees
     last_steps: int  # of those that are fewer
-    headers = ("apr_wide.h",)
-    kernel = "row_walked_trees"
 
     @property
     def n_trees(self) -> int:
@@ -116,11 +110,38 @@ class WalkedRow:
         return int(self.steps.data.sum(dtype=np.int64))
 
     @property
+    def steps_apart(self) -> Table:
+        """Of each tree, as blocks have them."""
+        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last)
+        return Table(steps.astype(np.uint16))
+
+
+def steps_together(steps: Table) -> tuple[Table, int]:
+    """Of each tree to those of each eight, and of the last ones."""
+    whole, last = np.split(steps.data, [steps.data.size // AT_ONCE * AT_ONCE])
+    return Table(whole.reshape(-1, AT_ONCE).max(axis=1, initial=0)), int(last.max(initial=0))
+
+
+@dataclass(frozen=True, eq=False)
+class WalkedRow(Together):
+    """Codes that lie by row, and trees as WalkedTrees has them, in one kernel. Who is at a leaf stays there."""
+
+    codes: WideCodes
+    leaves: Leaves
+    nodes: Table
+    first: Table
+    steps: Table  # of each eight trees
+    last_steps: int  # of those that are fewer
+    headers = ("apr_wide.h",)
+    kernel = "row_walked_trees"
+
+    @property
     def trees(self) -> WalkedTrees:
         """The same for blocks."""
         codes = self.codes
-        steps = np.append(np.repeat(self.steps.data, AT_ONCE), [self.last_steps] * self.n_last).astype(np.uint16)
-        return WalkedTrees(codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, Table(steps))
+        return WalkedTrees(
+            codes.n, codes.rows, self.leaves, False, codes.n, self.nodes, self.first, self.steps_apart
+        )  # fmt: skip
 
     def result(self, x: ValueType) -> ValueType:
         return self.trees.result(self.codes.result(x))
@@ -134,6 +155,4 @@ def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
     if isinstance(trees, PermutedTrees):
         return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
     assert isinstance(trees, WalkedTrees)
-    whole, last = np.split(trees.steps.data, [trees.n_trees // AT_ONCE * AT_ONCE])
-    steps = Table(whole.reshape(-1, AT_ONCE).max(axis=1, initial=0))
-    return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, steps, int(last.max(initial=0)))
+    return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, *steps_together(trees.steps))

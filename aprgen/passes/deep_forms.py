@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
-from aprgen.ops.deep_trees import AT_ONCE, BLOCK_WORDS, EXIT_WORD, EXITS, STAGE, FloatTrees, StagedTrees
+from aprgen.ops.deep_trees import BLOCK_WORDS, EXIT_WORD, EXITS, STAGE, FloatTrees, StagedTrees
+from aprgen.ops.row_trees import AT_ONCE
 from aprgen.ops.trees import Nodes, TreeOp
 from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, Leaves, WideTrees
