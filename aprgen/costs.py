@@ -16,7 +16,8 @@ class Cost:
     """Cycles of the operations between which the strategy pass chooses.
 
     any_address: words of 32 bits are loaded and stored wherever they begin. last_calls: a call that ends a function is
-    a jump, and returns to that function's caller.
+    a jump, and returns to that function's caller. frame_bytes: of the stack, what the functions of trees take beside a
+    row and what they add up, where stack is scarce; None: it is not.
     """
 
     float_compare: int
@@ -24,6 +25,7 @@ class Cost:
     float_to_key: int
     any_address: bool = False
     last_calls: bool = False
+    frame_bytes: int | None = None
 
 
 _FUSED_ALONE = ("column", "total", "nearest_vectors")

@@ -232,6 +232,7 @@ def _cost(reader: TableReader) -> Cost:
     made = Cost(
         reader.count("float_compare"), reader.count("integer_compare"), reader.count("float_to_key"),
         reader.flag("any_address", default=False), reader.flag("last_calls", default=False),
+        reader.count("frame_bytes") if "frame_bytes" in reader.left else None,
     )  # fmt: skip
     reader.end()
     return made

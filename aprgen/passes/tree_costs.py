@@ -47,6 +47,10 @@ from aprgen.program import Array, Op
 # frames of Thumb code take beside it, with the votes of ten classes and their counters, was measured as 28 to 64 bytes.
 ROW_BUFFER_BYTES = 64
 LISTED_NODE_BYTES = 2
+# What a goal's choice takes of the stack at most where stack is scarce, and what `calls` takes beside a row and what it
+# counts: its trees keep nothing.
+STACK_BYTES = 128
+CALLS_FRAME_BYTES = 28
 # Of a row and outputs together, of what is chosen without a goal: 59 codes and ten votes took 108 bytes on Cortex-M4,
 # but 136 on Cortex-M0+.
 UNASKED_BYTES = 72
@@ -96,6 +100,13 @@ class Way:
         assert isinstance(trees, ShapedTrees)
         return trees.n_classes * np.dtype(np.uint16 if trees.use == "votes" else np.int32).itemsize
 
+    def within_stack(self, cost: Cost) -> bool:
+        """Whether it fits where stack is scarce; always, where it is not."""
+        if cost.frame_bytes is None or self.shape is None:
+            return True
+        frame = CALLS_FRAME_BYTES if self.shape == "calls" else cost.frame_bytes
+        return self.row_bytes + self.output_bytes + frame <= STACK_BYTES
+
     def serves(self, goal: Goal) -> tuple[float, float]:
         """Less is better; the second number decides between equals."""
         if goal == "size":
@@ -106,16 +117,21 @@ class Way:
 def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> Way | None:
     """The shape that serves the goal best with a small row; None when tables of nodes do, or nothing else fits.
 
-    rows: as the trees read them, to see where they go.
+    Where stack is scarce and that takes too much of it, one of those that fit, unless flash is the goal: that with the
+    least product of flash and the square of the goal's instructions, so that a tenth of these is worth a fifth of
+    flash. rows: as the trees read them, to see where they go.
     """
     coded = coded_trees(op, rows)
     if coded is None:
         return None
     tables = Way(None, (op,), *_of_tables(op, coded, cost))
-    shapes = tuple(shape for shape in SHAPES if shape != "calls" or cost.last_calls)
+    shapes = tuple(shape for shape in SHAPES if shape != "calls" or cost.frame_bytes is not None)
     every = ways(op, coded, goal, shapes, cost)
-    small = [way for way in every if way.row_bytes <= ROW_BUFFER_BYTES]
-    found = min([tables, *small], key=lambda way: way.serves(goal))
+    small = [tables, *(way for way in every if way.row_bytes <= ROW_BUFFER_BYTES)]
+    found = min(small, key=lambda way: way.serves(goal))
+    if goal != "size" and not found.within_stack(cost):
+        fitting = [way for way in small if way.within_stack(cost)]
+        found = min(fitting, key=lambda way: way.flash_bytes * way.serves(goal)[0] ** 2)
     return None if found is tables else found
 
 
