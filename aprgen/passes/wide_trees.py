@@ -19,7 +19,7 @@ from aprgen.ops.wide_trees import WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.deep_forms import float_forms, staged_forms
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
-from aprgen.passes.wide_forms import LANES, LEVELS, Form, forms_of
+from aprgen.passes.wide_forms import LANES, LEVELS, OF_BITS, Form, forms_of
 from aprgen.program import Batch, Op, Program, Step, Way
 
 WORD_BYTES, CODE_BYTES = 4, 2
@@ -150,7 +150,11 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
     yield cost
     rows = cost.rows // 2
     while rows >= LANES:
-        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None, staged_tree=None)
+        of_bits = cost.level_rows is not None and rows >= OF_BITS
+        yield replace(
+            cost, rows=rows, level_split=cost.level_split if of_bits else None, permuted_tree=None, permuted_bytes=None,
+            staged_tree=None,
+        )  # fmt: skip
         rows //= 2
 
 
