@@ -155,7 +155,7 @@ class WideCodes:
 
 
 def grouped_keys(thresholds: Sequence[Ints]) -> Table:
-    """[column, place in the group, group], of groups of as few places as all fit in. At most 255 thresholds a column."""
+    """[column, place in the group, group], of groups of as few places as hold all. At most 255 thresholds a column."""
     most = max(len(keys) for keys in thresholds)
     places = next(places for places in OF_GROUP if most < GROUPS * places)
     table = np.full((len(thresholds), GROUPS * places), PAD, np.int32)

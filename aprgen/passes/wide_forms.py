@@ -95,7 +95,7 @@ def form_of(
     name: TreeForm, pairs: Sequence[tuple[WideCodes | None, WideTrees]], cost: BatchCost, work: Mapping[str, float],
     least_rows: float, one_row: float | None = None, *, least_codes: int = 0,
 ) -> Form:  # fmt: skip
-    """least_rows: of which a block takes the trees; least_codes: of which it makes codes, 0: of those that are there."""
+    """least_rows: of which a block takes trees; least_codes: of which it makes codes, 0: of those that are there."""
     cycles = {term: count * float(getattr(cost, term)) for term, count in work.items()}
     codes = cycles.get("code", 0.0)
     every = sum(cycles.values())

@@ -174,7 +174,8 @@ def test_missing_values_take_a_bit_of_each_node() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "form", "size"), [(VNNI, "staged", (9, 14, 5)), (AVX2, "floats", (9, 14, 5)), (AVX2, "floats", (9, 8, 131))]
+    ("name", "form", "size"),
+    [(VNNI, "staged", (9, 14, 5)), (AVX2, "floats", (9, 14, 5)), (AVX2, "floats", (9, 8, 131))],
 )
 def test_sanitizers_find_nothing(
     name: str, form: TreeForm, size: tuple[int, int, int], tmp_path: Path, require_target: Callable[[str], None]

@@ -245,9 +245,9 @@ def agree(made: Program, program: Program, rows: Array) -> None:
 
 
 def test_many_columns_and_thresholds() -> None:
-    """Trees go in as many groups as need codes of their own, where not even blocks of fewer rows hold those of all; trees
-    that are walked have such blocks. Those of few levels have 512 where the stack has room for their codes and for what
-    they add up."""
+    """Trees go in as many groups as need codes of their own, where not even blocks of fewer rows hold those of all;
+    trees that are walked have such blocks. Those of few levels have 512 where the stack has room for their codes and
+    for what they add up."""
     target = load_target("x86-avx512")
     assert target.batch is not None
     columns, rows, plain = (next(case for case in CASES if (case.depth, case.n_features) == size)
