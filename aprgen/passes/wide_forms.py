@@ -90,6 +90,12 @@ class Form:
         """Whether a few rows are done as quickly as many."""
         return isinstance(self.pairs[0][1], PermutedTrees | StagedTrees)
 
+    @property
+    def for_some(self) -> bool:
+        """Whether rows are done one after the other, and what they share a tree at a time."""
+        trees = self.pairs[0][1]
+        return self.permuted and not (isinstance(trees, PermutedTrees) and trees.turned)
+
 
 def form_of(
     name: TreeForm, pairs: Sequence[tuple[WideCodes | None, WideTrees]], cost: BatchCost, work: Mapping[str, float],

@@ -23,6 +23,7 @@ from aprgen.passes.wide_forms import LANES, LEVELS, OF_BITS, Form, forms_of
 from aprgen.program import Batch, Op, Program, Step, Way
 
 WORD_BYTES, CODE_BYTES = 4, 2
+ONE_BY_ONE = 15  # rows, which take less than a block of trees that one row has, too
 ROWS_BYTES = 1 << 16  # of a block on floats, or 16 rows
 
 
@@ -62,6 +63,10 @@ def with_batch(
         least = min(form.at_once for form in many.values())
         few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), rows)
         own = replace(way, few_rows=max(few_rows, least))
+        between = few_rows_of(many.values(), cycles_of(single.values()), rows)
+        if between > ONE_BY_ONE + 1 and all(form.for_some for form in single.values()):
+            # Fewer than pay for such blocks, and more than are as quickly done alone: the tables of one row are there.
+            own = replace(way, few=_way(steps, summed, single), few_rows=between, alone=ONE_BY_ONE)
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
     elif len(few) < len(many):
         few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), rows)
@@ -70,7 +75,8 @@ def with_batch(
         few_rows = few_rows_of(many.values(), cycles_of(few.values()), rows)
         made = replace(made, batch=replace(way, few=_way(steps, summed, few), few_rows=few_rows))
     if choices.few_rows is not None and made.batch is not None:
-        made = replace(made, batch=replace(made.batch, few_rows=choices.few_rows))
+        few_rows = choices.few_rows if made.batch.few is None else min(choices.few_rows, rows)
+        made = replace(made, batch=replace(made.batch, few_rows=few_rows))
     made = replace(made, steps=tuple(steps))
     made.check()
     return made

@@ -20,7 +20,9 @@ from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.ops.row_trees import PermutedRow
 from aprgen.ops.wide_codes import WideCodes
+from aprgen.ops.wide_trees import PermutedTrees
 from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
@@ -314,6 +316,34 @@ def test_c_of_blocks(
         assert np.flatnonzero(~same_bits(scores, expected[at : at + n]).all(axis=1)).tolist() == []
         assert labels is None or found is None or found.tolist() == labels[at : at + n].tolist()
         at += n
+
+
+def test_rows_between(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Too few rows for a block of levels, and too many to be done one by one, have a block in the form of one row, with
+    its tables; C gives the bits of Program.run() for any number."""
+    require_target("x86-avx512-vnni")
+    target = load_target("x86-avx512-vnni")
+    program = program_of(replace(next(case for case in CASES if case.distinct == 3000), n_trees=60))
+    made = with_batch(choose_strategies(program, target.cost), program, target.batch)
+    assert made.batch is not None
+    assert made.batch.few is not None
+    few = [made.steps[index].op for index in made.needed(made.batch.few.scores)]
+
+    assert made.batch.forms == ("levels",)
+    assert made.batch.alone == 15 < made.batch.few_rows <= 128
+    assert [without_type(op.kernel) for op in few] == [SEARCHED, PERMUTED]
+    row = made.steps[made.needed(made.scores)[-1]].op
+    assert isinstance(row, PermutedRow)
+    assert isinstance(few[1], PermutedTrees)
+    assert row.feature is few[1].feature
+    agree(made, program, rows_of(program, 140, 5))
+
+    flags = (*target.builds[0].cflags, "-O1")
+    compiled = load("m", texts_of(made, target), made, tmp_path, "gcc", flags)
+    rows = rows_of(program, 700, 6)
+    expected = program.run(rows)
+    sizes = (*range(1, 140), *range(513, 700, 7))
+    assert [n for n in sizes if not same_bits(compiled.batch(rows[:n])[0], expected[:n]).all()] == []
 
 
 SANITIZED = (
