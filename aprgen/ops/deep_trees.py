@@ -25,7 +25,7 @@ EXITS = 16
 BLOCK_WORDS = 32  # 16 features and 16 codes of 16 bits, then 16 exits
 EXIT_WORD = 16  # the first one
 NEAR_BYTES = 4 << 20
-NEAR_COLUMNS = 128  # of rows that a core finds by itself
+LONG = 128  # columns: shorter rows are found by a core itself
 LINE_FLOATS = 16
 
 Words = NDArray[np.uint32]
@@ -144,7 +144,7 @@ class FloatTrees(WideTrees):
         """Whether rows are read in the order of memory before trees read them here and there: they are long, and pass
         at least half as many splits as they have cache lines."""
         splits = int(self.steps.data.sum(dtype=np.int64))
-        return self.n_codes > NEAR_COLUMNS and 2 * splits * LINE_FLOATS >= self.n_codes
+        return self.n_codes > LONG and 2 * splits * LINE_FLOATS >= self.n_codes
 
     def reached(self, codes: Array) -> Iterator[Array]:
         rows = np.arange(len(codes))
