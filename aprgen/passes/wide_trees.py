@@ -114,7 +114,15 @@ def _best_forms(
         return None
     chosen, own = best
     dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in chosen.items())
-    return None if dear and choices.trees is None else (chosen, found[min(own.rows, cost.rows)], own)
+    if dear and choices.trees is None:
+        return None
+    of_rows = found[min(own.rows, cost.rows)]
+    names = {index: {form.name for form in every} for index, every in of_rows.items()}
+    alone = {  # one row has those of smaller blocks, too
+        index: tuple(form for forms in found.values() for form in forms[index] if form.name not in names[index])
+        for index in of_rows
+    }
+    return chosen, {index: (*every, *alone[index]) for index, every in of_rows.items()}, own
 
 
 class _DeepForms:

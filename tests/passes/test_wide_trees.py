@@ -18,6 +18,7 @@ from aprgen.costs import BatchCost
 from aprgen.emit import Names, emit_model
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
+from aprgen.ops.deep_trees import FloatRow
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.ops.row_trees import PermutedRow
@@ -263,6 +264,21 @@ def test_many_columns_and_thresholds() -> None:
         assert (1 < len(codes) <= most_groups) == (case is more)
         assert made.batch.rows == n_rows
         assert all(op.block_elements * (1 if op.bytes else 2) <= target.batch.buffer_bytes for op in codes)
+
+
+@pytest.mark.parametrize("n_features", [300, 600])
+def test_one_row_has_forms_of_smaller_blocks(n_features: int) -> None:
+    """Blocks of levels hold the codes of so many columns, those on floats have fewer rows: one row is on floats."""
+    target = load_target("x86-avx512-vnni")
+    program = program_of(Case("sum", 6, n_features, 80, 20, ()))
+    made = with_batch(choose_strategies(program, target.cost), program, target.batch)
+    rows = rows_of(program, 50, 7)
+    assert made.batch is not None
+
+    assert made.batch.forms == ("levels",)
+    assert [type(made.steps[index].op) for index in made.needed(made.scores)] == [FloatRow]
+    assert same_bits(made.run(rows), program.run(rows)).all()
+    agree(made, program, rows)
 
 
 @pytest.mark.parametrize("family", OF_TREES)
