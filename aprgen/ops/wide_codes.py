@@ -26,7 +26,6 @@ LOWEST = np.iinfo(np.int32).min  # the key of a NaN that goes left: no threshold
 GROUPS = 32
 LANES = 16
 OF_GROUP = (1, 2, 4, 8)
-MOST_AT_ONCE = 8  # vectors
 NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
 
 
@@ -96,7 +95,7 @@ class WideCodes:
     @property
     def at_once(self) -> int:
         """Vectors of rows of a grouped column, 4 or 8."""
-        return min(MOST_AT_ONCE, self.rows // LANES)
+        return 8 if self.rows >= 8 * LANES else 4
 
     @property
     def turned(self) -> bool:

@@ -20,8 +20,8 @@ from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
 from aprgen.ops.deep_trees import FloatRow
 from aprgen.ops.integer import Dequantise
-from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.ops.row_trees import PermutedRow
+from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import PermutedTrees
 from aprgen.passes.choices import Choices
