@@ -109,7 +109,7 @@ class IntegerForm:
 class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
-    rows: of a block. few_rows: of sums with rows in lanes, fewer are computed one by one; of trees it follows from the
+    rows: of a block. few_rows: of sums with rows in lanes, fewer are computed otherwise; of trees it follows from the
     others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
     counted: few thresholds one after the other. fan: keys of a vector. signed: vectors compare bytes with a sign.
     level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are

@@ -200,15 +200,16 @@ class Way:
 class Batch:
     """Ways for blocks of up to `rows` rows. Fewer than few_rows take the way of `few`, or are computed one by one.
 
-    alone: a single row takes the function for one row, which is quicker. forms: of the trees or the sums of `many`, in
-    order. work: how often it pays each of the target's costs, by name, so that the products add up to its cycles.
+    alone: up to so many rows take the function for one row, which is quicker. forms: of the trees or the sums of
+    `many`, in order. work: how often it pays each of the target's costs, by name, so that the products add up to its
+    cycles.
     """
 
     many: Way
     few: Way | None
     rows: int
     few_rows: int
-    alone: bool = False
+    alone: int = 0
     forms: tuple[str, ...] = ()
     work: Mapping[str, float] = field(default_factory=dict)
 

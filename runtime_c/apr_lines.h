@@ -9,6 +9,9 @@
 /* Four bytes of any type, read or written at once. */
 typedef int32_t apr_word __attribute__((may_alias, aligned(1)));
 
+/* Four floats, read or written at once. */
+typedef float apr_quad __attribute__((vector_size(16), may_alias, aligned(4)));
+
 /* Called for each block: engines of WebAssembly compile a function anew, for speed, only between two calls of it. */
 #define APR_BLOCK __attribute__((noinline))
 

@@ -25,6 +25,8 @@ EXITS = 16
 BLOCK_WORDS = 32  # 16 features and 16 codes of 16 bits, then 16 exits
 EXIT_WORD = 16  # the first one
 NEAR_BYTES = 4 << 20
+LONG = 128  # columns: shorter rows are found by a core itself
+LINE_FLOATS = 16
 
 Words = NDArray[np.uint32]
 
@@ -136,6 +138,13 @@ class FloatTrees(WideTrees):
     def child_mask(self) -> int:
         """The bits of a word that say how far the left child is."""
         return (1 << (self.shift - self.missing)) - 2
+
+    @property
+    def far(self) -> bool:
+        """Whether rows are read in the order of memory before trees read them here and there: they are long, and pass
+        at least half as many splits as they have cache lines."""
+        splits = int(self.steps.data.sum(dtype=np.int64))
+        return self.n_codes > LONG and 2 * splits * LINE_FLOATS >= self.n_codes
 
     def reached(self, codes: Array) -> Iterator[Array]:
         rows = np.arange(len(codes))

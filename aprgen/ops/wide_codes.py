@@ -25,14 +25,15 @@ PAD = np.iinfo(np.int32).max  # the key of a NaN: below no key
 LOWEST = np.iinfo(np.int32).min  # the key of a NaN that goes left: no threshold is below
 GROUPS = 32
 LANES = 16
-OF_GROUP = 8
+OF_GROUP = (1, 2, 4, 8)
+NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
 
 
 @dataclass(frozen=True, eq=False)
 class WideCodes:
     """y_i = number of thresholds of column i below x[columns_i], in the order of float keys.
 
-    grouped: the thresholds of a column are 32 groups of 8, by place in the group and then by group.
+    grouped: the thresholds of a column are 32 groups of 1 to 8, by place in the group and then by group.
     counted: few thresholds a column, compared one after the other; by place, then by column.
     searched: a tree of `fan` keys a node, the last keys of its children; each column begins at `first`.
     """
@@ -78,14 +79,33 @@ class WideCodes:
         return self.element == "u8"
 
     @property
+    def places(self) -> int:
+        """Thresholds of a group."""
+        return int(self.keys.data.shape[1]) if self.search == "grouped" else 0
+
+    @property
     def few(self) -> bool:
-        """Whether the first keys of the groups are all there are."""
-        return self.search == "grouped" and self.keys.data.shape[1] == 1
+        """Whether groups are of one threshold."""
+        return self.places == 1
+
+    @property
+    def group_shift(self) -> int:
+        return max(0, self.places.bit_length() - 1)
+
+    @property
+    def at_once(self) -> int:
+        """Vectors of rows of a grouped column, 4 or 8."""
+        return 8 if self.rows >= 8 * LANES else 4
 
     @property
     def turned(self) -> bool:
         """Whether most of 16 columns that follow each other are read, so that rows are turned to columns in vectors."""
         return 2 * len(np.unique(self.read // LANES)) <= self.n
+
+    @property
+    def ahead(self) -> bool:
+        """Whether rows that are turned are so long that a core does not have them near when they are."""
+        return self.turned and self.n_in > NEAR_COLUMNS
 
     @property
     def most(self) -> int:
@@ -134,8 +154,9 @@ class WideCodes:
 
 
 def grouped_keys(thresholds: Sequence[Ints]) -> Table:
-    """[column, place in the group, group]; where all fit, groups of one. At most 255 thresholds a column."""
-    places = 1 if max(len(keys) for keys in thresholds) < GROUPS else OF_GROUP
+    """[column, place in the group, group], of groups of as few places as hold all. At most 255 thresholds a column."""
+    most = max(len(keys) for keys in thresholds)
+    places = next(places for places in OF_GROUP if most < GROUPS * places)
     table = np.full((len(thresholds), GROUPS * places), PAD, np.int32)
     for row, keys in zip(table, thresholds, strict=True):
         row[: len(keys)] = keys

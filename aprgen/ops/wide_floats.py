@@ -281,6 +281,25 @@ class Lanes(WideSums):
         return _least(sums) if self.nearest else sums
 
 
+@dataclass(frozen=True, eq=False)
+class FewRows(WideSums):
+    """Sums of Lanes, with their weights, for any number of rows, of which the last one fills up vectors."""
+
+    kernel = "few_rows_f32"
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(self.n_in)
+
+    @property
+    def add(self) -> str:
+        """What adds a column to a sum."""
+        return ("apr_floats_add_square" if self.distance else "apr_floats_add_product") + "_fused" * self.fused
+
+    def columns(self) -> Floats:
+        return np.asarray(self.weight.data)
+
+
 def whole_quads(n_in: int) -> int:
     """Columns in whole quads."""
     return n_in - n_in % QUAD

@@ -33,8 +33,8 @@ def work_one_by_one(op: TreeOp) -> float:
 
 def few_rows_of(many: Collection[Form], alone: float, rows: int) -> int:
     """From how many rows on a block takes less than as many rows that take so many cycles each."""
-    whole = sum(form.least_rows * form.of_trees for form in many)
-    saved = alone - sum(form.cycles - form.of_trees for form in many)  # codes are made for the rows that are there
+    whole = sum(form.of_block for form in many)
+    saved = alone - sum(form.of_rows for form in many)
     return rows if saved <= 0 else int(min(max(1, np.ceil(whole / saved)), rows))
 
 

@@ -20,7 +20,7 @@ from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
-from aprgen.ops.wide_floats import EIGHT, QUAD, Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
+from aprgen.ops.wide_floats import EIGHT, QUAD, FewRows, Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
 from aprgen.ops.wide_points import ScreenedLanes, screened_lanes
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
@@ -80,11 +80,11 @@ def with_float_blocks(
     rows = _rows_that_fit(program, layers, cost, floats)
     if not rows:
         return program
-    alone = fused
+    alone = int(fused)
     turned = _turned(layers, rows, floats, has, choices)
     if not fused and not turned >= layers.keys() and has("row_panels_f32") and program.codes is None:
         # Weights in panels are there in any case: the functions for one row take them, too.
-        alone = True
+        alone = 1
         program = with_row_sums(program, layers, {index: row_panels(layer, floats) for index, layer in layers.items()})
         layers = layers_of(program)
         turned = _turned(layers, rows, floats, has, choices)
@@ -99,6 +99,9 @@ def with_float_blocks(
         few_rows = max(floats.width, min(cost.few_rows, rows))
         if not turned >= layers.keys():
             few = _way(steps, program, layers, panels, frozenset())
+        elif has(FewRows.kernel) and program.codes is None:
+            own = {index: _of_few_rows(form) for index, form in forms.items() if isinstance(form, Lanes)}
+            few, few_rows, alone = _way(steps, program, layers, own, frozenset()), floats.width, 1
     if choices.few_rows is not None:
         few_rows = min(max(few_rows if turned else 1, choices.few_rows), rows)
     batch = Batch(
@@ -327,6 +330,13 @@ def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> Lanes:
     most = min(rows // floats.width, floats.most_groups)
     groups = max(1, min(most, floats.lane_sums // n_out))
     return _of_lanes(layer, rows, floats, groups, groups * n_out <= floats.turned_eight)
+
+
+def _of_few_rows(form: Lanes) -> FewRows:
+    return FewRows(
+        form.n_in, form.n_sums, form.width, form.width, form.distance, form.bias_order, form.relu, form.fused,
+        form.weight, form.bias,
+    )  # fmt: skip
 
 
 def _of_lanes(layer: Layer, rows: int, floats: FloatCost, groups: int, by_eight: bool) -> Lanes:

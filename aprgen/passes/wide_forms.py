@@ -5,7 +5,6 @@ Knows cycles as numbers; knows no Program, no target by name and no C.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,6 +51,9 @@ COUNTED = 32  # thresholds a column: more are searched
 LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
 LEAST_ROWS = 128  # a block of levels takes as long for fewer
+OF_BITS = 64  # the same where splits give bits of rows
+BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
+GROUPED = {1: 0.5, 2: 0.7, 4: 0.8, 8: 1.0}  # of the cycles of a code, by thresholds of a group
 AT_ONCE = 8  # rows that walk together
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
@@ -74,8 +76,8 @@ class Form:
     pairs: tuple[tuple[WideCodes | None, WideTrees], ...]  # None: trees over the row itself
     work: Mapping[str, float]  # by field of BatchCost: how often its cycles are paid for 1,000 rows
     cycles: float  # all of them
-    of_trees: float  # those of trees, which take at least `least_rows` rows at once
-    least_rows: int
+    of_block: float  # what a block takes, however few its rows are, in thousandths of a cycle
+    of_rows: float  # what 1,000 rows take besides
     one_row: float | None = None  # cycles for 1,000 rows one by one, where one row has such a form
 
     @property
@@ -88,14 +90,23 @@ class Form:
         """Whether a few rows are done as quickly as many."""
         return isinstance(self.pairs[0][1], PermutedTrees | StagedTrees)
 
+    @property
+    def for_some(self) -> bool:
+        """Whether rows are done one after the other, and what they share a tree at a time."""
+        trees = self.pairs[0][1]
+        return self.permuted and not (isinstance(trees, PermutedTrees) and trees.turned)
+
 
 def form_of(
     name: TreeForm, pairs: Sequence[tuple[WideCodes | None, WideTrees]], cost: BatchCost, work: Mapping[str, float],
-    least_rows: int, one_row: float | None = None,
+    least_rows: float, one_row: float | None = None, *, least_codes: int = 0,
 ) -> Form:  # fmt: skip
+    """least_rows: of which a block takes trees; least_codes: of which it makes codes, 0: of those that are there."""
     cycles = {term: count * float(getattr(cost, term)) for term, count in work.items()}
+    codes = cycles.get("code", 0.0)
     every = sum(cycles.values())
-    return Form(name, tuple(pairs), work, every, every - cycles.get("code", 0.0), least_rows, one_row)
+    of_block = least_rows * (every - codes) + least_codes * codes
+    return Form(name, tuple(pairs), work, every, of_block, 0.0 if least_codes else codes, one_row)
 
 
 def forms_of(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -256,7 +267,9 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     nodes = ranked.op.nodes
     depth = max(1, nodes.depth)
     pairs: list[tuple[WideCodes | None, WideTrees]] = []
-    work = Counter[str]()
+    work: dict[str, float] = {"code": 0.0, "level_tree": 0.0, "level_split": 0.0}
+    share, least_rows = _of_few(cost)
+    least_codes = 0
     levels, _ = _complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
     groups = _groups(ranked, every, min(cost.buffer_bytes, FURTHEST) // cost.rows)
@@ -269,8 +282,19 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
         splits = made.n_trees * made.n_splits if cost.level_rows is None else int((every[trees] >= 0).sum())
-        work.update(code=maker.n, level_tree=made.n_trees, level_split=splits)
-    yield form_of("levels", pairs, cost, work, min(cost.rows, LEAST_ROWS))
+        work["code"] += maker.n * GROUPED.get(maker.places, 1.0)
+        work["level_tree"] += made.n_trees * share
+        work["level_split"] += splits * share
+        least_codes = maker.at_once * LANES if maker.search == "grouped" else 0
+    yield form_of("levels", pairs, cost, work, least_rows, least_codes=least_codes)
+
+
+def _of_few(cost: BatchCost) -> tuple[float, float]:
+    """How much more the trees of a block take than the target states, and for how many rows any block takes them."""
+    if cost.level_rows is None:
+        return 1.0, min(cost.rows, LEAST_ROWS)
+    besides = 1 + BESIDES / cost.rows
+    return besides / (1 + BESIDES / cost.level_rows), (OF_BITS + BESIDES) / besides
 
 
 def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:

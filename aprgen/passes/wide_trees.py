@@ -19,10 +19,11 @@ from aprgen.ops.wide_trees import WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.deep_forms import float_forms, staged_forms
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
-from aprgen.passes.wide_forms import LANES, LEVELS, Form, forms_of
+from aprgen.passes.wide_forms import LANES, LEVELS, OF_BITS, Form, forms_of
 from aprgen.program import Batch, Op, Program, Step, Way
 
 WORD_BYTES, CODE_BYTES = 4, 2
+ONE_BY_ONE = 15  # rows, which take less than a block of trees that one row has, too
 ROWS_BYTES = 1 << 16  # of a block on floats, or 16 rows
 
 
@@ -62,6 +63,10 @@ def with_batch(
         least = min(form.at_once for form in many.values())
         few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), rows)
         own = replace(way, few_rows=max(few_rows, least))
+        between = few_rows_of(many.values(), cycles_of(single.values()), rows)
+        if between > ONE_BY_ONE + 1 and all(form.for_some for form in single.values()):
+            # Fewer than pay for such blocks, and more than are as quickly done alone: the tables of one row are there.
+            own = replace(way, few=_way(steps, summed, single), few_rows=between, alone=ONE_BY_ONE)
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
     elif len(few) < len(many):
         few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), rows)
@@ -70,7 +75,8 @@ def with_batch(
         few_rows = few_rows_of(many.values(), cycles_of(few.values()), rows)
         made = replace(made, batch=replace(way, few=_way(steps, summed, few), few_rows=few_rows))
     if choices.few_rows is not None and made.batch is not None:
-        made = replace(made, batch=replace(made.batch, few_rows=choices.few_rows))
+        few_rows = choices.few_rows if made.batch.few is None else min(choices.few_rows, rows)
+        made = replace(made, batch=replace(made.batch, few_rows=few_rows))
     made = replace(made, steps=tuple(steps))
     made.check()
     return made
@@ -108,7 +114,15 @@ def _best_forms(
         return None
     chosen, own = best
     dear = any(form.cycles > cycles_one_by_one([trees[index]], cost) for index, form in chosen.items())
-    return None if dear and choices.trees is None else (chosen, found[min(own.rows, cost.rows)], own)
+    if dear and choices.trees is None:
+        return None
+    of_rows = found[min(own.rows, cost.rows)]
+    names = {index: {form.name for form in every} for index, every in of_rows.items()}
+    alone = {  # one row has those of smaller blocks, too
+        index: tuple(form for forms in found.values() for form in forms[index] if form.name not in names[index])
+        for index in of_rows
+    }
+    return chosen, {index: (*every, *alone[index]) for index, every in of_rows.items()}, own
 
 
 class _DeepForms:
@@ -150,7 +164,11 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
     yield cost
     rows = cost.rows // 2
     while rows >= LANES:
-        yield replace(cost, rows=rows, level_split=None, permuted_tree=None, permuted_bytes=None, staged_tree=None)
+        of_bits = cost.level_rows is not None and rows >= OF_BITS
+        yield replace(
+            cost, rows=rows, level_split=cost.level_split if of_bits else None, permuted_tree=None, permuted_bytes=None,
+            staged_tree=None,
+        )  # fmt: skip
         rows //= 2
 
 

@@ -41,6 +41,12 @@ static inline __m512i apr_wide_lanes(int32_t n)
     return _mm512_mullo_epi32(lane, _mm512_set1_epi32(n));
 }
 
+/* The line of x[i], which is read soon, wherever that is. */
+static inline void apr_wide_ahead(const float *x, size_t i)
+{
+    _mm_prefetch((const char *)((uintptr_t)x + (4U * (uintptr_t)i)), _MM_HINT_T0);
+}
+
 /* Of rows from `row` on, 16 columns of 16 rows, a row a vector, to a column a vector; the last row again for those behind
  * it, and zeros for columns behind those of a row. */
 static inline void apr_wide_turned(
@@ -88,20 +94,24 @@ static inline __m512i apr_wide_step(__m512i key, __m512i passed, __m512i low, __
     return _mm512_mask_or_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(step));
 }
 
-static inline void apr_wide_steps(const __m512i key[8], __m512i passed[8], __m512i low, __m512i high, int32_t step)
+/* n: 4 or 8 vectors, here and below. */
+static inline void apr_wide_steps(
+    const __m512i key[8], __m512i passed[8], __m512i low, __m512i high, int32_t step, uint32_t n)
 {
     passed[0] = apr_wide_step(key[0], passed[0], low, high, step);
     passed[1] = apr_wide_step(key[1], passed[1], low, high, step);
     passed[2] = apr_wide_step(key[2], passed[2], low, high, step);
     passed[3] = apr_wide_step(key[3], passed[3], low, high, step);
-    passed[4] = apr_wide_step(key[4], passed[4], low, high, step);
-    passed[5] = apr_wide_step(key[5], passed[5], low, high, step);
-    passed[6] = apr_wide_step(key[6], passed[6], low, high, step);
-    passed[7] = apr_wide_step(key[7], passed[7], low, high, step);
+    if (n == 8U) {
+        passed[4] = apr_wide_step(key[4], passed[4], low, high, step);
+        passed[5] = apr_wide_step(key[5], passed[5], low, high, step);
+        passed[6] = apr_wide_step(key[6], passed[6], low, high, step);
+        passed[7] = apr_wide_step(key[7], passed[7], low, high, step);
+    }
 }
 
 /* Of 31 sorted thresholds and a last one that no key is above, how many are below each key. */
-static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const int32_t *thresholds)
+static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const int32_t *thresholds, uint32_t n)
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
@@ -110,15 +120,15 @@ static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], cons
     const __m512i at_15 = _mm512_set1_epi32(thresholds[15]);
     const __m512i at_23 = _mm512_set1_epi32(thresholds[23]);
     APR_LOOP(apr_wide_groups, 8U);
-    for (uint32_t g = 0U; g < 8U; ++g) {
+    for (uint32_t g = 0U; g < n; ++g) {
         APR_BODY(apr_wide_groups, 8U);
         __m512i first = _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(key[g], at_7), eight);
         first = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_15), first, eight);
         passed[g] = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_23), first, eight);
     }
-    apr_wide_steps(key, passed, low, high, 4);
-    apr_wide_steps(key, passed, low, high, 2);
-    apr_wide_steps(key, passed, low, high, 1);
+    apr_wide_steps(key, passed, low, high, 4, n);
+    apr_wide_steps(key, passed, low, high, 2, n);
+    apr_wide_steps(key, passed, low, high, 1, n);
 }
 
 static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
@@ -128,7 +138,7 @@ static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i 
 
 /* One more where a key is above the threshold of the group that it has come to. */
 static inline void apr_wide_counted(
-    const __m512i key[8], const __m512i group[8], const int32_t *thresholds, __m512i count[8])
+    const __m512i key[8], const __m512i group[8], const int32_t *thresholds, __m512i count[8], uint32_t n)
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
@@ -136,10 +146,12 @@ static inline void apr_wide_counted(
     count[1] = apr_wide_one_more(key[1], _mm512_permutex2var_epi32(low, group[1], high), count[1]);
     count[2] = apr_wide_one_more(key[2], _mm512_permutex2var_epi32(low, group[2], high), count[2]);
     count[3] = apr_wide_one_more(key[3], _mm512_permutex2var_epi32(low, group[3], high), count[3]);
-    count[4] = apr_wide_one_more(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
-    count[5] = apr_wide_one_more(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
-    count[6] = apr_wide_one_more(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
-    count[7] = apr_wide_one_more(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
+    if (n == 8U) {
+        count[4] = apr_wide_one_more(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
+        count[5] = apr_wide_one_more(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
+        count[6] = apr_wide_one_more(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
+        count[7] = apr_wide_one_more(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
+    }
 }
 
 /* Of 64 codes below 256, bytes. Bytes of the first 32 rows and of the others take turns, so that leaves come out in order. */

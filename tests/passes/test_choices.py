@@ -98,10 +98,11 @@ def test_few_rows_of() -> None:
     cost = replace(batch_of(load_target("x86-avx2")), code=5, level_tree=10)
     form = form_of("levels", (), cost, {"code": 4, "level_tree": 1}, 128)
 
-    assert (form.cycles, form.of_trees) == (30, 10)
+    assert (form.cycles, form.of_block, form.of_rows) == (30, 1280, 20)
     assert few_rows_of([form], 120, 128) == 13
     assert few_rows_of([form], 20, 128) == 128
     assert few_rows_of([form], 10_000_000, 128) == 1
+    assert few_rows_of([replace(form, of_block=3840, of_rows=0)], 120, 128) == 32  # codes of 128 rows, too
     op = next(iter(trees_of_rows(program_of(SMALL)).values()))
     assert cycles_one_by_one([op, op], cost) == 2 * cycles_one_by_one([op], cost)
 

@@ -17,7 +17,7 @@ from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.normalise import Softmax
-from aprgen.ops.wide_floats import Lanes, Panels
+from aprgen.ops.wide_floats import FewRows, Lanes, Panels
 from aprgen.ops.wide_points import ScreenedLanes
 from aprgen.passes.layout import plan_block
 from aprgen.passes.wide_floats import with_float_blocks
@@ -223,8 +223,10 @@ FAULTS = (
     ("linear-last", "    while (row < n_rows) {", "    while ((n_rows - row) >= 16U) {"),
     ("linear-last", "(low, high, 0xDD)", "(high, low, 0xDD)"),
     ("screened", "_CMP_NGE_UQ", "_CMP_LT_OQ"),
+    ("linear-last", "x[at[3] + k]", "x[at[2] + k]"),
+    ("linear-last", "x[at[r] + 12U]", "x[at[0] + 12U]"),
 )
-FAULT_NAMES = ("fused", "nan", "tie", "place", "last-rows", "turned", "nan-doubt")
+FAULT_NAMES = ("fused", "nan", "tie", "place", "last-rows", "turned", "nan-doubt", "few-rows", "few-rows-last")
 
 
 @pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=FAULT_NAMES)
@@ -238,6 +240,25 @@ def test_planted_faults_are_found(
     program = case_of(case)
 
     assert differing(program, blocks(program, target), target, "gcc", tmp_path, old, new) > 0
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_few_rows_in_lanes(name: str) -> None:
+    """Fewer rows than a vector has floats fill it up with the last one; a single row is summed alone. The weights are
+    those of many rows."""
+    target = load_target(name)
+    for case in ("linear-last", "nearest"):
+        made = blocks(case_of(case), target, replace(floats_of(name), lane_sums=16, lane=1, square_lane=1))
+        assert made.batch is not None
+        assert made.batch.few is not None
+        few, many = (
+            [op for index in made.needed(way.scores) if isinstance(op := made.steps[index].op, FewRows | Lanes)]
+            for way in (made.batch.few, made.batch.many)
+        )
+
+        assert [type(op) for op in (*few, *many)] == [FewRows, Lanes]
+        assert few[0].weight is many[0].weight
+        assert (made.batch.few_rows, made.batch.alone) == (floats_of(name).width, 1)
 
 
 def test_what_takes_blocks() -> None:

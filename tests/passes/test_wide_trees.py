@@ -18,9 +18,12 @@ from aprgen.costs import BatchCost
 from aprgen.emit import Names, emit_model
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
+from aprgen.ops.deep_trees import FloatRow
 from aprgen.ops.integer import Dequantise
+from aprgen.ops.row_trees import PermutedRow
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.ops.wide_codes import WideCodes
+from aprgen.ops.wide_trees import PermutedTrees
 from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
@@ -97,7 +100,7 @@ CASES = (
     Case("unit", 12, 7, 9, 300, (SEARCHED, WALKED), 0.5),
     Case("votes", 9, 150, 9, 30, (SEARCHED, WALKED)),
     Case("total", 8, 70, 9, 30, (SEARCHED, WALKED), 0.2),
-    Case("sum", 6, 600, 80, 20, (GROUPED, LEVELS), 0.1),  # trees in groups, for their many columns
+    Case("sum", 6, 600, 80, 20, (GROUPED, LEVELS), 0.1),  # blocks of fewer rows, for their many columns
     Case("rows", 9, 300, 12, 20, (SEARCHED, WALKED), 0.1),  # blocks of fewer rows
     Case("sum", 7, 4, 31, 200, (GROUPED, LEVELS), 0.3),
     Case("rows", 7, 12, 11, 200, (GROUPED, LEVELS), 0.3),
@@ -112,6 +115,7 @@ CASES = (
     Case("votes", 8, 1900, 9, 30, (FLOATS,)),
     Case("total", 10, 3, 9, 3000, (FLOATS,), 0.2),
     Case("rows", 11, 7, 6, 30, (FLOATS,)),
+    Case("sum", 6, 900, 80, 20, (GROUPED, LEVELS), 0.1),  # and trees in groups
 )
 
 
@@ -244,20 +248,37 @@ def agree(made: Program, program: Program, rows: Array) -> None:
 
 
 def test_many_columns_and_thresholds() -> None:
-    """Trees go in as many groups as need codes of their own; trees that are walked have blocks of fewer rows. Those of
-    few levels have 512 where the stack has room for their codes and for what they add up."""
+    """Trees go in as many groups as need codes of their own, where not even blocks of fewer rows hold those of all;
+    trees that are walked have such blocks. Those of few levels have 512 where the stack has room for their codes and
+    for what they add up."""
     target = load_target("x86-avx512")
     assert target.batch is not None
     columns, rows, plain = (next(case for case in CASES if (case.depth, case.n_features) == size)
                             for size in ((6, 600), (9, 300), (6, 4)))  # fmt: skip
     many = replace(plain, use="rows")  # 21 outputs
-    for case, most_groups, n_rows in ((columns, 8, 128), (rows, 1, 32), (plain, 1, 512), (many, 1, 256)):
+    more = replace(columns, n_features=900)
+    for case, most_groups, n_rows in ((columns, 1, 64), (more, 8, 64), (rows, 1, 32), (plain, 1, 512), (many, 1, 256)):
         made = wide(program_of(case), target, case.kernels_of(target.batch))
         assert made.batch is not None
         codes = [step.op for step in made.steps if isinstance(step.op, WideCodes)]
-        assert (1 < len(codes) <= most_groups) == (case is columns)
+        assert (1 < len(codes) <= most_groups) == (case is more)
         assert made.batch.rows == n_rows
         assert all(op.block_elements * (1 if op.bytes else 2) <= target.batch.buffer_bytes for op in codes)
+
+
+@pytest.mark.parametrize("n_features", [300, 600])
+def test_one_row_has_forms_of_smaller_blocks(n_features: int) -> None:
+    """Blocks of levels hold the codes of so many columns, those on floats have fewer rows: one row is on floats."""
+    target = load_target("x86-avx512-vnni")
+    program = program_of(Case("sum", 6, n_features, 80, 20, ()))
+    made = with_batch(choose_strategies(program, target.cost), program, target.batch)
+    rows = rows_of(program, 50, 7)
+    assert made.batch is not None
+
+    assert made.batch.forms == ("levels",)
+    assert [type(made.steps[index].op) for index in made.needed(made.scores)] == [FloatRow]
+    assert same_bits(made.run(rows), program.run(rows)).all()
+    agree(made, program, rows)
 
 
 @pytest.mark.parametrize("family", OF_TREES)
@@ -313,8 +334,36 @@ def test_c_of_blocks(
         at += n
 
 
+def test_rows_between(tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Too few rows for a block of levels, and too many to be done one by one, have a block in the form of one row, with
+    its tables; C gives the bits of Program.run() for any number."""
+    require_target("x86-avx512-vnni")
+    target = load_target("x86-avx512-vnni")
+    program = program_of(replace(next(case for case in CASES if case.distinct == 3000), n_trees=60))
+    made = with_batch(choose_strategies(program, target.cost), program, target.batch)
+    assert made.batch is not None
+    assert made.batch.few is not None
+    few = [made.steps[index].op for index in made.needed(made.batch.few.scores)]
+
+    assert made.batch.forms == ("levels",)
+    assert made.batch.alone == 15 < made.batch.few_rows <= 128
+    assert [without_type(op.kernel) for op in few] == [SEARCHED, PERMUTED]
+    row = made.steps[made.needed(made.scores)[-1]].op
+    assert isinstance(row, PermutedRow)
+    assert isinstance(few[1], PermutedTrees)
+    assert row.feature is few[1].feature
+    agree(made, program, rows_of(program, 140, 5))
+
+    flags = (*target.builds[0].cflags, "-O1")
+    compiled = load("m", texts_of(made, target), made, tmp_path, "gcc", flags)
+    rows = rows_of(program, 700, 6)
+    expected = program.run(rows)
+    sizes = (*range(1, 140), *range(513, 700, 7))
+    assert [n for n in sizes if not same_bits(compiled.batch(rows[:n])[0], expected[:n]).all()] == []
+
+
 SANITIZED = (
-    *(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14, 22, 25, 27)),
+    *(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14, 19, 22, 25, 27)),
     *(("x86-avx2", CASES[i]) for i in (1, 15, 29, 32)),
     ("x86", CASES[15]),
 )  # fmt: skip
