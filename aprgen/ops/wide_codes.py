@@ -50,7 +50,7 @@ class WideCodes:
     first: Table | None = None  # u32 [n, levels], of the nodes of a level
     fan: int = 0
     levels: int = 0
-    signed: bool = False  # in a block, codes of 8 bits are 128 less
+    signed: bool = False  # in a block, codes of 8 bits are 127 less the code: a larger one is a smaller byte with a sign
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
     skip: int = 0  # zeros in front of a row's codes, of searched columns
     headers = ("apr_wide.h",)
@@ -100,7 +100,7 @@ class WideCodes:
     @property
     def bias(self) -> int:
         """What the bits of a code are changed by in a block."""
-        return 128 if self.signed else 0
+        return 127 if self.signed else 0
 
     @property
     def block_elements(self) -> int:

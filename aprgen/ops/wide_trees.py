@@ -189,7 +189,7 @@ def ascending(height: int, first: int = 0, side: str = "left") -> Iterator[Split
 
 @dataclass(frozen=True)
 class Tier:
-    """Up to two levels of a complete tree: subtrees whose splits lie `apart` from the same of the next one.
+    """Some levels of a complete tree: subtrees whose splits lie `apart` from the same of the next one.
 
     splits: of a subtree, and their numbers in the first. whole: subtrees are the tree. bottom: below are its leaves.
     """
@@ -210,10 +210,10 @@ class Tier:
         return self.splits[-1][1].height
 
 
-def tiers(depth: int) -> Iterator[Tier]:
-    """From the bottom, where a single level stays at the top."""
-    for below in range(0, depth, 2):
-        levels = min(2, depth - below)
+def tiers(depth: int, most: int) -> Iterator[Tier]:
+    """From the bottom, of so many levels at most, where fewer stay at the top."""
+    for below in range(0, depth, most):
+        levels = min(most, depth - below)
         above = depth - below - levels
         numbered = tuple((((split.number + 1) << below) - 1, split) for split in ascending(levels - 1))
         yield Tier(1 << above, 1 << (below + levels), numbered, above == 0, below == 0)
@@ -225,7 +225,7 @@ class LevelTrees(CompleteTrees):
 
     depth: int  # [1, 7]
     feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
-    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: the code less 128
+    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: 127 less the code
 
     @property
     def kernel(self) -> str:
@@ -255,12 +255,18 @@ class LevelTrees(CompleteTrees):
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        return tuple(tiers(self.depth))
+        return tuple(tiers(self.depth, 2))
+
+    @property
+    def high_tiers(self) -> tuple[Tier, ...]:
+        """Of three levels."""
+        return tuple(tiers(self.depth, 3))
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))
-        codes = codes.astype(np.int64) - (128 if self.code.data.dtype == np.int8 else 0)
-        for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, self.code.data, strict=True):
+        limits = self.code.data.astype(np.int64)
+        limits = 127 - limits if self.code.data.dtype == np.int8 else limits
+        for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, limits, strict=True):
             place = np.zeros(len(codes), np.int64)
             for level in range(self.depth):
                 apart = 1 << (self.depth - level)

@@ -310,7 +310,7 @@ def _level_trees(
     return LevelTrees(
         len(coded.columns), cost.rows, leaves, trees.start > 0, depth,
         Table((feature * cost.rows).astype(np.uint16)),
-        Table((code - 128).astype(np.int8) if cost.signed else code.astype(np.uint8)),
+        Table((127 - code).astype(np.int8) if cost.signed else code.astype(np.uint8)),
     )  # fmt: skip
 
 

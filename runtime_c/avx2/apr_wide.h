@@ -81,10 +81,11 @@ static inline void apr_wide_turned(
     }
 }
 
-/* Of 32 codes with a sign, all bits of those above the limit. */
+/* Of 32 codes, each 127 less the code, all bits of those above that of the limit. So they are read as they are compared:
+ * the larger one of a comparison is in a register. */
 static inline __m256i apr_wide_right(const uint8_t *codes, __m256i limit)
 {
-    return _mm256_cmpgt_epi8(_mm256_load_si256((const __m256i *)(const void *)codes), limit);
+    return _mm256_cmpgt_epi8(limit, _mm256_load_si256((const __m256i *)(const void *)codes));
 }
 
 /* Of 16 numbers their first bytes, their second ones and so on, each twice. */
