@@ -293,6 +293,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         buffer_bytes=reader.count("buffer_bytes", 1),
         grouped=reader.flag("grouped", default=False),
         counted=reader.flag("counted", default=False),
+        spans=reader.flag("spans", default=False),
         fan=reader.count("fan", 2),
         signed=reader.flag("signed", default=False),
         level_rows=reader.count("level_rows", 1) if "level_rows" in reader.left else None,

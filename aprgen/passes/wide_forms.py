@@ -18,6 +18,7 @@ from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, thre
 from aprgen.ops.wide_codes import (
     LOWEST,
     PAD,
+    SPAN_REACHES,
     CodeElement,
     Order,
     Search,
@@ -41,6 +42,7 @@ from aprgen.ops.wide_trees import (
     WideTrees,
 )
 from aprgen.passes.choices import TreeForm
+from aprgen.passes.code_spans import spans_of
 from aprgen.passes.missing import without_missing
 from aprgen.program import Array, Table
 
@@ -241,10 +243,12 @@ def codes_of(
         )  # fmt: skip
     table = None if whole else Table(columns.astype(np.min_scalar_type(int(columns.max()))))
     if of_row or not cost.grouped:
-        keys, first, levels = searched_keys(coded.thresholds, cost.fan)
+        keys, first, levels = searched_keys(coded.thresholds, cost.fan, SPAN_REACHES[-1] if cost.spans else 0)
+        ends = np.append(first.data[1:, 0], keys.data.size).astype(np.int64)
+        spans = spans_of(coded.thresholds, (ends - first.data[:, -1]).tolist()) if cost.spans else None
         return WideCodes(
             n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels,
-            signed=cost.signed and not of_row, skip=skip,
+            signed=cost.signed and not of_row, skip=skip, spans=spans,
         )  # fmt: skip
     keys = grouped_keys(coded.thresholds)
     return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
