@@ -356,10 +356,10 @@ class PermutedTrees(CompleteTrees):
 
 @dataclass(frozen=True, eq=False)
 class WalkedTrees(WideTrees):
-    """Trees of any depth. A right child follows the left one; a leaf is its own left child, and no code goes right."""
+    """Trees of any depth. A right child follows the left one. A leaf is 0, so that every row stays there."""
 
     stride: int  # codes of a row in a block
-    nodes: Table  # u32 [nodes, 2]: feature and code in 16 bits each, and the left child
+    nodes: Table  # u32 [nodes, 2]: feature and limit in 16 bits each, and how many nodes further the right child is
     first: Table  # unsigned [trees], the root
     steps: Table  # unsigned [trees], to the deepest leaf
     headers = ("apr_lines.h",)
@@ -378,10 +378,9 @@ class WalkedTrees(WideTrees):
 
     def reached(self, codes: Array) -> Iterator[Array]:
         rows = np.arange(len(codes))
-        split, left = self.nodes.data.T.astype(np.int64)
+        split, right = self.nodes.data.T.astype(np.int64)
         for first, steps in zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True):
             at = np.full(len(codes), first, np.int64)
             for _ in range(steps):
-                right = codes[rows, split[at] >> 16] > (split[at] & 0xFFFF)
-                at = left[at] + right
+                at += right[at] - (codes[rows, split[at] >> 16] < (split[at] & 0xFFFF))
             yield self.leaves.entries.data[at]

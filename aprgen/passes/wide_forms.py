@@ -394,8 +394,8 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
             inner = level >= 0
             own.append(level)
             place = n - len(level) + np.arange(len(level))
-            child = n + 2 * (np.cumsum(inner) - 1)
-            children.append(np.where(inner, child, place))
+            child = n + 2 * np.cumsum(inner) - 1
+            children.append(np.where(inner, child - place, 0))
             splits = level[inner]
             level = np.stack([left[splits], right[splits]], axis=1).reshape(-1)
             n += len(level)
@@ -407,11 +407,10 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     every = np.concatenate(references)
     inner = every >= 0
     node, leaf = np.where(inner, every, 0), np.where(inner, 0, -1 - every)
-    split = np.where(inner, coded.feature[node] << 16 | coded.code[node], NEVER16)
+    split = np.where(inner, coded.feature[node] << 16 | coded.code[node] + 1, 0)
     entries = np.where(inner, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[leaf])
     first = np.cumsum([0, *sizes[:-1]])
-    left_child = np.concatenate(parts) + np.repeat(first, sizes)
-    table = np.stack([split, left_child], axis=1).astype(np.uint32)
+    table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
     leaves = Leaves(adding.adds, Table(adding.alone(entries)), adding.start, adding.n_outputs, adding.values)
     made = WalkedTrees(
         len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
