@@ -133,6 +133,7 @@ class BatchCost:
     permuted_row: int | None  # six levels of a tree, or all below, rows one by one
     walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None
+    walked_top: int | None  # the first levels of a tree, in vectors
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
     staged_tree: int | None = None  # its first six levels

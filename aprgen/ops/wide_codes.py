@@ -45,7 +45,7 @@ class Spans:
 
     @property
     def last(self) -> float:
-        """Of the spans of a column."""
+        """The last one of a column."""
         return float(self.count - 1)
 
 
@@ -71,7 +71,7 @@ class WideCodes:
     first: Table | None = None  # u32 [n, levels], of the nodes of a level
     fan: int = 0
     levels: int = 0
-    signed: bool = False  # in a block, codes of 8 bits are 127 less the code: a larger one is a smaller byte with a sign
+    signed: bool = False  # in a block, 127 less the code, a byte with a sign
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
     skip: int = 0  # zeros in front of a row's codes, of searched columns
     spans: Spans | None = None  # where the last level of a search begins, of searched columns in blocks

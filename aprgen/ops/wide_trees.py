@@ -355,6 +355,38 @@ class PermutedTrees(CompleteTrees):
 
 
 @dataclass(frozen=True, eq=False)
+class Top:
+    """First levels of walked trees as those of complete ones, splits from left to right. Below a leaf is the leaf."""
+
+    levels: int
+    feature: Table  # unsigned [trees, splits]
+    limit: Table  # i16 [trees, splits]: 32,767 less the code above which a row goes right
+    nodes: Table  # unsigned [trees, places]: where the walk goes on, nodes after the root
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        return tuple(tiers(self.levels, 3))
+
+    @property
+    def n_splits(self) -> int:
+        return int(self.feature.data.shape[1])
+
+    @property
+    def n_places(self) -> int:
+        return int(self.nodes.data.shape[1])
+
+    def after_root(self, tree: int, codes: Array) -> Ints:
+        """Where the walk of every row goes on."""
+        place = np.zeros(len(codes), np.int64)
+        for level in range(self.levels):
+            apart = 1 << (self.levels - level)
+            at = place * apart + apart // 2 - 1
+            own = codes[np.arange(len(codes)), self.feature.data[tree, at]].astype(np.int64)
+            place = 2 * place + (own > 32767 - self.limit.data[tree, at].astype(np.int64))
+        return np.asarray(self.nodes.data[tree, place], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
 class WalkedTrees(WideTrees):
     """Trees of any depth. A right child follows the left one. A leaf is 0, so that every row stays there."""
 
@@ -362,7 +394,7 @@ class WalkedTrees(WideTrees):
     nodes: Table  # u32 [nodes, 2]: feature and limit in 16 bits each, and how many nodes further the right child is
     first: Table  # unsigned [trees], the root
     steps: Table  # unsigned [trees], to the deepest leaf
-    headers = ("apr_lines.h",)
+    top: Top | None = None
 
     @property
     def kernel(self) -> str:
@@ -379,8 +411,11 @@ class WalkedTrees(WideTrees):
     def reached(self, codes: Array) -> Iterator[Array]:
         rows = np.arange(len(codes))
         split, right = self.nodes.data.T.astype(np.int64)
-        for first, steps in zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True):
+        begun = 0 if self.top is None else self.top.levels
+        for tree, (first, steps) in enumerate(zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True)):
             at = np.full(len(codes), first, np.int64)
-            for _ in range(steps):
+            if self.top is not None:
+                at += self.top.after_root(tree, codes)
+            for _ in range(begun, steps):
                 at += right[at] - (codes[rows, split[at] >> 16] < (split[at] & 0xFFFF))
             yield self.leaves.entries.data[at]

@@ -42,16 +42,15 @@ def spans_of(thresholds: Sequence[Ints], lengths: Sequence[int]) -> Spans | None
             if all(cut.crowd <= reach for cut in cuts):
                 last = np.array(lengths)[:, None] - reach
                 begins = np.minimum(np.stack([cut.begins for cut in cuts]), last)
-                of_keys = np.array([-cut.of_keys for cut in cuts], np.int32)
-                return Spans(
-                    count, reach, Table(np.array([cut.low for cut in cuts])), Table(np.array([cut.scale for cut in cuts])),
-                    Table(of_keys) if of_keys.any() else None, Table(begins.astype(np.min_scalar_type(int(begins.max())))),
-                )  # fmt: skip
+                low, scale = (Table(np.array([getattr(cut, name) for cut in cuts])) for name in ("low", "scale"))
+                of_keys = Table([-cut.of_keys for cut in cuts], np.int32) if any(cut.of_keys for cut in cuts) else None
+                kept = Table(begins.astype(np.min_scalar_type(int(begins.max()))))
+                return Spans(count, reach, low, scale, of_keys, kept)
     return None
 
 
 def _cut(keys: Ints, count: int, reach: int) -> _Cut:
-    """By values, or by keys where values crowd: those of large and of small numbers lie equally far apart."""
+    """By values; where these crowd by keys, which lie equally far apart whether numbers are large or small."""
     by_value = _cut_of(floats_of_keys(keys), count, of_keys=False)
     return by_value if by_value.crowd <= reach else _cut_of(keys.astype(np.float32), count, of_keys=True)
 

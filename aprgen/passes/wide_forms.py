@@ -38,6 +38,7 @@ from aprgen.ops.wide_trees import (
     Leaves,
     LevelTrees,
     PermutedTrees,
+    Top,
     WalkedTrees,
     WideTrees,
 )
@@ -55,6 +56,8 @@ LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
 LEAST_ROWS = 128  # a block of levels takes as long for fewer
 AT_ONCE = 8  # rows that walk together
+WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
+TOP_ROWS = 64  # at once
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
 
@@ -376,6 +379,25 @@ def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
     return fewest, len(coded.thresholds[fewest])
 
 
+def _fitting(numbers: Ints) -> Table:
+    """With as many bytes as they need."""
+    return Table(numbers.astype(np.min_scalar_type(int(numbers.max()))))
+
+
+def _top(table: Array, first: Ints) -> Top:
+    """The first levels of trees whose nodes are in a table from `first` on."""
+    at = first.reshape(-1, 1)
+    splits = np.zeros((len(first), (1 << WALKED_TOP) - 1), np.int64)
+    for level in range(WALKED_TOP):
+        apart = 1 << (WALKED_TOP - level)
+        split, further = np.moveaxis(table[at].astype(np.int64), -1, 0)
+        splits[:, apart // 2 - 1 :: apart] = split
+        right = at + further
+        at = np.stack([right - (split > 0), right], axis=2).reshape(len(first), -1)
+    limit = np.where(splits > 0, 32768 - (splits & 0xFFFF), 0)
+    return Top(WALKED_TOP, _fitting(splits >> 16), Table(limit.astype(np.int16)), _fitting(at - first.reshape(-1, 1)))
+
+
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     assert cost.walked_split is not None
     nodes = ranked.op.nodes
@@ -412,13 +434,17 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     first = np.cumsum([0, *sizes[:-1]])
     table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
     leaves = Leaves(adding.adds, Table(adding.alone(entries)), adding.start, adding.n_outputs, adding.values)
+    in_vectors = cost.walked_top is not None and cost.rows % TOP_ROWS == 0 and max(steps) > WALKED_TOP
+    room = 4 * cost.rows * len(coded.columns) <= cost.buffer_bytes  # for codes row by row and in columns
+    top = _top(table, first) if in_vectors and room else None
     made = WalkedTrees(
-        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
-        Table(first.astype(np.min_scalar_type(int(first.max())))),
-        Table(np.array(steps, np.min_scalar_type(max(steps)))),
+        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True), _fitting(first),
+        _fitting(np.array(steps)), top,
     )  # fmt: skip
     maker = codes_of(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     codes = maker.n * 2 * cost.code
     one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
     work = {"code": 2 * maker.n, "walked_split": sum(steps)}
+    if top is not None:
+        work |= {"walked_top": len(steps), "walked_split": sum(max(0, own - WALKED_TOP) for own in steps)}
     yield form_of("walked", ((maker, made),), cost, work, AT_ONCE, one_row)

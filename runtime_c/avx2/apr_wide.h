@@ -116,9 +116,15 @@ static inline void apr_wide_turned(
 
 /* Of 32 codes, each 127 less the code, all bits of those above that of the limit. So they are read as they are compared:
  * the larger one of a comparison is in a register. */
-static inline __m256i apr_wide_right(const uint8_t *codes, __m256i limit)
+static inline __m256i apr_wide_right_8(const uint8_t *codes, __m256i limit)
 {
     return _mm256_cmpgt_epi8(limit, _mm256_load_si256((const __m256i *)(const void *)codes));
+}
+
+/* The same of 16 codes, each 32,767 less the code. */
+static inline __m256i apr_wide_right_16(const uint16_t *codes, __m256i limit)
+{
+    return _mm256_cmpgt_epi16(limit, _mm256_load_si256((const __m256i *)(const void *)codes));
 }
 
 /* Of 16 numbers their first bytes, their second ones and so on, each twice. */

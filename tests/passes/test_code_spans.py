@@ -55,7 +55,7 @@ FEW = ("both ends", "largest")  # a span of 512 has too many of more
     ("kind", "n"), [(kind, n) for n in (3, 40, 255, 2000) for kind in (*ALL, *(FEW if n < 255 else ()))]
 )
 def test_ranks_by_spans(kind: str, n: int) -> None:
-    """What the kernel computes, in its arithmetic, is the number of thresholds below; beside a column of another kind."""
+    """What the kernel computes is the number of thresholds below, beside a column of another kind, too."""
     columns = [float_keys(thresholds(one, n)).astype(np.int64) for one in (kind, "normal")]
     keys, first, _ = searched_keys(columns, 16, 32)
     ends = [*first.data[1:, 0].tolist(), keys.data.size]
@@ -120,5 +120,6 @@ def test_c_of_spans(
     compiled = load("m", trees.texts_of(made, target), made, tmp_path, compiler, (*flags, "-O1"))
     rows = trees.rows_of(program, 700, 8)
 
-    assert spans is not None and spans.reach == reach and spans.of_keys is None
+    assert spans is not None
+    assert (spans.reach, spans.of_keys) == (reach, None)
     assert same_bits(compiled.batch(rows)[0], program.run(rows)).all()
