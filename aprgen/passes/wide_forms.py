@@ -445,6 +445,9 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     codes = maker.n * 2 * cost.code
     one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
     work = {"code": 2 * maker.n, "walked_split": sum(steps)}
+    least_rows = AT_ONCE
     if top is not None:
         work |= {"walked_top": len(steps), "walked_split": sum(max(0, own - WALKED_TOP) for own in steps)}
-    yield form_of("walked", ((maker, made),), cost, work, AT_ONCE, one_row)
+        of_top, of_splits = work["walked_top"] * (cost.walked_top or 0), work["walked_split"] * cost.walked_split
+        least_rows = (TOP_ROWS * of_top + AT_ONCE * of_splits) // (of_top + of_splits)
+    yield form_of("walked", ((maker, made),), cost, work, least_rows, one_row)
