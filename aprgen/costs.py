@@ -111,7 +111,8 @@ class BatchCost:
 
     rows: of a block. few_rows: of sums with rows in lanes, fewer are computed otherwise; of trees it follows from the
     others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
-    counted: few thresholds one after the other. fan: keys of a vector. signed: vectors compare bytes with a sign.
+    counted: few thresholds one after the other. spans: a search may begin where that of a value's span does. fan: keys
+    of a vector. signed: vectors compare bytes with a sign.
     level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are
     compared then. split: passed by one row alone.
     """
@@ -121,6 +122,7 @@ class BatchCost:
     buffer_bytes: int
     grouped: bool
     counted: bool
+    spans: bool
     fan: int
     signed: bool
     level_rows: int | None
@@ -133,6 +135,7 @@ class BatchCost:
     permuted_row: int | None  # six levels of a tree, or all below, rows one by one
     walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None
+    walked_top: int | None  # the first levels of a tree, in vectors
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
     staged_tree: int | None = None  # its first six levels

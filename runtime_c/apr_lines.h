@@ -18,9 +18,9 @@ typedef float apr_quad __attribute__((vector_size(16), may_alias, aligned(4)));
 /* Part of the loop that calls it, however long: what it gives stays in registers. */
 #define APR_WITHIN __attribute__((always_inline))
 
-/* The same value, in a register of its own. A step down a tree takes three loads; a compiler that joins the steps of
- * several rows into vectors replaces them by gathers, which take longer. */
-static inline uint32_t apr_alone(uint32_t value)
+/* The same place in a table, in a register of its own. A step down a tree takes three loads; a compiler that joins the
+ * steps of several rows into vectors replaces them by gathers, which take longer. */
+static inline size_t apr_alone(size_t value)
 {
     __asm__("" : "+r"(value));
     return value;

@@ -6,7 +6,7 @@ Both have their tables in common with the trees for blocks of rows. Know no C, f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -152,6 +152,7 @@ class WalkedRow(Together):
 
 def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
     """The op of one row with the tables of those for blocks."""
+    codes = replace(codes, spans=None)
     if isinstance(trees, PermutedTrees):
         return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
     assert isinstance(trees, WalkedTrees)

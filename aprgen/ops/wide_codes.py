@@ -27,6 +27,27 @@ GROUPS = 32
 LANES = 16
 OF_GROUP = (1, 2, 4, 8)
 NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
+SPAN_REACHES = (8, 16, 32)
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """Spans into which the range of each column is cut: (value - low) * scale, cut to those there are. Roundings keep
+    the order of values, so thresholds of spans before are below a value, and none of spans behind is: the thresholds
+    from `begins` on, `reach` of them, are all that are compared.
+    """
+
+    count: int  # of a column
+    reach: int  # of SPAN_REACHES
+    low: Table  # f32 [n]
+    scale: Table  # f32 [n]
+    of_keys: Table | None  # i32 [n]: all bits where the value is the key as a float; None: in no column
+    begins: Table  # u8 or u16 [n, count]
+
+    @property
+    def last(self) -> float:
+        """The last one of a column."""
+        return float(self.count - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +72,10 @@ class WideCodes:
     first: Table | None = None  # u32 [n, levels], of the nodes of a level
     fan: int = 0
     levels: int = 0
-    signed: bool = False  # in a block, codes of 8 bits are 128 less
+    signed: bool = False  # in a block, 127 less the code, a byte with a sign
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
     skip: int = 0  # zeros in front of a row's codes, of searched columns
+    spans: Spans | None = None  # where the last level of a search begins, of searched columns in blocks
     headers = ("apr_wide.h",)
 
     @property
@@ -120,7 +142,7 @@ class WideCodes:
     @property
     def bias(self) -> int:
         """What the bits of a code are changed by in a block."""
-        return 128 if self.signed else 0
+        return 127 if self.signed else 0
 
     @property
     def block_elements(self) -> int:
@@ -171,10 +193,11 @@ def counted_keys(thresholds: Sequence[Ints], padded: int) -> Table:
     return Table(table, lines=True)
 
 
-def searched_keys(thresholds: Sequence[Ints], fan: int) -> tuple[Table, Table, int]:
+def searched_keys(thresholds: Sequence[Ints], fan: int, least: int) -> tuple[Table, Table, int]:
     """Keys, where each level of each column begins in them, and the number of levels.
 
-    A node holds the last thresholds of its children, so that as many children are passed as have keys below.
+    A node holds the last thresholds of its children, so that as many children are passed as have keys below. least: of
+    the last level of each column.
     """
     most = max(len(keys) for keys in thresholds)
     levels = next(levels for levels in range(1, 17) if fan**levels > most)
@@ -185,7 +208,7 @@ def searched_keys(thresholds: Sequence[Ints], fan: int) -> tuple[Table, Table, i
         for level in range(levels):
             below = fan ** (levels - 1 - level)  # thresholds of a child
             nodes = len(keys) // (below * fan) + 1
-            part = np.full(nodes * fan, PAD, np.int32)
+            part = np.full(max(nodes * fan, least if below == 1 else 0), PAD, np.int32)
             lasts = keys[below - 1 :: below]
             part[: len(lasts)] = lasts
             parts.append(part)

@@ -189,7 +189,7 @@ def ascending(height: int, first: int = 0, side: str = "left") -> Iterator[Split
 
 @dataclass(frozen=True)
 class Tier:
-    """Up to two levels of a complete tree: subtrees whose splits lie `apart` from the same of the next one.
+    """Some levels of a complete tree: subtrees whose splits lie `apart` from the same of the next one.
 
     splits: of a subtree, and their numbers in the first. whole: subtrees are the tree. bottom: below are its leaves.
     """
@@ -210,10 +210,10 @@ class Tier:
         return self.splits[-1][1].height
 
 
-def tiers(depth: int) -> Iterator[Tier]:
-    """From the bottom, where a single level stays at the top."""
-    for below in range(0, depth, 2):
-        levels = min(2, depth - below)
+def tiers(depth: int, most: int) -> Iterator[Tier]:
+    """From the bottom, of so many levels at most, where fewer stay at the top."""
+    for below in range(0, depth, most):
+        levels = min(most, depth - below)
         above = depth - below - levels
         numbered = tuple((((split.number + 1) << below) - 1, split) for split in ascending(levels - 1))
         yield Tier(1 << above, 1 << (below + levels), numbered, above == 0, below == 0)
@@ -225,7 +225,7 @@ class LevelTrees(CompleteTrees):
 
     depth: int  # [1, 7]
     feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
-    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: the code less 128
+    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: 127 less the code
 
     @property
     def kernel(self) -> str:
@@ -255,12 +255,18 @@ class LevelTrees(CompleteTrees):
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        return tuple(tiers(self.depth))
+        return tuple(tiers(self.depth, 2))
+
+    @property
+    def high_tiers(self) -> tuple[Tier, ...]:
+        """Of three levels."""
+        return tuple(tiers(self.depth, 3))
 
     def places(self, codes: Array) -> Iterator[Ints]:
         rows = np.arange(len(codes))
-        codes = codes.astype(np.int64) - (128 if self.code.data.dtype == np.int8 else 0)
-        for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, self.code.data, strict=True):
+        limits = self.code.data.astype(np.int64)
+        limits = 127 - limits if self.code.data.dtype == np.int8 else limits
+        for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, limits, strict=True):
             place = np.zeros(len(codes), np.int64)
             for level in range(self.depth):
                 apart = 1 << (self.depth - level)
@@ -349,14 +355,46 @@ class PermutedTrees(CompleteTrees):
 
 
 @dataclass(frozen=True, eq=False)
+class Top:
+    """First levels of walked trees as those of complete ones, splits from left to right. Below a leaf is the leaf."""
+
+    levels: int
+    feature: Table  # unsigned [trees, splits]
+    limit: Table  # i16 [trees, splits]: 32,767 less the code above which a row goes right
+    nodes: Table  # unsigned [trees, places]: where the walk goes on, nodes after the root
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        return tuple(tiers(self.levels, 3))
+
+    @property
+    def n_splits(self) -> int:
+        return int(self.feature.data.shape[1])
+
+    @property
+    def n_places(self) -> int:
+        return int(self.nodes.data.shape[1])
+
+    def after_root(self, tree: int, codes: Array) -> Ints:
+        """Where the walk of every row goes on."""
+        place = np.zeros(len(codes), np.int64)
+        for level in range(self.levels):
+            apart = 1 << (self.levels - level)
+            at = place * apart + apart // 2 - 1
+            own = codes[np.arange(len(codes)), self.feature.data[tree, at]].astype(np.int64)
+            place = 2 * place + (own > 32767 - self.limit.data[tree, at].astype(np.int64))
+        return np.asarray(self.nodes.data[tree, place], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
 class WalkedTrees(WideTrees):
-    """Trees of any depth. A right child follows the left one; a leaf is its own left child, and no code goes right."""
+    """Trees of any depth. A right child follows the left one. A leaf is 0, so that every row stays there."""
 
     stride: int  # codes of a row in a block
-    nodes: Table  # u32 [nodes, 2]: feature and code in 16 bits each, and the left child
+    nodes: Table  # u32 [nodes, 2]: feature and limit in 16 bits each, and how many nodes further the right child is
     first: Table  # unsigned [trees], the root
     steps: Table  # unsigned [trees], to the deepest leaf
-    headers = ("apr_lines.h",)
+    top: Top | None = None
 
     @property
     def kernel(self) -> str:
@@ -372,10 +410,12 @@ class WalkedTrees(WideTrees):
 
     def reached(self, codes: Array) -> Iterator[Array]:
         rows = np.arange(len(codes))
-        split, left = self.nodes.data.T.astype(np.int64)
-        for first, steps in zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True):
+        split, right = self.nodes.data.T.astype(np.int64)
+        begun = 0 if self.top is None else self.top.levels
+        for tree, (first, steps) in enumerate(zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True)):
             at = np.full(len(codes), first, np.int64)
-            for _ in range(steps):
-                right = codes[rows, split[at] >> 16] > (split[at] & 0xFFFF)
-                at = left[at] + right
+            if self.top is not None:
+                at += self.top.after_root(tree, codes)
+            for _ in range(begun, steps):
+                at += right[at] - (codes[rows, split[at] >> 16] < (split[at] & 0xFFFF))
             yield self.leaves.entries.data[at]

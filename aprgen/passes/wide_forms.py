@@ -17,6 +17,7 @@ from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, thre
 from aprgen.ops.wide_codes import (
     LOWEST,
     PAD,
+    SPAN_REACHES,
     CodeElement,
     Order,
     Search,
@@ -36,10 +37,12 @@ from aprgen.ops.wide_trees import (
     Leaves,
     LevelTrees,
     PermutedTrees,
+    Top,
     WalkedTrees,
     WideTrees,
 )
 from aprgen.passes.choices import TreeForm
+from aprgen.passes.code_spans import spans_of
 from aprgen.passes.missing import without_missing
 from aprgen.program import Array, Table
 
@@ -55,6 +58,8 @@ OF_BITS = 64  # the same where splits give bits of rows
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
 GROUPED = {1: 0.5, 2: 0.7, 4: 0.8, 8: 1.0}  # of the cycles of a code, by thresholds of a group
 AT_ONCE = 8  # rows that walk together
+WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
+TOP_ROWS = 64  # at once
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
 
@@ -252,10 +257,12 @@ def codes_of(
         )  # fmt: skip
     table = None if whole else Table(columns.astype(np.min_scalar_type(int(columns.max()))))
     if of_row or not cost.grouped:
-        keys, first, levels = searched_keys(coded.thresholds, cost.fan)
+        keys, first, levels = searched_keys(coded.thresholds, cost.fan, SPAN_REACHES[-1] if cost.spans else 0)
+        ends = np.append(first.data[1:, 0], keys.data.size).astype(np.int64)
+        spans = spans_of(coded.thresholds, (ends - first.data[:, -1]).tolist()) if cost.spans else None
         return WideCodes(
             n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels,
-            signed=cost.signed and not of_row, skip=skip,
+            signed=cost.signed and not of_row, skip=skip, spans=spans,
         )  # fmt: skip
     keys = grouped_keys(coded.thresholds)
     return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
@@ -334,7 +341,7 @@ def _level_trees(
     return LevelTrees(
         len(coded.columns), cost.rows, leaves, trees.start > 0, depth,
         Table((feature * cost.rows).astype(np.uint16)),
-        Table((code - 128).astype(np.int8) if cost.signed else code.astype(np.uint8)),
+        Table((127 - code).astype(np.int8) if cost.signed else code.astype(np.uint8)),
     )  # fmt: skip
 
 
@@ -396,6 +403,25 @@ def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
     return fewest, len(coded.thresholds[fewest])
 
 
+def _fitting(numbers: Ints) -> Table:
+    """With as many bytes as they need."""
+    return Table(numbers.astype(np.min_scalar_type(int(numbers.max()))))
+
+
+def _top(table: Array, first: Ints) -> Top:
+    """The first levels of trees whose nodes are in a table from `first` on."""
+    at = first.reshape(-1, 1)
+    splits = np.zeros((len(first), (1 << WALKED_TOP) - 1), np.int64)
+    for level in range(WALKED_TOP):
+        apart = 1 << (WALKED_TOP - level)
+        split, further = np.moveaxis(table[at].astype(np.int64), -1, 0)
+        splits[:, apart // 2 - 1 :: apart] = split
+        right = at + further
+        at = np.stack([right - (split > 0), right], axis=2).reshape(len(first), -1)
+    limit = np.where(splits > 0, 32768 - (splits & 0xFFFF), 0)
+    return Top(WALKED_TOP, _fitting(splits >> 16), Table(limit.astype(np.int16)), _fitting(at - first.reshape(-1, 1)))
+
+
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     assert cost.walked_split is not None
     nodes = ranked.op.nodes
@@ -414,8 +440,8 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
             inner = level >= 0
             own.append(level)
             place = n - len(level) + np.arange(len(level))
-            child = n + 2 * (np.cumsum(inner) - 1)
-            children.append(np.where(inner, child, place))
+            child = n + 2 * np.cumsum(inner) - 1
+            children.append(np.where(inner, child - place, 0))
             splits = level[inner]
             level = np.stack([left[splits], right[splits]], axis=1).reshape(-1)
             n += len(level)
@@ -427,19 +453,25 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     every = np.concatenate(references)
     inner = every >= 0
     node, leaf = np.where(inner, every, 0), np.where(inner, 0, -1 - every)
-    split = np.where(inner, coded.feature[node] << 16 | coded.code[node], NEVER16)
+    split = np.where(inner, coded.feature[node] << 16 | coded.code[node] + 1, 0)
     entries = np.where(inner, np.zeros(1, adding.of_leaf.dtype), adding.of_leaf[leaf])
     first = np.cumsum([0, *sizes[:-1]])
-    left_child = np.concatenate(parts) + np.repeat(first, sizes)
-    table = np.stack([split, left_child], axis=1).astype(np.uint32)
+    table = np.stack([split, np.concatenate(parts)], axis=1).astype(np.uint32)
     leaves = Leaves(adding.adds, Table(adding.alone(entries)), adding.start, adding.n_outputs, adding.values)
+    in_vectors = cost.walked_top is not None and cost.rows % TOP_ROWS == 0 and max(steps) > WALKED_TOP
+    room = 4 * cost.rows * len(coded.columns) <= cost.buffer_bytes  # for codes row by row and in columns
+    top = _top(table, first) if in_vectors and room else None
     made = WalkedTrees(
-        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True),
-        Table(first.astype(np.min_scalar_type(int(first.max())))),
-        Table(np.array(steps, np.min_scalar_type(max(steps)))),
+        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True), _fitting(first),
+        _fitting(np.array(steps)), top,
     )  # fmt: skip
     maker = codes_of(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     codes = maker.n * 2 * cost.code
     one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
     work = {"code": 2 * maker.n, "walked_split": sum(steps)}
-    yield form_of("walked", ((maker, made),), cost, work, AT_ONCE, one_row)
+    least_rows = AT_ONCE
+    if top is not None:
+        work |= {"walked_top": len(steps), "walked_split": sum(max(0, own - WALKED_TOP) for own in steps)}
+        of_top, of_splits = work["walked_top"] * (cost.walked_top or 0), work["walked_split"] * cost.walked_split
+        least_rows = (TOP_ROWS * of_top + AT_ONCE * of_splits) // (of_top + of_splits)
+    yield form_of("walked", ((maker, made),), cost, work, least_rows, one_row)

@@ -25,10 +25,10 @@ static inline __m256i apr_wide_keys(__m256 values, __m256i missing)
     return _mm256_blendv_epi8(_mm256_xor_si256(bits, flip), missing, nan);
 }
 
-/* Keys of one column of 8 rows: `lanes` are the places of their values from `x` on. */
-static inline __m256i apr_wide_column(const float *x, __m256i lanes, __m256i rows, __m256i missing)
+/* Values of one column of 8 rows: `lanes` are their places from `x` on. */
+static inline __m256 apr_wide_column(const float *x, __m256i lanes, __m256i rows)
 {
-    return apr_wide_keys(_mm256_castsi256_ps(apr_gathered_some(x, lanes, rows, _mm256_setzero_si256())), missing);
+    return _mm256_castsi256_ps(apr_gathered_some(x, lanes, rows, _mm256_setzero_si256()));
 }
 
 /* Where the values of 8 rows of n values begin. */
@@ -37,14 +37,47 @@ static inline __m256i apr_wide_lanes(int32_t n)
     return _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(n));
 }
 
-/* How many of 16 thresholds are below a key. */
+/* The same values, and in place of a NaN the infinity that `missing` has as a key. */
+static inline __m256 apr_wide_known(__m256 values, __m256i missing)
+{
+    const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(missing), _mm256_set1_ps(-0.0F));
+    const __m256 infinity = _mm256_or_ps(sign, _mm256_set1_ps(APR_INFINITY));
+    return _mm256_blendv_ps(values, infinity, _mm256_cmp_ps(values, values, _CMP_UNORD_Q));
+}
+
+/* Of 8 values, in which spans of a column they lie, the last of which is given. */
+static inline __m256i apr_wide_spans(__m256 values, __m256 low, __m256 scale, __m256 last)
+{
+    const __m256 span = _mm256_mul_ps(_mm256_sub_ps(values, low), scale);
+    return _mm256_cvttps_epi32(_mm256_min_ps(_mm256_max_ps(span, _mm256_setzero_ps()), last));
+}
+
+/* Of 8 thresholds, all bits of those below a key. */
+static inline __m256i apr_wide_below(const int32_t *thresholds, int32_t key)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(key), _mm256_loadu_si256((const __m256i *)(const void *)thresholds));
+}
+
+/* How many of 8 thresholds are below a key. */
+static inline uint32_t apr_wide_below_8(const int32_t *thresholds, int32_t key)
+{
+    return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(apr_wide_below(thresholds, key))));
+}
+
+/* How many of 16. */
 static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
 {
-    const __m256i wide = _mm256_set1_epi32(key);
-    const __m256i first = _mm256_cmpgt_epi32(wide, _mm256_load_si256((const __m256i *)(const void *)&thresholds[0]));
-    const __m256i second = _mm256_cmpgt_epi32(wide, _mm256_load_si256((const __m256i *)(const void *)&thresholds[8]));
-    const __m256i both = _mm256_packs_epi32(first, second); /* two bytes for each, in another order */
+    const __m256i both = /* two bytes for each, in another order */
+        _mm256_packs_epi32(apr_wide_below(&thresholds[0], key), apr_wide_below(&thresholds[8], key));
     return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_epi8(both)) / 2U;
+}
+
+/* How many of 32. */
+static inline uint32_t apr_wide_below_32(const int32_t *thresholds, int32_t key)
+{
+    const __m256i first = _mm256_packs_epi32(apr_wide_below(&thresholds[0], key), apr_wide_below(&thresholds[8], key));
+    const __m256i second = _mm256_packs_epi32(apr_wide_below(&thresholds[16], key), apr_wide_below(&thresholds[24], key));
+    return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(first, second)));
 }
 
 /* Of rows from `row` on, 8 columns of 8 rows to columns that are `apart` floats; the last row again for those behind it,
@@ -81,10 +114,17 @@ static inline void apr_wide_turned(
     }
 }
 
-/* Of 32 codes with a sign, all bits of those above the limit. */
-static inline __m256i apr_wide_right(const uint8_t *codes, __m256i limit)
+/* Of 32 codes, each 127 less the code, all bits of those above that of the limit. So they are read as they are compared:
+ * the larger one of a comparison is in a register. */
+static inline __m256i apr_wide_right_8(const uint8_t *codes, __m256i limit)
 {
-    return _mm256_cmpgt_epi8(_mm256_load_si256((const __m256i *)(const void *)codes), limit);
+    return _mm256_cmpgt_epi8(limit, _mm256_load_si256((const __m256i *)(const void *)codes));
+}
+
+/* The same of 16 codes, each 32,767 less the code. */
+static inline __m256i apr_wide_right_16(const uint16_t *codes, __m256i limit)
+{
+    return _mm256_cmpgt_epi16(limit, _mm256_load_si256((const __m256i *)(const void *)codes));
 }
 
 /* Of 16 numbers their first bytes, their second ones and so on, each twice. */

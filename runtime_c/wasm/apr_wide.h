@@ -84,10 +84,10 @@ static inline uint64_t apr_wide_above_64(const apr_wide_bytes codes[4], const ui
     return ~(((uint64_t)high << 32) | low);
 }
 
-/* Of 16 codes with a sign, all bits of those above the limit. */
+/* Of 16 codes, each 127 less the code, all bits of those above that of the limit. */
 static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
 {
-    return wasm_i8x16_gt(wasm_v128_load(codes), limit);
+    return wasm_i8x16_gt(limit, wasm_v128_load(codes));
 }
 
 /* `one` where all bits are set, and the other where none is. */

@@ -207,8 +207,8 @@ FAULTS = (
     ("wasm", "network", "wasm_f32x4_pmax(wasm_f32x4_const_splat(0.0F), values)",
      "wasm_f32x4_max(wasm_f32x4_const_splat(0.0F), values)"),
     ("wasm", "nearest", "wasm_f32x4_lt(values, best)", "wasm_f32x4_le(values, best)"),
-    ("wasm", "sum-depth6-x4-200", "wasm_i8x16_gt(wasm_v128_load(codes), limit)",
-     "wasm_u8x16_gt(wasm_v128_load(codes), limit)"),
+    ("wasm", "sum-depth6-x4-200", "wasm_i8x16_gt(limit, wasm_v128_load(codes))",
+     "wasm_u8x16_gt(limit, wasm_v128_load(codes))"),
     ("wasm", "linear-first", "    while (row < n_rows) {", "    while ((n_rows - row) >= 4U) {"),
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ from aprgen.ops.integer import Dequantise
 from aprgen.ops.row_trees import PermutedRow
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import PermutedTrees
+from aprgen.ops.wide_trees import PermutedTrees, WalkedTrees
 from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
@@ -279,6 +279,25 @@ def test_one_row_has_forms_of_smaller_blocks(n_features: int) -> None:
     assert [type(made.steps[index].op) for index in made.needed(made.scores)] == [FloatRow]
     assert same_bits(made.run(rows), program.run(rows)).all()
     agree(made, program, rows)
+
+
+def test_first_levels_in_vectors() -> None:
+    """Walked trees have them where columns of codes fit on the stack; they take 64 rows, so a few go one by one."""
+    target = load_target("x86-avx2")
+    assert target.batch is not None
+    for number, there in ((15, True), (17, False), (20, False)):
+        case = CASES[number]
+        made = wide(program_of(case), target, case.kernels_of(target.batch))
+        op = next(step.op for step in made.steps if isinstance(step.op, WalkedTrees))
+        assert (op.top is not None) == there
+    program = program_of(CASES[15])
+    few = [
+        with_batch(program, program, replace(target.batch, walked_top=top, float_split=None)).batch
+        for top in (None, target.batch.walked_top)
+    ]
+    assert few[0] is not None
+    assert few[1] is not None
+    assert few[0].few_rows < few[1].few_rows
 
 
 @pytest.mark.parametrize("family", OF_TREES)

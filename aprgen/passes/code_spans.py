@@ -1,0 +1,67 @@
+"""Where the search for a rank code begins: the range of a column is cut into spans of one width.
+
+Knows thresholds as keys and as floats; knows no trees, no target and no C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aprgen.ops.wide_codes import SPAN_REACHES, Spans
+from aprgen.passes.fold import floats_of_keys
+from aprgen.program import Table
+
+Ints = NDArray[np.int64]
+
+COUNTS = (32, 64, 128, 256, 512)  # of spans of a column
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """A column cut into spans."""
+
+    low: np.float32
+    scale: np.float32
+    of_keys: bool
+    begins: Ints  # thresholds before each span
+    crowd: int  # the most thresholds of a span
+
+
+def spans_of(thresholds: Sequence[Ints], lengths: Sequence[int]) -> Spans | None:
+    """The fewest thresholds to compare, then the fewest spans. lengths: of the columns' keys with what follows them.
+
+    None: too many thresholds lie too close together.
+    """
+    for reach in SPAN_REACHES:
+        for count in COUNTS:
+            cuts = [_cut(keys, count, reach) for keys in thresholds]
+            if all(cut.crowd <= reach for cut in cuts):
+                last = np.array(lengths)[:, None] - reach
+                begins = np.minimum(np.stack([cut.begins for cut in cuts]), last)
+                low, scale = (Table(np.array([getattr(cut, name) for cut in cuts])) for name in ("low", "scale"))
+                of_keys = Table([-cut.of_keys for cut in cuts], np.int32) if any(cut.of_keys for cut in cuts) else None
+                kept = Table(begins.astype(np.min_scalar_type(int(begins.max()))))
+                return Spans(count, reach, low, scale, of_keys, kept)
+    return None
+
+
+def _cut(keys: Ints, count: int, reach: int) -> _Cut:
+    """By values; where these crowd by keys, which lie equally far apart whether numbers are large or small."""
+    by_value = _cut_of(floats_of_keys(keys), count, of_keys=False)
+    return by_value if by_value.crowd <= reach else _cut_of(keys.astype(np.float32), count, of_keys=True)
+
+
+def _cut_of(values: NDArray[np.float32], count: int, *, of_keys: bool) -> _Cut:
+    """As the C computes the span of a value: a float that is not smaller lies in no span before."""
+    low, high = (values[0], values[-1]) if len(values) else (np.float32(0), np.float32(0))
+    with np.errstate(all="ignore"):
+        scale = np.float32(count) / (high - low) if high > low else np.float32(1)
+        if not (np.isfinite(scale) and scale >= np.finfo(np.float32).tiny and np.isfinite(low)):
+            return _Cut(low, scale, of_keys, np.zeros(count, np.int64), len(values) + SPAN_REACHES[-1])
+        span = np.clip((values - low) * scale, 0, count - 1).astype(np.int64)
+    begins = np.searchsorted(span, np.arange(count))
+    return _Cut(low, scale, of_keys, begins, int(np.bincount(span, minlength=1).max()))

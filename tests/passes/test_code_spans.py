@@ -1,0 +1,125 @@
+"""Spans of a column: a search that begins where that of a value's span does finds the same rank, in Python and in C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aprgen.ops.trees import TreeSum, float_keys
+from aprgen.ops.wide_codes import PAD, WideCodes, searched_keys
+from aprgen.passes.code_spans import spans_of
+from aprgen.program import Builder, Program, Table, row_type
+from aprgen.target import load_target
+from aprgen.verify import same_bits
+from tests.differential.compiled import load
+from tests.passes import test_wide_trees as trees
+
+Floats = NDArray[np.float32]
+
+
+def thresholds(kind: str, n: int) -> Floats:
+    """Distinct floats, ascending."""
+    chance = np.random.default_rng(n)
+    made = {
+        "normal": chance.normal(size=n),
+        "even": np.arange(n) - 3.0,
+        "skewed": np.exp(5 * chance.normal(size=n)),
+        "both ends": np.append(chance.normal(size=n), [np.inf, -np.inf]),
+        "subnormal": np.arange(n) * 1e-44,
+        "largest": np.linspace(-3.4e38, 3.4e38, n),
+        "one": [0.5],
+    }[kind]
+    return np.unique(np.asarray(made, np.float32) + np.float32(0))
+
+
+def near(own: Floats) -> Floats:
+    """Thresholds, what lies next to them, between them and beyond them, and special values."""
+    wide = own.astype(np.float64)
+    between = np.concatenate([wide, (wide[1:] + wide[:-1]) / 2])
+    with np.errstate(all="ignore"):
+        around = [np.nextafter(own, np.float32(side)) for side in (np.inf, -np.inf)]
+    special = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, 1e30]
+    return np.concatenate([between, *around, special]).astype(np.float32)
+
+
+ALL = ("normal", "even", "skewed", "subnormal", "one")
+FEW = ("both ends", "largest")  # a span of 512 has too many of more
+
+
+@pytest.mark.parametrize(
+    ("kind", "n"), [(kind, n) for n in (3, 40, 255, 2000) for kind in (*ALL, *(FEW if n < 255 else ()))]
+)
+def test_ranks_by_spans(kind: str, n: int) -> None:
+    """What the kernel computes is the number of thresholds below, beside a column of another kind, too."""
+    columns = [float_keys(thresholds(one, n)).astype(np.int64) for one in (kind, "normal")]
+    keys, first, _ = searched_keys(columns, 16, 32)
+    ends = [*first.data[1:, 0].tolist(), keys.data.size]
+    spans = spans_of(columns, [end - begin for end, begin in zip(ends, first.data[:, -1].tolist(), strict=True)])
+    assert spans is not None
+    for index, own in enumerate(columns):
+        values = near(thresholds(kind if index == 0 else "normal", n))
+        for low in (False, True):
+            found = float_keys(values)
+            found[np.isnan(values)] = np.iinfo(np.int32).min if low else PAD
+            known = np.where(np.isnan(values), np.float32(-np.inf if low else np.inf), values)
+            if spans.of_keys is not None and spans.of_keys.data[index]:
+                known = found.astype(np.float32)
+            with np.errstate(all="ignore"):
+                span = (known - spans.low.data[index]) * spans.scale.data[index]
+            span = np.minimum(np.fmax(span, np.float32(0)), np.float32(spans.last)).astype(np.int64)
+            begin = spans.begins.data[index, span].astype(np.int64)
+            compared = keys.data[int(first.data[index, -1]) + begin[:, None] + np.arange(spans.reach)]
+
+            assert (begin + (compared < found[:, None]).sum(axis=1)).tolist() == np.searchsorted(own, found).tolist()
+
+
+def test_crowded_columns_have_none() -> None:
+    """40 neighbouring floats lie in no 32 thresholds of one span, next to one that is far away."""
+    one, far = float_keys(np.array([1.0, 1e9], np.float32)).astype(np.int64).tolist()
+
+    assert spans_of([np.array([*range(one, one + 40), far])], [64]) is None
+    assert spans_of([np.array([*range(one, one + 30), far])], [64]) is not None
+
+
+def with_finite(program: Program) -> Program:
+    """The same trees over thresholds without infinities, so that spans are cut by value."""
+    op = program.steps[0].op
+    assert isinstance(op, TreeSum)
+    own = op.nodes.threshold.data
+    ordinary = np.where(np.isfinite(own) & (np.abs(own) > 1e-6), own, np.float32(0.25))
+    made = replace(op, nodes=replace(op.nodes, threshold=Table(ordinary)))
+    builder = Builder(row_type(op.n_features))
+    return builder.build(builder.add(made, 0))
+
+
+@pytest.mark.parametrize("compiler", trees.COMPILERS)
+@pytest.mark.parametrize(
+    ("case", "reach"),
+    [
+        (trees.Case("sum", 6, 4, 61, 200, (trees.GROUPED, trees.LEVELS), 0.3), 8),
+        (trees.Case("sum", 9, 2, 30, 6000, (trees.SEARCHED, trees.WALKED), 0.3, full=True), 32),
+    ],
+    ids=["bytes", "words"],
+)
+def test_c_of_spans(
+    case: trees.Case, reach: int, compiler: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:
+    """C with spans by value equals Program.run() bit for bit, with rows at thresholds and of every NaN."""
+    require_target("x86-avx2")
+    target = load_target("x86-avx2")
+    assert target.batch is not None
+    program = with_finite(trees.program_of(case))
+    made = trees.wide(program, target, case.kernels_of(target.batch))
+    spans = next(step.op.spans for step in made.steps if isinstance(step.op, WideCodes))
+    flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
+    compiled = load("m", trees.texts_of(made, target), made, tmp_path, compiler, (*flags, "-O1"))
+    rows = trees.rows_of(program, 700, 8)
+
+    assert spans is not None
+    assert (spans.reach, spans.of_keys) == (reach, None)
+    assert same_bits(compiled.batch(rows)[0], program.run(rows)).all()
