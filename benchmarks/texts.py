@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import one_core, toolchains_here, write_report
+from here import one_core, report_file, toolchains_here, write_report
 from models import file_of
 from numpy.typing import NDArray
 from wide_dense import built
@@ -361,7 +361,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", nargs="*", default=TARGETS)
     parser.add_argument("--core", nargs="*", choices=CORES, default=None)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args(given)
     terms = options.terms or ((100,) if options.quick else TERMS)
