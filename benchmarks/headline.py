@@ -12,7 +12,8 @@ measured in the same run: how fast as many bytes as the rows have are read again
 fused operations, pairs of products of bfloat16 and products of bytes a core does in registers. "limit" is the longer of
 the two for the mode, on one core: what no code for this machine can be below. Trees have none: nobody knows how few
 instructions a tree takes. Where a time cannot be reached in f32, the line below says by which arithmetic, and the
-fastest mode that reaches it. Status 1 when a bit differs from Program.run(); a time that is missed changes no status.
+fastest mode that reaches it. Status 1 when a bit differs from Program.run(); a time that is missed changes no
+status. Status 7 when nothing can run here.
 """
 
 from __future__ import annotations
@@ -312,10 +313,12 @@ def main(words: Sequence[str] | None = None) -> int:
                 for one in figures(work, target, toolchain, limits, given.rounds):
                     found.append(one)
                     print(line(one), flush=True)
+    if not found:
+        return 7
     print("", *verdicts(found), sep="\n")
     facts = [asdict(one) | {"share": one.share} for one in found]
     write_report(given.json, SCHEMA, VERSION, facts, rows=ROWS, rounds=given.rounds)
-    return 0 if found and all(one.exact for one in found) else 1
+    return 0 if all(one.exact for one in found) else 1
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from aprgen import __version__
-from aprgen.errors import ToolchainError, UsageError
+from aprgen.errors import ToolchainError, UnsupportedError, UsageError
 from aprgen.output_folder import require_files
 from aprgen.runners.shared import why_not_here
 from aprgen.target import Target, load_target
@@ -25,7 +25,11 @@ from aprgen.toolchain import Toolchain, find_toolchain
 def toolchains_here(targets: Sequence[str], compilers: Sequence[str]) -> Iterator[tuple[Target, Toolchain]]:
     """Those that can be used; a line says of each other one why not."""
     for name in targets:
-        target = load_target(name)
+        try:
+            target = load_target(name)
+        except UnsupportedError as error:
+            print(f"{name}: {error.what}", flush=True)
+            continue
         reason = why_not_here(target)
         if reason:
             print(f"{name}: {reason}", flush=True)

@@ -33,7 +33,8 @@ def count_plugin(work: Path, search_path: str | None) -> Path:
 
 def step_counter(work: Path, search_path: str | None) -> Path:
     """The single-stepping counter for this machine."""
-    return _host_program(find_toolchain(load_target("host"), "auto", search_path), "stepcount/stepcount.c", (), "", work)
+    toolchain = find_toolchain(load_target("host"), "auto", search_path)
+    return _host_program(toolchain, "stepcount/stepcount.c", (), "", work)
 
 
 def _host_program(toolchain: Toolchain, source_name: str, flags: Sequence[str], suffix: str, work: Path) -> Path:

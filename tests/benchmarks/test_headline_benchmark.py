@@ -71,6 +71,14 @@ def test_words_that_lead_nowhere(
     assert "error: argument" in capsys.readouterr().err
 
 
+def test_nothing_that_could_be_measured(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without target or compiler there is no figure and no wrong bit: status 7, and the reason."""
+    assert benchmark.main(("--target", "x86-avx2", "--compiler", "icc")) == 7
+    assert "x86-avx2 icc: " in capsys.readouterr().out
+    assert benchmark.main(("--target", "x87")) == 7
+    assert "x87: no target is called 'x87'" in capsys.readouterr().out
+
+
 def test_what_cannot_be_is_said(benchmark: ModuleType) -> None:
     """A time below the limit of f32 is called impossible, with its arithmetic, and the mode that reaches it named."""
 
