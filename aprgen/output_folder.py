@@ -52,15 +52,21 @@ def require_folder(folder: Path) -> None:
 def require_files(*paths: Path | None) -> None:
     """The same for single files; None is a file that nobody wants."""
     for path in paths:
-        if path is None:
-            continue
-        folder = path.parent
-        if path.is_dir():
-            raise _unwritable(path, _error(errno.EISDIR))
-        if not folder.is_dir():
-            raise _unwritable(path, _error(errno.ENOTDIR if folder.exists() else errno.ENOENT))
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _unwritable(path, _error(errno.EACCES))
+        if path is not None:
+            try:
+                _require_file(path)
+            except OSError as error:
+                raise _unwritable(path, error) from error
+
+
+def _require_file(path: Path) -> None:
+    folder = path.parent
+    if path.is_dir():
+        raise _error(errno.EISDIR)
+    if not folder.is_dir():
+        raise _error(errno.ENOTDIR if folder.exists() else errno.ENOENT)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _error(errno.EACCES)
 
 
 def _error(number: int) -> OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -235,6 +236,21 @@ def test_where_no_file_can_be_is_said_before_the_work(
     assert is_three_lines(answer, "output.unwritable")
     assert str(tmp_path / place) in answer.error_lines[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.json"]
+
+
+def test_a_folder_that_lets_nobody_look(
+    aprgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system refuses to say what is there, that is the reason. (Root is never refused.)"""
+
+    def refuses(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuses)
+    answer = aprgen("explore", tmp_path / "missing.apr", "--html", tmp_path / "out.html")
+
+    assert is_three_lines(answer, "output.unwritable")
+    assert "Permission denied" in answer.error_lines[0]
 
 
 def test_where_no_folder_can_be_is_said_before_the_work(aprgen: Command, tmp_path: Path) -> None:
