@@ -28,6 +28,8 @@ from pathlib import Path
 import numpy as np
 import zstandard
 from here import report_file
+from loader import SOURCES
+from models import forest, forest_of
 
 from aprgen import load
 from aprgen.container import Metadata, Trust, TrustedKey, write_v1
@@ -42,8 +44,6 @@ from aprgen.families import STRUCTS
 from aprgen.loaded import load_model
 from aprgen.payload_form import in_form
 from aprgen.resources import folder
-from benchmarks.loader import SOURCES
-from benchmarks.models import forest, forest_of
 
 ASKED_MS = 50.0  # for a payload of 10 MB, as the documents of the format have it
 MIB = 1 << 20
