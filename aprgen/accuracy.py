@@ -28,6 +28,7 @@ class Calibration:
     """Rows that a model will see, float32 [rows, n_features], how ranges are taken from them, and the loss allowed.
 
     truth: what is right for each row, labels [rows, 1] or values [rows, n_outputs]; None when nobody says.
+    notes: what was changed on the way here.
     """
 
     rows: NDArray[np.float32]
@@ -35,6 +36,7 @@ class Calibration:
     method: Method = "minmax"
     max_loss: float | None = None
     truth: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def require_calibration(calibration: Calibration, program: Program) -> None:
         wrong = f"the rows have shape {list(rows.shape)}, the model takes [rows, {n_features}]"
     elif not bool(np.all(np.abs(rows) <= LARGE)):  # false for a NaN, too
         at = np.argwhere(~(np.abs(rows) <= LARGE))[0]
-        wrong = f"row {at[0]} has {rows[at[0], at[1]]} as feature {at[1]}"
+        wrong = f"row {at[0]} has {rows[at[0], at[1]]!s} as feature {at[1]}"
     elif calibration.method not in METHODS:
         wrong = f"the method {calibration.method!r} is none of {', '.join(METHODS)}"
     elif calibration.truth is not None:

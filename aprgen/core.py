@@ -181,8 +181,8 @@ def artifact_of(
         texts, table_bytes = dict(package.texts), package.table_bytes
     texts |= runtime_headers("".join(texts.values()), target, given=texts)
     texts[f"{options.name}_selftest.c"] = _selftest(lowered, names)
-    left_out = _left_out(lowered, options)
-    manifest = _manifest(loaded, program, target, options, texts, table_bytes, left_out) | _accuracy_facts(accuracy)
+    remarks = _remarks(lowered, options)
+    manifest = _manifest(loaded, program, target, options, texts, table_bytes, remarks) | _accuracy_facts(accuracy)
     pairs = zip(decisions, variants or [program], strict=False)
     tuned = [decision.facts(own.batch) for decision, own in pairs if decision is not None]
     manifest |= {"tuned": tuned if variants else tuned[0]} if tuned else {}
@@ -327,7 +327,7 @@ def _check_flash(table_bytes: int, target: Target) -> None:
             "budget.flash",
             f"the model's tables take {table_bytes} bytes of flash, {target.name} has {target.memory.flash_bytes}",
             where=f"target {target.name}",
-            hint="choose a larger target, or train a smaller model",
+            hint="choose a larger target, or a smaller form (--optimise size for trees), or train a smaller model",
         )
 
 
@@ -366,7 +366,7 @@ def _manifest(
     options: Options,
     texts: Mapping[str, str],
     table_bytes: int,
-    left_out: Sequence[str],
+    remarks: Sequence[str],
 ) -> dict[str, object]:
     return {
         "tool": "aprgen",
@@ -395,7 +395,7 @@ def _manifest(
         "signer": loaded.signer,
         "signature": _signature_facts(loaded.verification),
         "was_encrypted": loaded.was_encrypted,
-        "findings": [*loaded.findings, *left_out],
+        "findings": [*loaded.findings, *remarks],
         "sha256": {
             "model": loaded.sha256,
             "target": target.sha256,
@@ -404,11 +404,12 @@ def _manifest(
     }
 
 
-def _left_out(lowered: Program, options: Options) -> tuple[str, ...]:
-    """What the options could have given, and what they need for it."""
+def _remarks(lowered: Program, options: Options) -> tuple[str, ...]:
+    """What was changed in the rows given; what the options could have given, and what they need for it."""
+    changed = () if options.calibration is None else options.calibration.notes
     if options.numeric in INTEGER_MODES and lowered.codes is None and takes_codes(lowered):
-        return ("no functions of codes: rows (--calibrate) tell which codes the features have",)
-    return ()
+        return (*changed, "no functions of codes: rows (--calibrate) tell which codes the features have")
+    return changed
 
 
 def _signature_facts(found: Verification) -> dict[str, object]:

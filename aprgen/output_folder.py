@@ -5,6 +5,7 @@ Every file is written beside its place and renamed when all are there. Knows not
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,15 +35,42 @@ def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
             beside.replace(place)
     except OSError as error:
         _undo(made, waiting)
-        raise UsageError(
-            "output.unwritable",
-            f"cannot write to the folder: {error.strerror}",
-            where=str(folder),
-            hint="choose a folder that you may write to with -o",
-        ) from error
+        raise _no_folder(folder, error) from error
     except BaseException:
         _undo(made, waiting)
         raise
+
+
+def require_folder(folder: Path) -> None:
+    """A UsageError where no folder can be written, for those who would hear it only after long work."""
+    _check_place(folder, ())
+    nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _no_folder(folder, _error(errno.EACCES))
+
+
+def require_files(*paths: Path | None) -> None:
+    """The same for single files; None is a file that nobody wants."""
+    for path in paths:
+        if path is not None:
+            try:
+                _require_file(path)
+            except OSError as error:
+                raise _unwritable(path, error) from error
+
+
+def _require_file(path: Path) -> None:
+    folder = path.parent
+    if path.is_dir():
+        raise _error(errno.EISDIR)
+    if not folder.is_dir():
+        raise _error(errno.ENOTDIR if folder.exists() else errno.ENOENT)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _error(errno.EACCES)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -79,6 +107,15 @@ def _create(path: Path, data: bytes, private: bool) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _no_folder(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "output.unwritable",
+        f"cannot write to the folder: {error.strerror}",
+        where=str(folder),
+        hint="choose a folder that you may write to with -o",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from aprgen.core import Artifact
+from aprgen.core import INTEGER_MODES, Artifact
 from aprgen.errors import BudgetError, UsageError
 from aprgen.exploration import Choice, Refused, Subject, Taken, candidates, has_modes, modes_to_try, take, ways_of
 from aprgen.toolchain import find_toolchain
@@ -109,7 +109,7 @@ def search(
         tried.append(Tried(taken, misses))
         if not misses:
             return Search(subject.name, subject.target.name, tuple(tried), refused, candidate.artifact)
-    other_modes = numeric != AUTO and has_modes(subject.loaded)
+    other_modes = has_modes(subject.loaded) and (numeric != AUTO or INTEGER_MODES.keys().isdisjoint(modes))
     return Search(subject.name, subject.target.name, tuple(tried), refused, None, other_modes)
 
 

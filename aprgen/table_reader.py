@@ -23,7 +23,8 @@ class TableReader:
 
     def _take(self, key: str) -> object:
         if key not in self.left:
-            raise self.wrong(key, "is missing", f"add {self.prefix}{key}; the targets of aprgen show every key")
+            hint = f'add {self.prefix}{key}; a file with extends = "cortex-m4" says only what is different'
+            raise self.wrong(key, "is missing", hint)
         return self.left.pop(key)
 
     def text(self, key: str, default: str | None = None) -> str:

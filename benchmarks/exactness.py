@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from here import write_report
+from here import report_file, write_report
 from numpy.typing import NDArray
 from wide_models import MODELS
 
@@ -270,7 +270,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=RANDOM)
     parser.add_argument("--fixtures", action="store_true")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     chosen = parser.parse_args(arguments)
     names, n_rows = (QUICK, 300) if chosen.quick else (chosen.model, chosen.rows)
     print(

@@ -23,6 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from here import report_file
+
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
 from aprgen.errors import AprgenError, UnsupportedError
@@ -214,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", action="append", default=[], metavar="NAME")
     parser.add_argument("--target", default="host", metavar="NAME", help="whose kernels and costs; no assembly")
     parser.add_argument("--seconds", type=float, default=60.0, help="for one analysis")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     options = parser.parse_args(arguments)
     if shutil.which("frama-c") is None:
         print("frama-c is not on PATH; Debian has it as frama-c-base", file=sys.stderr)

@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 from compiler import KIB, CommandFailedError, run
 from growth_page import html_page
+from here import report_file
 from models import forest_of, grown_tree
 from peer_bounds import bound_of
 from peer_figures import Bound
@@ -346,8 +347,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--depth", type=int, nargs="+", choices=list(SPLITS), default=list(SPLITS))
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--quick", action="store_true", help="two sizes of grown trees")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--html", type=Path)
+    parser.add_argument("--json", type=report_file)
+    parser.add_argument("--html", type=report_file)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--known", default="{}", help=argparse.SUPPRESS)
     parser.add_argument("--keep", type=Path, help=argparse.SUPPRESS)

@@ -12,7 +12,8 @@ measured in the same run: how fast as many bytes as the rows have are read again
 fused operations, pairs of products of bfloat16 and products of bytes a core does in registers. "limit" is the longer of
 the two for the mode, on one core: what no code for this machine can be below. Trees have none: nobody knows how few
 instructions a tree takes. Where a time cannot be reached in f32, the line below says by which arithmetic, and the
-fastest mode that reaches it. Status 1 when a bit differs from Program.run(); a time that is missed changes no status.
+fastest mode that reaches it. Status 1 when a bit differs from Program.run(); a time that is missed changes no
+status. Status 7 when nothing can run here.
 """
 
 from __future__ import annotations
@@ -26,12 +27,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import wide_integers
-from here import toolchains_here, write_report
+from here import report_file, toolchains_here, write_report
 from models import linear
 from numpy.typing import NDArray
 from wide_limits import built, limit_library, limits_of, reads_of
@@ -108,7 +108,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Figure:
-    """Microseconds for all rows, least and median, on one core and on two. limit: of one core."""
+    """Microseconds for all rows, least and median, on one core and on two, None where a second one is not to be had.
+
+    limit: of one core.
+    """
 
     work: str
     numeric: str
@@ -116,7 +119,7 @@ class Figure:
     wanted: float
     one_core: float
     median: float
-    two_cores: float
+    two_cores: float | None
     limit: float | None
     arithmetic: str
     exact: bool
@@ -125,6 +128,10 @@ class Figure:
     @property
     def share(self) -> float | None:
         return None if self.limit is None else self.limit / self.one_core
+
+    @property
+    def met_on_two(self) -> bool:
+        return self.two_cores is not None and self.two_cores <= self.wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,14 +225,16 @@ def figures(work: Work, target: Target, toolchain: Toolchain, limits: Limits, ro
         def on_both(one: Timed) -> Call:
             return lambda: list(pool.map(one.split, bounds[:-1], bounds[1:]))
 
-        on_two = microseconds([on_both(one) for one in own], rounds) if len(cores) >= CORES else [[np.nan]] * len(own)
+        on_two: list[list[float]] = [[] for _ in own]
+        if len(cores) >= CORES:
+            on_two = microseconds([on_both(one) for one in own], rounds)
     made = []
     for one, times, both in zip(own, on_one, on_two, strict=True):
         limit, arithmetic = limits.of(work, one.numeric, one.row_bytes) or (None, "")
         made.append(
             Figure(
-                work.name, one.numeric, target.name, work.wanted, min(times), statistics.median(times), min(both),
-                limit, arithmetic, one.exact, one.kernels,
+                work.name, one.numeric, target.name, work.wanted, min(times), statistics.median(times),
+                min(both, default=None), limit, arithmetic, one.exact, one.kernels,
             )
         )  # fmt: skip
     return made
@@ -246,9 +255,10 @@ def limits_here(target: Target, toolchain: Toolchain) -> Limits:
 
 def line(one: Figure) -> str:
     limit = "" if one.limit is None else f"{one.limit:8,.1f} {one.share:6.0%}  {one.arithmetic}"
-    state = "met" if one.one_core <= one.wanted else "met on two" if one.two_cores <= one.wanted else "missed"
+    two_cores = "-" if one.two_cores is None else f"{one.two_cores:,.1f}"
+    state = "met" if one.one_core <= one.wanted else "met on two" if one.met_on_two else "missed"
     return (
-        f"{one.work:20} {one.numeric:12} {one.wanted:7,.0f} {one.one_core:9,.1f} {one.two_cores:9,.1f} "
+        f"{one.work:20} {one.numeric:12} {one.wanted:7,.0f} {one.one_core:9,.1f} {two_cores:>9} "
         f"{'exact' if one.exact else 'DIFFERS':8} {state:11} {limit}"
     )
 
@@ -262,7 +272,7 @@ def verdicts(found: Sequence[Figure]) -> list[str]:
         if exact.one_core <= exact.wanted:
             continue
         reaching = [one for one in of_work if one.one_core <= one.wanted]
-        on_two = [one for one in of_work if one.two_cores <= one.wanted and one not in reaching]
+        on_two = [one for one in of_work if one.met_on_two and one not in reaching]
         limit = exact.limit
         why = (
             f"impossible in f32: {exact.arithmetic} take {limit:,.0f} us" if limit is not None and limit > exact.wanted
@@ -280,9 +290,12 @@ def main(words: Sequence[str] | None = None) -> int:
         "--target", default=next((name for name in TARGETS if not why_not_here(load_target(name))), None)
     )
     parser.add_argument("--compiler", default="gcc")
-    parser.add_argument("--work", nargs="+", default=[work.name for work in WORKS], help="by name")
+    names = [work.name for work in WORKS]
+    parser.add_argument(
+        "--work", nargs="+", default=names, choices=names, metavar="NAME", help=f"of {', '.join(map(repr, names))}"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     if given.target is None:
         print("this machine has neither AVX2 nor AVX-512")
@@ -300,10 +313,12 @@ def main(words: Sequence[str] | None = None) -> int:
                 for one in figures(work, target, toolchain, limits, given.rounds):
                     found.append(one)
                     print(line(one), flush=True)
+    if not found:
+        return 7
     print("", *verdicts(found), sep="\n")
     facts = [asdict(one) | {"share": one.share} for one in found]
     write_report(given.json, SCHEMA, VERSION, facts, rows=ROWS, rounds=given.rounds)
-    return 0 if found and all(one.exact for one in found) else 1
+    return 0 if all(one.exact for one in found) else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import importlib
@@ -14,7 +15,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from aprgen import __version__
-from aprgen.errors import ToolchainError
+from aprgen.errors import ToolchainError, UnsupportedError, UsageError
+from aprgen.output_folder import require_files
 from aprgen.runners.shared import why_not_here
 from aprgen.target import Target, load_target
 from aprgen.toolchain import Toolchain, find_toolchain
@@ -23,7 +25,11 @@ from aprgen.toolchain import Toolchain, find_toolchain
 def toolchains_here(targets: Sequence[str], compilers: Sequence[str]) -> Iterator[tuple[Target, Toolchain]]:
     """Those that can be used; a line says of each other one why not."""
     for name in targets:
-        target = load_target(name)
+        try:
+            target = load_target(name)
+        except UnsupportedError as error:
+            print(f"{name}: {error.what}", flush=True)
+            continue
         reason = why_not_here(target)
         if reason:
             print(f"{name}: {reason}", flush=True)
@@ -58,6 +64,16 @@ def one_core() -> Iterator[None]:
             yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def report_file(words: str) -> Path:
+    """For argparse: where no file can be written is said before the work."""
+    path = Path(words)
+    try:
+        require_files(path)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{words}: {error.what}") from None
+    return path
 
 
 def write_report(

@@ -20,6 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from here import report_file
 
 import aprgen
 from aprgen import build
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="what a model in this process costs beside its own work")
     parser.add_argument("--model", action="append", type=Path, default=[], metavar="FILE.apr")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, one model")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     options = parser.parse_args(arguments)
     paths = options.model or [path for name in MODELS for path in sorted(FIXTURES.rglob(f"{name}.apr"))]
     costs = [cost(path, 3 if options.quick else 50) for path in paths[: 1 if options.quick else None]]

@@ -27,6 +27,9 @@ from pathlib import Path
 
 import numpy as np
 import zstandard
+from here import report_file
+from loader import SOURCES
+from models import forest, forest_of
 
 from aprgen import load
 from aprgen.container import Metadata, Trust, TrustedKey, write_v1
@@ -41,8 +44,6 @@ from aprgen.families import STRUCTS
 from aprgen.loaded import load_model
 from aprgen.payload_form import in_form
 from aprgen.resources import folder
-from benchmarks.loader import SOURCES
-from benchmarks.models import forest, forest_of
 
 ASKED_MS = 50.0  # for a payload of 10 MB, as the documents of the format have it
 MIB = 1 << 20
@@ -245,7 +246,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mib", type=float, default=10e6 / MIB, help="of payload (10 MB)")
     parser.add_argument("--repeat", type=int, default=9, help="turns of each measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures for programs")
+    parser.add_argument("--json", type=report_file, metavar="FILE", help="write all figures for programs")
     parser.add_argument("--quick", action="store_true", help="a small file, one turn, no cold start")
     given = parser.parse_args(words)
     n_bytes, repeat = (300_000, 1) if given.quick else (int(given.mib * MIB), given.repeat)

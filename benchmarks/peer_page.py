@@ -17,6 +17,7 @@ text-align:right}th:first-child,td:first-child,td.t,th.t{text-align:left}td:nth-
 div{overflow-x:auto}td.met{color:#116329}td.missed{color:#a40e26;font-weight:600}
 svg text{font:12px system-ui,sans-serif;fill:#1b1f24}"""
 _BAR, _LEFT, _WIDTH = 20, 190, 620
+_GAP, _NUMBER = 5, 30  # before the number behind a bar, and its width
 
 
 def html_page(
@@ -34,7 +35,8 @@ def html_page(
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>aprgen beside other generators</title>'
         f"<style>{_STYLE}</style><h1>aprgen beside other generators</h1><ul>{stated}</ul>"
-        "<p>A bar is aprgen's figure as a share of the best other generator's; the line across it is the goal. "
+        "<p>A bar is aprgen's figure as a share of the best other generator's; the line across it is the goal, the "
+        "dashed one as much as the other. Green: met, red: missed, grey: no goal. "
         f"Only forms count whose labels are the library's on {SAME:.0%} of the rows or more. Mean and most are "
         "instructions over the rows kept from training; at most is the bound of <code>aprgen wcet</code> for any row, "
         "which no other generator states (-).</p>"
@@ -110,10 +112,21 @@ def _chart(found: Sequence[Comparison]) -> str:
         if one.goal is not None:
             at = _LEFT + one.goal * scale
             parts.append(f'<path d="M{at:.1f} {top + 1}v18" stroke="#1b1f24" stroke-width="2"/>')
-        parts.append(f'<text x="{_LEFT + width + 5:.1f}" y="{top + 14}">{one.ratio:.2f}</text>')
+        marks = (1.0,) if one.goal is None else (one.goal, 1.0)
+        start = _beyond(width, [mark * scale for mark in marks])
+        parts.append(f'<text x="{_LEFT + start:.1f}" y="{top + 14}">{one.ratio:.2f}</text>')
     height = len(bars) * _BAR
     parts.append(f'<path d="M{_LEFT + scale:.1f} 0v{height}" stroke="#6e7781" stroke-dasharray="3 3"/>')
     return f'<svg viewBox="0 0 {_LEFT + _WIDTH + 50} {height}" role="img" aria-label="ratios">{"".join(parts)}</svg>'
+
+
+def _beyond(width: float, marks: Sequence[float]) -> float:
+    """Where the number behind a bar begins, so that no mark crosses it."""
+    start = width + _GAP
+    for mark in sorted(marks):
+        if start - _GAP < mark < start + _NUMBER:
+            start = mark + _GAP
+    return start
 
 
 def _row(one: Comparison) -> str:

@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
+from here import report_file
 from numpy.typing import NDArray
 from peer_bounds import bound_of
 from peer_figures import Bound, Figures, facts_of
@@ -393,8 +394,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--core", nargs="+", choices=CORES, default=list(CORES))
     parser.add_argument("--model", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--html", type=Path)
+    parser.add_argument("--json", type=report_file)
+    parser.add_argument("--html", type=report_file)
     given = parser.parse_args(words)
     groups: list[Group] = []
     # One process bounds while this one builds and runs; a fork would have the threads of the libraries that train.

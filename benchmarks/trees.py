@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from here import report_file
 from models import forest_of, grown_tree
 from numpy.typing import NDArray
 from trained import TRAINED, Trained, emlearn_source, train
@@ -188,7 +189,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--core", nargs="+", choices=CORES, default=None)
     parser.add_argument("--model", nargs="+", default=())
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(words)
     cores = given.core or (("cortex-m4",) if given.quick else CORES)

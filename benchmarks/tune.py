@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from here import report_file
 from tune_models import cases
 
 from aprgen.cli import main as aprgen
@@ -60,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each model and target")
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     here = []
     for name in given.target:

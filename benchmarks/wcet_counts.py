@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from here import report_file
+
 from aprgen.core import Options, compile_model
 from aprgen.errors import AprgenError, ToolchainError
 from aprgen.loaded import load_model
@@ -101,7 +103,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", action="append", default=[], help="only these targets")
     parser.add_argument("--model", action="append", default=[], help="only these fixtures")
     parser.add_argument("--show", type=float, default=1.10, help="name functions with a higher bound/observed")
-    parser.add_argument("--json", type=Path, help="write all figures")
+    parser.add_argument("--json", type=report_file, help="write all figures")
     given = parser.parse_args(words)
     models = given.model or (QUICK_MODELS if given.quick else ())
     paths = [path for name in FOLDERS for path in sorted((FIXTURES / name).glob("*.apr"))]

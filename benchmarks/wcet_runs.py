@@ -31,6 +31,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+from here import report_file
 from numpy.typing import NDArray
 
 from aprgen.core import Artifact, Options, compile_model
@@ -352,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--core", action="append", choices=CORES, help="only this core; may be repeated")
     parser.add_argument("--model", action="append", help="only this fixture; may be repeated")
     parser.add_argument("--state", type=Path, help="go on with the runs kept there, and keep these there, too")
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--json", type=report_file, help="write the figures there")
     options = parser.parse_args(arguments)
     chosen = options.model or (QUICK_MODELS if options.quick else ())
     runs = options.runs or (QUICK_RUNS if options.quick else RUNS)

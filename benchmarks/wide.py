@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from convert import program_of, totals_of
-from here import call_of, toolchains_here, write_report
+from here import call_of, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_peers import PEERS, Contender, LeftOut, Work, peers
 
@@ -291,7 +291,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--compiler", nargs="+", choices=("gcc", "clang"), default=["gcc", "clang"])
     parser.add_argument("--peer", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     found: list[Figure] = []

@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from here import report_file
 from numpy.typing import NDArray
 from tune_models import network, programmed, summed_trees
 from wide_growth_page import html_page
@@ -285,8 +286,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", default=TARGET)
     parser.add_argument("--line", nargs="+", default=[], help="some of the lines, by name")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--html", type=Path)
+    parser.add_argument("--json", type=report_file)
+    parser.add_argument("--html", type=report_file)
     given = parser.parse_args(words)
     target = load_target(given.target)
     reason = why_not_here(target)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import call_of, one_core, toolchains_here, write_report
+from here import call_of, one_core, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_dense import ROWS, Work, measured, names, work_of
 from wide_limits import built
@@ -284,7 +284,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--compiler", nargs="+", choices=("gcc", "clang"), default=["gcc", "clang"])
     parser.add_argument("--numeric", nargs="+", choices=("s8", "s16"), default=["s8", "s16"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     with one_core():
         found = _run(given)

@@ -29,11 +29,10 @@ import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import call_of, one_core, toolchains_here, write_report
+from here import call_of, one_core, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_dense import ROUNDS, ROWS, TARGETS, Call, measured, names
 from wide_limits import built
@@ -404,7 +403,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", nargs="+", default=list(TARGETS))
     parser.add_argument("--compiler", nargs="+", choices=("gcc", "clang"), default=["gcc", "clang"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     with one_core():
         found = _run(given)

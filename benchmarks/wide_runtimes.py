@@ -1,5 +1,6 @@
-"""Other runtimes beside aprgen on x86 and in node: lleaves, OpenVINO, XNNPACK, ONNX Runtime, onnxruntime-web, faiss,
-numpy. The same models, the same rows, one core, one run.
+"""Other runtimes beside aprgen on x86 and in node: the same models, the same rows, one core, one run.
+
+lleaves, OpenVINO, XNNPACK, ONNX Runtime, onnxruntime-web, faiss and numpy.
 
     python benchmarks/wide_runtimes.py [--work NAME ...] [--peer NAME ...] [--compiler gcc|clang ...] [--rounds N]
                                        [--folder DIR] [--no-install] [--json FILE]
@@ -46,7 +47,7 @@ import wide_dense
 import wide_integers
 import wide_points
 import wide_wasm
-from here import one_core, toolchains_here, write_report
+from here import one_core, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from runtime_rooms import ROOMS, AbsentError, Room, Runtime
 from runtime_tasks import Task
@@ -368,7 +369,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--folder", type=Path, help="where runtimes are installed")
     parser.add_argument("--no-install", action="store_true", help="runtimes that are there only")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     if given.target is None:
         print("this machine has neither AVX2 nor AVX-512")

@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 from convert import program_of
-from here import write_report
+from here import report_file, write_report
 from numpy.typing import NDArray
 
 from aprgen import __version__
@@ -389,7 +389,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--compiler", default="auto", help="clang or zig, as the target's file has them")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=report_file)
     given = parser.parse_args(words)
     target = load_target("wasm")
     try:

@@ -408,7 +408,7 @@ def _generated(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--numeric", metavar="MODE", default="f32",
         help="f32 (the default); f32-fast or bf16: floats with fused sums, or shorter ones, within a stated bound; s16 "
-        "or s8: integers; auto: any that fits",
+        "or s8: integers; auto, of compile with a budget: any that fits",
     )  # fmt: skip
     _calibration(parser)
     parser.add_argument(

@@ -73,7 +73,7 @@ def calibration_of(loaded: Loaded, numeric: Numerics) -> Calibration | None:
         program = loaded.model.lower()
         truth = read_answers(numeric.labels, len(given.values), program.n_outputs if program.label is None else 1)
     method = cast(Method, numeric.method)
-    return Calibration(given.values, numeric.calibrate.name, method, numeric.max_loss, truth)
+    return Calibration(given.values, numeric.calibrate.name, method, numeric.max_loss, truth, given.notes)
 
 
 def reproduce(path: Path, target: Target, name: str, numeric: Numerics, struct: str | None, opening: Opening) -> str:

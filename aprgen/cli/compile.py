@@ -16,7 +16,7 @@ from aprgen.cli.progress import steps
 from aprgen.cli.requests import Compile
 from aprgen.core import Artifact
 from aprgen.errors import ToolchainError
-from aprgen.output_folder import write_folder
+from aprgen.output_folder import require_folder, write_folder
 from aprgen.target import load_target
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ ANY_TOOLS = "auto"
 def compile_command(request: Compile) -> int:
     """Files are written last: a model that does not fit, or does not build, leaves nothing behind."""
     found: Search | None = None
+    if request.out is not None:
+        require_folder(request.out)
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)

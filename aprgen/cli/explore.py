@@ -16,12 +16,13 @@ from aprgen.cli.requests import Explore, Numerics
 from aprgen.cli.screen import DIM, GOOD, Cell, console, print_table
 from aprgen.exploration import Exploration, candidates_most, explore, facts_of
 from aprgen.exploration_page import html
-from aprgen.output_folder import write_file
+from aprgen.output_folder import require_files, write_file
 from aprgen.target import load_target
 
 
 def explore_command(request: Explore) -> int:
-    """Files are written when all is measured."""
+    """Files are written when all is measured; where they cannot be is said before."""
+    require_files(request.json, request.html)
     target = load_target(request.target)
     loaded = loaded_from(request.model, request.struct, request.opening)
     numeric = Numerics("f32", request.calibrate, None, request.method, None, None)

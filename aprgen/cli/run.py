@@ -24,7 +24,7 @@ from aprgen.cli.rows import read_rows, read_texts
 from aprgen.cli.screen import Line, console, print_box, print_table
 from aprgen.core import Artifact
 from aprgen.errors import UsageError
-from aprgen.output_folder import write_file
+from aprgen.output_folder import require_files, write_file
 from aprgen.program import Array
 from aprgen.rows import text_array
 from aprgen.runners.execution import Execution
@@ -45,6 +45,7 @@ def run_command(request: Run) -> int:
             where="--output",
             hint="give a path that ends in .npz or .json",
         )
+    require_files(request.output)
     with steps(3) as work:
         work.next("compiling")
         target = load_target(request.target)

@@ -17,6 +17,7 @@ from aprgen.cli.screen import DIM, GOOD, NEUTRAL, Cell, console, print_table
 from aprgen.cli.tune_words import Evaluate, Merge, Tune
 from aprgen.costs import BatchCost
 from aprgen.errors import UnsupportedError
+from aprgen.output_folder import require_files
 from aprgen.target import load_target
 from aprgen.tuned.evaluation import AS_GOOD, Errors, Evaluation, Picks, evaluate
 from aprgen.tuned.learned import MANY_ROWS
@@ -29,6 +30,7 @@ STEPS = 30  # of a model, about
 def tune_command(request: Tune) -> int:
     """Records are written after each model: what was measured stays, whatever happens later."""
     target = load_target(request.target)
+    require_files(request.records)
     if request.records.exists():
         read_records(request.records)  # a bad file is told before anything is measured
     found: list[tuple[str, Tuning]] = []

@@ -17,7 +17,7 @@ from aprgen.cli.report import print_json
 from aprgen.cli.requests import Wcet
 from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, print_table
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
-from aprgen.output_folder import write_file
+from aprgen.output_folder import require_files, write_file
 from aprgen.target import Target, load_target
 from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.load import load_platform
@@ -34,6 +34,7 @@ MOST_FORMER_BYTES = 64 << 20
 
 def wcet_command(request: Wcet) -> int:
     """Prints and writes the report whatever it says, then raises what it says: void, refused, grown, or late."""
+    require_files(request.html, request.json, request.header, request.object)
     former = None if request.compare is None else _former(request.compare)
     with steps(3) as work:
         work.next("compiling")

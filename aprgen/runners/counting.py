@@ -18,24 +18,26 @@ from aprgen.process import cache_folder, fingerprint, first_lines, run
 from aprgen.resources import folder
 from aprgen.runners.execution import Counts
 from aprgen.target import load_target
-from aprgen.toolchain import find_toolchain, keep_file
+from aprgen.toolchain import COMPILE_SECONDS, Toolchain, find_toolchain, keep_file
 
 COUNT_PREFIX = "count"
 _GNU_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Werror")
 
 
 def count_plugin(work: Path, search_path: str | None) -> Path:
-    """The plugin for this machine's QEMU; a missing C compiler is a ToolchainError."""
-    return _host_program("plugin/count.c", ("-shared", "-fPIC", "-fvisibility=hidden"), ".so", work, search_path)
+    """The plugin for this machine's QEMU, of a system's compiler, as QEMU loads it beside the system's C library; none
+    is a ToolchainError."""
+    toolchain = find_toolchain(load_target("host"), "system", search_path)
+    return _host_program(toolchain, "plugin/count.c", ("-shared", "-fPIC", "-fvisibility=hidden"), ".so", work)
 
 
 def step_counter(work: Path, search_path: str | None) -> Path:
     """The single-stepping counter for this machine."""
-    return _host_program("stepcount/stepcount.c", (), "", work, search_path)
+    toolchain = find_toolchain(load_target("host"), "auto", search_path)
+    return _host_program(toolchain, "stepcount/stepcount.c", (), "", work)
 
 
-def _host_program(source_name: str, flags: Sequence[str], suffix: str, work: Path, search_path: str | None) -> Path:
-    toolchain = find_toolchain(load_target("host"), "system", search_path)
+def _host_program(toolchain: Toolchain, source_name: str, flags: Sequence[str], suffix: str, work: Path) -> Path:
     source = folder("qemu") / source_name
     words = (*toolchain.compiler, *_GNU_FLAGS, *flags)
     programs = cache_folder() / "programs"
@@ -44,7 +46,10 @@ def _host_program(source_name: str, flags: Sequence[str], suffix: str, work: Pat
     if kept.exists():
         return kept
     made = work / f"{source.stem}{suffix}"
-    result = run((*words, str(source), "-o", str(made)), work=f"compiling {source.name}", folder=work, seconds=60)
+    result = run(
+        (*words, str(source), "-o", str(made)), work=f"compiling {source.name}", folder=work,
+        seconds=COMPILE_SECONDS, environment=toolchain.environment,
+    )  # fmt: skip
     if result.status != 0:
         raise ToolchainError(
             "toolchain.compile", f"{toolchain.name} failed: {first_lines(result.stderr)}", where=source.name,

@@ -87,7 +87,7 @@ def _disassembler() -> capstone.Cs:
     except ImportError as error:
         raise ToolchainError(
             "wcet.capstone", "the Python package capstone is not installed", where="this machine",
-            hint="pip install capstone",
+            hint="pip install 'aprgen[wcet]'",
         ) from error  # fmt: skip
     disassembler = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
     disassembler.detail = True

@@ -122,7 +122,7 @@ def _disassembler(architecture: Architecture) -> capstone.Cs:
     except ImportError as error:
         raise ToolchainError(
             "wcet.capstone", "the Python package capstone is not installed", where="this machine",
-            hint="pip install capstone",
+            hint="pip install 'aprgen[wcet]'",
         ) from error  # fmt: skip
     mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
     if architecture in ("v8-M", "v8.1-M"):

@@ -100,5 +100,5 @@ def scipy_part(part: str) -> ModuleType:
     except ImportError as error:
         raise ToolchainError(
             "wcet.scipy", "the Python package scipy is not installed", where="this machine",
-            hint="pip install scipy",
+            hint="pip install 'aprgen[wcet]'",
         ) from error  # fmt: skip

@@ -220,7 +220,7 @@ class _Machine:
         except ImportError as error:
             raise ToolchainError(
                 "wcet.unicorn", "the Python package unicorn is not installed", where="this machine",
-                hint="pip install unicorn, or leave the runs out",
+                hint="pip install 'aprgen[wcet]', or leave the runs out",
             ) from error  # fmt: skip
         board = image.target.board
         cpu = traced_cpu(image.target)

@@ -42,7 +42,7 @@ static void fail(const char *text)
     exit(1);
 }
 
-static void request(enum __ptrace_request what, uint64_t address, long data)
+static void request(int what, uint64_t address, long data)
 {
     if (ptrace(what, child, (void *)(uintptr_t)address, (void *)data) == -1) {
         fail("ptrace");

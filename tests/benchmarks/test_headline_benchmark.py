@@ -39,6 +39,46 @@ def test_one_run(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
     assert "met" in capsys.readouterr().out
 
 
+def test_one_core(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is one core, nothing is said of two, and the report is JSON for strict readers."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
+    monkeypatch.setattr(benchmark, "limits_here", lambda target, toolchain: benchmark.Limits({}, float))
+    report = tmp_path / "report.json"
+    words = ("--target", "x86-avx2", "--rounds", "1", "--work", "linear 100", "--json", str(report))
+    assert benchmark.main(words) == 0
+
+    def refused(word: str) -> object:
+        raise AssertionError(word)
+
+    found = json.loads(report.read_text(), parse_constant=refused)["figures"]
+    assert [one["two_cores"] for one in found] == [None, None, None]
+    assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [("--work", "linear"), ("--json", "nowhere/report.json"), ("--json", str(Path(__file__).parent))]
+)
+def test_words_that_lead_nowhere(
+    benchmark: ModuleType, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unknown work, and a report that cannot be written, are status 2 before anything is measured."""
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(words)
+
+    assert ended.value.code == 2
+    assert "error: argument" in capsys.readouterr().err
+
+
+def test_nothing_that_could_be_measured(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without target or compiler there is no figure and no wrong bit: status 7, and the reason."""
+    assert benchmark.main(("--target", "x86-avx2", "--compiler", "icc")) == 7
+    assert "x86-avx2 icc: " in capsys.readouterr().out
+    assert benchmark.main(("--target", "x87")) == 7
+    assert "x87: no target is called 'x87'" in capsys.readouterr().out
+
+
 def test_what_cannot_be_is_said(benchmark: ModuleType) -> None:
     """A time below the limit of f32 is called impossible, with its arithmetic, and the mode that reaches it named."""
 

@@ -466,6 +466,14 @@ def test_page_shows_bounds_beside_means(load: Callable[[str], ModuleType]) -> No
     assert "<li>left: out</li>" in drawn
 
 
+@pytest.mark.parametrize(
+    ("width", "start"), [(100.0, 105.0), (240.0, 255.0), (305.0, 315.0), (225.0, 255.0), (260.0, 265.0)]
+)
+def test_no_mark_crosses_a_number(load: Callable[[str], ModuleType], width: float, start: float) -> None:
+    """The number behind a bar begins beyond the goal, or the line of the other's figure, where it would lie on it."""
+    assert load("peer_page")._beyond(width, [310.0, 250.0]) == start
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """A subject that needs no library."""

@@ -403,3 +403,24 @@ def test_rows_give_a_forest_functions_of_codes(aprgen: Command, tmp_path: Path) 
     assert manifest["accuracy"]["largest_difference"] == 0
     assert refused_answer.status == 1
     assert "functions of codes" in refused_answer.err
+
+
+def test_rows_that_are_cut_are_noted(aprgen: Command, tmp_path: Path) -> None:
+    """Columns that a forest ignores may be labels or a shift of all columns: printed, and in the manifest."""
+    (tmp_path / "rows.csv").write_text("5.1,3.5,1.4,0.2,9\n6.2,2.9,4.3,1.3,8\n")
+    words = ("--numeric", "s8", "--calibrate", tmp_path / "rows.csv", "--no-measure", "-o", tmp_path / "out")
+    answer = aprgen("compile", RFC, *words)
+    note = "rows have 5 columns; this model ignores those after the first 4"
+
+    assert answer.status == 0
+    assert f"note       {note}\n" in answer.out
+    assert note in json.loads((tmp_path / "out" / "manifest.json").read_text())["findings"]
+
+
+def test_a_number_that_no_scale_carries(aprgen: Command, tmp_path: Path) -> None:
+    """It is named as people write it."""
+    (tmp_path / "rows.csv").write_text("5.1,3.5,1.4,0.2\n6.2,1e30,4.3,1.3\n")
+    answer = aprgen("compile", RFC, "--numeric", "s8", "--calibrate", tmp_path / "rows.csv", "-o", tmp_path / "out")
+
+    assert is_three_lines(answer, "numeric.calibrate")
+    assert "row 1 has 1e+30 as feature 1" in answer.error_lines[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -206,3 +207,55 @@ def test_output_that_goes_nowhere(redirection: str, status: int) -> None:
 
     assert done.returncode == status
     assert len(done.stderr.splitlines()) == (3 if status else 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explore", "--html"),
+        ("explore", "--json"),
+        ("wcet", "-t", "host", "--html"),
+        ("wcet", "-t", "host", "--json"),
+        ("wcet", "-t", "host", "--header"),
+        ("wcet", "-t", "host", "--object"),
+        ("run", "-t", "host", "--inputs", "rows.npy", "--output"),
+        ("tune", "--target", "x86-avx2", "--records"),
+    ],
+)
+@pytest.mark.parametrize("place", ["nowhere/out.json", "file/out.json", "folder.json"])
+def test_where_no_file_can_be_is_said_before_the_work(
+    aprgen: Command, tmp_path: Path, words: tuple[str, ...], place: str
+) -> None:
+    """Before the model is read, which is not even there; nothing is written."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.json").mkdir()
+    verb, *options = words
+    answer = aprgen(verb, tmp_path / "missing.apr", *options, tmp_path / place)
+
+    assert answer.status == 2
+    assert is_three_lines(answer, "output.unwritable")
+    assert str(tmp_path / place) in answer.error_lines[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.json"]
+
+
+def test_a_folder_that_lets_nobody_look(
+    aprgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system refuses to say what is there, that is the reason. (Root is never refused.)"""
+
+    def refuses(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuses)
+    answer = aprgen("explore", tmp_path / "missing.apr", "--html", tmp_path / "out.html")
+
+    assert is_three_lines(answer, "output.unwritable")
+    assert "Permission denied" in answer.error_lines[0]
+
+
+def test_where_no_folder_can_be_is_said_before_the_work(aprgen: Command, tmp_path: Path) -> None:
+    """Of `compile`, before the model is read."""
+    (tmp_path / "file").write_text("mine")
+    answer = aprgen("compile", tmp_path / "missing.apr", "-o", tmp_path / "file" / "out")
+
+    assert is_three_lines(answer, "output.no_folder")

@@ -103,6 +103,21 @@ def test_auto_goes_on_with_integers(require_target: Callable[[str], None]) -> No
     assert "--numeric auto" in caught.value.hint
 
 
+def test_auto_without_rows_asks_for_them(require_target: Callable[[str], None]) -> None:
+    """Integer modes that need rows are not tried without; the error says what would have them tried."""
+    require_target("cortex-m0plus")
+    floats = search(subject("kmeans", "cortex-m0plus"), {"flash": 1}, AUTO, None)
+    every = search(subject("kmeans", "cortex-m0plus", rows=True), {"flash": 1}, AUTO, None)
+    with pytest.raises(BudgetError) as without:
+        floats.fitting()
+    with pytest.raises(BudgetError) as with_rows:
+        every.fitting()
+
+    assert {one.taken.choice.numeric for one in floats.tried} == {"f32"}
+    assert "--numeric auto --calibrate ROWS" in without.value.hint
+    assert "--calibrate" not in with_rows.value.hint
+
+
 def test_stack_is_bounded(require_target: Callable[[str], None]) -> None:
     """A limit of the stack is compared with a bound of it where there is one."""
     require_target(M4)

@@ -114,11 +114,12 @@ def test_wasm_operators_are_deterministic(tmp_path: Path, require_tool: Callable
 
 
 def test_without_a_compiler_the_run_says_why_nothing_is_counted(
-    tmp_path: Path, require_tool: Callable[[str], None]
+    tmp_path: Path, require_tool: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Outputs come back even where nothing can count, with the reason."""
     require_tool("gcc")
     image = TREE.build_for("host", tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no ziglang
     execution = runner_for(image.target, search_path=str(tmp_path)).run(image, rows(5, 2))
 
     assert execution.scores.shape == (5, 1)

@@ -34,8 +34,8 @@ def test_python_packages_alone_give_the_same_bits(
     assert toolchain.name == "ziglang"
     assert execution.scores.tobytes() == rounding_in_numpy(x).tobytes()
     assert measure(image).flash_bytes > 0
-    if name != "host":
-        assert len(execution.instructions["scores"].values) == 300
+    counted = len(execution.instructions["scores"].values)
+    assert counted > 0 if name == "host" else counted == 300  # the host is stepped through, for some seconds
 
 
 def test_the_vector_core_has_no_fallback() -> None:
