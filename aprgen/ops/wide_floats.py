@@ -24,6 +24,8 @@ AHEAD = 128  # floats of a row that are asked for before they are read, where ro
 LONG = 1024  # columns: shorter rows of a block stay in the second cache
 STREAMS = 32  # rows: fewer are followed by the processor itself
 ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
+BEGUN = range(8, 11)  # sums, beside which eight columns are turned while those before them are added
+NEAR = 4096  # floats: two tiles of rows as long lie in the first cache
 FEW_ROWS = 4  # a tile of more has one of half as many beside it, so that few rows are left over
 
 
@@ -260,6 +262,23 @@ class Lanes(WideSums):
         eights = self.n_in - self.n_in % EIGHT if self.across == EIGHT else 0
         every = (EIGHT, 0, eights), (QUAD, eights, self.quads)
         return tuple((n, first, end) for n, first, end in every if first < end)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the next eight columns are turned while these are added: a core does not look so far ahead."""
+        return self.across == EIGHT and self.groups == 1 and self.n_sums in BEGUN and self.n_in >= 2 * EIGHT
+
+    @property
+    def products(self) -> bool:
+        """Whether columns are multiplied before they are turned: then one load has the weights of all."""
+        return self.n_sums == 1 and not self.distance and not self.fused
+
+    @property
+    def next_tile(self) -> int:
+        """Floats from a tile to the next one, whose lines are asked for meanwhile; 0: they are not, as vectors of four
+        take longer than reading, and long rows do not lie in the first cache."""
+        floats = self.groups * self.width * self.n_in
+        return floats if self.groups > 1 and self.width > QUAD and floats <= NEAR else 0
 
     @property
     def ahead(self) -> int:

@@ -222,9 +222,11 @@ FAULTS = (
     ("many-points", "first + 3", "first + 2"),
     ("linear-last", "    while (row < n_rows) {", "    while ((n_rows - row) >= 16U) {"),
     ("linear-last", "(low, high, 0xDD)", "(high, low, 0xDD)"),
+    ("linear-last", "&x[(4U * stride) - 8U]", "&x[(4U * stride) - 7U]"),
+    ("screened", "apr_floats_turn(&after[4]);", ""),
     ("screened", "_CMP_NGE_UQ", "_CMP_LT_OQ"),
 )
-FAULT_NAMES = ("fused", "nan", "tie", "place", "last-rows", "turned", "nan-doubt")
+FAULT_NAMES = ("fused", "nan", "tie", "place", "last-rows", "turned", "halves", "begun", "nan-doubt")
 
 
 @pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=FAULT_NAMES)
