@@ -25,8 +25,8 @@ def in_pairs(n: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class HalfSums:
-    """y_o = bias_o + a sum of weight * x over pairs of columns, from left to right, the second of a pair first; in parts
-    as fused sums are.
+    """y_o = bias_o + a sum of weight * x over pairs of columns, from left to right, the second of a pair first; in
+    parts as fused sums are.
 
     Each product is added with one rounding, subnormal numbers are zero (fused.add_pairs). relu: of the sum. halves: the
     sums are rounded to bfloat16. weight: u16, flat; for each tile's panels one after the other, by pair of columns,

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 QUAD, EIGHT = 4, 8  # columns that are turned at once
 AHEAD = 128  # floats of a row that are asked for before they are read, where rows are long
 LONG = 1024  # columns: shorter rows of a block stay in the second cache
-STREAMS = 32  # rows: fewer are followed by the processor itself
+STREAMS = 16  # long rows that are read at once, at most: a core that follows fewer than 32 (Zen 4) takes twice as long
 ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
 BEGUN = range(8, 11)  # sums, beside which eight columns are turned while those before them are added
 PARTS = {1: 4, 2: 4, 3: 2}  # partial sums, by vectors of sums: more of these do not wait for each other
@@ -319,7 +319,7 @@ class Lanes(WideSums):
 
     @property
     def ahead(self) -> int:
-        return AHEAD if self.n_in >= LONG and self.groups * self.width >= STREAMS else 0
+        return AHEAD if self.n_in >= LONG and self.width >= STREAMS and not self.begun else 0
 
     def columns(self) -> Floats:
         return np.asarray(self.weight.data)

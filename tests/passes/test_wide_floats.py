@@ -242,6 +242,19 @@ def test_planted_faults_are_found(
     assert differing(program, blocks(program, target), target, "gcc", tmp_path, old, new) > 0
 
 
+@pytest.mark.parametrize(
+    ("program", "rows", "begun"),
+    [(linear(100, "last"), 32, False), (linear(1027, "last"), 16, False), (nearest(10, 21), 16, True)],
+    ids=["short", "long", "many sums"],
+)
+def test_rows_of_a_tile(program: Program, rows: int, begun: bool) -> None:
+    """Two vectors of rows; one, where a core would follow no more rows, or turns the next columns of one meanwhile."""
+    made = blocks(program, load_target("x86-avx512"))
+    op = next(step.op for step in made.steps if isinstance(step.op, Lanes))
+
+    assert (rows, begun) == (op.groups * op.width, op.begun)
+
+
 def test_what_takes_blocks() -> None:
     """Families whose sums are floats have a way for blocks; what has no such sum keeps its loop over rows."""
     target = load_target("x86-avx512")
