@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from aprgen import fused
-from aprgen.ops.wide_floats import Floats, Group, Turn, groups, turns
+from aprgen.ops.wide_floats import Floats, Group, Turn, groups, in_parts, part_of, parts_of, turns
 from aprgen.program import Array, Table, ValueType
 
 ROW_SUMS = 16  # vectors of sums of one row at once: two additions begin in a cycle, and one takes six
@@ -25,7 +25,8 @@ def in_pairs(n: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class HalfSums:
-    """y_o = bias_o + a sum of weight * x over pairs of columns, from left to right, the second of a pair first.
+    """y_o = bias_o + a sum of weight * x over pairs of columns, from left to right, the second of a pair first; in
+    parts as fused sums are.
 
     Each product is added with one rounding, subnormal numbers are zero (fused.add_pairs). relu: of the sum. halves: the
     sums are rounded to bfloat16. weight: u16, flat; for each tile's panels one after the other, by pair of columns,
@@ -51,6 +52,15 @@ class HalfSums:
     @property
     def x_size(self) -> int:
         return in_pairs(self.n_in)
+
+    @property
+    def parts(self) -> int:
+        return parts_of(self.n_in, self.n_sums, self.width)
+
+    @property
+    def part(self) -> int:
+        """Pairs of columns of a part; the last has more."""
+        return part_of(self.n_in, self.parts) // 2 if self.parts > 1 else self.pairs
 
     @property
     def y_size(self) -> int:
@@ -94,7 +104,7 @@ class HalfSums:
         acc = np.zeros((len(x), self.n_sums), np.float32)
         if self.bias is not None:
             acc[:] = self.bias.data[: self.n_sums]
-        acc = fused.add_pairs(acc, fused.from_bf16(x), weight)
+        acc = in_parts(fused.add_pairs, acc, fused.from_bf16(x), weight, self.parts)
         if self.relu:
             acc = np.asarray(np.where(acc > 0, acc, np.float32(0)))
         return _halved(acc) if self.halves else acc

@@ -7,6 +7,7 @@ it is fused, as those do that are. Knows how weights are laid out; knows no C, f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -22,8 +23,12 @@ Floats = NDArray[np.float32]
 QUAD, EIGHT = 4, 8  # columns that are turned at once
 AHEAD = 128  # floats of a row that are asked for before they are read, where rows are long
 LONG = 1024  # columns: shorter rows of a block stay in the second cache
-STREAMS = 32  # rows: fewer are followed by the processor itself
+STREAMS = 16  # long rows that are read at once, at most: a core that follows fewer than 32 (Zen 4) takes twice as long
 ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
+BEGUN = range(8, 11)  # sums, beside which eight columns are turned while those before them are added
+PARTS = {1: 4, 2: 4, 3: 2}  # partial sums, by vectors of sums: more of these do not wait for each other
+LONG_SUM = 64  # columns: fewer are added as soon as their parts would be
+NEAR = 4096  # floats: two tiles of rows as long lie in the first cache
 FEW_ROWS = 4  # a tile of more has one of half as many beside it, so that few rows are left over
 
 
@@ -33,6 +38,10 @@ class Sums(ABC):
 
     The bias comes first, last, or not at all. relu: of the sum. fused: a product or square is added with one rounding
     for both. rows: of a block. width: floats of a vector.
+
+    A sum that is fused may take another order: a long one of a few, whose additions would wait for each other, has
+    `parts` of `part` columns each, the last of all that are left. Each starts at +0, and they are added one after the
+    other.
     """
 
     n_in: int
@@ -71,6 +80,14 @@ class Sums(ABC):
         """Of a sum without a bias in front. One whose bias is last starts with its first product: -0 + p is p."""
         return -0.0 if self.bias_last else 0.0
 
+    @property
+    def parts(self) -> int:
+        return parts_of(self.n_in, self.n_sums, self.width) if self.fused and not self.distance else 1
+
+    @property
+    def part(self) -> int:
+        return part_of(self.n_in, self.parts)
+
     def result(self, x: ValueType) -> ValueType:
         if x != ValueType("f32", self.n_in):
             raise ValueError(f"sums take f32[{self.n_in}], not {x}")
@@ -82,7 +99,8 @@ class Sums(ABC):
         if self.bias_first and bias is not None:
             acc[:] = bias
         if self.fused:
-            acc = (fused.add_squares if self.distance else fused.add_products)(acc, x, self.columns())
+            add = fused.add_squares if self.distance else fused.add_products
+            acc = in_parts(add, acc, x, self.columns(), self.parts)
         for col, weight in enumerate(() if self.fused else self.columns()):
             own = x[:, col : col + 1]
             if self.distance:
@@ -97,6 +115,27 @@ class Sums(ABC):
         if bias is not None:
             acc = acc + bias
         return np.asarray(np.where(acc > 0, acc, np.float32(0))) if self.relu else acc
+
+
+def parts_of(n_in: int, n_sums: int, width: int) -> int:
+    """Of each sum of a layer whose order is free."""
+    return PARTS.get(-(-n_sums // width), 1) if n_in >= LONG_SUM else 1
+
+
+def part_of(n_in: int, parts: int) -> int:
+    """Columns of a part, which are turned and multiplied in whole eights; the last has more."""
+    return n_in // parts // EIGHT * EIGHT if parts > 1 else n_in
+
+
+def in_parts(add: Callable[[Array, Array, Array], Array], start: Array, x: Array, columns: Array, parts: int) -> Array:
+    """The sums from their start. add: to sums [rows, outputs] those of columns of x and of weights."""
+    if parts == 1:
+        return add(start, x, columns)
+    part = part_of(len(columns), parts)
+    for first in range(0, parts * part, part):
+        own = slice(first, None if first == (parts - 1) * part else first + part)
+        start = start + add(np.zeros_like(start), x[:, own], columns[own])
+    return start
 
 
 class WideSums(Sums):
@@ -262,8 +301,25 @@ class Lanes(WideSums):
         return tuple((n, first, end) for n, first, end in every if first < end)
 
     @property
+    def begun(self) -> bool:
+        """Whether the next eight columns are turned while these are added: a core does not look so far ahead."""
+        return self.across == EIGHT and self.groups == 1 and self.n_sums in BEGUN and self.n_in >= 2 * EIGHT
+
+    @property
+    def products(self) -> bool:
+        """Whether columns are multiplied before they are turned: then one load has the weights of all."""
+        return self.n_sums == 1 and not self.distance and not self.fused
+
+    @property
+    def next_tile(self) -> int:
+        """Floats from a tile to the next one, whose lines are asked for meanwhile; 0: they are not, as vectors of four
+        take longer than reading, and long rows do not lie in the first cache."""
+        floats = self.groups * self.width * self.n_in
+        return floats if self.groups > 1 and self.width > QUAD and floats <= NEAR else 0
+
+    @property
     def ahead(self) -> int:
-        return AHEAD if self.n_in >= LONG and self.groups * self.width >= STREAMS else 0
+        return AHEAD if self.n_in >= LONG and self.width >= STREAMS and not self.begun else 0
 
     def columns(self) -> Floats:
         return np.asarray(self.weight.data)

@@ -20,7 +20,21 @@ from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
-from aprgen.ops.wide_floats import EIGHT, QUAD, FewRows, Lanes, Least, Panels, RowPanels, Sums, WideSums, panel_weights
+from aprgen.ops.wide_floats import (
+    BEGUN,
+    EIGHT,
+    LONG,
+    QUAD,
+    STREAMS,
+    FewRows,
+    Lanes,
+    Least,
+    Panels,
+    RowPanels,
+    Sums,
+    WideSums,
+    panel_weights,
+)
 from aprgen.ops.wide_points import ScreenedLanes, screened_lanes
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
@@ -326,8 +340,12 @@ def _screened(
 
 
 def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> Lanes:
-    n_out = layer.columns.shape[1]
+    n_in, n_out = layer.columns.shape
+    if n_out in BEGUN and floats.turned_eight:
+        return _of_lanes(layer, rows, floats, 1, True)
     most = min(rows // floats.width, floats.most_groups)
+    if n_in >= LONG:
+        most = min(most, STREAMS // floats.width)
     groups = max(1, min(most, floats.lane_sums // n_out))
     return _of_lanes(layer, rows, floats, groups, groups * n_out <= floats.turned_eight)
 

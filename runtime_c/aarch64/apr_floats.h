@@ -106,6 +106,17 @@ static inline void apr_floats_turned(const float *x, uint32_t stride, apr_floats
     apr_floats_turn(to);
 }
 
+/* The same, multiplied by the weights of their columns before they are turned. */
+static inline void apr_floats_products_turned(const float *x, uint32_t stride, const float weights[4], apr_floats to[4])
+{
+    const float32x4_t w = vld1q_f32(weights);
+    to[0] = vmulq_f32(vld1q_f32(x), w);
+    to[1] = vmulq_f32(vld1q_f32(&x[stride]), w);
+    to[2] = vmulq_f32(vld1q_f32(&x[2U * stride]), w);
+    to[3] = vmulq_f32(vld1q_f32(&x[3U * stride]), w);
+    apr_floats_turn(to);
+}
+
 /* One column of 4 rows. */
 static inline apr_floats apr_floats_column(const float *x, uint32_t stride)
 {

@@ -105,6 +105,17 @@ static inline void apr_floats_turned(const float *x, uint32_t stride, apr_floats
     apr_floats_turn(to);
 }
 
+/* The same, multiplied by the weights of their columns before they are turned. */
+static inline void apr_floats_products_turned(const float *x, uint32_t stride, const float weights[4], apr_floats to[4])
+{
+    const __m256 w = _mm256_broadcast_ps((const __m128 *)(const void *)weights);
+    to[0] = _mm256_mul_ps(apr_floats_fourth(x, stride), w);
+    to[1] = _mm256_mul_ps(apr_floats_fourth(&x[stride], stride), w);
+    to[2] = _mm256_mul_ps(apr_floats_fourth(&x[2U * stride], stride), w);
+    to[3] = _mm256_mul_ps(apr_floats_fourth(&x[3U * stride], stride), w);
+    apr_floats_turn(to);
+}
+
 /* One column of 8 rows. */
 static inline apr_floats apr_floats_column(const float *x, uint32_t stride)
 {

@@ -107,11 +107,12 @@ static inline void apr_floats_turned(const float *x, uint32_t stride, apr_floats
     apr_floats_turn(to);
 }
 
-/* Eight columns of a row and of the fourth row behind it, a row in each half. */
+/* Eight columns of a row and of the fourth row behind it, a row in each half; stride is 2 or more. The second half is
+ * loaded with what lies before it, under a mask: half a vector that is put there would be one more permutation. */
 static inline apr_floats apr_floats_two(const float *x, uint32_t stride)
 {
     const __m512 first = _mm512_castps256_ps512(_mm256_loadu_ps(x));
-    return _mm512_mask_broadcast_f32x8(first, 0xFF00U, _mm256_loadu_ps(&x[4U * stride]));
+    return _mm512_mask_loadu_ps(first, 0xFF00U, &x[(4U * stride) - 8U]);
 }
 
 /* The first four of eight columns of every fourth row of 16, and the last, a row in each quarter. */
@@ -130,6 +131,39 @@ static inline APR_WITHIN void apr_floats_turned_eight(const float *x, uint32_t s
     apr_floats_fourths(&x[stride], stride, &to[1], &to[5]);
     apr_floats_fourths(&x[2U * stride], stride, &to[2], &to[6]);
     apr_floats_fourths(&x[3U * stride], stride, &to[3], &to[7]);
+    apr_floats_turn(to);
+    apr_floats_turn(&to[4]);
+}
+
+/* The same, multiplied by the weights of their columns before they are turned. */
+static inline APR_WITHIN void apr_floats_products_turned(
+    const float *x, uint32_t stride, const float weights[4], apr_floats to[4])
+{
+    const __m512 w = _mm512_broadcast_f32x4(_mm_loadu_ps(weights));
+    to[0] = _mm512_mul_ps(apr_floats_fourth(x, stride), w);
+    to[1] = _mm512_mul_ps(apr_floats_fourth(&x[stride], stride), w);
+    to[2] = _mm512_mul_ps(apr_floats_fourth(&x[2U * stride], stride), w);
+    to[3] = _mm512_mul_ps(apr_floats_fourth(&x[3U * stride], stride), w);
+    apr_floats_turn(to);
+}
+
+static inline void apr_floats_products_fourths(
+    const float *x, uint32_t stride, apr_floats weights, apr_floats *first, apr_floats *last)
+{
+    const __m512 low = _mm512_mul_ps(apr_floats_two(x, stride), weights);
+    const __m512 high = _mm512_mul_ps(apr_floats_two(&x[8U * stride], stride), weights);
+    *first = _mm512_shuffle_f32x4(low, high, 0x88);
+    *last = _mm512_shuffle_f32x4(low, high, 0xDD);
+}
+
+static inline APR_WITHIN void apr_floats_products_turned_eight(
+    const float *x, uint32_t stride, const float weights[8], apr_floats to[8])
+{
+    const __m512 w = _mm512_broadcast_f32x8(_mm256_loadu_ps(weights));
+    apr_floats_products_fourths(x, stride, w, &to[0], &to[4]);
+    apr_floats_products_fourths(&x[stride], stride, w, &to[1], &to[5]);
+    apr_floats_products_fourths(&x[2U * stride], stride, w, &to[2], &to[6]);
+    apr_floats_products_fourths(&x[3U * stride], stride, w, &to[3], &to[7]);
     apr_floats_turn(to);
     apr_floats_turn(&to[4]);
 }

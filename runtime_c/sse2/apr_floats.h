@@ -107,6 +107,17 @@ static inline void apr_floats_turned(const float *x, uint32_t stride, apr_floats
     apr_floats_turn(to);
 }
 
+/* The same, multiplied by the weights of their columns before they are turned. */
+static inline void apr_floats_products_turned(const float *x, uint32_t stride, const float weights[4], apr_floats to[4])
+{
+    const __m128 w = _mm_loadu_ps(weights);
+    to[0] = _mm_mul_ps(_mm_loadu_ps(x), w);
+    to[1] = _mm_mul_ps(_mm_loadu_ps(&x[stride]), w);
+    to[2] = _mm_mul_ps(_mm_loadu_ps(&x[2U * stride]), w);
+    to[3] = _mm_mul_ps(_mm_loadu_ps(&x[3U * stride]), w);
+    apr_floats_turn(to);
+}
+
 /* One column of 4 rows. */
 static inline apr_floats apr_floats_column(const float *x, uint32_t stride)
 {

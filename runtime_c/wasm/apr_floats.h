@@ -114,6 +114,17 @@ static inline void apr_floats_turned(const float *x, uint32_t stride, apr_floats
     apr_floats_turn(to);
 }
 
+/* The same, multiplied by the weights of their columns before they are turned. */
+static inline void apr_floats_products_turned(const float *x, uint32_t stride, const float weights[4], apr_floats to[4])
+{
+    const v128_t w = wasm_v128_load(weights);
+    to[0] = wasm_f32x4_mul(wasm_v128_load(x), w);
+    to[1] = wasm_f32x4_mul(wasm_v128_load(&x[stride]), w);
+    to[2] = wasm_f32x4_mul(wasm_v128_load(&x[2U * stride]), w);
+    to[3] = wasm_f32x4_mul(wasm_v128_load(&x[3U * stride]), w);
+    apr_floats_turn(to);
+}
+
 /* One column of 4 rows. */
 static inline apr_floats apr_floats_column(const float *x, uint32_t stride)
 {

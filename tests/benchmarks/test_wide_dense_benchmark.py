@@ -47,15 +47,15 @@ def test_one_run(benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_wrong_bit_is_status_1(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C that fuses does not pass."""
+    """C that takes a column in place of another does not pass."""
     right = benchmark.runtime_headers
 
-    def fused(source: str, target: object) -> dict[str, str]:
-        sound = "_mm256_add_ps(sum, _mm256_mul_ps(x, weight))"
+    def mixed(source: str, target: object) -> dict[str, str]:
+        sound = "_mm256_shuffle_ps(high01, high23, 0xEE)"
         return {
-            name: text.replace(sound, "_mm256_fmadd_ps(x, weight, sum)") for name, text in right(source, target).items()
+            name: text.replace(sound, sound.replace("0xEE", "0x44")) for name, text in right(source, target).items()
         }
 
-    monkeypatch.setattr(benchmark, "runtime_headers", fused)
+    monkeypatch.setattr(benchmark, "runtime_headers", mixed)
 
     assert benchmark.main((*WORDS, "--work", "lin100", "--numeric", "f32")) == 1

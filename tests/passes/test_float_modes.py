@@ -69,6 +69,12 @@ def shared() -> Program:
     return builder.build(scores, builder.add(Argmax("f32", 19, None), again), 19)
 
 
+def narrow(n_in: int, n_out: int) -> Program:
+    """A long sum of few outputs, which has parts: the last has more columns than the others."""
+    builder = Builder(row_type(n_in))
+    return builder.build(builder.add(dense(n_in, n_out, "first" if n_out % 2 else "last"), 0))
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -89,6 +95,10 @@ CASES = (
     Case("components", components, ("f32-fast",)),
     Case("nearest", lambda: nearest(10, 11), ("f32-fast",)),
     Case("many-points", lambda: nearest(43, 6), ("f32-fast",)),
+    Case("begun", lambda: nearest(10, 21, tied=False), ("f32-fast",)),
+    Case("parts-10", lambda: narrow(78, 10)),
+    Case("parts-5", lambda: narrow(67, 5)),
+    Case("parts-40", lambda: narrow(147, 40)),
 )
 TRIED = [
     pytest.param(case, mode, name, id=f"{case.name}-{mode}-{name}")
@@ -161,6 +171,12 @@ FAULTS = (
     ("linear-4100", "f32-fast", "(s2_0, s2_1)", "(s2_0, s2_2)"),
     ("tiles", "bf16", "(__m512bh)x, (__m512bh)weight", f"{TURNED.format('x')}, {TURNED.format('weight')}"),
     ("tiles", "bf16", "] = 0U;", "] = 0x7FC0U;"),
+    ("begun", "f32-fast", "apr_floats_turn(&after[4]);", ""),
+    ("parts-10", "f32-fast", "total0_0 = apr_floats_add(total0_0, a0_0);", ""),
+    ("parts-10", "f32-fast", "apr_floats_add(a0_0, p1_0_0)", "apr_floats_add(a0_0, p2_0_0)"),
+    ("parts-40", "f32-fast", "apr_floats p0_0 = apr_floats_all(0.0F)", "apr_floats p0_0 = a0_0"),
+    ("parts-10", "bf16", "apr_floats_add(a0_0, p0_0)", "apr_floats_add(p0_0, p0_0)"),
+    ("parts-40", "bf16", "apr_floats_add(a0_0, p1_0_0)", "a0_0"),
 )
 
 
@@ -179,7 +195,7 @@ def test_planted_faults_are_found(
 
 SANITIZED = (
     ("linear-103", "f32-fast"), ("linear-293", "f32-fast"), ("linear-1045-2", "f32-fast"), ("tiles", "f32-fast"),
-    ("shared", "bf16"),
+    ("shared", "bf16"), ("parts-10", "f32-fast"), ("parts-40", "bf16"),
 )  # fmt: skip
 
 

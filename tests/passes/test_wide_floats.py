@@ -222,11 +222,15 @@ FAULTS = (
     ("many-points", "first + 3", "first + 2"),
     ("linear-last", "    while (row < n_rows) {", "    while ((n_rows - row) >= 16U) {"),
     ("linear-last", "(low, high, 0xDD)", "(high, low, 0xDD)"),
+    ("linear-last", "&x[(4U * stride) - 8U]", "&x[(4U * stride) - 7U]"),
+    ("screened", "apr_floats_turn(&after[4]);", ""),
     ("screened", "_CMP_NGE_UQ", "_CMP_LT_OQ"),
     ("linear-last", "x[at[3] + k]", "x[at[2] + k]"),
     ("linear-last", "x[at[r] + 12U]", "x[at[0] + 12U]"),
 )
-FAULT_NAMES = ("fused", "nan", "tie", "place", "last-rows", "turned", "nan-doubt", "few-rows", "few-rows-last")
+FAULT_NAMES = (
+    "fused", "nan", "tie", "place", "last-rows", "turned", "halves", "begun", "nan-doubt", "few-rows", "few-rows-last"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("case", "old", "new"), FAULTS, ids=FAULT_NAMES)
@@ -259,6 +263,19 @@ def test_few_rows_in_lanes(name: str) -> None:
         assert [type(op) for op in (*few, *many)] == [FewRows, Lanes]
         assert few[0].weight is many[0].weight
         assert (made.batch.few_rows, made.batch.alone) == (floats_of(name).width, 1)
+
+
+@pytest.mark.parametrize(
+    ("program", "rows", "begun"),
+    [(linear(100, "last"), 32, False), (linear(1027, "last"), 16, False), (nearest(10, 21), 16, True)],
+    ids=["short", "long", "many sums"],
+)
+def test_rows_of_a_tile(program: Program, rows: int, begun: bool) -> None:
+    """Two vectors of rows; one, where a core would follow no more rows, or turns the next columns of one meanwhile."""
+    made = blocks(program, load_target("x86-avx512"))
+    op = next(step.op for step in made.steps if isinstance(step.op, Lanes))
+
+    assert (rows, begun) == (op.groups * op.width, op.begun)
 
 
 def test_what_takes_blocks() -> None:
