@@ -188,6 +188,7 @@ class Artifact:
         load: str | None = None,
         load_budget_us: float | None = None,
         load_jitter_us: float | None = None,
+        text_bytes: int | None = None,
         tools: str = "auto",
     ) -> Timing:
         """Bound time and stack of the built code, as `aprgen wcet` does; the arguments are its options.
@@ -207,7 +208,7 @@ class Artifact:
             "clock-mhz": clock_mhz, "deadline-us": deadline_us, "wait-states": wait_states, "line-bytes": line_bytes,
             "rows": rows, "tasks": None if tasks is None else Path(tasks).name,
             "load": None if load is None else Path(load).name, "load-budget-us": load_budget_us,
-            "load-jitter-us": load_jitter_us,
+            "load-jitter-us": load_jitter_us, "text-bytes": text_bytes,
         }  # fmt: skip
         stated |= {f"core-option {name}": value for name, value in (core_options or {}).items()}
         question = Question(
@@ -224,6 +225,7 @@ class Artifact:
             platform=None if load is None else load_platform(load),
             load_budget_us=load_budget_us,
             load_jitter_us=load_jitter_us,
+            text_bytes=text_bytes,
         )
         analysed = analyse(self.model.loaded, self.code, question)
         return Timing(analysed.report, analysed.object)

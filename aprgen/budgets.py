@@ -21,7 +21,7 @@ Value = int | float | Mapping[str, int]
 
 _BYTES = ("flash", "ram", "stack")
 _TIMES = ("cycles", "deadline_us")  # what needs the analysis of worst-case times
-_BOARD = ("clock_mhz", "wait_states", "line_bytes", "core_options")  # what that analysis is told
+_BOARD = ("clock_mhz", "wait_states", "line_bytes", "text_bytes", "core_options")  # what that analysis is told
 FIT = "fit"  # as optimise: the first shape that fits the budget
 KEYS = (*_BYTES, *_TIMES, *_BOARD)
 
@@ -94,7 +94,7 @@ def _check_value(key: str, value: Value) -> None:
 
 def _words(budget: Mapping[str, Value]) -> tuple[str, ...]:
     words: list[str] = []
-    for key in ("clock_mhz", "deadline_us", "wait_states", "line_bytes"):
+    for key in ("clock_mhz", "deadline_us", "wait_states", "line_bytes", "text_bytes"):
         if key in budget:
             words += [f"--{key.replace('_', '-')}", str(budget[key])]
     options = budget.get("core_options", {})

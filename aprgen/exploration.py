@@ -33,7 +33,7 @@ from aprgen.target import Target
 from aprgen.text_rows import text_rows
 from aprgen.tuned.decision import Tuned
 from aprgen.verify import Trial, judge
-from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.analyse import TEXT_BYTES, Question, analyse
 
 WAYS: tuple[str | None, ...] = (None, *GOALS, *SHAPES)
 EDGE_ROWS = 200  # for the stack and the comparison; means leave them out
@@ -72,6 +72,7 @@ class Subject:
     line_bytes: int = 4
     core_options: Mapping[str, int] = field(default_factory=dict)
     witness_seconds: float = WITNESS_SECONDS
+    text_bytes: int | None = None  # of the longest text, for models of texts
     command: Callable[[Choice], str] = lambda _: ""  # how to reproduce, for the banner
     tuned: Tuned | None = None
 
@@ -369,12 +370,16 @@ def _bound(subject: Subject, artifact: Artifact) -> tuple[Bound | None, int | No
     question = Question(
         wait_states=subject.wait_states, line_bytes=subject.line_bytes, core_options=subject.core_options,
         rows=BOUND_ROWS, witness_seconds=subject.witness_seconds, tools=subject.tools,
-        model_file=f"{artifact.name}.apr",
+        model_file=f"{artifact.name}.apr", text_bytes=subject.text_bytes,
     )  # fmt: skip
     try:
         report = analyse(subject.loaded, artifact, question).report
     except UnsupportedError as error:
         return None, None, error.what
+    except UsageError as error:
+        if error.code != TEXT_BYTES or subject.text_bytes is not None:
+            raise
+        return None, None, f"{error.what} ({error.hint})"
     except ToolchainError as error:
         if not error.code.startswith("wcet."):  # what the analysis alone needs
             raise

@@ -102,11 +102,11 @@ def _apr_model(
     """Generate C, compile it for the target, measure it, and let it pass when it fits the budget.
 
     budget: bytes of "flash", "ram" and "stack"; "cycles" that no function of the interface may exceed, or "deadline_us"
-    with "clock_mhz"; beside these "wait_states", "line_bytes" and "core_options" as of `aprgen wcet`. optimise "fit"
-    takes the first shape of trees that keeps the budget. trust (a file or folder of signers' public keys) refuses
-    models that none of them signed, require_signature=True unsigned ones; key, password_file or password_env opens an
-    encrypted one. tuned: a file of `aprgen tune` that chooses strategies for blocks of rows. The object file stands in
-    $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
+    with "clock_mhz"; beside these "wait_states", "line_bytes", "text_bytes" and "core_options" as of `aprgen wcet`.
+    optimise "fit" takes the first shape of trees that keeps the budget. trust (a file or folder of signers' public
+    keys) refuses models that none of them signed, require_signature=True unsigned ones; key, password_file or
+    password_env opens an encrypted one. tuned: a file of `aprgen tune` that chooses strategies for blocks of rows. The
+    object file stands in $APR_BUILD_DIR/TARGET/NAME.o; linking it makes sure that the budget was kept.
     """
     fits = options.get("optimise") == budgets.FIT
     step = _step(env, name, target, tools, {key: word for key, word in options.items() if word != budgets.FIT})

@@ -5,6 +5,12 @@
  * loops are reached. The name is unique in the program. A mark is no instruction: a record in a section that is not
  * loaded and that `strip` removes.
  *
+ * Where no constant of the loop itself says how often it runs, APR_ALLOW(name, n) allows n and APR_SPEND(name, n) spends
+ * n, in the same function or in one that it calls; APR_REFUND(name, n) gives back some of what was spent. What is spent
+ * is at most what was allowed: in a call of a public function, and in a call of any function that allows as far as its
+ * own code spends. n may be APR_PER_BYTE(halves, more): half of (halves times the bytes of the text, and more), rounded
+ * down.
+ *
  * gcc for Arm's M profile makes marks in every build, so that the code that was analysed is the code that is shipped:
  * they take no byte of flash, but gcc counts each as a statement when it decides what to unroll. Elsewhere APR_MARKS
  * asks for them, and aprgen does; APR_NO_MARKS turns them off, and then the bounds of `aprgen wcet` do not hold. The
@@ -22,7 +28,8 @@
 
 #if defined(APR_MARKS) && defined(__ELF__) && defined(__GNUC__) && !defined(APR_NO_MARKS)
 
-#define APR_BY_TEXT 0xFFFFFFFFU     /* no constant: the length of a text decides */
+/* By the length of a text: halves < 2^22, more < 256. */
+#define APR_PER_BYTE(halves, more) (0x80000000U | ((halves) << 8) | (more))
 #define APR_BY_ARGUMENT 0xFFFFFFFEU /* no constant: an argument of a function decides */
 
 /* An argument where it is a constant after inlining. */
@@ -32,7 +39,7 @@
 #define APR_IF_CONSTANT(n) APR_BY_ARGUMENT
 #endif
 
-/* A record: where, 0 loop or 1 body, n, the line, the name. Volatile, so it is reached as often as the source says;
+/* A record: where, 0 loop, 1 body, 2 allow, 3 spend, 4 refund, n, the line, the name. Volatile, so it is reached as often as the source says;
  * inline, so the compiler takes it for as small as it is. */
 #define APR_MARK(kind, name, n)                                                                          \
     __asm__ __volatile__ __inline__("99:\n\t.pushsection .debug_apr_marks,\"\",%%progbits\n"             \
@@ -43,11 +50,17 @@
 
 #define APR_LOOP(name, n) APR_MARK(0, name, n)
 #define APR_BODY(name, n) APR_MARK(1, name, n)
+#define APR_ALLOW(name, n) APR_MARK(2, name, n)
+#define APR_SPEND(name, n) APR_MARK(3, name, n)
+#define APR_REFUND(name, n) APR_MARK(4, name, n)
 
 #else
 
 #define APR_LOOP(name, n) ((void)0)
 #define APR_BODY(name, n) ((void)0)
+#define APR_ALLOW(name, n) ((void)0)
+#define APR_SPEND(name, n) ((void)0)
+#define APR_REFUND(name, n) ((void)0)
 
 #endif
 

@@ -10,7 +10,8 @@
 #define APR_UTF8_BAD 0xFFFFFFFFU
 #define APR_NO_STRING 0xFFFFFFFFU
 
-/* The code point at *at, which moves behind it; *at < n. Refuses overlong forms, surrogates, and above U+10FFFF. */
+/* The code point at *at, which moves behind it; *at < n. Refuses overlong forms, surrogates, and above U+10FFFF. What is
+ * no UTF-8 is left as one byte: bytes behind a first one are read once for it and once for themselves, at most. */
 static inline uint32_t apr_utf8_next(const uint8_t *text, size_t n, size_t *at)
 {
     const uint32_t lead = text[*at];
@@ -24,14 +25,17 @@ static inline uint32_t apr_utf8_next(const uint8_t *text, size_t n, size_t *at)
         return lead;
     }
     if ((lead >= 0xC2U) && (lead <= 0xDFU)) {
+        APR_SPEND(apr_utf8_taken, 1U);
         more = 1U;
         smallest = 0x80U;
         cp = lead & 0x1FU;
     } else if ((lead >= 0xE0U) && (lead <= 0xEFU)) {
+        APR_SPEND(apr_utf8_taken, 2U);
         more = 2U;
         smallest = 0x800U;
         cp = lead & 0x0FU;
     } else if ((lead >= 0xF0U) && (lead <= 0xF4U)) {
+        APR_SPEND(apr_utf8_taken, 3U);
         more = 3U;
         smallest = 0x10000U;
         cp = lead & 0x07U;
@@ -39,20 +43,27 @@ static inline uint32_t apr_utf8_next(const uint8_t *text, size_t n, size_t *at)
         more = 4U; /* no lead byte: longer than what is left, or refused below */
     }
     if ((more == 4U) || (left <= more)) {
+        APR_SPEND(apr_utf8_bad, 1U);
+        APR_REFUND(apr_utf8_taken, 3U);
         *at += 1U;
         return APR_UTF8_BAD;
     }
     APR_LOOP(apr_utf8_next, 3U);
     for (uint32_t i = 1U; i <= more; ++i) {
         APR_BODY(apr_utf8_next, 3U);
+        APR_SPEND(apr_utf8_more, 1U);
         const uint32_t byte = text[*at + i];
         if ((byte & 0xC0U) != 0x80U) {
+            APR_SPEND(apr_utf8_bad, 1U);
+            APR_REFUND(apr_utf8_taken, 3U);
             *at += 1U;
             return APR_UTF8_BAD;
         }
         cp = (cp << 6) | (byte & 0x3FU);
     }
     if ((cp < smallest) || (cp > 0x10FFFFU) || ((cp >= 0xD800U) && (cp <= 0xDFFFU))) {
+        APR_SPEND(apr_utf8_bad, 1U);
+        APR_REFUND(apr_utf8_taken, 3U);
         *at += 1U;
         return APR_UTF8_BAD;
     }
@@ -65,9 +76,12 @@ APR_LARGE int apr_utf8_valid(const char *utf8, size_t n)
 {
     const uint8_t *text = (const uint8_t *)utf8;
     size_t at = 0U;
-    APR_LOOP(apr_utf8_valid, APR_BY_TEXT);
+    APR_ALLOW(apr_utf8_taken, APR_PER_BYTE(2U, 0U));
+    APR_ALLOW(apr_utf8_more, APR_PER_BYTE(2U, 0U));
+    APR_LOOP(apr_utf8_valid, APR_PER_BYTE(2U, 0U));
     while (at < n) {
-        APR_BODY(apr_utf8_valid, APR_BY_TEXT);
+        APR_BODY(apr_utf8_valid, APR_PER_BYTE(2U, 0U));
+        APR_SPEND(apr_utf8_taken, 1U);
         if (apr_utf8_next(text, n, &at) == APR_UTF8_BAD) {
             return 0;
         }
@@ -79,24 +93,30 @@ APR_LARGE int apr_utf8_valid(const char *utf8, size_t n)
 static inline uint32_t apr_utf8_put(uint32_t cp, uint8_t out[4])
 {
     if (cp < 0x80U) {
+        APR_SPEND(apr_utf8_put, 1U);
         out[0] = (uint8_t)cp;
         return 1U;
     }
     if (cp < 0x800U) {
+        APR_SPEND(apr_utf8_put, 2U);
         out[0] = (uint8_t)(0xC0U | (cp >> 6));
         out[1] = (uint8_t)(0x80U | (cp & 0x3FU));
         return 2U;
     }
     if (cp < 0x10000U) {
+        APR_SPEND(apr_utf8_put, 3U);
         out[0] = (uint8_t)(0xE0U | (cp >> 12));
         out[1] = (uint8_t)(0x80U | ((cp >> 6) & 0x3FU));
         out[2] = (uint8_t)(0x80U | (cp & 0x3FU));
         return 3U;
     }
     if (cp > 0x10FFFFU) {
+        APR_SPEND(apr_utf8_bad, 1U);
+        APR_SPEND(apr_utf8_put, 1U);
         out[0] = 0xFFU;
         return 1U;
     }
+    APR_SPEND(apr_utf8_put, 4U);
     out[0] = (uint8_t)(0xF0U | (cp >> 18));
     out[1] = (uint8_t)(0x80U | ((cp >> 12) & 0x3FU));
     out[2] = (uint8_t)(0x80U | ((cp >> 6) & 0x3FU));
@@ -192,6 +212,7 @@ static inline uint32_t apr_string_bound(const apr_strings *strings, apr_span spa
     APR_LOOP(apr_string_bound, 17U);
     while (first < last) {
         APR_BODY(apr_string_bound, 17U);
+        APR_SPEND(apr_halvings, 1U);
         const uint32_t middle = first + ((last - first) / 2U);
         const uint32_t at = apr_string_begin(strings, middle) + span.depth;
         const int32_t byte = (at < apr_string_begin(strings, middle + 1U)) ? (int32_t)strings->text[at] : -1;
@@ -218,9 +239,8 @@ static inline apr_span apr_narrow(const apr_strings *strings, apr_span span, uin
 /* The strings of a span that have these bytes next. */
 APR_LARGE apr_span apr_narrow_bytes(const apr_strings *strings, apr_span span, const uint8_t *bytes, size_t n)
 {
-    APR_LOOP(apr_narrow_bytes, APR_BY_TEXT);
     for (size_t i = 0U; (i < n) && (span.first < span.last); ++i) {
-        APR_BODY(apr_narrow_bytes, APR_BY_TEXT);
+        APR_SPEND(apr_narrowed, 1U);
         span = apr_narrow(strings, span, bytes[i]);
     }
     return span;
@@ -268,6 +288,7 @@ static inline uint32_t apr_range_before(const uint32_t *words, uint32_t n, uint3
     APR_LOOP(apr_range_before, 32U);
     while (first < last) {
         APR_BODY(apr_range_before, 32U);
+        APR_SPEND(apr_searches, 1U);
         const uint32_t middle = first + ((last - first) / 2U);
         if ((words[2U * middle] & 0x1FFFFFU) <= cp) {
             first = middle + 1U;
@@ -293,6 +314,7 @@ static inline uint32_t apr_fold(const apr_folding *folding, uint32_t cp, uint8_t
         const uint32_t distance = cp - (word & 0x1FFFFFU);
         const uint32_t step = word >> 30;
         if ((distance <= ((word >> 21) & 0x1FFU)) && ((step != 2U) || ((distance & 1U) == 0U))) {
+            APR_SPEND(apr_folded, 1U);
             cp = folding->ranges[(2U * i) + 1U] + ((step == 0U) ? 0U : distance);
         }
     }
@@ -317,9 +339,9 @@ static inline uint32_t apr_fold_in_word(const apr_folding *folding, uint32_t cp,
 {
     if ((cp == 0x3A3U) && (folding->n_kinds > 0U)) {
         uint32_t next = (cased != 0U) ? (uint32_t)1U : (uint32_t)2U; /* as if a cased letter followed: not final */
-        APR_LOOP(apr_fold_in_word, APR_BY_TEXT);
         while ((next == 1U) && (at < n)) {
-            APR_BODY(apr_fold_in_word, APR_BY_TEXT);
+            APR_SPEND(apr_fold_in_word, 1U);
+            APR_SPEND(apr_utf8_taken, 1U);
             next = apr_case_kind(folding, apr_utf8_next(text, n, &at));
         }
         return apr_utf8_put((next == 2U) ? 0x3C3U : 0x3C2U, out);

@@ -282,9 +282,9 @@ void apr_view_run_term_counts(const apr_run *run, const apr_native_step *step, f
     }
     c.gram[0] = apr_every_string(&c.strings);
     copy_spans(c.before, c.gram, c.high);
-    APR_LOOP(apr_view_text, APR_BY_TEXT);
+    APR_LOOP(apr_view_text, APR_BY_ARGUMENT);
     while ((at < run->n_text) || (in_token != 0U)) {
-        APR_BODY(apr_view_text, APR_BY_TEXT);
+        APR_BODY(apr_view_text, APR_BY_ARGUMENT);
         const uint32_t cp = (at < run->n_text) ? apr_utf8_next(run->text, run->n_text, &at) : 0x20U;
         if (!apr_is_space(cp)) {
             uint8_t unit[4];
@@ -429,16 +429,16 @@ static void find_context(apr_prefix *p)
     for (uint32_t count = 0U; (count < p->step->parameter[5]) && (at > 0U); ++count) {
         APR_BODY(apr_view_reach, 17U);
         size_t space = apr_space_before(p->text, at);
-        APR_LOOP(apr_view_space_back, APR_BY_TEXT);
+        APR_LOOP(apr_view_space_back, APR_BY_ARGUMENT);
         while (space > 0U) {
-            APR_BODY(apr_view_space_back, APR_BY_TEXT);
+            APR_BODY(apr_view_space_back, APR_BY_ARGUMENT);
             at -= space;
             space = apr_space_before(p->text, at);
         }
         const size_t end = at;
-        APR_LOOP(apr_view_word_back, APR_BY_TEXT);
+        APR_LOOP(apr_view_word_back, APR_BY_ARGUMENT);
         while ((at > 0U) && (apr_space_before(p->text, at) == 0U)) {
-            APR_BODY(apr_view_word_back, APR_BY_TEXT);
+            APR_BODY(apr_view_word_back, APR_BY_ARGUMENT);
             at -= 1U;
         }
         const apr_span span =
@@ -471,18 +471,18 @@ static void trim(apr_prefix *p)
 {
     size_t at = 0U;
     size_t space;
-    APR_LOOP(apr_view_trim, APR_BY_TEXT);
+    APR_LOOP(apr_view_trim, APR_BY_ARGUMENT);
     for (space = apr_space_at(p->text, p->n, 0U); space > 0U; space = apr_space_at(p->text, p->n, at)) {
-        APR_BODY(apr_view_trim, APR_BY_TEXT);
+        APR_BODY(apr_view_trim, APR_BY_ARGUMENT);
         at += space;
     }
     if (at > 0U) {
         p->text = &p->text[at];
         p->n -= at;
     }
-    APR_LOOP(apr_view_trim_end, APR_BY_TEXT);
+    APR_LOOP(apr_view_trim_end, APR_BY_ARGUMENT);
     for (space = apr_space_before(p->text, p->n); space > 0U; space = apr_space_before(p->text, p->n)) {
-        APR_BODY(apr_view_trim_end, APR_BY_TEXT);
+        APR_BODY(apr_view_trim_end, APR_BY_ARGUMENT);
         p->n -= space;
     }
 }
@@ -492,14 +492,14 @@ static void read_prefix(apr_prefix *p)
 {
     size_t at = 0U;
     trim(p);
-    APR_LOOP(apr_view_prefix, APR_BY_TEXT);
+    APR_LOOP(apr_view_prefix, APR_BY_ARGUMENT);
     while (at < p->n) {
-        APR_BODY(apr_view_prefix, APR_BY_TEXT);
+        APR_BODY(apr_view_prefix, APR_BY_ARGUMENT);
         const size_t begin = at;
         size_t space;
-        APR_LOOP(apr_view_space, APR_BY_TEXT);
+        APR_LOOP(apr_view_space, APR_BY_ARGUMENT);
         for (space = apr_space_at(p->text, p->n, at); space > 0U; space = apr_space_at(p->text, p->n, at)) {
-            APR_BODY(apr_view_space, APR_BY_TEXT);
+            APR_BODY(apr_view_space, APR_BY_ARGUMENT);
             at += space;
         }
         if (at == begin) {
@@ -588,9 +588,9 @@ static int command_wins(const apr_prefix *p, uint32_t command, uint32_t next)
     uint32_t b = apr_string_begin(&p->word_strings, word) + p->words.depth;
     const uint32_t a_end = apr_string_begin(&p->command_strings, i + 1U);
     const uint32_t b_end = apr_string_begin(&p->word_strings, word + 1U);
-    APR_LOOP(apr_view_order, APR_BY_TEXT);
+    APR_LOOP(apr_view_order, APR_BY_ARGUMENT);
     while ((a < a_end) && (b < b_end) && (a_text[a] == b_text[b])) {
-        APR_BODY(apr_view_order, APR_BY_TEXT);
+        APR_BODY(apr_view_order, APR_BY_ARGUMENT);
         ++a;
         ++b;
     }
@@ -600,9 +600,9 @@ static int command_wins(const apr_prefix *p, uint32_t command, uint32_t next)
 /* Appends bytes to a text that is known to have room. */
 static size_t put(char *text, size_t used, const uint8_t *bytes, size_t n)
 {
-    APR_LOOP(apr_view_put, APR_BY_TEXT);
+    APR_LOOP(apr_view_put, APR_BY_ARGUMENT);
     for (size_t i = 0U; i < n; ++i) {
-        APR_BODY(apr_view_put, APR_BY_TEXT);
+        APR_BODY(apr_view_put, APR_BY_ARGUMENT);
         text[used + i] = (char)bytes[i];
     }
     return used + n;
@@ -614,9 +614,9 @@ static size_t put_head(char *text, size_t used, const apr_prefix *p)
     static const uint8_t blank[1] = {0x20U};
     size_t end = used;
     size_t at = 0U;
-    APR_LOOP(apr_view_head, APR_BY_TEXT);
+    APR_LOOP(apr_view_head, APR_BY_ARGUMENT);
     while (at < p->word_at) {
-        APR_BODY(apr_view_head, APR_BY_TEXT);
+        APR_BODY(apr_view_head, APR_BY_ARGUMENT);
         size_t space = apr_space_at(p->text, p->n, at);
         if (space == 0U) {
             end = put(text, end, &p->text[at], 1U);
@@ -624,9 +624,9 @@ static size_t put_head(char *text, size_t used, const apr_prefix *p)
         } else {
             end = put(text, end, blank, 1U);
         }
-        APR_LOOP(apr_view_blank, APR_BY_TEXT);
+        APR_LOOP(apr_view_blank, APR_BY_ARGUMENT);
         for (; space > 0U; space = apr_space_at(p->text, p->n, at)) {
-            APR_BODY(apr_view_blank, APR_BY_TEXT);
+            APR_BODY(apr_view_blank, APR_BY_ARGUMENT);
             at += space;
         }
     }

@@ -108,7 +108,7 @@ def _numerics(n: argparse.Namespace) -> Numerics:
 
 
 def _board_of(n: argparse.Namespace) -> Board:
-    return Board(n.wait_states, n.line_bytes, tuple(n.core_options or ()), n.witness_seconds)
+    return Board(n.wait_states, n.line_bytes, tuple(n.core_options or ()), n.witness_seconds, n.text_bytes)
 
 
 def _compile(n: argparse.Namespace) -> Compile:
@@ -170,7 +170,8 @@ def _wcet(n: argparse.Namespace) -> Wcet:
     return Wcet(
         n.model, n.target, n.name, n.clock_mhz, n.wait_states, n.line_bytes, n.deadline_us, tuple(n.core_options or ()),
         n.timing, n.rows, n.witness_seconds, n.json, n.html, n.header, n.object, n.compare, n.gate, n.tasks, n.load,
-        n.load_budget_us, n.load_jitter_us, n.measure, n.struct, opening_of(n), _numerics(n), n.tools, n.format,
+        n.load_budget_us, n.load_jitter_us, n.text_bytes, n.measure, n.struct, opening_of(n), _numerics(n), n.tools,
+        n.format,
     )  # fmt: skip
 
 
@@ -386,6 +387,7 @@ def _board(parser: argparse.ArgumentParser, seconds: float) -> None:
         "--core-option", metavar="NAME=N", dest="core_options", action="append", type=_core_option,
         help="what the maker of the chip chose, such as multiplier=1 on cortex-m0plus (the worst)",
     )  # fmt: skip
+    parser.add_argument("--text-bytes", metavar="N", type=_count, help="of the longest text, for models of texts")
     parser.add_argument(
         "--witness-seconds", metavar="S", type=_from_zero, default=seconds,
         help=f"search so long for the row that trees take longest for; 0: without ({seconds:g})",

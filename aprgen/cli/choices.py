@@ -39,7 +39,7 @@ def subject_for(
     return Subject(
         loaded, target, chosen, calibration_of(loaded, numeric), tools,
         wait_states=board.wait_states, line_bytes=board.line_bytes, core_options=dict(board.core_options),
-        witness_seconds=board.witness_seconds, command=command, tuned=tuned_of(numeric),
+        witness_seconds=board.witness_seconds, text_bytes=board.text_bytes, command=command, tuned=tuned_of(numeric),
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Board:
     line_bytes: int
     core_options: tuple[tuple[str, int], ...]
     witness_seconds: float
+    text_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class Wcet:
     load: str | None
     load_budget_us: float | None
     load_jitter_us: float | None
+    text_bytes: int | None
     measure: bool
     struct: str | None
     opening: Opening

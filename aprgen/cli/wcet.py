@@ -62,6 +62,7 @@ def wcet_command(request: Wcet) -> int:
             platform=None if request.load is None else load_platform(request.load),
             load_budget_us=request.load_budget_us,
             load_jitter_us=request.load_jitter_us,
+            text_bytes=request.text_bytes,
         )
         work.next(f"analysing for {visible(target.name)}")
         analysed = analyse(loaded, artifact, question, former)
@@ -112,6 +113,8 @@ def _command(request: Wcet, target: Target) -> str:
             words.append(f"{option} {value:g}")
     if request.wait_states:
         words.append(f"--line-bytes {request.line_bytes}")
+    if request.text_bytes is not None:
+        words.append(f"--text-bytes {request.text_bytes}")
     for option, given in (("--timing", request.timing), ("--tasks", request.tasks), ("--load", request.load)):
         if given is not None:
             words.append(f"{option} {Path(given).name}")
@@ -168,6 +171,13 @@ def _print(request: Wcet, report: Report) -> None:
             )
         )
     print_table(out, "", columns, rows, right=columns[1:-1])
+    of_texts = [
+        Line(visible(entry.function), f"{entry.by_length.fixed:,} + {entry.by_length.per_byte:,} a byte")
+        for entry in report.entries
+        if entry.by_length is not None
+    ]
+    if of_texts:
+        print_box(out, f"at most, for texts of up to {report.configuration.text_bytes:,} bytes", of_texts)
     for entry in report.entries:
         if entry.refusal is not None:
             why = entry.refusal

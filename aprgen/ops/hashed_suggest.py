@@ -38,11 +38,6 @@ class HashedSuggest(Suggest):
         """Constant memory, without code."""
         return super().n_bytes + self.hash.displacement.n_bytes
 
-    @property
-    def longest_word(self) -> int:
-        """Bytes of the longest word that a table has."""
-        return max(map(len, _words(self)), default=0)
-
     def search(self, prefix: bytes) -> Search:
         return _HashedSearch(self, prefix)
 

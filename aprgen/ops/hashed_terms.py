@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aprgen.ops.perfect_hash import START, WORD, PerfectHash, perfect_hash
 from aprgen.ops.strings import IDENTITY, MISSING, Folding, FoldingReader, StringReader, Strings, strings_in_order
 from aprgen.ops.term_counts import EXACT, TermCounts, folded, samples_of
+from aprgen.ops.text_bounds import TextReading
 from aprgen.program import TEXT, Array, Table, ValueType
 from aprgen.unicode_case import WHITE_SPACE
 
@@ -26,7 +27,7 @@ LEAST_ROOM = 2  # bits; gcc takes a ring of one byte for uninitialised
 
 
 @dataclass(frozen=True, eq=False)
-class HashedTerms:
+class HashedTerms(TextReading):
     """Counts of n-grams of `low` to `high` tokens, joined by `_`; a token is what white space surrounds.
 
     The text is read once. Hashes are polynomials of the bytes, so that of an n-gram follows from those of its tokens.
@@ -100,6 +101,30 @@ class HashedTerms:
         """Whether ASCII has a short way: it stays or only loses its capitals, and no sigma looks at it."""
         both = (self.folding, self.stop_folding or IDENTITY)
         return not self.sees_sigma and all(_lowers(folding) or _keeps(folding) for folding in both)
+
+    @property
+    def compared_halves(self) -> int:
+        """Halves of a byte that are compared for a byte of text: it is in k of the n-grams of k tokens."""
+        alone = int(self.knows_token and self.low > 1)
+        return (sum(range(self.low, self.high + 1)) + alone) * self.growth + self.stop_growth
+
+    @property
+    def compared(self) -> int:
+        """Whole bytes that are not compared because a token ends, but for the marks between tokens."""
+        return self.compared_halves // 2 - self._marks
+
+    @property
+    def compared_more(self) -> int:
+        """For the end of the text, which ends a token and takes no byte."""
+        return self.compared_halves // 2
+
+    @property
+    def _marks(self) -> int:
+        """Between the tokens of all n-grams that end with one."""
+        return sum(range(self.low - 1, self.high))
+
+    def spares(self, code: int) -> bool:
+        return self.plain_ascii and code in PLAIN
 
     def result(self, text: ValueType) -> ValueType:
         if text != TEXT:

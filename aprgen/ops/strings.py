@@ -6,7 +6,7 @@ The evaluation is that of runtime_c/apr_text.h, function by function; knows no m
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -256,6 +256,13 @@ class FoldingReader:
             if word & 0x1FFFFF <= code <= last:
                 return word >> 30
         return 0
+
+    def changed(self) -> Iterator[tuple[int, int]]:
+        """Code points that become others by the ranges."""
+        for word, to in self._ranges:
+            first, more, step = word & 0x1FFFFF, word >> 21 & 0x1FF, word >> 30
+            for distance in range(0, more + 1, 2 if step == 2 else 1):
+                yield first + distance, to if step == 0 else to + distance
 
     def fold(self, code: int) -> bytes:
         """The UTF-8 of what a code point becomes."""

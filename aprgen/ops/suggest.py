@@ -5,12 +5,14 @@ Knows the search of its C and the tables it reads; knows nothing of files, famil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aprgen.ops.strings import MISSING, NONE, Choice, Span, StringReader, Strings, smallest_unsigned, sorted_strings
+from aprgen.ops.text_bounds import halvings_behind, halvings_of, longest_of
 from aprgen.program import PREFIX, Array, Table, ValueType
 from aprgen.unicode_case import WHITE_SPACE
 
@@ -81,6 +83,77 @@ class Suggest:
             (len(reader.string(i)) for reader in map(StringReader, self._tables) for i in range(reader.count)),
             default=0,
         )
+
+    @property
+    def longest_command(self) -> int:
+        return longest_of(self.commands)
+
+    @property
+    def longest_word(self) -> int:
+        """Bytes of the longest word that a table has."""
+        return longest_of(self.words)
+
+    @property
+    def command_bytes(self) -> int:
+        """That are read, at most, until no command begins like them."""
+        return self.longest_command + 1
+
+    @property
+    def word_bytes(self) -> int:
+        return self.longest_word + 1
+
+    @property
+    def again(self) -> int:
+        """Halves of a byte that are read twice at the ends of words, of which two or more are looked for."""
+        return 8 * max(self.reach, self.context_words)
+
+    @property
+    def command_halvings(self) -> int:
+        """By which a command is found, at most."""
+        return halvings_of(self.commands)
+
+    @property
+    def next_bytes(self) -> int:
+        """By which commands are narrowed, at most, to see which next words of one context make one."""
+        return self._most_alike(lambda lengths: lengths - 1)
+
+    @property
+    def next_halvings(self) -> int:
+        """The same: halvings. The first byte of such a word is in the prefix, behind a space."""
+        taken = halvings_behind(self.commands, ord(" "), 1, self.longest_word)
+        return self._most_alike(lambda lengths: taken[lengths - 1])
+
+    def _most_alike(self, amounts: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> int:
+        """Sums of amounts by length, for next words of one context that begin with the same byte; the most."""
+        offset = self.words.offsets.data.astype(np.int64)
+        rows = np.diff(self.next_first.data.astype(np.int64)).astype(np.intp)
+        word = self.next_word.data[: rows.sum()]
+        lengths = np.maximum(np.diff(offset)[word], 1)  # an empty word begins like all, and is none
+        if not len(word):
+            return 0
+        first = self.words.text.data[np.minimum(offset[word], self.words.text.data.size - 1)]
+        group = np.stack([np.repeat(np.arange(len(rows)), rows), first])
+        starts = np.flatnonzero(np.concatenate([[True], (np.diff(group) != 0).any(axis=0)]))
+        return int(np.add.reduceat(amounts(lengths), starts).max())
+
+    @property
+    def word_halvings(self) -> int:
+        return halvings_of(self.words)
+
+    @property
+    def longest_common(self) -> int:
+        """Bytes in which a command and a word can be alike."""
+        return min(self.longest_command, self.longest_word)
+
+    @property
+    def most_next(self) -> int:
+        """Next words of one context."""
+        return int(np.diff(self.next_first.data.astype(np.int64)).max(initial=0))
+
+    @property
+    def context_searches(self) -> int:
+        """Halvings that find a context."""
+        return self.n_contexts.bit_length()
 
     @property
     def _tables(self) -> tuple[Strings, Strings]:

@@ -28,6 +28,7 @@ from aprgen.ops.strings import (
     strip_then_lower,
     survives,
 )
+from aprgen.ops.text_bounds import TextReading, most_alike
 from aprgen.program import TEXT, Array, Table, ValueType
 from aprgen.unicode_case import (
     ACCENTS,
@@ -56,7 +57,7 @@ MAX_TOKENS = 16  # in an n-gram; each costs 24 bytes of stack
 
 
 @dataclass(frozen=True, eq=False)
-class TermCounts:
+class TermCounts(TextReading):
     """Counts of n-grams of `low` to `high` tokens, joined by `_`; a token is what white space surrounds.
 
     The text is read once. gram[k] is the span of strings that begin with the last k tokens, joined, and with what was
@@ -84,6 +85,44 @@ class TermCounts:
         tables = [self.column.n_bytes, self.strings.n_bytes, self.folding.n_bytes]
         tables += [] if self.stop is None else [self.stop.n_bytes]
         return sum(tables) + (0 if self.stop_folding is None else self.stop_folding.n_bytes)
+
+    @property
+    def narrowed_halves(self) -> int:
+        """Halves of a byte by which spans are narrowed for a byte of text, at most."""
+        return self.high * self.growth + self.stop_growth
+
+    @property
+    def narrowed(self) -> int:
+        """Whole bytes: what the end of a token takes from that."""
+        return self.narrowed_halves // 2
+
+    @property
+    def halvings_halves(self) -> int:
+        """Twice the halvings for a byte of text, of the strings that share a first byte."""
+        return self.narrowed_halves * self._halvings
+
+    @property
+    def halvings(self) -> int:
+        return self.halvings_halves // 2
+
+    @property
+    def first_halvings(self) -> int:
+        """Of all strings, by the first byte of a token, and of the word that is compared with stop words."""
+        return 2 * self.strings.count.bit_length() * self.foldings
+
+    @property
+    def instead_halvings(self) -> int:
+        """That this byte does not take."""
+        return self._halvings * self.foldings
+
+    @property
+    def join_halvings(self) -> int:
+        """For a token, by the marks between tokens."""
+        return (self.high - 1) * self._halvings
+
+    @property
+    def _halvings(self) -> int:
+        return 2 * most_alike(self.strings).bit_length()
 
     def result(self, text: ValueType) -> ValueType:
         if text != TEXT:

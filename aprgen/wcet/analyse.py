@@ -16,11 +16,10 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aprgen import __version__
 from aprgen.core import Artifact, public_functions
-from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.errors import ToolchainError, UnsupportedError, UsageError
 from aprgen.footprint import check_budget, compiler_frames, measure
 from aprgen.image import Image, build_image
 from aprgen.loaded import Loaded
@@ -29,13 +28,14 @@ from aprgen.program import Array
 from aprgen.runners.choose import runner_for
 from aprgen.toolchain import compiler_version, find_toolchain
 from aprgen.wcet import tables
-from aprgen.wcet.assumptions import assumptions
-from aprgen.wcet.bounds import Program, bound_program
+from aprgen.wcet.assumptions import LongestText, assumptions
+from aprgen.wcet.bounds import Program, bound_as_for, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code
 from aprgen.wcet.cores import require_no_lto, require_one_kind, timing_of
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.counts import Counted, bound_counts, count_rows, counted_runs
+from aprgen.wcet.dear_texts import dear_texts
 from aprgen.wcet.forests import WALK_SECONDS, Forest, Witnessed, forests, witnessed
 from aprgen.wcet.graph import Graph
 from aprgen.wcet.host_time import timed_calls
@@ -54,6 +54,7 @@ from aprgen.wcet.report import (
     Observed,
     Refusal,
     Report,
+    TextBound,
     Uncertainty,
     Witness,
 )
@@ -68,6 +69,10 @@ from aprgen.wcet.verdict import difference_to, time_us, verdict_of
 from aprgen.wcet.worst_row import Solved
 
 PAINTED_ROWS = 100
+MOST_TEXT_BYTES = 1 << 20
+TEXT_BYTES = "wcet.text_bytes"  # the code of errors about it
+BAD_UTF8 = "apr_utf8_bad"  # what apr_text.h spends for bytes that are no UTF-8
+_LENGTH_BYTES = 4  # in front of a text in the harness's buffer
 _WORST = "and the row that the trees take longest for"
 _ROWS = " Of the code until the trees are done all ways were followed, and no row takes a dearer one than the witness."
 _ROWS_OUT_OF_TIME = (
@@ -100,6 +105,7 @@ class Question:
     platform: Platform | None = None
     load_budget_us: float | None = None
     load_jitter_us: float | None = None
+    text_bytes: int | None = None  # of the longest text, for models that take texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +126,7 @@ class _Subject:
     marks: tuple[Mark, ...]
     timing: Timing
     memory: Memory
-    rows: NDArray[np.float32] | None
+    rows: Array  # float32, or texts as bytes
     codes: Array | None  # the same rows, for functions of codes
     described: str
     artifact: Artifact
@@ -132,6 +138,7 @@ class _Subject:
     replay: str  # the command that runs rows of a file
     sources: Sources
     stated_frames: Mapping[str, int]
+    text_bytes: int | None
 
 
 def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Former | None = None) -> Analysed:
@@ -142,6 +149,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
     require_one_kind(artifact.target)
     toolchain = find_toolchain(artifact.target, question.tools)
     require_no_lto(toolchain, artifact.target)
+    _require_length(artifact, question.text_bytes)
     stated = {"--deadline-us": question.deadline_us, "--clock-mhz": question.clock_mhz}
     stated["--wait-states"] = question.wait_states
     timing = timing_of(toolchain, artifact.target, question.core_options, stated, question.figures)
@@ -170,7 +178,8 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         else:
             sources = Sources({}, {}, "lines are read of ELF programs, not of modules")
         subject = _subject(artifact, image, timing, memory, question, sources, compiler_frames(image))
-        times = timed_calls(artifact, toolchain, subject.rows, work / "timed") if question.measure else ()
+        rows = subject.rows if image.model.kind == "row" else None
+        times = timed_calls(artifact, toolchain, rows, work / "timed") if question.measure else ()
         entries = _entries(functions, subject)
         made = image.object.read_bytes()
         identity = _identity(loaded, artifact, image, core, timing, question)
@@ -180,14 +189,16 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         )  # fmt: skip
     configuration = Configuration(
         question.clock_mhz, memory.wait_states, question.deadline_us, _options(question, memory),
-        question.wait_states is not None,
+        question.wait_states is not None, question.text_bytes,
     )  # fmt: skip
     difference = None if former is None else difference_to(entries, identity, former, question.gate_percent)
     report = Report(
         verdict=verdict_of(entries, core, configuration),
         identity=identity,
         configuration=configuration,
-        assumptions=assumptions(entries, timing, memory, same, waits_given=question.wait_states is not None),
+        assumptions=assumptions(
+            entries, timing, memory, same, waits_given=question.wait_states is not None, text=_text_of(image, question)
+        ),
         entries=entries,
         memory=memory_used,
         source_note=subject.sources.missing,
@@ -197,6 +208,31 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         times=times,
     )
     return Analysed(report, made)
+
+
+def _text_of(image: Image, question: Question) -> LongestText | None:
+    if question.text_bytes is None:
+        return None
+    suggestions = image.model.n_suggestions if image.model.kind == "prefix" else None
+    return LongestText(question.text_bytes, suggestions)
+
+
+def _require_length(artifact: Artifact, text_bytes: int | None) -> None:
+    takes_texts = artifact.program.source.element in ("text", "prefix")
+    if takes_texts and text_bytes is None:
+        raise UsageError(
+            TEXT_BYTES, "how long a text is decides what the model takes for it", where=f"model {artifact.name}",
+            hint="state the bytes of the longest text: --text-bytes N",
+        )  # fmt: skip
+    if text_bytes is not None and not takes_texts:
+        raise UsageError(
+            TEXT_BYTES, "the model takes rows of numbers, no texts", where="--text-bytes", hint="leave it out"
+        )
+    if text_bytes is not None and text_bytes > MOST_TEXT_BYTES:
+        raise UsageError(
+            TEXT_BYTES, f"{text_bytes:,} bytes are more than the {MOST_TEXT_BYTES:,} that are analysed",
+            where="--text-bytes", hint="state a shorter text; the report's line per byte goes for all below",
+        )  # fmt: skip
 
 
 def _load(loaded: Loaded, question: Question) -> LoadTime | None:
@@ -230,25 +266,37 @@ def _subject(
     stated: Mapping[str, int],
 ) -> _Subject:  # fmt: skip
     code = read_program(image.program)
-    marks = read_marks(image.program) if image.target.image == "elf" else ()
-    rows, described = None, ""
-    if image.model.kind == "row":
-        dear = dear_rows(artifact)
-        rows = np.concatenate([rows_to_trace(artifact, question.rows), dear])
-        described = f"rows at the model's decisions, {question.rows:,} random rows"
-        described += ", one that keeps the selection of the nearest busy" if len(dear) else ""
+    marks = _marks(image, question.text_bytes)
+    rows, described = _rows(artifact, image, question)
     seconds = question.witness_seconds
     return _Subject(
         image, code, executed_code(code), marks, timing, memory, rows,
-        None if rows is None else codes_of(artifact.program, rows), described, artifact,
+        codes_of(artifact.program, rows), described, artifact,
         cache(lambda: forests(artifact, seconds) if seconds > 0 else ()), seconds,
-        {} if rows is None else _painted(image, rows, question.tools), question.clock_mhz, question.tools,
+        _painted(image, rows, question.tools), question.clock_mhz, question.tools,
         f"aprgen run {question.model_file} --target {artifact.target.name} --inputs witness.csv",
-        sources, stated,
+        sources, stated, question.text_bytes,
     )  # fmt: skip
 
 
-def _painted(image: Image, rows: NDArray[np.float32], tools: str) -> Mapping[str, int]:
+def _marks(image: Image, text_bytes: int | None) -> tuple[Mark, ...]:
+    """A module has none."""
+    return read_marks(image.program, text_bytes) if image.target.image == "elf" else ()
+
+
+def _rows(artifact: Artifact, image: Image, question: Question) -> tuple[Array, str]:
+    """What runs are given, and what the report says of it."""
+    if question.text_bytes is not None:
+        n_bytes = min(question.text_bytes, 4 * image.in_words - _LENGTH_BYTES)
+        described = f"texts of at most {n_bytes:,} bytes: of the model's words, of bytes that take long, random ones"
+        return dear_texts(artifact.program, question.rows, n_bytes), described
+    dear = dear_rows(artifact)
+    described = f"rows at the model's decisions, {question.rows:,} random rows"
+    described += ", one that keeps the selection of the nearest busy" if len(dear) else ""
+    return np.concatenate([rows_to_trace(artifact, question.rows), dear]), described
+
+
+def _painted(image: Image, rows: Array, tools: str) -> Mapping[str, int]:
     """Stack that runs on the target wrote, per function; nothing when no runner is installed here."""
     try:
         runner = runner_for(image.target, tools)
@@ -272,7 +320,7 @@ def _bounded(
 ) -> tuple[Program, Counted | None, Witnessed | None]:
     """The bound, for the worst row of trees; where there is no time table, bounds of all counts."""
     bounded = partial(bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory)
-    shifts = selection_totals(subject.artifact)
+    shifts = {**selection_totals(subject.artifact), **_checked(function)}
     program = bounded(subject.timing, totals=shifts)
     found = None if subject.witness_seconds <= 0 else witnessed(
         subject.artifact, subject.code, subject.marks, program, function.removeprefix(f"{subject.image.model.name}_"),
@@ -284,6 +332,30 @@ def _bounded(
         return program, None, found
     steps = {one.loop: one.walk.upper for one in subject.forests()}
     return program, bound_counts(program, partial(bounded, totals={**shifts, **steps}), subject.timing.core), found
+
+
+def _checked(function: str) -> Mapping[str, int]:
+    """A text that is checked first is read on only where it is UTF-8."""
+    return {BAD_UTF8: 1} if function.endswith("_predict_text") else {}
+
+
+def _by_length(
+    function: str, graphs: Mapping[str, Graph], subject: _Subject
+) -> TextBound | None:
+    """The bound of texts of any length up to the longest. Allowances are rounded down, by less than two bytes of text
+    are worth: the line's ends are bounds for two bytes more."""
+    n_bytes = subject.text_bytes
+    if not n_bytes:
+        return None
+    marks = [_marks(subject.image, n) for n in (2, n_bytes + 2)]
+    longer = bound_program(
+        subject.code, graphs, function, marks[1], subject.timing, subject.memory, _checked(function)
+    )
+    fixed = bound_as_for(longer, subject.code, marks[0], subject.timing, subject.memory)
+    if fixed is None:
+        return None
+    per_byte = -(-(longer.cycles + 1 - fixed) // n_bytes)
+    return TextBound(fixed, per_byte)
 
 
 def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tuple[Entry, tuple[Solved, ...]]:
@@ -299,6 +371,7 @@ def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tupl
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
         return Entry(function, "refused", None, None, None, "", refusal), solved
     short = function.removeprefix(f"{subject.image.model.name}_")
+    by_length = _by_length(function, graphs, subject)
     observed, seen, traces = _runs(short, subject, program, worst)
     counts: tuple[Count, ...] = ()
     if counted is not None:
@@ -329,6 +402,7 @@ def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tupl
         uncertainty=None if observed is None or counted is not None else _uncertainty(program, observed, subject),
         stack=stack,
         counts=counts,
+        by_length=by_length,
     )
     return _checked_stack(entry), solved if worst is None else worst.solved
 
@@ -337,7 +411,7 @@ def _painted_bytes(function: str, subject: _Subject) -> int | None:
     """What runs wrote: on the target's runner, or under Unicorn where its harness does not call the function."""
     short = function.removeprefix(f"{subject.image.model.name}_")
     traced = traced_cpu(subject.image.target) is not None and importlib.util.find_spec("unicorn") is not None
-    if short in subject.painted or subject.rows is None or not traced:
+    if short in subject.painted or not traced:
         return subject.painted.get(short)
     return painted_bytes(subject.image, short, subject.rows[:PAINTED_ROWS])
 
@@ -345,9 +419,7 @@ def _painted_bytes(function: str, subject: _Subject) -> int | None:
 def _runs(
     short: str, subject: _Subject, program: Program, worst: Witnessed | None
 ) -> tuple[Observed | None, Observation | None, Traces | None]:
-    """Runs of the image: traced where an emulator traces them, else counted; nothing for inputs that are texts."""
-    if subject.rows is None:
-        return None, None, None
+    """Runs of the image: traced where an emulator traces them, else counted."""
     rows: tuple[Array, str] = subject.rows, subject.described
     if worst is not None:
         rows = np.concatenate([subject.rows, worst.witness[np.newaxis]]), f"{subject.described}, {_WORST}"

@@ -6,14 +6,24 @@ Knows the sentences. What was proved, counted or stated it is told.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.report import Assumption, Entry, Observed
 from aprgen.wcet.timing import Timing
 
 
+@dataclass(frozen=True)
+class LongestText:
+    """n_bytes: as stated. suggestions: the most that are asked for; None where none are."""
+
+    n_bytes: int
+    suggestions: int | None
+
+
 def assumptions(
-    entries: Sequence[Entry], timing: Timing, memory: Memory, same: bool, *, waits_given: bool
+    entries: Sequence[Entry], timing: Timing, memory: Memory, same: bool, *, waits_given: bool,
+    text: LongestText | None = None,
 ) -> tuple[Assumption, ...]:
     """Every line that must hold for the numbers to hold. Sources of the table are listed last.
 
@@ -33,6 +43,7 @@ def assumptions(
         lines = [Assumption("No interrupt, exception or other task is counted.", "assumed", "they are other code")]
     else:
         lines += _memory_lines(memory, waits_given)
+    lines += [] if text is None else _text_lines(text)
     lines += _shipped_lines(same, None if counted else max(4, memory.line_bytes))
     origins = {loop.origin for entry in entries for loop in entry.loops}
     if any(origin.startswith("generator") for origin in origins):
@@ -61,6 +72,15 @@ def assumptions(
     if not counted:
         lines += [Assumption(_sentence(text), "assumed", because) for text, because in _table_lines(timing)]
     return tuple(lines)
+
+
+def _text_lines(text: LongestText) -> list[Assumption]:
+    lines = [Assumption(f"No text is longer than {text.n_bytes:,} bytes.", "configured", "--text-bytes")]
+    if text.suggestions is not None:
+        lines.append(
+            Assumption(f"No call asks for more than {text.suggestions} suggestions.", "assumed", "as the header says")
+        )
+    return lines
 
 
 def _memory_lines(memory: Memory, given: bool) -> list[Assumption]:

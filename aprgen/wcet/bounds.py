@@ -5,27 +5,32 @@ Knows the order of the parts: graphs, loop facts, costs of edges, the longest pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from aprgen.errors import UnsupportedError
 from aprgen.wcet.code import Code
 from aprgen.wcet.cost import Costs, edge_costs
-from aprgen.wcet.counters import Verdict, require_no_disagreement
+from aprgen.wcet.counters import Opinion, Verdict, require_no_disagreement
 from aprgen.wcet.graph import Block, Edge, Graph, Loop
-from aprgen.wcet.ipet import Bound, shortest, solve
+from aprgen.wcet.ipet import Bound, loop_constraint, proved, shortest, solve
 from aprgen.wcet.isa import isa_of, loop_bounds, opinions
 from aprgen.wcet.marks import (
+    Account,
     Constraint,
     LoopFact,
     Mark,
+    account_constraint,
+    accounts_of,
     constraint,
     count,
     entry_constraints,
     loop_facts,
+    spending_limit,
     unbounded_cycle,
 )
 from aprgen.wcet.memory import Memory
+from aprgen.wcet.prices import kept, priced, prices_of, shared_names
 from aprgen.wcet.timing import Timing, transfers
 
 
@@ -35,6 +40,7 @@ class Bounded:
 
     graph: Graph
     facts: tuple[LoopFact, ...]
+    accounts: tuple[Account, ...]
     verdicts: Mapping[str, Verdict]
     totals: Mapping[str, int]  # bodies in one call, by the id of the loop
     listed: Mapping[int, int]  # bounds of loops that need no mark, by head
@@ -52,6 +58,7 @@ class Program:
     root: str
     functions: Mapping[str, Bounded]
     calls: Mapping[str, int] | None
+    prices: Mapping[str, int]  # of what one function allows another; none: each bound is its function's own
 
     @property
     def cycles(self) -> int:
@@ -73,26 +80,95 @@ def bound_program(
 ) -> Program:
     """The bound of the root. graphs: callees before callers, and nothing that the root does not call.
 
-    totals: for some loops, by id, how often their bodies run at most in one call of the function that holds them.
+    totals: for some loops, by id, how often their bodies run at most in one call of the function that holds them; or
+    what is spent at most under a name.
     """
+    accounts = {name: accounts_of(marks, graph) for name, graph in graphs.items()}
+    shared = shared_names(accounts)
+    accounts = {name: kept(own, {*shared, *(totals or {})}) for name, own in accounts.items()}
+    parts = {
+        name: _part(code, graph, marks, accounts[name], totals or {}, lambda graph: edge_costs(graph, timing, memory))
+        for name, graph in graphs.items()
+    }
+    prices: Mapping[str, int] = {}
+    if shared:
+        said = {name: (*part.limits, *_of_loops(part)) for name, part in parts.items()}
+        own_costs = {name: part.costs for name, part in parts.items()}
+        prices = prices_of(graphs, root, own_costs, said, accounts, shared)
     done: dict[str, Bounded] = {}
-    for name, graph in graphs.items():
+    for name, part in parts.items():
         worst = {callee: one.bound.cycles for callee, one in done.items()}
         least = {callee: one.best for callee, one in done.items()}
-        facts = loop_facts(marks, graph)
-        listed = loop_bounds(code, graph)
-        _check_loops(graph, facts, listed)
-        costs = edge_costs(graph, timing, memory)
-        seen = opinions(facts, graph, code)
-        require_no_disagreement(seen, name)
-        own = {fact.id: totals[fact.id] for fact in facts if totals and fact.id in totals}
-        limits = [total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own]
-        bound = solve(graph, costs, listed, (*stated(facts, graph), *limits), worst)
-        verdicts = {one.fact.id: one.verdict for one in seen}
-        best = shortest(graph, costs, least, dict(pair for one in seen for pair in one.repeats))
-        listed_by = isa_of(code.architecture).bounded_by
-        done[name] = Bounded(graph, facts, verdicts, own, listed, listed_by, costs, bound, best)
-    return Program(root, done, calls_of(done, root))
+        costs, paid = priced(part.costs, part.graph, part.accounts, prices)
+        bound = solve(part.graph, costs, part.listed, part.limits, worst, paid=paid)
+        if prices:  # what the path of reduced costs takes is no path's cycles
+            bound = replace(bound, path_cycles=None, counts={})
+        repeats = dict(pair for one in part.opinions for pair in one.repeats)
+        best = shortest(part.graph, part.costs, least, repeats)
+        verdicts = {one.fact.id: one.verdict for one in part.opinions}
+        done[name] = Bounded(
+            part.graph, part.facts, part.accounts, verdicts, part.totals, part.listed,
+            isa_of(code.architecture).bounded_by, part.costs, bound, best,
+        )  # fmt: skip
+    return Program(root, done, calls_of(done, root), prices)
+
+
+def bound_as_for(longer: Program, code: Code, marks: Sequence[Mark], timing: Timing, memory: Memory) -> int | None:
+    """What the prices and multipliers of a bound for longer texts prove with the marks of shorter ones, rounded up.
+
+    With fixed ones a bound is the longest of paths that each take a line of the text's length, so it is convex: between
+    two lengths it is below the line from one to the other. None: they do not prove a bound.
+    """
+    worst: dict[str, int] = {}
+    for name, one in longer.functions.items():
+        shared = {account.id for account in one.accounts}
+        accounts = kept(accounts_of(marks, one.graph), shared)
+        part = _part(code, one.graph, marks, accounts, one.totals, lambda graph: edge_costs(graph, timing, memory))
+        costs, _ = priced(part.costs, part.graph, accounts, longer.prices)
+        bound = proved(part.graph, costs, part.listed, part.limits, worst, one.bound.certificate.multipliers)
+        if bound is None:
+            return None
+        worst[name] = bound.cycles
+    return worst[longer.root]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What is known of one function before any is bounded. limits: of one call."""
+
+    graph: Graph
+    facts: tuple[LoopFact, ...]
+    accounts: tuple[Account, ...]
+    opinions: tuple[Opinion, ...]
+    listed: Mapping[int, int]
+    totals: Mapping[str, int]
+    limits: tuple[Constraint, ...]
+    costs: Costs
+
+
+def _part(
+    code: Code, graph: Graph, marks: Sequence[Mark], accounts: tuple[Account, ...], totals: Mapping[str, int],
+    costs_of: Callable[[Graph], Costs],
+) -> _Part:  # fmt: skip
+    facts = loop_facts(marks, graph)
+    listed = loop_bounds(code, graph)
+    _check_loops(graph, facts, accounts, listed)
+    seen = opinions(facts, graph, code)
+    require_no_disagreement(seen, graph.name)
+    named = {*(fact.id for fact in facts), *(account.id for account in accounts)}
+    own = {name: total for name, total in totals.items() if name in named}
+    limits = (
+        *stated(facts, graph),
+        *(total_limit(fact, graph, own[fact.id]) for fact in facts if fact.id in own),
+        *(account_constraint(one, graph) for one in accounts if one.allows and one.spends),
+        *(spending_limit(one, graph, totals[one.id]) for one in accounts if one.id in totals),
+    )
+    return _Part(graph, facts, accounts, seen, listed, own, limits, costs_of(graph))
+
+
+def _of_loops(part: _Part) -> list[Constraint]:
+    listed = part.listed
+    return [loop_constraint(part.graph, one, listed[one.head]) for one in part.graph.loops if one.head in listed]
 
 
 def stated(facts: Sequence[LoopFact], graph: Graph) -> list[Constraint]:
@@ -111,11 +187,13 @@ def total_limit(fact: LoopFact, graph: Graph, limit: int) -> Constraint:
     return Constraint(terms, limit, f"{fact.id} runs at most so often for any row")
 
 
-def _check_loops(graph: Graph, facts: Sequence[LoopFact], listed: Mapping[int, int]) -> None:
+def _check_loops(
+    graph: Graph, facts: Sequence[LoopFact], accounts: Sequence[Account], listed: Mapping[int, int]
+) -> None:
     """Refuse a loop without a bound by its place, before the solver finds that nothing bounds the path."""
     if listed:
         return
-    start = unbounded_cycle(facts, graph)
+    start = unbounded_cycle(facts, graph, accounts)
     if start is not None:
         raise UnsupportedError(
             "wcet.loop", f"nothing bounds the loop at {start:#x} of {graph.name}", where=f"{graph.name} at {start:#x}",
@@ -162,11 +240,17 @@ def block_costs(one: Bounded) -> Mapping[int, int]:
 
 def passes(marks: Sequence[Mark], one: Bounded) -> int:
     """How often marks are passed in one call on the worst path."""
-    total = 0
-    for mark in marks:
-        passed = count(mark, one.graph)
-        total += passed.entries + sum(one.bound.counts.get(edge, 0) * times for edge, times in passed.edges.items())
-    return total
+    return sum(_passed(mark, one) for mark in marks)
+
+
+def spent(marks: Sequence[Mark], one: Bounded) -> int:
+    """The same, each as often as it says."""
+    return sum(_passed(mark, one) * (mark.bound or 0) for mark in marks)
+
+
+def _passed(mark: Mark, one: Bounded) -> int:
+    passed = count(mark, one.graph)
+    return passed.entries + sum(one.bound.counts.get(edge, 0) * times for edge, times in passed.edges.items())
 
 
 def loop_around(graph: Graph, address: int) -> Loop | None:

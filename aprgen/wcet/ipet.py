@@ -8,7 +8,7 @@ proposes. Knows nothing of instructions or of where facts come from.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -70,16 +70,17 @@ def solve(
     facts: Sequence[Constraint] = (),
     callees: Mapping[str, int] | None = None,
     solver: Callable[[Problem, bool], Answer] = highs,
+    paid: Set[Edge] = frozenset(),
 ) -> Bound:
     """The bound of one call of the function.
 
     loop_bounds: head of a loop -> ways back to it per entry. facts: what marks or models say. callees: bounds of the
-    functions that it calls. A path that nothing bounds is refused; so is an answer of the solver that does not
+    functions that it calls. paid: edges whose costs were reduced by what passing them is worth, so that cycles over
+    them need no fact. A path that nothing bounds is refused; so is an answer of the solver that does not
     survive the check in integers.
     """
-    bounded = (loop for loop in graph.loops if loop.head in loop_bounds)
-    every = (*(loop_constraint(graph, loop, loop_bounds[loop.head]) for loop in bounded), *facts)
-    _check_cycles(graph, every)
+    every = _with_loops(graph, loop_bounds, facts)
+    _check_cycles(graph, every, paid)
     problem = _problem(graph, costs, every, callees or {})
     entry = costs.entry.worst
     relaxed = solver(problem, False)
@@ -103,6 +104,30 @@ def solve(
         raise _invalid(f"a path of {path} cycles exceeds the certified {cycles}")
     taken = {edge: count for edge, count in zip(problem.edges, counts, strict=True) if count}
     return Bound(entry + cycles, entry + path, taken, certificate)
+
+
+def proved(
+    graph: Graph, costs: Costs, loop_bounds: Mapping[int, int], facts: Sequence[Constraint], callees: Mapping[str, int],
+    multipliers: Sequence[Fraction],
+) -> Bound | None:
+    """As `solve`, with multipliers of a bound that is known for larger allowances; rounded up, and without a path.
+
+    None: these multipliers do not do.
+    """
+    every = _with_loops(graph, loop_bounds, facts)
+    problem = _problem(graph, costs, every, callees)
+    certificate = _repaired(problem, list(multipliers))
+    if certificate is None or certificate.multipliers != tuple(multipliers):
+        return None
+    check_certificate(problem, certificate)
+    return Bound(costs.entry.worst + math.ceil(certificate.value), None, {}, certificate)
+
+
+def _with_loops(
+    graph: Graph, loop_bounds: Mapping[int, int], facts: Sequence[Constraint]
+) -> tuple[Constraint, ...]:
+    bounded = (loop for loop in graph.loops if loop.head in loop_bounds)
+    return (*(loop_constraint(graph, loop, loop_bounds[loop.head]) for loop in bounded), *facts)
 
 
 def shortest(
@@ -369,9 +394,9 @@ def _path_cycles(problem: Problem, counts: Sequence[int] | None, graph: Graph) -
     return sum(cycles * count for cycles, count in zip(problem.cycles, counts, strict=True))
 
 
-def _check_cycles(graph: Graph, facts: Sequence[Constraint]) -> None:
+def _check_cycles(graph: Graph, facts: Sequence[Constraint], paid: Set[Edge]) -> None:
     """Every cycle must pass an edge that some fact counts; the first that does not is named by its loop."""
-    counted = {edge for fact in facts for edge, n in fact.terms.items() if n > 0}
+    counted = {edge for fact in facts for edge, n in fact.terms.items() if n > 0} | paid
     onward: dict[int, list[int]] = {block: [] for block in graph.blocks}
     for edge in graph.edges:
         if edge not in counted and edge.target in graph.blocks:

@@ -7,7 +7,7 @@ whether a bound is true is for `counters` and for the traces to say.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,28 +21,33 @@ from aprgen.label_order import JUMPS_PAST, LABEL_AFTER, MARKS_SECTION, ORDER_KNO
 if TYPE_CHECKING:
     from aprgen.wcet.graph import Edge, Graph
 
+Kind = Literal["loop", "body", "allow", "spend", "refund"]
+
 _HEAD = struct.Struct("<IIII")  # address, kind and flags, bound, line
-_LOOP, _BODY = 0, 1
-_BY_TEXT, _BY_ARGUMENT = 0xFFFFFFFF, 0xFFFFFFFE
-_MAX_BOUND = 0x7FFFFFFF  # a bound of 0U - 1U or the like is a fault of a template
+_KINDS: tuple[Kind, ...] = ("loop", "body", "allow", "spend", "refund")
+_BY_ARGUMENT = 0xFFFFFFFE
+_PER_BYTE = 0x80000000  # and halves << 8 | more; not as large as what follows
+_MAX_PER_BYTE = 0xBFFFFFFF  # a bound of 0U - 1U or the like is a fault of a template
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One record. bound: None where no constant is known, and `unknown` says what decides.
+    """One record. bound: None where no constant is known, and `unknown` says what decides. by_text: the bound is that
+    of texts of the stated length.
 
     label_after: jumps to the address pass by the mark, only what falls through to it counts. passed_by: the addresses
     of jumps to it that do; other jumps count.
     """
 
     address: int
-    kind: Literal["loop", "body"]
+    kind: Kind
     id: str
     bound: int | None
     unknown: str
     line: int
     label_after: bool
     passed_by: frozenset[int] = frozenset()
+    by_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,16 @@ class LoopFact:
         return tuple(mark.address for mark in self.bodies)
 
 
+@dataclass(frozen=True)
+class Account:
+    """What one function allows and spends under a name, each mark as much as it says."""
+
+    id: str
+    allows: tuple[Mark, ...]
+    spends: tuple[Mark, ...]
+    refunds: tuple[Mark, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Count:
     """How often a mark is passed in one call: the executions of these edges, and once more if the entry is it."""
@@ -84,8 +99,11 @@ class Constraint:
     reason: str
 
 
-def read_marks(path: Path) -> tuple[Mark, ...]:
-    """The marks of a linked program by address; none when it was compiled without them, or stripped."""
+def read_marks(path: Path, text_bytes: int | None = None) -> tuple[Mark, ...]:
+    """The marks of a linked program by address; none when it was compiled without them, or stripped.
+
+    text_bytes: of the longest text; without it, bounds by the length of a text are not known.
+    """
     try:
         with path.open("rb") as stream:
             elf = ELFFile(stream)
@@ -99,10 +117,11 @@ def read_marks(path: Path) -> tuple[Mark, ...]:
             "elf.read", f"the program is no readable ELF file: {error}", where=path.name,
             hint="only toolchains that make ELF files are supported",
         ) from error  # fmt: skip
-    return tuple(sorted(_parsed(data, path, ones), key=lambda mark: (mark.address, mark.kind == "body", mark.id)))
+    marks = _parsed(data, path, ones, text_bytes)
+    return tuple(sorted(marks, key=lambda mark: (mark.address, mark.kind in ("body", "spend"), mark.id)))
 
 
-def _parsed(data: bytes, path: Path, ones: int) -> list[Mark]:
+def _parsed(data: bytes, path: Path, ones: int, text_bytes: int | None) -> list[Mark]:
     marks = []
     at = 0
     while at < len(data):
@@ -125,18 +144,30 @@ def _parsed(data: bytes, path: Path, ones: int) -> list[Mark]:
         if not kind & ORDER_KNOWN:
             raise _damaged(path, f"that of {text} does not say how it lies among labels")
         plain = kind & ~(ORDER_KNOWN | LABEL_AFTER | JUMPS_PAST)
-        if plain not in (_LOOP, _BODY) or not text or (bound > _MAX_BOUND and bound not in (_BY_TEXT, _BY_ARGUMENT)):
+        if plain >= len(_KINDS) or not text or (bound > _MAX_PER_BYTE and bound != _BY_ARGUMENT):
             raise _damaged(path, f"a record of {text!r} says {plain}, {bound}")
         if not address & ones:  # the linker left the function out
             continue
-        unknown = {_BY_TEXT: "the length of a text", _BY_ARGUMENT: "an argument of a function"}.get(bound, "")
+        number, unknown = _bound(bound, text_bytes)
         marks.append(
             Mark(
-                address & ones, "loop" if plain == _LOOP else "body", text, None if unknown else bound, unknown, line,
-                bool(kind & LABEL_AFTER), passed_by,
+                address & ones, _KINDS[plain], text, number, unknown, line, bool(kind & LABEL_AFTER), passed_by,
+                _PER_BYTE <= bound <= _MAX_PER_BYTE,
             )
         )  # fmt: skip
     return marks
+
+
+def _bound(word: int, text_bytes: int | None) -> tuple[int | None, str]:
+    """The number that a record's word means, or what decides it."""
+    if word < _PER_BYTE:
+        return word, ""
+    if word == _BY_ARGUMENT:
+        return None, "an argument of a function"
+    if text_bytes is None:
+        return None, "the length of a text"
+    halves, more = (word - _PER_BYTE) >> 8, word & 0xFF
+    return (halves * text_bytes + more) // 2, ""
 
 
 def _damaged(path: Path, what: str) -> ToolchainError:
@@ -149,14 +180,11 @@ def _damaged(path: Path, what: str) -> ToolchainError:
 def loop_facts(marks: Sequence[Mark], graph: Graph) -> tuple[LoopFact, ...]:
     """The facts about the loops of one function. UnsupportedError for a loop whose bound is no constant."""
     found: dict[tuple[str, int], tuple[list[Mark], list[Mark]]] = {}
-    own = [mark for mark in marks if _is_in(mark, graph)]
+    own = [mark for mark in marks if mark.kind in ("loop", "body") and _is_in(mark, graph)]
     for mark in own:
         if mark.bound is None:
             if any(other.kind == "body" and other.id == mark.id for other in own):
-                raise UnsupportedError(
-                    "wcet.loop", f"how often the loop {mark.id} runs is decided by {mark.unknown}", where=graph.name,
-                    hint="choose a function whose loops have constant bounds, such as scores of a numeric model",
-                )  # fmt: skip
+                raise _undecided(mark, graph)
             continue
         scopes, bodies = found.setdefault((mark.id, mark.bound), ([], []))
         (scopes if mark.kind == "loop" else bodies).append(mark)
@@ -170,6 +198,27 @@ def loop_facts(marks: Sequence[Mark], graph: Graph) -> tuple[LoopFact, ...]:
         if bodies:
             facts.append(LoopFact(name, bound, scopes[0].line, tuple(scopes), tuple(bodies)))
     return tuple(facts)
+
+
+def accounts_of(marks: Sequence[Mark], graph: Graph) -> tuple[Account, ...]:
+    """What one function allows and spends, by name. UnsupportedError for an allowance that is no constant."""
+    found: dict[str, dict[Kind, list[Mark]]] = {}
+    for mark in marks:
+        if mark.kind in ("allow", "spend", "refund") and _is_in(mark, graph):
+            if mark.bound is None:
+                raise _undecided(mark, graph)
+            found.setdefault(mark.id, {}).setdefault(mark.kind, []).append(mark)
+    return tuple(
+        Account(name, tuple(own.get("allow", ())), tuple(own.get("spend", ())), tuple(own.get("refund", ())))
+        for name, own in sorted(found.items())
+    )
+
+
+def _undecided(mark: Mark, graph: Graph) -> UnsupportedError:
+    return UnsupportedError(
+        "wcet.loop", f"how often the loop {mark.id} runs is decided by {mark.unknown}", where=graph.name,
+        hint="choose a function whose loops have constant bounds, such as scores of a numeric model",
+    )  # fmt: skip
 
 
 def _is_in(mark: Mark, graph: Graph) -> bool:
@@ -200,15 +249,33 @@ def count(mark: Mark, graph: Graph) -> Count:
 
 def constraint(fact: LoopFact, graph: Graph) -> Constraint:
     """The fact as an inequality over edges: bodies - bound * scopes <= 0."""
+    weighed = [*((mark, 1) for mark in fact.bodies), *((mark, -fact.bound) for mark in fact.scopes)]
+    return _weighed(weighed, graph, f"{fact.id} runs at most {fact.bound} times")
+
+
+def account_constraint(account: Account, graph: Graph) -> Constraint:
+    """No more is spent than is allowed: of the function's own marks."""
+    spent = [(mark, mark.bound or 0) for mark in account.spends]
+    given = [(mark, -(mark.bound or 0)) for mark in (*account.allows, *account.refunds)]
+    return _weighed([*spent, *given], graph, f"{account.id} spends at most what is allowed")
+
+
+def spending_limit(account: Account, graph: Graph, limit: int) -> Constraint:
+    """No more is spent than the limit, in one call of the function."""
+    weighed = [(mark, mark.bound or 0) for mark in account.spends]
+    spent = _weighed(weighed, graph, f"{account.id} spends at most {limit}")
+    return Constraint(spent.terms, limit + spent.limit, spent.reason)
+
+
+def _weighed(marks: Iterable[tuple[Mark, int]], graph: Graph, reason: str) -> Constraint:
+    """The passages of marks, each times its factor, are at most 0."""
     terms: dict[Edge, int] = {}
     limit = 0
-    for marks, factor in ((fact.bodies, 1), (fact.scopes, -fact.bound)):
-        for mark in marks:
-            passed = count(mark, graph)
-            limit -= factor * passed.entries
-            for edge, times in passed.edges.items():
-                terms[edge] = terms.get(edge, 0) + factor * times
-    reason = f"{fact.id} runs at most {fact.bound} times"
+    for mark, factor in marks:
+        passed = count(mark, graph)
+        limit -= factor * passed.entries
+        for edge, times in passed.edges.items():
+            terms[edge] = terms.get(edge, 0) + factor * times
     return Constraint({edge: factor for edge, factor in terms.items() if factor}, limit, reason)
 
 
@@ -239,9 +306,13 @@ def entry_constraints(fact: LoopFact, graph: Graph) -> tuple[Constraint, ...]:
     return tuple(found)
 
 
-def unbounded_cycle(facts: Sequence[LoopFact], graph: Graph) -> int | None:
-    """The start of a block on a cycle that passes no body, which nothing bounds; None when there is no such cycle."""
-    passing = {edge for fact in facts for mark in fact.bodies for edge in count(mark, graph).edges}
+def unbounded_cycle(
+    facts: Sequence[LoopFact], graph: Graph, accounts: Sequence[Account] = ()
+) -> int | None:
+    """The start of a block on a cycle that passes no body and spends nothing, which nothing bounds; None when there is
+    no such cycle."""
+    counted = [mark for fact in facts for mark in fact.bodies] + [mark for one in accounts for mark in one.spends]
+    passing = {edge for mark in counted for edge in count(mark, graph).edges}
     after: dict[int, list[int]] = {start: [] for start in graph.blocks}
     into: dict[int, list[int]] = {start: [] for start in graph.blocks}
     for edge in graph.edges:

@@ -46,7 +46,8 @@ class Violation:
 class Observation:
     """high, low, instructions: per call, in the order of the records, with the table's worst and best figures.
 
-    facts_checked: loops whose repetitions were counted, and that ran at least once in some call.
+    facts_checked: loops whose repetitions were counted, and that ran at least once in some call, and names under which
+    something was allowed.
     """
 
     function: str
@@ -87,13 +88,14 @@ def observe(
             for path, run in _first_runs(traces, high > bound).items()
         ]
     checked, broken = check_loops(traces, executed, marks)
+    names, overspent = check_accounts(traces, executed, marks)
     return Observation(
         traces.function,
         high[traces.path_of_run],
         low[traces.path_of_run],
         _per_path(traces, lengths)[traces.path_of_run],
-        checked,
-        (*violations, *broken),
+        (*checked, *names),
+        (*violations, *broken, *overspent),
     )
 
 
@@ -122,7 +124,7 @@ def check_loops(
     """The loops that ran, and for each broken fact the first call of every path that breaks it."""
     loops: dict[tuple[str, int], tuple[list[Mark], list[Mark]]] = {}
     for mark in marks:
-        if mark.bound is not None:
+        if mark.bound is not None and mark.kind in ("loop", "body"):
             loops.setdefault((mark.id, mark.bound), ([], []))[mark.kind == "body"].append(mark)
     checked: set[str] = set()
     violations = []
@@ -139,13 +141,38 @@ def check_loops(
     return tuple(sorted(checked)), tuple(violations)
 
 
+def check_accounts(
+    traces: Traces, executed: Executed, marks: Sequence[Mark]
+) -> tuple[tuple[str, ...], tuple[Violation, ...]]:
+    """The names under which something was allowed, and the calls that spent more."""
+    names: dict[str, list[Mark]] = {}
+    for mark in marks:
+        if mark.bound is not None and mark.kind in ("allow", "spend", "refund"):
+            names.setdefault(mark.id, []).append(mark)
+    checked: list[str] = []
+    violations = []
+    for name, own in sorted(names.items()):
+        reached = _passed(traces, executed, [mark for mark in own if mark.kind == "allow"])
+        allowed = _amount(traces, executed, [mark for mark in own if mark.kind != "spend"])
+        spent = _amount(traces, executed, [mark for mark in own if mark.kind == "spend"])
+        checked += [name] if reached.any() else []
+        violations += [
+            Violation("loop", name, run, int(spent[path]), int(allowed[path]))
+            for path, run in _first_runs(traces, (spent > allowed) & (reached > 0)).items()
+        ]
+    return tuple(checked), tuple(violations)
+
+
 def check_totals(
     traces: Traces, executed: Executed, marks: Sequence[Mark], totals: Mapping[str, int]
 ) -> tuple[Violation, ...]:
-    """For each loop that ran more often in one call than all of it may, the first call of every path that does."""
+    """For each loop that ran more often in one call than all of it may, the first call of every path that does; the
+    same for what is spent."""
     violations = []
     for name, total in sorted(totals.items()):
-        repeated = _passed(traces, executed, [mark for mark in marks if mark.id == name and mark.kind == "body"])
+        own = [mark for mark in marks if mark.id == name]
+        repeated = _passed(traces, executed, [mark for mark in own if mark.kind == "body"])
+        repeated += _amount(traces, executed, [mark for mark in own if mark.kind == "spend"])
         violations += [
             Violation("loop", name, run, int(repeated[path]), total)
             for path, run in _first_runs(traces, repeated > total).items()
@@ -157,6 +184,14 @@ def _passed(traces: Traces, executed: Executed, marks: Sequence[Mark]) -> _Numbe
     """How often each path passes any of these marks."""
     return _per_path(
         traces, [sum(_passes(passage, executed, mark) for mark in marks) for passage in traces.passages]
+    )
+
+
+def _amount(traces: Traces, executed: Executed, marks: Sequence[Mark]) -> _Numbers:
+    """The bounds of these marks, each as often as a path passes it."""
+    return _per_path(
+        traces,
+        [sum(mark.bound or 0 for mark in marks if _passes(passage, executed, mark)) for passage in traces.passages],
     )
 
 

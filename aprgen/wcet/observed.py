@@ -130,8 +130,10 @@ def observed_runs(
     )
 
 
-def spelled(row: Array) -> tuple[str, ...]:
-    """Shortest decimals that give the same numbers."""
+def spelled(row: Array | bytes) -> tuple[str, ...]:
+    """Shortest decimals that give the same numbers; a text as Python spells its bytes."""
+    if isinstance(row, bytes):
+        return (repr(row),)
     return tuple(str(value) for value in row)
 
 

@@ -148,7 +148,7 @@ class Observed:
     edges: int
     facts_checked: int
     violations: tuple[str, ...]
-    worst_row: tuple[str, ...]  # float32 in decimal
+    worst_row: tuple[str, ...]  # float32 in decimal; of a text, its bytes as Python spells them
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,14 @@ class Timed:
 
 
 @dataclass(frozen=True)
+class TextBound:
+    """A text of n bytes takes at most fixed + per_byte * n, in the report's unit, if n is no more than stated."""
+
+    fixed: int
+    per_byte: int
+
+
+@dataclass(frozen=True)
 class Entry:
     """One public function. cycles is None exactly when the status is refused or instruction-count.
 
@@ -251,6 +259,7 @@ class Entry:
     uncertainty: Uncertainty | None = None
     stack: StackUse | None = None
     counts: tuple[Count, ...] = ()
+    by_length: TextBound | None = None
 
     @property
     def most(self) -> int | None:
@@ -288,6 +297,7 @@ class Configuration:
     """options: of the core, such as its multiplier; deadline_us None: none was given.
 
     wait_states_given: the user stated them; otherwise there are taken to be none, which the verdict says.
+    text_bytes: of the longest text; None for models that take none.
     """
 
     clock_mhz: float | None
@@ -295,6 +305,7 @@ class Configuration:
     deadline_us: float | None
     options: Mapping[str, str]
     wait_states_given: bool = True
+    text_bytes: int | None = None
 
 
 @dataclass(frozen=True)

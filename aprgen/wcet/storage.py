@@ -33,6 +33,8 @@ _RED_ZONE: Mapping[str, int] = {"x86-64": 128}
 # pointer is a multiple of 16.
 _ALIGNING = re.compile(r"^and rsp, (0xffffffffffffff[0-9a-f]{2}|-\d+)$")
 _ALIGNED_BYTES = 16
+_STORING = re.compile(r"sub(?:\.w)? sp, (?:sp, )?#(\w+)")
+_MOST_STORED = 16  # of registers r0 to r3
 _COPY = re.compile(r"\.\d+$")  # the number of one of several copies, which the compiler's file leaves out
 
 
@@ -64,7 +66,7 @@ def _frame(code: Code, graph: Graph, depth: int, stated: Mapping[str, int]) -> F
     compiler -= _RETURN_ADDRESS.get(code.architecture, 0)
     own = code.function(graph.name)
     beyond = not all(own.holds(start) for start in graph.blocks)
-    more = (0 if _calls(graph) else _RED_ZONE.get(code.architecture, 0)) + _skipped(graph)
+    more = (0 if _calls(graph) else _RED_ZONE.get(code.architecture, 0)) + _skipped(graph) + _stored(graph)
     if depth < compiler or (depth > compiler + more and not beyond):
         raise UnsupportedError(
             "wcet.frame", f"{graph.name} takes {depth} bytes of stack by its instructions, {compiler} by the compiler",
@@ -79,6 +81,13 @@ def _skipped(graph: Graph) -> int:
     texts = (instruction.text for block in graph.blocks.values() for instruction in block.instructions)
     masks = [int(found[1], 0) for text in texts if (found := _ALIGNING.match(text)) is not None]
     return max((-mask % 2**64 - _ALIGNED_BYTES for mask in masks), default=0)
+
+
+def _stored(graph: Graph) -> int:
+    """Bytes of arguments in registers that the function stores before all else, where a struct lies partly on the
+    caller's stack: the compiler counts none of them."""
+    found = _STORING.fullmatch(graph.blocks[graph.entry].instructions[0].text)
+    return 0 if found is None else min(int(found[1], 0), _MOST_STORED)
 
 
 def _calls(graph: Graph) -> bool:

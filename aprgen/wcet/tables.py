@@ -13,6 +13,7 @@ from aprgen.wcet.bounds import (
     loop_cycles,
     passes,
     self_cycles,
+    spent,
 )
 from aprgen.wcet.report import FunctionRow, LoopRow, PathBlock
 
@@ -66,6 +67,23 @@ def _loops_of(program: Program, name: str, one: Bounded) -> list[LoopRow]:
                 cost=calls * loop_cycles(program, one, found) if found else None,
             )
         )
+    for account in one.accounts:
+        around = [loop_around(one.graph, mark.address) for mark in account.spends]
+        found = tuple(dict.fromkeys(loop for loop in around if loop is not None))
+        by_text = [mark.bound or 0 for mark in account.allows if mark.by_text]
+        if found and by_text:
+            rows.append(
+                LoopRow(
+                    id=account.id,
+                    function=name,
+                    address=min(loop.head for loop in found),
+                    bound=sum(by_text),
+                    origin="generator, in all of the longest text",
+                    cross_check=_CROSS_CHECKS["unknown"],
+                    count=calls * spent(account.spends, one),
+                    cost=calls * loop_cycles(program, one, found),
+                )
+            )
     for loop in one.graph.loops:
         if loop.head in one.listed:
             count = sum(one.bound.counts.get(edge, 0) for edge in loop.back_edges)

@@ -184,7 +184,7 @@ def _program(program: Program, bound: Bound, parts: Sequence[str], spliced: Spli
             cycles = one.costs.entry.worst + sum(n * _cycles(done, one.graph, one, edge) for edge, n in counts.items())
             own = replace(bound, cycles=cycles, path_cycles=None if bound.path_cycles is None else cycles)
         done[name] = replace(one, bound=replace(own, counts=counts))
-    return Program(program.root, done, calls_of(done, program.root))
+    return Program(program.root, done, calls_of(done, program.root), program.prices)
 
 
 def _cycles(done: Mapping[str, Bounded], graph: Graph, one: Bounded, edge: Edge) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import struct
 import time
 from array import array
 from collections import Counter
@@ -248,6 +249,7 @@ class _Machine:
             if segment.data:
                 self.uc.mem_write(segment.address, segment.data)
         self.stack_top = board.ram_origin + board.ram_bytes
+        self.stack_at = self.stack_top  # where calls begin, below arguments that no register holds
         self.at_end = max((s.address + s.size for s in self.elf.sections if s.placement in ("data", "bss")), default=0)
         self.at_in, self.at_out = self.elf.address("apr_in"), self.elf.address("apr_out")
         self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
@@ -256,8 +258,12 @@ class _Machine:
     def call(self, function: str, record: bytes) -> None:
         """One call, with its record in the harness's buffer."""
         self.uc.mem_write(self.at_in, record)
-        for number, value in enumerate(self._arguments(function, len(record))):
+        arguments = self._arguments(function, len(record))
+        for number, value in enumerate(arguments[:4]):
             self.uc.reg_write(self.arm.UC_ARM_REG_R0 + number, value)
+        on_stack = struct.pack(f"<{len(arguments[4:])}I", *arguments[4:])
+        self.stack_at = self.stack_top - (len(on_stack) + 7) // 8 * 8
+        self.uc.mem_write(self.stack_at, on_stack)
         self.uc.reg_write(self.arm.UC_ARM_REG_LR, _STOP | 1)
         self._go(self.elf.function(self.image.model.symbol(function)).address, _STOP)
 
@@ -268,8 +274,8 @@ class _Machine:
         self.uc.mem_write(self.stack_top - room, paint)
         for record in records:
             self.call(function, record)
-        left = bytes(self.uc.mem_read(self.stack_top - room, room))
-        return next((room - number for number, byte in enumerate(left) if byte != colour), 0)
+        left = bytes(self.uc.mem_read(self.stack_top - room, room - (self.stack_top - self.stack_at)))
+        return next((len(left) - number for number, byte in enumerate(left) if byte != colour), 0)
 
     def _arguments(self, function: str, record_bytes: int) -> tuple[int, ...]:
         model = self.image.model
@@ -284,9 +290,13 @@ class _Machine:
                 return (self.at_in, record_bytes, self.at_out)
             case "predict_text":
                 return (self.at_in, record_bytes, self.at_out, model.n_outputs)
+            case "suggest":  # as qemu/calls/suggest.c does
+                k = model.n_suggestions
+                scores, lengths, text = (self.at_out + 4 * words for words in (1, 1 + k, 1 + 2 * k))
+                return (self.at_in, record_bytes, k, text, model.text_bytes, lengths, scores)
         raise UnsupportedError(
             "wcet.function", f"calls of {model.symbol(function)} cannot be traced", where=self.image.program.name,
-            hint="traces are for scores, classify, predict, scores_text and predict_text",
+            hint="traces are for scores, classify, predict, scores_text, predict_text and suggest",
         )  # fmt: skip
 
     def _on_block(self, uc: object, address: int, size: int, data: object) -> None:
@@ -296,7 +306,7 @@ class _Machine:
 
     def _go(self, address: int, until: int) -> None:
         self.blocks.clear()
-        self.uc.reg_write(self.arm.UC_ARM_REG_SP, self.stack_top)
+        self.uc.reg_write(self.arm.UC_ARM_REG_SP, self.stack_at)
         try:
             self.uc.emu_start(address | 1, until)
         except self.unicorn.UcError as error:

@@ -62,7 +62,7 @@ def verdict_of(entries: tuple[Entry, ...], core: str, configuration: Configurati
     if worst.status == "instruction-count":
         return Verdict(
             worst.status, worst.function, None, None, deadline, None, None, stack,
-            _counting_sentence(worst, core), NO_TIME, worst.counts,
+            _counting_sentence(worst, core, configuration), NO_TIME, worst.counts,
         )  # fmt: skip
     cycles = worst.cycles
     assert cycles is not None
@@ -81,11 +81,12 @@ _KIND: Mapping[str, str] = {
 }
 
 
-def _counting_sentence(worst: Entry, core: str) -> str:
+def _counting_sentence(worst: Entry, core: str, configuration: Configuration) -> str:
     made = {count.measure: count.at_most for count in worst.counts}
     return (
         f"{worst.function} executes at most {made[INSTRUCTIONS]:,} instructions and makes at most "
-        f"{made[ACCESSES]:,} memory accesses on {core}; its time is not bounded."
+        f"{made[ACCESSES]:,} memory accesses on {core}{_texts(configuration)}; its time is not "
+        "bounded."
     )
 
 
@@ -95,13 +96,18 @@ def _sentence(
     states = configuration.wait_states
     at = f"{core} with {states} wait state{'' if states == 1 else 's'}"
     at += "" if configuration.wait_states_given else " assumed"
-    parts = [f"{worst.function} takes at most {cycles:,} {_KIND[worst.status]} on {at}"]
+    parts = [f"{worst.function} takes at most {cycles:,} {_KIND[worst.status]} on {at}{_texts(configuration)}"]
     if time is not None:
         parts.append(f"{time:,.2f} us at {configuration.clock_mhz:g} MHz")
     if margin is not None:
         kept = f"{margin:,.2f} us before" if margin >= 0 else f"{-margin:,.2f} us after"
         parts.append(f"{kept} the deadline of {configuration.deadline_us:g} us")
     return f"{', '.join(parts)}."
+
+
+def _texts(configuration: Configuration) -> str:
+    n_bytes = configuration.text_bytes
+    return "" if n_bytes is None else f" for texts of at most {n_bytes:,} bytes"
 
 
 def _names(entries: list[Entry]) -> str:

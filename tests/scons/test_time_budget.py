@@ -83,13 +83,14 @@ def test_a_missed_deadline_fails_at_the_report(project: Project, tmp_path: Path)
 
 
 def test_a_refused_analysis_fails_the_build(project: Project, tmp_path: Path) -> None:
-    """What has no bound keeps no budget of time: the build says why."""
+    """What has no bound keeps no budget of time: the build says why, and with the longest text there is one."""
     (tmp_path / "brake.apr").write_bytes(PATHS["tfidf"].read_bytes())
     said = project.refused('budget={"cycles": 1000000000}')
 
-    assert f"[{REPORT}] error[wcet.loop]: " in said
-    assert "the length of a text" in said
+    assert f"[{REPORT}] error[wcet.text_bytes]: " in said
+    assert "how long a text is" in said
     assert not (tmp_path / OBJECT).exists()
+    assert "the budget is 10" in project.refused('budget={"cycles": 10, "text_bytes": 8}')
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from tests.wcet.programs import FACTS, HEADER, program_rows, random_program
 
 TARGETS = ("host", "x86-avx2", "x86-avx512", "arm-neon", "wasm")
 # Loops whose repetitions fall as outer ones go on are bounded by their largest, each time.
-LOOSE = {"knn_euclidean": 3.0}
+LOOSE = {"knn_euclidean": 3.0, "tfidf": 1.7}
 MOST_SPARE = 4  # instructions, for functions that have hardly any
 # A loop that ends by what it has found, not by a counter, bounds nothing without a mark.
 UNMARKED = ("knn_euclidean",)
@@ -43,16 +43,17 @@ UNMARKED = ("knn_euclidean",)
 def test_fixture(
     name: str, target: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
 ) -> None:
-    """The bound of instructions holds in every run, and is at most 15 percent over the largest, but for neighbours."""
+    """The bound of instructions holds in every run; it is at most 15 percent over the largest, with few exceptions."""
     require_target(target)
     for module in ("scipy", "capstone"):
         require_tool(module)
-    question = Question(rows=10, model_file=f"{name}.apr", witness_seconds=0)
+    length = 40 if name in TEXTS else None
+    question = Question(rows=10, model_file=f"{name}.apr", witness_seconds=0, text_bytes=length)
     report = analyse(loaded(name), artifact(name, target), question).report
 
     assert () == schema.faults(document(report))
     assert () == report.violations
-    if name in TEXTS or (target == "wasm" and name in UNMARKED):
+    if target == "wasm" and name in (*TEXTS, *UNMARKED):
         assert {"wcet.loop"} == {e.refusal.code for e in report.entries if e.refusal is not None}
         return
     assert "instruction-count" == report.verdict.status
@@ -60,7 +61,7 @@ def test_fixture(
         assert entry.stack is not None
         assert entry.stack.painted is None or entry.stack.painted <= entry.stack.bytes
         if entry.observed is None:
-            assert entry.function.endswith("_predict")  # the harness calls what has no checks
+            assert "_predict" in entry.function  # the harness calls what has no checks
             continue
         most, highest = entry.counts[0].at_most, entry.observed.high_maximum
         assert "instructions" == entry.counts[0].measure

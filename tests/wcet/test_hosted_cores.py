@@ -7,14 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from aprgen.accuracy import Calibration
-from aprgen.core import Options, compile_model, public_functions
-from aprgen.errors import UnsupportedError
+from aprgen.core import Options, compile_model
 from aprgen.rows import SEED, edge_rows, random_rows
 from aprgen.runners.choose import runner_for
 from aprgen.target import load_target
-from aprgen.wcet.cfg import build_graphs
-from aprgen.wcet.marks import loop_facts, unbounded_cycle
+from aprgen.wcet.bounds import bound_program
+from aprgen.wcet.dear_texts import dear_texts
+from aprgen.wcet.marks import loop_facts, read_marks, unbounded_cycle
+from aprgen.wcet.memory import Memory
 from aprgen.wcet.stack import stack_bound
+from aprgen.wcet.timing import counting
 from tests.examples import ROWS, TEXTS, artifact, loaded
 from tests.wcet.marked import fixture, made_of
 
@@ -70,16 +72,20 @@ def test_modes_in_vectors(
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", TEXTS)
-def test_texts_are_refused(
+def test_texts_are_bounded(
     name: str, target: str, require_target: Callable[[str], None], require_tool: Callable[[str], None]
 ) -> None:
-    """The length of a text decides how often its loop runs, which is no constant."""
+    """No text of the stated length executes more instructions, as the target's runner counts them."""
     require_target(target)
-    require_tool("capstone")
+    for module in ("capstone", "scipy"):
+        require_tool(module)
     marked = fixture(name, target)
-    functions = [one for one in public_functions(artifact(name, target).program, name) if one.endswith("scores_text")]
-    graphs = build_graphs(marked.code, functions)
+    marks = read_marks(marked.image.program, 30)
+    root = marked.image.model.symbol("scores_text")
+    timing = counting(target, "instructions")
+    bound = bound_program(marked.code, marked.graphs("scores_text"), root, marks, timing, Memory(0, 4)).cycles
+    texts = dear_texts(artifact(name, target).program, 0, 30)[::20]
+    execution = runner_for(marked.image.target).run(marked.image, texts)
 
-    with pytest.raises(UnsupportedError) as caught:
-        tuple(loop_facts(marked.marks, graph) for graph in graphs.values())
-    assert "wcet.loop" == caught.value.code
+    counted = execution.instructions.get("scores_text")
+    assert counted is None or int(counted.values.max()) <= bound <= 3 * int(counted.values.max())

@@ -186,6 +186,17 @@ def test_page_shows_lines_load_and_tasks() -> None:
     assert '<td class="bad">no</td>' in html
 
 
+def test_page_with_a_file_that_costs_nothing() -> None:
+    """Of a function only the first file is listed where the worst path takes nothing in it."""
+    document = written(report())
+    listing = document["entries"][0]["listings"][0]
+    document["entries"][0]["listings"] = [listing, {**listing, "file": "idle.h", "cost": 0}]
+
+    assert "from idle.h" not in page.html(document)
+    document["entries"][0]["listings"] = [{**listing, "file": "idle.h", "cost": 0}]
+    assert "from idle.h" in page.html(document)
+
+
 def test_page_of_a_refusal() -> None:
     """A refusal shows its reason, escaped, and no number of cycles."""
     html = page.html(written(report(REFUSED)))

@@ -67,6 +67,17 @@ def test_agreement(stated: dict[str, int], agreement: str, tmp_path: Path) -> No
     assert {("f", 16, agreement), ("g", 8, agreement)} == {(f.function, f.bytes, f.agreement) for f in found.frames}
 
 
+def test_arguments_that_are_stored_first(tmp_path: Path) -> None:
+    """A struct that lies partly in registers is stored below the caller's part of it, which the compiler counts not."""
+    text = "function f\nsub sp, #8\npush {r4, lr}\npop {r4}\nldr lr, [sp], #4\nadd sp, #8\nbx lr"
+    code = linked(text, tmp_path, "v7E-M")
+
+    found = stack_use(code, build_graphs(code, ["f"]), "f", {"f": 8}, None)
+    assert (16, "larger") == (found.bytes, found.frames[0].agreement)
+    with pytest.raises(UnsupportedError, match="16 bytes of stack by its instructions, 4 by the compiler"):
+        stack_use(code, build_graphs(code, ["f"]), "f", {"f": 4}, None)
+
+
 @pytest.mark.parametrize("stated", [{"f": 20}, {"f": 12}])
 def test_disagreement_is_refused(stated: dict[str, int], tmp_path: Path) -> None:
     """Where instructions and compiler differ over a frame, one of them is wrong and no bound is given."""
