@@ -101,7 +101,7 @@ marks = true
 
 # The model, the options, the exit status, the code, and what the sentence must say to do.
 REQUESTS = [
-    ("a text, whose length nothing bounds", "tfidf", "-t cortex-m4", 5, "wcet.loop", "loops have constant bounds"),
+    ("a text, whose length nothing bounds", "tfidf", "-t cortex-m4", 2, "wcet.text_bytes", "state the bytes of the"),
     ("M7 with a deadline", "linreg", "-t cortex-m7 --clock-mhz 200 --deadline-us 9", 2, "wcet.no_time", "leave --"),
     ("x86 with a clock", "linreg", "-t host --clock-mhz 3000", 2, "wcet.no_time", "leave --clock-mhz out"),
     ("AArch64 with wait states", "linreg", "-t arm-neon --wait-states 1", 2, "wcet.no_time", "leave --wait-states out"),
@@ -179,8 +179,8 @@ def test_fact_broken_in_a_run(
     """
     read = analysis.read_marks
 
-    def too_small(path: Path) -> Any:
-        return tuple(replace(one, bound=one.bound - 1) if one.bound else one for one in read(path))
+    def too_small(path: Path, text_bytes: int | None) -> Any:
+        return tuple(replace(one, bound=one.bound - 1) if one.bound else one for one in read(path, text_bytes))
 
     def change(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(analysis, "read_marks", too_small)
@@ -199,7 +199,8 @@ def test_counter_and_mark_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mark that states less than the counter in the binary counts is an error, before anything is run."""
     read = analysis.read_marks
     monkeypatch.setattr(
-        analysis, "read_marks", lambda path: tuple(replace(one, bound=max(1, one.bound - 1)) for one in read(path))
+        analysis, "read_marks",
+        lambda *given: tuple(replace(one, bound=max(1, one.bound - 1)) for one in read(*given)),
     )
     with pytest.raises(ComparisonError) as caught:
         analyse(loaded("kmeans"), artifact("kmeans", "cortex-m4"), Question(rows=0))

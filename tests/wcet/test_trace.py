@@ -286,7 +286,7 @@ def test_other_cores_and_functions_are_refused(tmp_path: Path, tools: Callable[[
     tools("cortex-m4")
     image = row_model("    out[0] = x[0];", 1, 1).build_for("cortex-m4", tmp_path)
     with pytest.raises(UnsupportedError) as function:
-        trace_calls(image, "suggest", rows(1, 1))
+        trace_calls(image, "predict_batch", rows(1, 1))
     with pytest.raises(UnsupportedError) as core:
         trace_calls(replace(image, target=load_target("cortex-m55")), "scores", rows(1, 1))
 
