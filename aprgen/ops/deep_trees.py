@@ -9,7 +9,7 @@ C, files or targets.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -254,8 +254,8 @@ def deep_row_of(codes: WideCodes | None, trees: StagedTrees | FloatTrees) -> Sta
     if isinstance(trees, StagedTrees):
         assert codes is not None
         return StagedRow(
-            codes, trees.leaves, trees.continues, trees.stride, trees.feature, trees.code, trees.first, trees.ended,
-            trees.blocks, trees.stages,
+            replace(codes, spans=None), trees.leaves, trees.continues, trees.stride, trees.feature, trees.code,
+            trees.first, trees.ended, trees.blocks, trees.stages,
         )  # fmt: skip
     return FloatRow(
         trees.n_codes, trees.leaves, trees.nodes, trees.first, *steps_together(trees.steps), trees.shift, trees.missing

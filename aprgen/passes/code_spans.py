@@ -17,7 +17,7 @@ from aprgen.program import Table
 
 Ints = NDArray[np.int64]
 
-COUNTS = (32, 64, 128, 256, 512)  # of spans of a column
+COUNTS = (32, 64, 128, 256, 512, 1024)  # of spans of a column
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +50,24 @@ def spans_of(thresholds: Sequence[Ints], lengths: Sequence[int]) -> Spans | None
 
 
 def _cut(keys: Ints, count: int, reach: int) -> _Cut:
-    """By values; where these crowd by keys, which lie equally far apart whether numbers are large or small."""
-    by_value = _cut_of(floats_of_keys(keys), count, of_keys=False)
-    return by_value if by_value.crowd <= reach else _cut_of(keys.astype(np.float32), count, of_keys=True)
+    """By values; where these crowd by keys, which lie equally far apart whether numbers are large or small. The range
+    is that of all thresholds or, where few lie far from the others, leaves out some at both ends: the first and the
+    last span have these, too.
+    """
+    values = floats_of_keys(keys)
+    values[np.isnan(values)] = -np.inf  # the threshold below all
+    for ordered, of_keys in ((values, False), (keys.astype(np.float32), True)):
+        for left_out in (0, reach // 2):
+            cut = _cut_of(ordered, count, left_out, of_keys=of_keys)
+            if cut.crowd <= reach:
+                return cut
+    return cut
 
 
-def _cut_of(values: NDArray[np.float32], count: int, *, of_keys: bool) -> _Cut:
+def _cut_of(values: NDArray[np.float32], count: int, left_out: int, *, of_keys: bool) -> _Cut:
     """As the C computes the span of a value: a float that is not smaller lies in no span before."""
-    low, high = (values[0], values[-1]) if len(values) else (np.float32(0), np.float32(0))
+    inner = values[left_out : len(values) - left_out]
+    low, high = (inner[0], inner[-1]) if len(inner) else (np.float32(0), np.float32(0))
     with np.errstate(all="ignore"):
         scale = np.float32(count) / (high - low) if high > low else np.float32(1)
         if not (np.isfinite(scale) and scale >= np.finfo(np.float32).tiny and np.isfinite(low)):

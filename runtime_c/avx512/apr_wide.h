@@ -28,10 +28,51 @@ static inline __m512i apr_wide_keys(__m512 values, __m512i missing)
     return _mm512_mask_mov_epi32(_mm512_xor_si512(bits, flip), nan, missing);
 }
 
-/* Keys of one column of 16 rows: `lanes` are the places of their values from `x` on. */
+/* One column of 16 rows: `lanes` are the places of their values from `x` on. */
+static inline __m512 apr_wide_values(const float *x, __m512i lanes, __mmask16 rows)
+{
+    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), rows, lanes, x, 4);
+}
+
+/* Their keys. */
 static inline __m512i apr_wide_column(const float *x, __m512i lanes, __mmask16 rows, __m512i missing)
 {
-    return apr_wide_keys(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), rows, lanes, x, 4), missing);
+    return apr_wide_keys(apr_wide_values(x, lanes, rows), missing);
+}
+
+/* The same values, and in place of a NaN the infinity that `missing` has as a key. */
+static inline __m512 apr_wide_known(__m512 values, __m512i missing)
+{
+    const __m512 sign = _mm512_and_ps(_mm512_castsi512_ps(missing), _mm512_set1_ps(-0.0F));
+    const __m512 infinity = _mm512_or_ps(sign, _mm512_set1_ps(APR_INFINITY));
+    return _mm512_mask_mov_ps(values, _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q), infinity);
+}
+
+/* Of 16 values, in which spans of a column they lie, the last of which is given. */
+static inline __m512i apr_wide_spans(__m512 values, __m512 low, __m512 scale, __m512 last)
+{
+    const __m512 span = _mm512_mul_ps(_mm512_sub_ps(values, low), scale);
+    return _mm512_cvttps_epi32(_mm512_min_ps(_mm512_max_ps(span, _mm512_setzero_ps()), last));
+}
+
+/* How many of 8 thresholds are below a key. */
+static inline uint32_t apr_wide_below_8(const int32_t *thresholds, int32_t key)
+{
+    const __m256i all = _mm256_loadu_si256((const __m256i *)(const void *)thresholds);
+    return (uint32_t)_mm_popcnt_u32((uint32_t)_mm256_cmpgt_epi32_mask(_mm256_set1_epi32(key), all));
+}
+
+/* How many of 16. */
+static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
+{
+    const __m512i all = _mm512_loadu_si512((const void *)thresholds);
+    return (uint32_t)_mm_popcnt_u32((uint32_t)_mm512_cmpgt_epi32_mask(_mm512_set1_epi32(key), all));
+}
+
+/* How many of 32. */
+static inline uint32_t apr_wide_below_32(const int32_t *thresholds, int32_t key)
+{
+    return apr_wide_below_16(&thresholds[0], key) + apr_wide_below_16(&thresholds[16], key);
 }
 
 /* Where the values of 16 rows of n values begin. */

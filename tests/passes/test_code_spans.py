@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aprgen.ops.trees import TreeSum, float_keys
+from aprgen.ops.trees import NEVER_KEY, TreeSum, float_keys
 from aprgen.ops.wide_codes import PAD, WideCodes, searched_keys
 from aprgen.passes.code_spans import spans_of
 from aprgen.program import Builder, Program, Table, row_type
@@ -18,6 +18,7 @@ from aprgen.target import load_target
 from aprgen.verify import same_bits
 from tests.differential.compiled import load
 from tests.passes import test_wide_trees as trees
+from tests.passes.sanitized import require_clean
 
 Floats = NDArray[np.float32]
 
@@ -79,47 +80,97 @@ def test_ranks_by_spans(kind: str, n: int) -> None:
 
 
 def test_crowded_columns_have_none() -> None:
-    """40 neighbouring floats lie in no 32 thresholds of one span, next to one that is far away."""
+    """100 neighbouring floats lie in no 32 thresholds of one span, between some that are far away."""
     one, far = float_keys(np.array([1.0, 1e9], np.float32)).astype(np.int64).tolist()
 
-    assert spans_of([np.array([*range(one, one + 40), far])], [64]) is None
-    assert spans_of([np.array([*range(one, one + 30), far])], [64]) is not None
+    def crowd(n: int, around: int) -> NDArray[np.int64]:
+        return np.array([*range(-far - around, -far), *range(one, one + n), *range(far, far + around)])
+
+    assert spans_of([crowd(100, 17)], [160]) is None
+    assert spans_of([crowd(30, 17)], [64]) is not None
 
 
-def with_finite(program: Program) -> Program:
-    """The same trees over thresholds without infinities, so that spans are cut by value."""
-    op = program.steps[0].op
-    assert isinstance(op, TreeSum)
-    own = op.nodes.threshold.data
-    ordinary = np.where(np.isfinite(own) & (np.abs(own) > 1e-6), own, np.float32(0.25))
-    made = replace(op, nodes=replace(op.nodes, threshold=Table(ordinary)))
-    builder = Builder(row_type(op.n_features))
-    return builder.build(builder.add(made, 0))
+def test_few_thresholds_far_away_are_left_out_of_the_range() -> None:
+    """Neither outliers nor infinities nor a NaN make spans of the others wider; a NaN is the first of all keys."""
+    own = float_keys(np.append(np.linspace(0, 1, 500, dtype=np.float32), [np.inf, -np.inf, 1e30])).astype(np.int64)
+    spans = spans_of([np.append(NEVER_KEY, np.sort(own))], [504])
+
+    assert spans is not None
+    assert spans.reach == 8
+    assert spans.of_keys is None
+    assert 0 < spans.low.data[0] < 0.02
+
+
+@dataclass(frozen=True)
+class Use:
+    """Trees of a case on a target, with other thresholds, or with columns that lie apart; and what spans these have."""
+
+    target: str
+    case: trees.Case
+    reach: int
+    of: Callable[[Floats], Floats] | None = None
+    apart: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}-{self.reach}{'-keys' if self.of else ''}{'-apart' if self.apart > 1 else ''}"
+
+    def program(self) -> Program:
+        op = trees.program_of(self.case).steps[0].op
+        assert isinstance(op, TreeSum)
+        with np.errstate(all="ignore"):
+            own = op.nodes.threshold.data if self.of is None else self.of(op.nodes.threshold.data)
+        feature = Table(op.nodes.feature.data.astype(np.int32) * self.apart)
+        nodes = replace(op.nodes, threshold=Table(own.astype(np.float32)), feature=feature)
+        builder = Builder(row_type(op.n_features * self.apart))
+        return builder.build(builder.add(replace(op, nodes=nodes, n_features=op.n_features * self.apart), 0))
+
+    def made(self, program: Program) -> Program:
+        target = load_target(self.target)
+        assert target.batch is not None
+        return trees.wide(program, target, self.case.kernels_of(target.batch))
+
+
+def wide_apart(own: Floats) -> Floats:
+    """Of all sizes, so that spans are cut by key."""
+    return np.exp(5 * own)
+
+
+WALKED, PERMUTED = (trees.SEARCHED, trees.WALKED), (trees.SEARCHED, trees.PERMUTED)
+USES = (
+    Use("x86-avx2", trees.Case("sum", 6, 4, 61, 200, (trees.GROUPED, trees.LEVELS), 0.3), 8),
+    Use("x86-avx2", trees.Case("sum", 9, 2, 30, 6000, WALKED, 0.3, full=True), 16),
+    Use("x86-avx2", trees.Case("sum", 9, 2, 30, 6000, WALKED, 0.3, full=True), 32, wide_apart),
+    Use("x86-avx512", trees.Case("sum", 9, 4, 10, 300, PERMUTED, 0.3, full=True), 8, wide_apart),
+    Use("x86-avx512-vnni", trees.Case("sum", 9, 2, 30, 6000, PERMUTED, 0.3, full=True), 16),
+    Use("x86-avx512-vnni", trees.Case("sum", 10, 3, 40, 9000, PERMUTED, full=True), 32, apart=40),
+)
 
 
 @pytest.mark.parametrize("compiler", trees.COMPILERS)
-@pytest.mark.parametrize(
-    ("case", "reach"),
-    [
-        (trees.Case("sum", 6, 4, 61, 200, (trees.GROUPED, trees.LEVELS), 0.3), 8),
-        (trees.Case("sum", 9, 2, 30, 6000, (trees.SEARCHED, trees.WALKED), 0.3, full=True), 32),
-    ],
-    ids=["bytes", "words"],
-)
-def test_c_of_spans(
-    case: trees.Case, reach: int, compiler: str, tmp_path: Path, require_target: Callable[[str], None]
-) -> None:
-    """C with spans by value equals Program.run() bit for bit, with rows at thresholds and of every NaN."""
-    require_target("x86-avx2")
-    target = load_target("x86-avx2")
-    assert target.batch is not None
-    program = with_finite(trees.program_of(case))
-    made = trees.wide(program, target, case.kernels_of(target.batch))
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.name)
+def test_c_of_spans(use: Use, compiler: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """C with spans equals Program.run() bit for bit, with rows at thresholds and of every NaN, for any number."""
+    require_target(use.target)
+    target = load_target(use.target)
+    program = use.program()
+    made = use.made(program)
     spans = next(step.op.spans for step in made.steps if isinstance(step.op, WideCodes))
     flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
     compiled = load("m", trees.texts_of(made, target), made, tmp_path, compiler, (*flags, "-O1"))
     rows = trees.rows_of(program, 700, 8)
 
     assert spans is not None
-    assert (spans.reach, spans.of_keys) == (reach, None)
+    assert (spans.reach, spans.of_keys is not None) == (use.reach, use.of is not None)
     assert same_bits(compiled.batch(rows)[0], program.run(rows)).all()
+    assert same_bits(compiled.batch(rows[:85])[0], program.run(rows[:85])).all()
+
+
+@pytest.mark.parametrize("use", [USES[1], USES[3], USES[5]], ids=lambda use: use.name)
+def test_sanitizers_find_nothing(use: Use, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """No threshold and no span outside of the tables is read, and no other operation is undefined."""
+    require_target(use.target)
+    target = load_target(use.target)
+    program = use.program()
+
+    require_clean(trees.texts_of(use.made(program), target), trees.rows_of(program, 400, 4), target, tmp_path)
