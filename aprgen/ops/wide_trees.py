@@ -365,6 +365,11 @@ class Top:
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
+        return tuple(tiers(self.levels, 2))
+
+    @property
+    def high_tiers(self) -> tuple[Tier, ...]:
+        """Of three levels."""
         return tuple(tiers(self.levels, 3))
 
     @property

@@ -90,9 +90,18 @@ static inline uint64_t apr_wide_above_64(const apr_wide_bytes codes[4], const ui
 }
 
 /* Of 16 codes, all bits of those above the limit. */
-static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
+static inline apr_wide_bytes apr_wide_right_8(const uint8_t *codes, uint8_t limit)
 {
-    return vcgtq_u8(vld1q_u8(codes), limit);
+    return vcgtq_u8(vld1q_u8(codes), vdupq_n_u8(limit));
+}
+
+/* The same of codes of 16 bits, each 32,767 less the code, as the limit is. */
+static inline apr_wide_bytes apr_wide_right_16(const uint16_t *codes, uint16_t limit)
+{
+    const int16x8_t wide = vreinterpretq_s16_u16(vdupq_n_u16(limit));
+    const uint16x8_t low = vcgtq_s16(wide, vreinterpretq_s16_u16(vld1q_u16(&codes[0])));
+    const uint16x8_t high = vcgtq_s16(wide, vreinterpretq_s16_u16(vld1q_u16(&codes[8])));
+    return vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
 }
 
 /* `one` where all bits are set, and the other where none is. */

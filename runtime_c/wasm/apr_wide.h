@@ -33,6 +33,23 @@ static inline uint32_t apr_wide_below_16(const int32_t *thresholds, int32_t key)
     return (uint32_t)__builtin_popcount((uint32_t)wasm_i8x16_bitmask(wasm_i8x16_narrow_i16x8(low, high)));
 }
 
+/* A node of trees that are walked, whose two words lie in a table: the second is how much further its right child is.
+ * Engines read three numbers sooner than they take one apart. */
+typedef struct __attribute__((may_alias)) {
+    uint16_t limit;
+    uint16_t feature;
+    uint32_t further;
+} apr_wide_node;
+
+/* The nodes on the way are kept in memory: engines put off what is not written, so a step that is ends before that of
+ * the next row begins. They have no registers for what the steps of all rows would then wait for. */
+typedef const apr_wide_node *volatile apr_wide_on_the_way;
+
+static inline const apr_wide_node *apr_wide_next(const apr_wide_node *node, const uint16_t *codes)
+{
+    return &node[node->further - ((codes[node->feature] < node->limit) ? 1U : 0U)];
+}
+
 /* 16 bytes: codes, places of leaves, or all bits of what holds. */
 typedef v128_t apr_wide_bytes;
 
@@ -85,9 +102,17 @@ static inline uint64_t apr_wide_above_64(const apr_wide_bytes codes[4], const ui
 }
 
 /* Of 16 codes, each 127 less the code, all bits of those above that of the limit. */
-static inline apr_wide_bytes apr_wide_right(const uint8_t *codes, apr_wide_bytes limit)
+static inline apr_wide_bytes apr_wide_right_8(const uint8_t *codes, uint8_t limit)
 {
-    return wasm_i8x16_gt(limit, wasm_v128_load(codes));
+    return wasm_i8x16_gt(wasm_u8x16_splat(limit), wasm_v128_load(codes));
+}
+
+/* The same of codes of 16 bits, each 32,767 less the code. */
+static inline apr_wide_bytes apr_wide_right_16(const uint16_t *codes, uint16_t limit)
+{
+    const v128_t wide = wasm_u16x8_splat(limit);
+    const v128_t low = wasm_i16x8_gt(wide, wasm_v128_load(&codes[0]));
+    return wasm_i8x16_narrow_i16x8(low, wasm_i16x8_gt(wide, wasm_v128_load(&codes[8])));
 }
 
 /* `one` where all bits are set, and the other where none is. */
