@@ -118,8 +118,8 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> W
     """The shape that serves the goal best with a small row; None when tables of nodes do, or nothing else fits.
 
     Where stack is scarce and that takes too much of it, one of those that fit, unless flash is the goal: that with the
-    least product of flash and the square of the goal's instructions, so that a tenth of these is worth a fifth of
-    flash. rows: as the trees read them, to see where they go.
+    least product of flash and the goal's instructions, of which two parts are worth three of flash. rows: as the trees
+    read them, to see where they go.
     """
     coded = coded_trees(op, rows)
     if coded is None:
@@ -131,7 +131,7 @@ def best_way(op: TreeOp, cost: Cost, goal: Goal, rows: Array | None = None) -> W
     found = min(small, key=lambda way: way.serves(goal))
     if goal != "size" and not found.within_stack(cost):
         fitting = [way for way in small if way.within_stack(cost)]
-        found = min(fitting, key=lambda way: way.flash_bytes * way.serves(goal)[0] ** 2)
+        found = min(fitting, key=lambda way: way.flash_bytes * way.serves(goal)[0] ** 1.5)
     return None if found is tables else found
 
 
