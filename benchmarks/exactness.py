@@ -11,7 +11,8 @@ results must also not depend on how rows are given: 1 to 130 of them, rows that 
 threads; and gcc's address and undefined-behaviour sanitizers must find nothing while every number of rows from 0 to 130
 is computed in buffers without a byte to spare. Random rows are fewer where they would take more than 64 MB.
 
-Status 1 when a bit differs, a sanitizer reports, or nothing could run; what cannot run is listed with its reason.
+Status 1 when a bit differs, a sanitizer reports, code cannot be built or a run fails, or nothing could run; what has no
+compiler or runner here is listed with its reason.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from wide_models import MODELS
 from aprgen.accuracy import Calibration
 from aprgen.build import build_artifact, load_into_process
 from aprgen.core import INTEGER_MODES, NUMERIC_MODES, Artifact, Options, artifact_of, plan_model
-from aprgen.errors import AprgenError, ToolchainError, UnsupportedError
+from aprgen.errors import AprgenError, UnsupportedError
 from aprgen.loaded import Loaded, check_model, load_model
 from aprgen.program import Array
 from aprgen.rows import edge_rows, random_rows
@@ -54,6 +55,7 @@ SECONDS = 900.0  # of a run on an emulator
 COUNTS = range(1, 131)
 SANITIZED_ROWS = 130
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
+ABSENT = ("toolchain.missing", "toolchain.preference", "runner.missing", "runner.preference")  # codes of errors
 QUICK = ("forest_shallow", "network_odd", "k_means_many")
 
 Labels = NDArray[np.int32] | None
@@ -85,6 +87,7 @@ class Figure:
     seconds: float
     kernels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    broken: bool = False  # a compiler or a run failed
 
     @property
     def tried(self) -> bool:
@@ -92,8 +95,9 @@ class Figure:
 
     @property
     def passed(self) -> bool:
-        """Nothing that was tried differs."""
-        return not self.one_row and not self.many_rows and not self.splits and self.sanitizers is not False
+        """Nothing that was tried differs or failed."""
+        differing = self.one_row or self.many_rows or self.splits
+        return not self.broken and not differing and self.sanitizers is not False
 
 
 def tried(name: str, data: bytes, n_rows: int) -> Tried:
@@ -148,7 +152,7 @@ def figure_of(one: Tried, target: Target, numeric: str, tools: str) -> Figure | 
     notes: list[str] = []
     expected, expected_labels = plan.lowered.run(one.rows), plan.lowered.classify(one.rows)
     found: dict[str, int | None] = {"one_row": None, "many_rows": None, "splits": None}
-    tool = tools
+    tool, broken = tools, False
     try:
         tool = find_toolchain(target, tools).name
         execution = build_artifact(artifact, tools=tools).run(one.rows, count=False, seconds=SECONDS)
@@ -158,19 +162,20 @@ def figure_of(one: Tried, target: Target, numeric: str, tools: str) -> Figure | 
             found["many_rows"] = differing(batch.scores, batch.labels, expected, expected_labels)
         else:
             notes.append("; ".join(execution.notes) or "functions of many rows repeat those of one row")
-    except ToolchainError as error:
+    except AprgenError as error:
         notes.append(error.what)
+        broken = error.code not in ABSENT
     clean = None
     if why_not_here(target):
         notes.append(f"not in this process: {why_not_here(target)}")
     else:
         library = load_into_process(artifact, tools=tools)
         found["splits"] = _splits(library, one.rows, expected, expected_labels)
-        clean = _sanitized(artifact, target, one.rows[-SANITIZED_ROWS:], notes)
+        clean = _sanitized(artifact, target, np.take(one.rows, range(-SANITIZED_ROWS, 0), axis=0, mode="wrap"), notes)
     kernels = tuple(plan.program.steps[index].op.kernel for index in plan.program.in_code())
     return Figure(
         one.name, target.name, numeric, tool, len(one.rows), found["one_row"], found["many_rows"], found["splits"],
-        clean, time.monotonic() - began, kernels, tuple(notes),
+        clean, time.monotonic() - began, kernels, tuple(notes), broken,
     )  # fmt: skip
 
 
@@ -288,8 +293,11 @@ def main(arguments: Sequence[str]) -> int:
                         figures.append(figure)
                         print(line_of(figure), flush=True)
     failed = [one for one in figures if not one.passed]
-    idle = [one for one in figures if not one.tried]
-    print(f"{len(figures)} combinations, {len(failed)} that differ or have a report, {len(idle)} that could not run")
+    idle = [one for one in figures if not one.tried and not one.broken]
+    print(
+        f"{len(figures)} combinations, {len(failed)} that differ, fail or have a report, "
+        f"{len(idle)} that could not run"
+    )  # fmt: skip
     write_report(chosen.json, SCHEMA, VERSION, [asdict(one) for one in figures])
     return 1 if failed or len(idle) == len(figures) else 0
 

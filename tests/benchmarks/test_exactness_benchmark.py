@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from aprgen.errors import ToolchainError
 from aprgen.loaded import check_model, load_model
 from aprgen.target import load_target, target_names
 
@@ -35,6 +36,26 @@ def test_one_run(benchmark: ModuleType, tmp_path: Path) -> None:
     assert (one["one_row"], one["many_rows"], one["splits"], one["sanitizers"]) == (0, 0, 0, True)
     assert one["rows"] > 200
     assert "panels_f32" in one["kernels"]
+
+
+@pytest.mark.parametrize(("code", "status"), [("run.failed", 1), ("runner.missing", 0)])
+def test_a_run_that_fails(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str, status: int
+) -> None:
+    """It is a fault of the code, unlike a machine that is not there; the other combination is fine."""
+    right = benchmark.build_artifact
+    images = iter((ToolchainError(code, "memory access out of bounds"), None))
+
+    def built(*arguments: object, **options: object) -> object:
+        error = next(images)
+        if error is not None:
+            raise error
+        return right(*arguments, **options)
+
+    monkeypatch.setattr(benchmark, "build_artifact", built)
+    words = ("--target", "x86-avx2", "--rows", "50", "--model", "linear", "k_means_many")
+    assert status == benchmark.main(words)
+    assert "memory access out of bounds" in capsys.readouterr().out
 
 
 FAULTS = (  # a text, another one in its place, and what shows it

@@ -14,9 +14,13 @@ import pytest
 
 from aprgen.costs import FloatCost
 from aprgen.image import ModelFacts, build_image
+from aprgen.ops.decide import Argmax
+from aprgen.ops.elementwise import Map
+from aprgen.ops.normalise import Softmax
 from aprgen.ops.wide_floats import Lanes, Panels
+from aprgen.passes.wide_steps import with_block_steps
 from aprgen.process import run
-from aprgen.program import Array, Program
+from aprgen.program import Array, Builder, Program, row_type
 from aprgen.runners.choose import runner_for
 from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target
@@ -197,6 +201,24 @@ def test_every_number_of_rows(name: str, use: str, tmp_path: Path, require_targe
     require_target(name)
     target = load_target(name)
     assert differing(odd_shape(name, use), target, find_toolchain(target), tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_few_rows_have_a_stack_of_their_own(name: str, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Buffers of blocks and of a few rows are never there at once: both of 256 outputs pass the 64 KB of stack that
+    modules of WebAssembly have."""
+    require_target(name)
+    target = load_target(name)
+    builder = Builder(row_type(20))
+    at = builder.add(Map(256, (floats.RELU,)), builder.add(floats.dense(20, 256, "last"), 0))
+    at = builder.add(Map(256, (floats.RELU,)), builder.add(floats.dense(256, 256, "last"), at))
+    at = builder.add(Softmax(10, by_reciprocal=True), builder.add(floats.dense(256, 10, "last"), at))
+    program = builder.build(at, builder.add(Argmax("f32", 10, None, nan_gives_zero=True), at), 10)
+    made = with_block_steps(floats.blocks(program, target), target.batch, target.has_kernel)
+    assert made.batch is not None
+    assert made.batch.few is not None
+
+    assert differing(made, target, find_toolchain(target), tmp_path) == 0
 
 
 FAULTS = (
