@@ -50,7 +50,7 @@ LISTED_NODE_BYTES = 2
 # What a goal's choice takes of the stack at most where stack is scarce, and what `calls` takes beside a row and what it
 # counts: its trees keep nothing.
 STACK_BYTES = 128
-CALLS_FRAME_BYTES = 28
+CALLS_FRAME_BYTES = 24
 # Of a row and outputs together, of what is chosen without a goal: 59 codes and ten votes took 108 bytes on Cortex-M4,
 # but 136 on Cortex-M0+.
 UNASKED_BYTES = 72
