@@ -19,7 +19,7 @@ from aprgen.ops.trees import TreeOp, TreeTotals, TreeVotes
 from aprgen.passes.goals import Goal
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.tree_codes import over_codes
-from aprgen.passes.tree_costs import best_way
+from aprgen.passes.tree_costs import best_way, way_of_shape
 from aprgen.program import Builder, Exact, Op, Program, Table, row_type
 from aprgen.rows import edge_codes, edge_rows, random_rows
 from aprgen.runners.choose import runner_for
@@ -111,6 +111,16 @@ def test_goals_keep_within_scarce_stack(goal: Goal) -> None:
     assert not free.within_stack(cost)
     assert free.serves(goal) < found.serves(goal)
     assert found.serves(goal)[0] < 2 * free.serves(goal)[0]
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m0plus"])
+def test_what_called_trees_are_thought_to_take(target: str) -> None:
+    """64 codes and ten totals fit, as the painted stack below shows; one code more is thought not to."""
+    cost = load_target(target).cost
+    fitting = [way_of_shape(ten_totals(20, 5, n), cost, "calls") for n in (64, 65)]
+
+    assert [way is not None and way.within_stack(cost) for way in fitting] == [True, False]
+    assert [way.row_bytes for way in fitting if way is not None] == [64, 65]
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m0plus"])
