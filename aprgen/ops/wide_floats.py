@@ -270,10 +270,39 @@ def panel_weights(columns: Floats, width: int, tile_panels: int) -> Table:
 
 
 @dataclass(frozen=True, eq=False)
+class RowOutputs(Sums):
+    """For one row, outputs in lanes, with the weights and the bias of Lanes, behind which zeros fill up a vector."""
+
+    kernel = "row_outputs_f32"
+
+    @property
+    def across(self) -> int:
+        """Vectors of outputs."""
+        return -(-self.n_sums // self.width)
+
+    def columns(self) -> Floats:
+        return own_columns(self)
+
+
+def outputs_of(columns: Floats, bias: Table | None, width: int) -> tuple[Table, Table | None]:
+    """The weights [n_in, n_sums] and the bias of RowOutputs."""
+    n_sums = columns.shape[1]
+    over = -n_sums % width
+    weight = Table(np.pad(columns, ((0, -(-over // n_sums)), (0, 0))), np.float32)
+    return weight, None if bias is None else Table(np.pad(bias.data, (0, over)), np.float32)
+
+
+def own_columns(form: Sums) -> Floats:
+    """Of a table [n_in, n_sums], which may have more rows behind."""
+    return np.asarray(form.weight.data[: form.n_in])
+
+
+@dataclass(frozen=True, eq=False)
 class Lanes(WideSums):
     """Rows in lanes: columns of `width` rows are turned into vectors, and weights are the same for all of them.
 
-    groups: of so many rows that a tile takes. across: columns that are turned at once, 4 or 8. weight: [n_in, n_sums].
+    groups: of so many rows that a tile takes. across: columns that are turned at once, 4 or 8. weight: [n_in, n_sums],
+    and what RowOutputs need behind.
     nearest: the index of the smallest sum in place of the sums, as Argmin has it. A block has at least `width` rows.
     """
 
@@ -322,7 +351,7 @@ class Lanes(WideSums):
         return AHEAD if self.n_in >= LONG and self.width >= STREAMS and not self.begun else 0
 
     def columns(self) -> Floats:
-        return np.asarray(self.weight.data)
+        return own_columns(self)
 
     def result(self, x: ValueType) -> ValueType:
         made = super().result(x)
@@ -353,7 +382,7 @@ class FewRows(WideSums):
         return ("apr_floats_add_square" if self.distance else "apr_floats_add_product") + "_fused" * self.fused
 
     def columns(self) -> Floats:
-        return np.asarray(self.weight.data)
+        return own_columns(self)
 
 
 def whole_quads(n_in: int) -> int:

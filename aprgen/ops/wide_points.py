@@ -284,7 +284,7 @@ def screened_lanes(form: Lanes) -> ScreenedLanes | None:
     squares = _squares(form.weight, 0)
     if not form.distance or not 1e-20 < squares.max() < 1e20 or form.n_in > MOST_SCREENED:
         return None
-    points = form.weight.data.astype(np.float64)
+    points = form.columns().astype(np.float64)
     from_middle = np.square(points - points.mean(axis=1, keepdims=True)).sum(axis=0).max()
     if squares.max() > FROM_ZERO * from_middle or np.unique(points, axis=1).shape[1] < form.n_sums:
         return None

@@ -30,9 +30,11 @@ from aprgen.ops.wide_floats import (
     Lanes,
     Least,
     Panels,
+    RowOutputs,
     RowPanels,
     Sums,
     WideSums,
+    outputs_of,
     panel_weights,
 )
 from aprgen.ops.wide_points import ScreenedLanes, screened_lanes
@@ -42,6 +44,7 @@ from aprgen.program import Batch, Op, Program, Step, Table, Way
 
 SCREENED = 12  # columns, at least: distances in fewer are as quickly computed
 EIGHT_SCREENED = 16  # vectors of sums of two of rows, at most: with more clang has no registers for eight columns
+QUICKER = 128  # columns, by the square of the outputs after the first: of fewer, sums run beside each other anyway
 ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 
 
@@ -96,12 +99,14 @@ def with_float_blocks(
         return program
     alone = int(fused)
     turned = _turned(layers, rows, floats, has, choices)
-    if not fused and not turned >= layers.keys() and has("row_panels_f32") and program.codes is None:
-        # Weights in panels are there in any case: the functions for one row take them, too.
-        alone = 1
-        program = with_row_sums(program, layers, {index: row_panels(layer, floats) for index, layer in layers.items()})
-        layers = layers_of(program)
-        turned = _turned(layers, rows, floats, has, choices)
+    if not fused and program.codes is None:
+        # Weights are there in any case: the functions for one row take them, too.
+        own = _row_sums(layers, turned, floats, has)
+        if own:
+            alone = 1
+            program = with_row_sums(program, layers, own)
+            layers = layers_of(program)
+            turned = _turned(layers, rows, floats, has, choices)
     steps = list(program.steps)
     panels = {index: _for_any_rows(layer, rows, floats) for index, layer in layers.items()}  # shared by both ways
     forms = panels | {index: _in_lanes(layer, rows, floats) for index, layer in layers.items() if index in turned}
@@ -125,6 +130,23 @@ def with_float_blocks(
     made = replace(program, steps=tuple(steps), batch=batch)
     made.check()
     return made
+
+
+def _row_sums(
+    layers: Mapping[int, Layer], turned: frozenset[int], floats: FloatCost, has: Callable[[str], bool]
+) -> dict[int, Op]:  # fmt: skip
+    """What sums one row in vectors of outputs, where it is quicker than one sum after the other."""
+    if not turned >= layers.keys():
+        return {index: row_panels(layer, floats) for index, layer in layers.items()} if has("row_panels_f32") else {}
+    if not has(RowOutputs.kernel):
+        return {}
+    return {index: row_outputs(layer, floats) for index, layer in layers.items() if _outputs_are_quicker(layer)}
+
+
+def _outputs_are_quicker(layer: Layer) -> bool:
+    """Than one sum after the other, of which a core has several under way when they are short."""
+    n_in, n_out = layer.columns.shape
+    return bool(n_in * (n_out - 1) ** 2 >= QUICKER)
 
 
 def sum_forms(program: Program, floats: FloatCost, has: Callable[[str], bool]) -> tuple[tuple[SumForm, ...], ...]:
@@ -306,6 +328,15 @@ def row_panels(layer: Layer, floats: FloatCost) -> RowPanels:
     return RowPanels(*_of_panels(layer, 1, floats))
 
 
+def row_outputs(layer: Layer, floats: FloatCost) -> RowOutputs:
+    """The layer for one row, with weights that Lanes have, too."""
+    n_in, n_out = layer.columns.shape
+    return RowOutputs(
+        n_in, n_out, 1, floats.width, layer.distance, layer.bias_order, layer.relu, False,
+        *outputs_of(layer.columns, layer.bias, floats.width),
+    )  # fmt: skip
+
+
 def _of_panels(layer: Layer, rows: int, floats: FloatCost) -> tuple[Any, ...]:
     """The fields of PanelSums."""
     n_in, n_out = layer.columns.shape
@@ -360,7 +391,11 @@ def _of_few_rows(form: Lanes) -> FewRows:
 def _of_lanes(layer: Layer, rows: int, floats: FloatCost, groups: int, by_eight: bool) -> Lanes:
     n_in, n_out = layer.columns.shape
     across = EIGHT if by_eight else QUAD
+    if isinstance(layer.row, RowOutputs):
+        weight, bias = layer.row.weight, layer.row.bias
+    else:
+        weight, bias = Table(layer.columns, np.float32), layer.bias
     return Lanes(
-        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu, layer.fused,
-        Table(layer.columns, np.float32), layer.bias, groups, across,
+        n_in, n_out, rows, floats.width, layer.distance, layer.bias_order, layer.relu, layer.fused, weight, bias,
+        groups, across,
     )  # fmt: skip

@@ -20,6 +20,12 @@ static inline apr_floats apr_floats_load(const float *x)
     return vld1q_f32(x);
 }
 
+/* Those that stand there, wherever that is. */
+static inline apr_floats apr_floats_at(const float *x)
+{
+    return vld1q_f32(x);
+}
+
 static inline void apr_floats_store(float *y, apr_floats values)
 {
     vst1q_f32(y, values);

@@ -7,12 +7,6 @@
 
 /* ---- Floats ---------------------------------------------------------------------------------------------------- */
 
-/* Those that stand there, wherever that is. */
-static inline apr_floats apr_floats_at(const float *x)
-{
-    return vld1q_f32(x);
-}
-
 static inline apr_floats apr_floats_sub(apr_floats a, apr_floats b)
 {
     return vsubq_f32(a, b);

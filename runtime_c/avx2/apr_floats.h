@@ -20,6 +20,12 @@ static inline apr_floats apr_floats_load(const float *x)
     return _mm256_load_ps(x);
 }
 
+/* Those that stand there, wherever that is. */
+static inline apr_floats apr_floats_at(const float *x)
+{
+    return _mm256_loadu_ps(x);
+}
+
 static inline void apr_floats_store(float *y, apr_floats values)
 {
     _mm256_storeu_ps(y, values);

@@ -8,12 +8,6 @@
 
 /* ---- Floats ---------------------------------------------------------------------------------------------------- */
 
-/* Those that stand there, wherever that is. */
-static inline apr_floats apr_floats_at(const float *x)
-{
-    return _mm256_loadu_ps(x);
-}
-
 static inline apr_floats apr_floats_sub(apr_floats a, apr_floats b)
 {
     return _mm256_sub_ps(a, b);

@@ -7,12 +7,6 @@
 
 /* ---- Floats ---------------------------------------------------------------------------------------------------- */
 
-/* Those that stand there, wherever that is. */
-static inline apr_floats apr_floats_at(const float *x)
-{
-    return _mm512_loadu_ps(x);
-}
-
 static inline apr_floats apr_floats_sub(apr_floats a, apr_floats b)
 {
     return _mm512_sub_ps(a, b);

@@ -20,6 +20,12 @@ static inline apr_floats apr_floats_load(const float *x)
     return wasm_v128_load(x);
 }
 
+/* Those that stand there, wherever that is. */
+static inline apr_floats apr_floats_at(const float *x)
+{
+    return wasm_v128_load(x);
+}
+
 static inline void apr_floats_store(float *y, apr_floats values)
 {
     wasm_v128_store(y, values);

@@ -7,12 +7,6 @@
 
 /* ---- Floats ---------------------------------------------------------------------------------------------------- */
 
-/* Those that stand there, wherever that is. */
-static inline apr_floats apr_floats_at(const float *x)
-{
-    return wasm_v128_load(x);
-}
-
 static inline apr_floats apr_floats_sub(apr_floats a, apr_floats b)
 {
     return wasm_f32x4_sub(a, b);

@@ -17,7 +17,7 @@ from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map, Stage
 from aprgen.ops.normalise import Softmax
-from aprgen.ops.wide_floats import FewRows, Lanes, Panels
+from aprgen.ops.wide_floats import FewRows, Lanes, Panels, RowOutputs
 from aprgen.ops.wide_points import ScreenedLanes
 from aprgen.passes.layout import plan_block
 from aprgen.passes.wide_floats import with_float_blocks
@@ -74,6 +74,12 @@ def linear(n_in: int, order: BiasOrder) -> Program:
     return builder.build(at, builder.add(Threshold("ge", 0.5, 1, 0), at), 2)
 
 
+def few_outputs(n_out: int, order: BiasOrder) -> Program:
+    """Rows in lanes, and for one row outputs."""
+    builder = Builder(row_type(40))
+    return builder.build(builder.add(Map(n_out, (RELU,)), builder.add(dense(40, n_out, order), 0)))
+
+
 def components() -> Program:
     """Steps of rows come first."""
     builder = Builder(row_type(30))
@@ -104,6 +110,8 @@ CASES = (
     Case("linear-last", lambda: linear(13, "last"), 1, 0),
     Case("linear-first", lambda: linear(3, "first"), 1, 0),
     Case("linear-long", lambda: linear(1027, "last"), 1, 0),
+    Case("few-outputs-first", lambda: few_outputs(5, "first"), 1, 0),
+    Case("few-outputs-last", lambda: few_outputs(4, "last"), 1, 0),
     Case("components", components, 1, 0),
     Case("nearest", lambda: nearest(11, 10), 2, 0),
     Case("screened", lambda: nearest(10, 21, tied=False), 2, 0),
@@ -227,9 +235,12 @@ FAULTS = (
     ("screened", "_CMP_NGE_UQ", "_CMP_LT_OQ"),
     ("linear-last", "x[at[3] + k]", "x[at[2] + k]"),
     ("linear-last", "x[at[r] + 12U]", "x[at[0] + 12U]"),
+    ("few-outputs-first", "w = &w[5]", "w = &w[6]"),
+    ("few-outputs-last", "    a0 = apr_floats_relu(a0);\n    apr", "    apr"),
 )
 FAULT_NAMES = (
-    "fused", "nan", "tie", "place", "last-rows", "turned", "halves", "begun", "nan-doubt", "few-rows", "few-rows-last"
+    "fused", "nan", "tie", "place", "last-rows", "turned", "halves", "begun", "nan-doubt", "few-rows", "few-rows-last",
+    "one-row", "one-row-relu",
 )  # fmt: skip
 
 
@@ -263,6 +274,22 @@ def test_few_rows_in_lanes(name: str) -> None:
         assert [type(op) for op in (*few, *many)] == [FewRows, Lanes]
         assert few[0].weight is many[0].weight
         assert (made.batch.few_rows, made.batch.alone) == (floats_of(name).width, 1)
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("n_out", [1, 2, 5, 7])
+def test_one_row_of_few_outputs(name: str, n_out: int) -> None:
+    """Outputs in lanes where a core would wait for one sum after the other, with the weights of many rows."""
+    program = few_outputs(n_out, "last")
+    made = blocks(program, load_target(name), replace(floats_of(name), lane_sums=16, turned=1, lane=1))
+    assert made.batch is not None
+    one, many = (made.steps[made.needed(value)[-1]].op for value in (made.scores, made.batch.many.scores))
+
+    assert isinstance(many, Lanes)
+    assert isinstance(one, RowOutputs) == (n_out >= 5)
+    if isinstance(one, RowOutputs):
+        assert one.weight is many.weight
+        assert one.bias is many.bias
 
 
 @pytest.mark.parametrize(
