@@ -34,11 +34,12 @@ SPAN_REACHES = (8, 16, 32)
 class Spans:
     """Spans into which the range of each column is cut: (value - low) * scale, cut to those there are. Roundings keep
     the order of values, so thresholds of spans before are below a value, and none of spans behind is: the thresholds
-    from `begins` on, `reach` of them, are all that are compared.
+    from `begins` on, `reach` of them, are all that are compared. A column that has no such spans is searched.
     """
 
     count: int  # of a column
-    reach: int  # of SPAN_REACHES
+    reaches: tuple[int, ...]  # that columns have, ascending, of SPAN_REACHES; 0: columns that are searched
+    of_each: Table | None  # u8 [n], the reach of each column; None: all have the only one
     low: Table  # f32 [n]
     scale: Table  # f32 [n]
     of_keys: Table | None  # i32 [n]: all bits where the value is the key as a float; None: in no column
@@ -48,6 +49,10 @@ class Spans:
     def last(self) -> float:
         """The last one of a column."""
         return float(self.count - 1)
+
+    @property
+    def some_searched(self) -> bool:
+        return 0 in self.reaches
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,21 +32,37 @@ class _Cut:
 
 
 def spans_of(thresholds: Sequence[Ints], lengths: Sequence[int]) -> Spans | None:
-    """The fewest thresholds to compare, then the fewest spans. lengths: of the columns' keys with what follows them.
-
-    None: too many thresholds lie too close together.
+    """For each column the fewest thresholds to compare, for all the fewest spans. A column in which too many lie too
+    close together is searched; None: every one is. lengths: of the columns' keys with what follows them.
     """
-    for reach in SPAN_REACHES:
-        for count in COUNTS:
-            cuts = [_cut(keys, count, reach) for keys in thresholds]
-            if all(cut.crowd <= reach for cut in cuts):
-                last = np.array(lengths)[:, None] - reach
-                begins = np.minimum(np.stack([cut.begins for cut in cuts]), last)
-                low, scale = (Table(np.array([getattr(cut, name) for cut in cuts])) for name in ("low", "scale"))
-                of_keys = Table([-cut.of_keys for cut in cuts], np.int32) if any(cut.of_keys for cut in cuts) else None
-                kept = Table(begins.astype(np.min_scalar_type(int(begins.max()))))
-                return Spans(count, reach, low, scale, of_keys, kept)
-    return None
+    reach = np.array([_reach_of(keys) for keys in thresholds], np.uint8)
+    if not reach.any():
+        return None
+    for count in COUNTS:
+        cuts = [
+            _cut(keys, count, own) if own else _uncut(count)
+            for keys, own in zip(thresholds, reach.tolist(), strict=True)
+        ]  # fmt: skip
+        if all(cut.crowd <= own for cut, own in zip(cuts, reach.tolist(), strict=True)):
+            break
+    begins = np.minimum(np.stack([cut.begins for cut in cuts]), (np.array(lengths) - reach)[:, None])
+    low, scale = (Table(np.array([getattr(cut, name) for cut in cuts])) for name in ("low", "scale"))
+    of_keys = Table([-cut.of_keys for cut in cuts], np.int32) if any(cut.of_keys for cut in cuts) else None
+    reaches = tuple(np.unique(reach).tolist())
+    return Spans(
+        count, reaches, Table(reach) if len(reaches) > 1 else None, low, scale, of_keys,
+        Table(begins.astype(np.min_scalar_type(int(begins.max())))),
+    )  # fmt: skip
+
+
+def _reach_of(keys: Ints) -> int:
+    """0: more thresholds lie in one of the most spans there can be."""
+    return next((reach for reach in SPAN_REACHES if _cut(keys, COUNTS[-1], reach).crowd <= reach), 0)
+
+
+def _uncut(count: int) -> _Cut:
+    """Of a column that is searched."""
+    return _Cut(np.float32(0), np.float32(1), False, np.zeros(count, np.int64), 0)
 
 
 def _cut(keys: Ints, count: int, reach: int) -> _Cut:

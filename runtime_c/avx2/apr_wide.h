@@ -45,11 +45,11 @@ static inline __m256 apr_wide_known(__m256 values, __m256i missing)
     return _mm256_blendv_ps(values, infinity, _mm256_cmp_ps(values, values, _CMP_UNORD_Q));
 }
 
-/* Of 8 values, in which spans of a column they lie, the last of which is given. */
+/* Of 8 values, in which spans of a column they lie, the last of which is given: there a NaN lies, too. */
 static inline __m256i apr_wide_spans(__m256 values, __m256 low, __m256 scale, __m256 last)
 {
     const __m256 span = _mm256_mul_ps(_mm256_sub_ps(values, low), scale);
-    return _mm256_cvttps_epi32(_mm256_min_ps(_mm256_max_ps(span, _mm256_setzero_ps()), last));
+    return _mm256_cvttps_epi32(_mm256_max_ps(_mm256_min_ps(span, last), _mm256_setzero_ps()));
 }
 
 /* Of 8 thresholds, all bits of those below a key. */
