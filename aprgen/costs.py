@@ -142,6 +142,7 @@ class BatchCost:
     staged_step: int | None = None  # up to four more
     float_split: int | None = None
     float_row: int | None = None  # a split, rows one by one and trees together
+    far_level: int | None = None  # besides, of a tree that is walked, each time its tables double beyond near caches
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         staged_step=reader.count("staged_step", 1) if "staged_step" in reader.left else None,
         float_split=reader.count("float_split", 1) if "float_split" in reader.left else None,
         float_row=reader.count("float_row", 1) if "float_row" in reader.left else None,
+        far_level=reader.count("far_level", 1) if "far_level" in reader.left else None,
         floats=_floats(reader.optional_table("floats")),
         integers=_integers(reader.optional_table("integers")),
     )

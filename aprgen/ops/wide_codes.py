@@ -54,6 +54,10 @@ class Spans:
     def some_searched(self) -> bool:
         return 0 in self.reaches
 
+    def reach_of(self, n: int) -> NDArray[np.uint8]:
+        """Of each of so many columns."""
+        return np.full(n, self.reaches[0], np.uint8) if self.of_each is None else self.of_each.data
+
 
 @dataclass(frozen=True, eq=False)
 class WideCodes:

@@ -25,9 +25,11 @@ from aprgen.passes.wide_forms import (
     Form,
     Ranked,
     adding_of,
+    code_work,
     coded_of,
     codes_of,
     columns_of,
+    far_levels,
     form_of,
     ranked_of,
 )
@@ -56,7 +58,7 @@ def staged_forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]
     if groups is None:
         return
     pairs: list[tuple[WideCodes | None, WideTrees]] = []
-    n_codes, n_steps = 0, 0
+    n_codes, n_steps, of_codes = 0, 0, 0.0
     for trees in groups:
         coded = coded_of(ranked, shape.nodes_of(trees))
         stride = lanes * (1 + (len(coded.columns) > lanes))
@@ -64,11 +66,12 @@ def staged_forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]
         made = _staged(ranked, coded, trees, shape, adding, cost, stride)
         pairs.append((maker, made))
         n_codes += maker.n
+        of_codes += code_work(maker, cost)
         n_steps += int(made.stages.data.sum(dtype=np.int64))
     one_row = None
     if cost.permuted_row is not None:
         one_row = n_codes * 2 * cost.code + (shape.n_trees + n_steps) * cost.permuted_row
-    work = {"code": 2 * n_codes, "staged_tree": shape.n_trees, "staged_step": n_steps}
+    work = {"code": of_codes, "staged_tree": shape.n_trees, "staged_step": n_steps}
     yield form_of("staged", pairs, cost, work, 1, one_row)
 
 
@@ -275,6 +278,7 @@ def float_forms(op: TreeOp, cost: BatchCost) -> Iterator[Form]:
     one_row = None if cost.float_row is None else float(cost.float_row * n_steps)
     far = FAR if op.n_features > NEAR_COLUMNS else 1.0
     work = {"float_split": (n_steps + shape.n_trees) * far}  # a tree takes one more to begin and to end
+    work |= far_levels(shape.n_trees, made.nodes, cost)
     yield form_of("floats", ((None, made),), cost, work, AT_ONCE, one_row)
 
 

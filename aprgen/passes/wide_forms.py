@@ -56,10 +56,18 @@ FURTHEST = 65536  # that a column of a block can begin at
 LEAST_ROWS = 128  # a block of levels takes as long for fewer
 OF_BITS = 64  # the same where splits give bits of rows
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
-GROUPED = {1: 0.5, 2: 0.7, 4: 0.8, 8: 1.0}  # of the cycles of a code, by thresholds of a group
+# Of the cycles of a code: by thresholds of a group; by those that are compared from where a span begins, 0: of a column
+# that is searched where others have spans or could have them, and besides where a column's tables have a line for each
+# row; where thresholds are counted one after the other, for each of them and 16 columns, and besides. As measured with
+# AVX-512 and AVX2, gcc and clang, on Zen 4.
+GROUPED = {1: 0.5, 2: 0.7, 4: 0.8, 8: 1.0}
+SPANNED, LINES = {8: 1.5, 16: 1.7, 32: 2.2, 0: 3.0}, 0.5
+COUNTED_EACH, COUNTED_BESIDES = 0.04, 0.1
+SEARCHED = {"by_feature": 1.0, "by_row": 2.0}  # where there are no spans
 AT_ONCE = 8  # rows that walk together
 WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
 TOP_ROWS = 64  # at once
+NEAR_BYTES = 1 << 18  # of nodes: each doubling beyond is a level of every tree whose nodes a row waits for
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
 
 
@@ -268,6 +276,27 @@ def codes_of(
     return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
 
 
+def code_work(maker: WideCodes, cost: BatchCost) -> float:
+    """How often a row's codes pay the cycles of one."""
+    if maker.search == "grouped":
+        return maker.n * GROUPED[maker.places]
+    if maker.search == "counted":
+        return maker.padded * (COUNTED_BESIDES + COUNTED_EACH * maker.most)
+    if not cost.spans:
+        return maker.n * SEARCHED[maker.order]
+    reach, begins = np.zeros(maker.n, np.uint8), 0
+    if maker.spans is not None:
+        reach, begins = maker.spans.reach_of(maker.n), maker.spans.begins.n_bytes
+    lines = (maker.keys.n_bytes + begins) / (LINE_BYTES * maker.n)
+    return sum(SPANNED[own] for own in reach.tolist()) + maker.n * LINES * min(1.0, lines / cost.rows)
+
+
+def far_levels(n_trees: int, nodes: Table, cost: BatchCost) -> dict[str, float]:
+    """What waiting for nodes adds to the work of walks, on a target that states its cost."""
+    levels = np.log2(max(1.0, nodes.n_bytes / NEAR_BYTES))
+    return {"far_level": float(n_trees * levels)} if levels and cost.far_level is not None else {}
+
+
 def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     """Groups of trees, in which no column has more thresholds than a byte can count, and codes fit a block."""
     assert cost.level_split is not None
@@ -289,7 +318,7 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         made = _level_trees(ranked, coded, depth, trees, adding, cost)
         pairs.append((maker, made))
         splits = made.n_trees * made.n_splits if cost.level_rows is None else int((every[trees] >= 0).sum())
-        work["code"] += maker.n * GROUPED.get(maker.places, 1.0)
+        work["code"] += code_work(maker, cost)
         work["level_tree"] += made.n_trees * share
         work["level_split"] += splits * share
         least_codes = maker.at_once * LANES if maker.search == "grouped" else 0
@@ -392,7 +421,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
     of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
     one_row = None if cost.permuted_row is None else of_row + n_trees * (1 + (depth > TOP)) * cost.permuted_row
-    yield form_of("permuted", ((maker, made),), cost, {"code": 2 * maker.n, per_tree: n_trees}, 1, one_row)
+    yield form_of("permuted", ((maker, made),), cost, {"code": code_work(maker, cost), per_tree: n_trees}, 1, one_row)
 
 
 def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
@@ -468,10 +497,11 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     maker = codes_of(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     codes = maker.n * 2 * cost.code
     one_row = None if cost.walked_row is None else codes + cost.walked_row * sum(steps)
-    work = {"code": 2 * maker.n, "walked_split": sum(steps)}
-    least_rows = AT_ONCE
+    work: dict[str, float] = {"code": code_work(maker, cost), "walked_split": sum(steps)}
+    least_rows = float(AT_ONCE)
     if top is not None:
         work |= {"walked_top": len(steps), "walked_split": sum(max(0, own - WALKED_TOP) for own in steps)}
         of_top, of_splits = work["walked_top"] * (cost.walked_top or 0), work["walked_split"] * cost.walked_split
         least_rows = (TOP_ROWS * of_top + AT_ONCE * of_splits) // (of_top + of_splits)
+    work |= far_levels(len(steps), made.nodes, cost)
     yield form_of("walked", ((maker, made),), cost, work, least_rows, one_row)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aprgen.ops.trees import NEVER_KEY, TreeSum, float_keys
 from aprgen.ops.wide_codes import PAD, Spans, WideCodes, searched_keys
 from aprgen.passes.code_spans import spans_of
+from aprgen.passes.wide_forms import LINES, SPANNED, code_work, forms_of
 from aprgen.program import Builder, Program, Table, row_type
 from aprgen.target import load_target
 from aprgen.verify import same_bits
@@ -121,7 +122,7 @@ def test_few_thresholds_far_away_are_left_out_of_the_range() -> None:
 
 @dataclass(frozen=True)
 class Use:
-    """Trees of a case on a target, with other thresholds, the first columns with crowded ones, or with columns that lie
+    """Trees of a case on a target, with other thresholds, the last columns with crowded ones, or with columns that lie
     apart; and what spans these have, 0: a column is searched."""
 
     target: str
@@ -141,7 +142,7 @@ class Use:
         assert isinstance(op, TreeSum)
         with np.errstate(all="ignore"):
             own = op.nodes.threshold.data if self.of is None else self.of(op.nodes.threshold.data)
-            own = np.where(op.nodes.feature.data < self.crowded, crowded(own), own)
+            own = np.where(op.nodes.feature.data >= op.n_features - self.crowded, crowded(own), own)
         feature = Table(op.nodes.feature.data.astype(np.int32) * self.apart)
         nodes = replace(op.nodes, threshold=Table(own.astype(np.float32)), feature=feature)
         builder = Builder(row_type(op.n_features * self.apart))
@@ -193,6 +194,26 @@ def test_c_of_spans(use: Use, compiler: str, tmp_path: Path, require_target: Cal
     assert (spans.reaches, spans.of_keys is not None) == (use.reaches, use.of is not None)
     assert same_bits(compiled.batch(rows)[0], program.run(rows)).all()
     assert same_bits(compiled.batch(rows[:85])[0], program.run(rows[:85])).all()
+
+
+@pytest.mark.parametrize("use", [USES[1], USES[3], USES[5]], ids=lambda use: use.name)
+def test_what_codes_cost(use: Use) -> None:
+    """Columns pay for what is compared, those that are searched the most."""
+    cost = load_target(use.target).batch
+    assert cost is not None
+    program = use.program()
+    op = program.steps[0].op
+    assert isinstance(op, TreeSum)
+    form = next(one for one in forms_of(op, program.n_features, cost) if one.name == "walked")
+    maker = form.pairs[0][0]
+
+    assert maker is not None
+    assert maker.spans is not None
+    compared = sum(SPANNED[own] for own in maker.spans.reach_of(maker.n).tolist())
+    assert SPANNED[8] < SPANNED[16] < SPANNED[32] < SPANNED[0]
+    assert compared < form.work["code"] <= compared + LINES * maker.n
+    assert maker.n * SPANNED[0] < code_work(replace(maker, spans=None), cost) <= maker.n * (SPANNED[0] + LINES)
+    assert code_work(replace(maker, spans=None), replace(cost, spans=False)) == 2 * maker.n
 
 
 @pytest.mark.parametrize("use", [USES[3], USES[4], USES[7]], ids=lambda use: use.name)
