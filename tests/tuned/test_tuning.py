@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from aprgen.target import load_target
 from aprgen.toolchain import find_toolchain
 from aprgen.tuned.learned import MANY_ROWS
 from aprgen.tuned.records import records_of, text_of
-from aprgen.tuning import Question, cut_choices, form_choices, load_clock, seen_rows, summed_of, tune, words_of
+from aprgen.tuning import Floats, Question, cut_choices, form_choices, load_clock, seen_rows, summed_of, tune, words_of
 from aprgen.verify import same_bits
 from tests.examples import loaded
 
@@ -80,6 +81,24 @@ def test_candidates_are_the_same_function(name: str) -> None:
             assert same_bits(library.predict(rows[:n]), expected[:n]).all(), words_of(choices)
 
 
+def test_candidates_write_to_the_same_memory() -> None:
+    """So none of them has its results nearer than another."""
+    written: list[set[int]] = [set(), set()]
+
+    @dataclass
+    class Noted:
+        places: set[int]
+        model = SimpleNamespace(n_outputs=3)
+
+        def predict_into(self, _: object, out: Floats) -> None:
+            self.places.add(out.ctypes.data)
+
+    tuning.in_turns([Noted(own) for own in written], np.zeros((8, 2), np.float32), 4, 0.0)  # type: ignore[misc]
+
+    assert written[0] == written[1]
+    assert len(written[0]) == 2
+
+
 def test_records_of_a_model() -> None:
     """One for each strategy and size of call, quickest first; they can be written and read; times are times."""
     found = tune(loaded("rfc"), "m", load_target(NAME), Question(seconds=20.0))
@@ -95,6 +114,7 @@ def test_records_of_a_model() -> None:
         assert one.model == loaded("rfc").sha256
         assert one.facts["trees"] == 7
         assert {"split", "code", "float_split"} & set(one.work)
+        assert one.work["a column"] == one.facts["features"]
     assert sorted(map(repr, records_of(text_of(found.records).encode(), "r.json"))) == sorted(  # type: ignore[arg-type]
         repr(replace(one, work={term: float(count) for term, count in sorted(one.work.items())},
                      facts=dict(sorted(one.facts.items()))))
