@@ -3,10 +3,12 @@
     python benchmarks/tune.py [--target NAME ...] [--seconds S] [--records FILE] [--model NAME ...] [--json FILE]
     python benchmarks/tune.py --quick     # three small models: does the benchmark work?
 
-Models: classifiers of 10 to 300 trees, depth 4 to 12, 4 to 200 features, 2 to 10 classes; trees that are added; linear
-models, nearest points and networks. Each is tuned as `aprgen tune` does it, and its records are added to the file, so
-that a run that ends early is not lost and several machines can be merged. Then the table of `aprgen tune --evaluate`.
-The costs in targets/x86-*.toml are those that this has learned.
+Models: classifiers of 10 to 300 trees, depth 4 to 12, 4 to 300 features, 2 to 32 classes; trees that are added, up to
+depth 14 and 1,000 features; linear models, nearest points and networks. Each is tuned as `aprgen tune` does it, and its
+records are added to the file, so that a run that ends early is not lost and several machines can be merged. Then the
+table of `aprgen tune --evaluate`.
+The costs in targets/x86-*.toml are those that this has learned on Zen 5; where they chose a slower form on Zen 4,
+they were changed so that both choose well.
 """
 
 from __future__ import annotations
