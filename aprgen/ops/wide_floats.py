@@ -25,7 +25,7 @@ AHEAD = 128  # floats of a row that are asked for before they are read, where ro
 LONG = 1024  # columns: shorter rows of a block stay in the second cache
 STREAMS = 16  # long rows that are read at once, at most: a core that follows fewer than 32 (Zen 4) takes twice as long
 ROW_SUMS = 8  # vectors of sums of one row at once, at least: two additions begin in a cycle, and one takes four
-BEGUN = range(8, 11)  # sums, beside which eight columns are turned while those before them are added
+BEGUN = range(2, 17)  # sums, beside which eight columns are turned while those before them are added
 PARTS = {1: 4, 2: 4, 3: 2}  # partial sums, by vectors of sums: more of these do not wait for each other
 LONG_SUM = 64  # columns: fewer are added as soon as their parts would be
 NEAR = 4096  # floats: two tiles of rows as long lie in the first cache
@@ -333,6 +333,12 @@ class Lanes(WideSums):
     def begun(self) -> bool:
         """Whether the next eight columns are turned while these are added: a core does not look so far ahead."""
         return self.across == EIGHT and self.groups == 1 and self.n_sums in BEGUN and self.n_in >= 2 * EIGHT
+
+    @property
+    def at_once(self) -> int:
+        """Of eight columns, for how many a compiler may read weights before it needs them. With more clang has no
+        registers left for sums; of less, where products round, gcc reads all first as numbers, not as vectors."""
+        return 2 if self.fused else EIGHT
 
     @property
     def products(self) -> bool:

@@ -43,7 +43,6 @@ from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
 
 SCREENED = 12  # columns, at least: distances in fewer are as quickly computed
-EIGHT_SCREENED = 16  # vectors of sums of two of rows, at most: with more clang has no registers for eight columns
 QUICKER = 128  # columns, by the square of the outputs after the first: of fewer, sums run beside each other anyway
 ALIGNED = 16  # rows: a block of more has whole tiles, but for the last block
 
@@ -363,16 +362,22 @@ def _screened(
     if cost.turned + (n_out + 1) * cost.lane >= _least_cycles(layer, floats):
         return None
     groups = min(rows // floats.width, floats.most_groups, cost.nearest_vectors // (n_out + 1 + QUAD))
-    by_eight = bool(cost.turned_eight) and (groups == 1 or groups * (n_out + 1) <= EIGHT_SCREENED)
-    made = _of_lanes(layer, rows, floats, max(1, groups), by_eight)
+    begun = _begun(layer, cost.turned_eight)
+    made = _of_lanes(layer, rows, floats, 1 if begun else max(1, groups), begun)
     if isinstance(form, Lanes):
         made = replace(made, weight=form.weight)  # which then stands there once
     return screened_lanes(made) if groups else None
 
 
+def _begun(layer: Layer, turned_eight: int) -> bool:
+    """Whether one vector of rows is added while its next eight columns are turned."""
+    n_in, n_out = layer.columns.shape
+    return bool(turned_eight) and n_in >= 2 * EIGHT and n_out in BEGUN
+
+
 def _in_lanes(layer: Layer, rows: int, floats: FloatCost) -> Lanes:
     n_in, n_out = layer.columns.shape
-    if n_out in BEGUN and floats.turned_eight:
+    if _begun(layer, floats.turned_eight):
         return _of_lanes(layer, rows, floats, 1, True)
     most = min(rows // floats.width, floats.most_groups)
     if n_in >= LONG:

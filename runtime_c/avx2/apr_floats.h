@@ -31,11 +31,28 @@ static inline void apr_floats_store(float *y, apr_floats values)
     _mm256_storeu_ps(y, values);
 }
 
+/* The first n of four; n is 1 to 4. A store under a mask takes a Zen 4 core six cycles, of eight floats twelve. */
+static inline void apr_floats_store_some(float *y, uint32_t n, __m128 four)
+{
+    if (n == 4U) {
+        _mm_storeu_ps(y, four);
+    } else if (n == 1U) {
+        _mm_store_ss(y, four);
+    } else {
+        _mm_storel_epi64((__m128i *)(void *)y, _mm_castps_si128(four));
+        if (n == 3U) {
+            _mm_store_ss(&y[2], _mm_movehl_ps(four, four));
+        }
+    }
+}
+
 /* The first n of them; n is 1 to 8. */
 static inline void apr_floats_store_first(float *y, uint32_t n, apr_floats values)
 {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_maskstore_ps(y, _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), lane), values);
+    apr_floats_store_some(y, (n < 4U) ? n : 4U, _mm256_castps256_ps128(values));
+    if (n > 4U) {
+        apr_floats_store_some(&y[4], n - 4U, _mm256_extractf128_ps(values, 1));
+    }
 }
 
 static inline apr_floats apr_floats_add(apr_floats sum, apr_floats more)
@@ -133,9 +150,8 @@ static inline apr_floats apr_floats_column(const float *x, uint32_t stride)
 /* What apr_floats_fourth() would read, of n columns; n is 1 to 4. */
 static inline void apr_floats_store_fourth(float *y, uint32_t stride, uint32_t n, apr_floats v)
 {
-    const __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32((int32_t)n), _mm_setr_epi32(0, 1, 2, 3));
-    _mm_maskstore_ps(y, some, _mm256_castps256_ps128(v));
-    _mm_maskstore_ps(&y[4U * stride], some, _mm256_extractf128_ps(v, 1));
+    apr_floats_store_some(y, n, _mm256_castps256_ps128(v));
+    apr_floats_store_some(&y[4U * stride], n, _mm256_extractf128_ps(v, 1));
 }
 
 /* n columns, 1 to 4, of 8 rows that are `stride` floats apart. */

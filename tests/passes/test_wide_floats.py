@@ -116,6 +116,7 @@ CASES = (
     Case("nearest", lambda: nearest(11, 10), 2, 0),
     Case("screened", lambda: nearest(10, 21, tied=False), 2, 0),
     Case("in-doubt", lambda: nearest(6, 100, 1e-6, tied=False), 2, 0),
+    Case("whole-eights", lambda: nearest(2, 16, tied=False), 2, 0),
     Case("many-points", lambda: nearest(43, 6), 0, 1),
 )
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -232,6 +233,8 @@ FAULTS = (
     ("linear-last", "(low, high, 0xDD)", "(high, low, 0xDD)"),
     ("linear-last", "&x[(4U * stride) - 8U]", "&x[(4U * stride) - 7U]"),
     ("screened", "apr_floats_turn(&after[4]);", ""),
+    ("screened", "&own[k + 8U] : later", "&own[k + 8U] : &later[1]"),
+    ("screened", "(n_rows - row) > 32U", "(n_rows - row) > 48U"),
     ("screened", "_CMP_NGE_UQ", "_CMP_LT_OQ"),
     ("linear-last", "x[at[3] + k]", "x[at[2] + k]"),
     ("linear-last", "x[at[r] + 12U]", "x[at[0] + 12U]"),
@@ -239,8 +242,8 @@ FAULTS = (
     ("few-outputs-last", "    a0 = apr_floats_relu(a0);\n    apr", "    apr"),
 )
 FAULT_NAMES = (
-    "fused", "nan", "tie", "place", "last-rows", "turned", "halves", "begun", "nan-doubt", "few-rows", "few-rows-last",
-    "one-row", "one-row-relu",
+    "fused", "nan", "tie", "place", "last-rows", "turned", "halves", "begun", "next-tile", "last-tile", "nan-doubt",
+    "few-rows", "few-rows-last", "one-row", "one-row-relu",
 )  # fmt: skip
 
 
@@ -294,8 +297,14 @@ def test_one_row_of_few_outputs(name: str, n_out: int) -> None:
 
 @pytest.mark.parametrize(
     ("program", "rows", "begun"),
-    [(linear(100, "last"), 32, False), (linear(1027, "last"), 16, False), (nearest(10, 21), 16, True)],
-    ids=["short", "long", "many sums"],
+    [
+        (linear(100, "last"), 32, False),
+        (linear(1027, "last"), 16, False),
+        (nearest(2, 16), 16, True),
+        (nearest(12, 21), 16, True),
+        (nearest(2, 15), 32, False),
+    ],
+    ids=["short", "long", "two sums", "many sums", "few columns"],
 )
 def test_rows_of_a_tile(program: Program, rows: int, begun: bool) -> None:
     """Two vectors of rows; one, where a core would follow no more rows, or turns the next columns of one meanwhile."""
