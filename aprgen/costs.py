@@ -114,7 +114,7 @@ class BatchCost:
     counted: few thresholds one after the other. spans: a search may begin where that of a value's span does. fan: keys
     of a vector. signed: vectors compare bytes with a sign.
     level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are
-    compared then. split: passed by one row alone.
+    compared then. turned_rows: of a block of turned trees. split: passed by one row alone.
     """
 
     rows: int
@@ -126,12 +126,16 @@ class BatchCost:
     fan: int
     signed: bool
     level_rows: int | None
+    turned_rows: int | None
     split: int
     code: int
     level_tree: int
     level_split: int | None
     permuted_tree: int | None  # by codes of 16 bits
     permuted_bytes: int | None  # a tree, by codes of 8 bits
+    turned_tree: int | None  # the same, six levels split by split in many rows at once
+    turned_bytes: int | None
+    turned_code: int | None  # of 8 bits for six levels, from one of 16 bits
     permuted_row: int | None  # six levels of a tree, or all below, rows one by one
     walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None

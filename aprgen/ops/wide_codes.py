@@ -84,6 +84,7 @@ class WideCodes:
     signed: bool = False  # in a block, 127 less the code, a byte with a sign
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
     skip: int = 0  # zeros in front of a row's codes, of searched columns
+    in_order: bool = False  # of a grouped column: its rows; else kernels may lay 64 of them as trees like to find them
     spans: Spans | None = None  # where the last level of a search begins, of searched columns in blocks
     headers = ("apr_wide.h",)
 

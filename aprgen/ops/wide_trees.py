@@ -28,8 +28,10 @@ TOP_SPLITS = 64
 WORD = 64  # bits
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
-MOST_BYTE, HALF = 255, 65535
+HALF = 65535
 LINE_BYTES = 64  # of a vector
+TOGETHER = 4  # turned trees: rows are loaded once for all, and their tables stay in the first cache
+LEAST_VOTE_BITS, VOTE_BITS = 4, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,23 @@ class Leaves:
     @property
     def floats(self) -> bool:
         return self.adds == "sum"
+
+    @property
+    def vote_bits(self) -> int:
+        """Of a word that holds the votes of a row for all classes; 0: too few."""
+        bits = min(VOTE_BITS, WORD // self.n_outputs) if self.adds == "votes" else 0
+        return bits if bits >= LEAST_VOTE_BITS else 0
+
+    @property
+    def most_votes(self) -> int:
+        """That they can count."""
+        return (1 << self.vote_bits) - 1
+
+    @property
+    def vote_vectors(self) -> tuple[tuple[int, int], ...]:
+        """Eight classes each: the first, and bits of those that are there."""
+        n = self.n_outputs if self.vote_bits else 0
+        return tuple((first, (1 << min(8, n - first)) - 1) for first in range(0, n, 8))
 
     @property
     def padded(self) -> int:
@@ -276,15 +295,60 @@ class LevelTrees(CompleteTrees):
 
 
 @dataclass(frozen=True, eq=False)
-class PermutedTrees(CompleteTrees):
+class SixLevels(CompleteTrees):
     """Complete trees of six levels and up to four more: the splits of the first six by level, the root at 1; below each
     of their 64 places the splits of the next, again from 1: 16 features, then 16 codes."""
 
     stride: int  # codes of a row in a block: one or two vectors
     depth: int  # [6, 10]
-    feature: Table  # u8 or u16, as codes are [trees, 64]
+    feature: Table  # u8 or u16 [trees, 64]
     code: Table  # [trees, 64]
     below: Table | None  # [trees, 64, 32], as codes are or u8 where that is enough
+
+    @property
+    def levels_below(self) -> int:
+        return self.depth - TOP
+
+    @property
+    def below_in_bytes(self) -> bool:
+        """Whether `below` is narrower than codes."""
+        return self.below is not None and 8 * self.below.data.dtype.itemsize < self.row_bits
+
+    @property
+    @abstractmethod
+    def row_bits(self) -> int:
+        """Of a code where those of a row lie beside each other, 8 or 16."""
+
+    @property
+    def two_vectors(self) -> bool:
+        return self.stride * self.row_bits > 8 * LINE_BYTES
+
+    def at_top(self, tree: int, codes: Array, there: Array) -> Ints:
+        """Of every row the place after six levels; there: of splits, others go left."""
+        rows = np.arange(len(codes))
+        feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
+        at = np.ones(len(codes), np.int64)
+        for _ in range(TOP):
+            at = 2 * at + ((codes[rows, feature[at]] > code[at]) & there[at])
+        return at - TOP_SPLITS
+
+    def further(self, tree: int, place: Ints, codes: Array) -> Ints:
+        """Of every row the place after all levels."""
+        if self.below is None:
+            return place
+        rows = np.arange(len(codes))
+        own = self.below.data[tree, place]
+        at = np.ones(len(codes), np.int64)
+        for _ in range(self.levels_below):
+            here = own[rows, at].astype(np.int64)
+            at = 2 * at + (codes[rows, here] > own[rows, BELOW_SPLITS + at])
+        return np.asarray((place << self.levels_below) + at - (1 << self.levels_below), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class PermutedTrees(SixLevels):
+    """The codes of each row are permuted to its splits, and all splits of six levels are compared at once. Features and
+    codes of splits are as wide as the codes of rows."""
 
     @property
     def kernel(self) -> str:
@@ -295,38 +359,83 @@ class PermutedTrees(CompleteTrees):
         return "u8" if self.code.data.dtype == np.uint8 else "u16"
 
     @property
-    def levels_below(self) -> int:
-        return self.depth - TOP
-
-    @property
-    def below_in_bytes(self) -> bool:
-        """Whether `below` is narrower than codes."""
-        return self.below is not None and self.below.data.dtype != self.code.data.dtype
+    def row_bits(self) -> int:
+        return 8 * self.code.data.dtype.itemsize
 
     @property
     def sixteens(self) -> int:
         """Vectors of 16 bytes that hold the codes of a row, of 8 bits."""
         return -(-self.n_codes // 16)
 
-    @property
-    def two_vectors(self) -> bool:
-        return self.stride * self.code.data.dtype.itemsize > LINE_BYTES
+    def places(self, codes: Array) -> Iterator[Ints]:
+        every = np.ones(TOP_SPLITS, np.bool_)
+        return (self.further(tree, self.at_top(tree, codes, every), codes) for tree in range(self.n_trees))
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Codes of 8 bits for six levels of trees, in groups: a code of 16 bits to how many thresholds of the group's own
+    splits lie below."""
+
+    ranks: Table  # u8 [groups, codes of all columns]
+    begins: Table  # u32 [columns]: where the ranks of a column begin
+    starts: Table  # u32 [groups + 1], the first tree, at the end their number
+
+
+@dataclass(frozen=True, eq=False)
+class TurnedTrees(SixLevels):
+    """Six levels are compared in many rows at once, split by split, by codes of 8 bits that lie column by column; then
+    those below in one row after the other, by codes that lie row by row. So many trees take turns that rows are loaded
+    once for all of them.
+
+    Codes of 8 bits come by column and are laid by row, `skip` zeros before those of a row; codes of 16 bits come by
+    row, with these zeros, and get ranks by column.
+    """
+
+    row_element: Element  # of codes that lie by row
+    skip: int
+    there: Table  # u32 [trees, 2]: bits of the splits that are there, those below 32 first
+    finer: Ranks | None
 
     @property
-    def row_words(self) -> int:
-        """Words of 32 bits that hold the codes of a row."""
-        return self.stride // self.of_word
+    def kernel(self) -> str:
+        return f"wide_turned_trees_{self.row_element}"
 
     @property
-    def of_word(self) -> int:
-        """Codes in it."""
-        return 4 // self.code.data.dtype.itemsize
+    def code_element(self) -> Element:
+        return "u8" if self.finer is None else "u16"
 
     @property
-    def turned(self) -> bool:
-        """Whether all codes are below 256, so that six levels are compared in 64 rows at once."""
-        codes = [self.code.data] + ([] if self.below is None else [self.below.data[:, :, BELOW_SPLITS:]])
-        return max(int(one.max(initial=0)) for one in codes) < MOST_BYTE
+    def row_bits(self) -> int:
+        return 8 if self.row_element == "u8" else 16
+
+    @property
+    def words(self) -> int:
+        """Of 64 bits, of rows."""
+        return self.rows // WORD
+
+    @property
+    def rank_count(self) -> int:
+        """Of a group."""
+        return 0 if self.finer is None else int(self.finer.ranks.data.shape[1])
+
+    @property
+    def together(self) -> int:
+        return min(TOGETHER, self.n_trees)
+
+    @property
+    def rest(self) -> int:
+        """Trees at the end that are fewer."""
+        return self.n_trees % self.together
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return (self.together, self.rest) if self.rest else (self.together,)
+
+    @property
+    def vote_trees(self) -> int:
+        """After which words of votes are added to the votes."""
+        return self.leaves.most_votes // self.together * self.together
 
     @property
     def top_splits(self) -> tuple[Split, ...]:
@@ -337,21 +446,17 @@ class PermutedTrees(CompleteTrees):
         )
 
     def places(self, codes: Array) -> Iterator[Ints]:
-        rows = np.arange(len(codes))
+        there = np.unpackbits(self.there.data.astype("<u4").view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
+        group, columns, of_rows = 0, codes, codes
+        if self.finer is None:
+            of_rows = np.pad(codes, ((0, 0), (self.skip, 0)))
         for tree in range(self.n_trees):
-            feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
-            at = np.ones(len(codes), np.int64)
-            for _ in range(TOP):
-                at = 2 * at + (codes[rows, feature[at]] > code[at])
-            place = at - TOP_SPLITS
-            if self.below is not None:
-                own = self.below.data[tree, place]
-                at = np.ones(len(codes), np.int64)
-                for _ in range(self.levels_below):
-                    here = own[rows, at].astype(np.int64)
-                    at = 2 * at + (codes[rows, here] > own[rows, BELOW_SPLITS + at])
-                place = (place << self.levels_below) + at - (1 << self.levels_below)
-            yield place
+            if self.finer is not None and tree == int(self.finer.starts.data[group]):
+                begins = self.finer.begins.data.astype(np.int64)
+                own = self.finer.ranks.data[group][begins + codes[:, self.skip :].astype(np.int64)]
+                columns = np.pad(own, ((0, 0), (self.skip, 0)))
+                group += 1
+            yield self.further(tree, self.at_top(tree, columns, there[tree]), of_rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ Knows cycles as numbers; knows no Program, no target by name and no C.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ from aprgen.ops.wide_trees import (
     Leaves,
     LevelTrees,
     PermutedTrees,
+    Ranks,
     Top,
+    TurnedTrees,
     WalkedTrees,
     WideTrees,
 )
@@ -55,6 +57,8 @@ LANES = 16
 FURTHEST = 65536  # that a column of a block can begin at
 LEAST_ROWS = 128  # a block of levels takes as long for fewer
 OF_BITS = 64  # the same where splits give bits of rows
+LEAST_TURNED = 90  # rows: a block of turned trees takes as long for fewer
+FEWEST_TURNED = 13  # that take longer one by one
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
 # Of the cycles of a code: by thresholds of a group; by those that are compared from where a span begins, 0: of a column
 # that is searched where others have spans or could have them, and besides where a column's tables have a line for each
@@ -96,18 +100,15 @@ class Form:
     @property
     def at_once(self) -> int:
         """Rows of which fewer are better done one by one, where one row has such a form."""
+        if isinstance(self.pairs[0][1], TurnedTrees):
+            return FEWEST_TURNED
         return AT_ONCE if self.permuted or self.name == "floats" else 1
 
     @property
     def permuted(self) -> bool:
-        """Whether a few rows are done as quickly as many."""
+        """Whether rows are done one after the other, and what they share a tree at a time: a few as quickly as many."""
         return isinstance(self.pairs[0][1], PermutedTrees | StagedTrees)
 
-    @property
-    def for_some(self) -> bool:
-        """Whether rows are done one after the other, and what they share a tree at a time."""
-        trees = self.pairs[0][1]
-        return self.permuted and not (isinstance(trees, PermutedTrees) and trees.turned)
 
 
 def form_of(
@@ -375,7 +376,8 @@ def _level_trees(
 
 
 def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
-    """Codes of a row in one or two vectors, of 8 bits where those are enough and bytes can be permuted."""
+    """Codes of a row in one or two vectors, of 8 bits where those are enough and bytes can be permuted. All levels row
+    by row, or the first six in many rows at once."""
     nodes = ranked.op.nodes
     every = np.arange(nodes.n_nodes)
     coded = coded_of(ranked, every)
@@ -387,9 +389,10 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     never = int(np.iinfo(kind).max)
     if getattr(cost, per_tree) is None or len(coded.columns) > 2 * lanes or coded.most > never - (kind is np.uint16):
         return
-    if ranked.op.n_features <= lanes * (1 + (len(coded.columns) > lanes)):
+    two_vectors = len(coded.columns) > lanes
+    if ranked.op.n_features <= lanes * (1 + two_vectors):
         coded = coded_of(ranked, every, whole=True)
-    stride = lanes * (1 + (len(coded.columns) > lanes))
+    stride = lanes * (1 + two_vectors)
     skip = int(coded.most > COUNTED and len(coded.columns) < stride)
     pad_feature, pad_code = _always_left(coded, skip)
     depth = max(TOP, nodes.depth)
@@ -398,8 +401,7 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
 
     def heaps(own: Sequence[Ints], splits: int) -> tuple[Ints, Ints]:
         """Features and codes of complete trees by level, from 1."""
-        places = np.concatenate([np.full((len(own[0]), 1), -1, np.int64), *own], axis=1)
-        places = np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
+        places = _heap_of(own, splits)
         feature = np.where(places >= 0, coded.feature[places] + skip, pad_feature)
         return feature, np.where(places >= 0, coded.code[places], pad_code)
 
@@ -421,7 +423,83 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
     of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
     one_row = None if cost.permuted_row is None else of_row + n_trees * (1 + (depth > TOP)) * cost.permuted_row
-    yield form_of("permuted", ((maker, made),), cost, {"code": code_work(maker, cost), per_tree: n_trees}, 1, one_row)
+    larger = cost.rows == cost.turned_rows
+    if not larger:
+        work: dict[str, float] = {"code": code_work(maker, cost), per_tree: n_trees}
+        yield form_of("permuted", ((maker, made),), cost, work, 1, one_row)
+    if not (larger and two_vectors):
+        yield from _turned(ranked, coded, maker, made, levels[:TOP], cost)
+
+
+def _turned(
+    ranked: Ranked, coded: Coded, maker: WideCodes, of: PermutedTrees, levels: list[Ints], cost: BatchCost
+) -> Iterator[Form]:
+    """Permuted trees, of which many rows pass the first six levels at once, by codes of 8 bits by column."""
+    per_tree = f"turned_{'bytes' if of.code_element == 'u8' else 'tree'}"
+    if getattr(cost, per_tree) is None:
+        return
+    top = _heap_of(levels, TOP_SPLITS)
+    work: dict[str, float] = {per_tree: of.n_trees}
+    feature, code, finer = of.feature, of.code, None
+    if coded.most <= NEVER8:
+        maker = replace(codes_of(ranked, coded, maker.n_in, cost), in_order=True)
+        work["code"] = code_work(maker, cost)
+        place = coded.feature[top] if maker.n < of.n_codes else None
+    else:
+        finer, code = _ranks(top, coded)
+        if finer.ranks.n_bytes > (of.leaves.entries if of.below is None else of.below).n_bytes:
+            return
+        work |= {"code": code_work(maker, cost), "turned_code": len(finer.ranks.data) * maker.n}
+        place = coded.feature[top] + maker.skip
+    if place is not None:
+        feature = Table(np.where(top >= 0, place, 0).astype(np.uint8), lines=True)
+    skip = of.n_codes - len(coded.columns)
+    there = Table(np.packbits(top >= 0, axis=1, bitorder="little").view("<u4").astype(np.uint32))  # split by split
+    made = TurnedTrees(
+        of.n_codes if finer else maker.n, cost.rows, of.leaves, False, of.stride, of.depth, feature, code, of.below,
+        of.code_element, skip, there, finer,
+    )  # fmt: skip
+    yield form_of("permuted", ((maker, made),), cost, work, LEAST_TURNED)
+
+
+def _heap_of(levels: Sequence[Ints], splits: int) -> Ints:
+    """Splits of complete trees by level, from 1; -1 where there is none."""
+    places = np.concatenate([np.full((len(levels[0]), 1), -1, np.int64), *levels], axis=1)
+    return np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
+
+
+def _ranks(top: Ints, coded: Coded) -> tuple[Ranks, Table]:
+    """Codes of 8 bits for these splits of trees, which have them in groups that follow each other; and the splits'."""
+    starts, groups = [0], []
+    seen: dict[int, set[int]] = {}
+    for tree, own in enumerate(top.tolist()):
+        joined = {column: set(codes) for column, codes in seen.items()}
+        added: dict[int, set[int]] = {}
+        for node in own:
+            if node >= 0:
+                added.setdefault(int(coded.feature[node]), set()).add(int(coded.code[node]))
+        for column, codes in added.items():
+            joined.setdefault(column, set()).update(codes)
+        if any(len(codes) > NEVER8 for codes in joined.values()):
+            groups.append(seen)
+            starts.append(tree)
+            joined = added
+        seen = joined
+    groups.append(seen)
+    sizes = [len(keys) + 1 for keys in coded.thresholds]  # no code is larger than all thresholds
+    begins = np.cumsum([0, *sizes])
+    ranks = np.zeros((len(groups), int(begins[-1])), np.uint8)
+    code = np.zeros(top.shape, np.uint8)
+    starts.append(len(top))
+    for group, (columns, first, last) in enumerate(zip(groups, starts, starts[1:], strict=False)):
+        for column, codes in columns.items():
+            own_ranks = ranks[group, begins[column] : begins[column + 1]]
+            own_ranks[:] = np.searchsorted(sorted(codes), np.arange(len(own_ranks)), side="left")
+        splits = top[first:last]
+        at = begins[coded.feature[splits]] + coded.code[splits]
+        code[first:last] = np.where(splits >= 0, ranks[group, at], 0)
+    made = Ranks(Table(ranks), Table(begins[:-1].astype(np.uint32)), Table(np.array(starts, np.uint32)))
+    return made, Table(code, lines=True)
 
 
 def _always_left(coded: Coded, skip: int) -> tuple[int, int]:

@@ -15,15 +15,15 @@ from aprgen.ops.deep_trees import FloatTrees, StagedTrees, deep_row_of
 from aprgen.ops.row_trees import row_of
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import WideTrees
+from aprgen.ops.wide_trees import BELOW, TOP, WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.deep_forms import float_forms, staged_forms
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
-from aprgen.passes.wide_forms import LANES, LEVELS, OF_BITS, Form, forms_of
+from aprgen.passes.wide_forms import AT_ONCE, LANES, LEVELS, OF_BITS, Form, forms_of
 from aprgen.program import Batch, Op, Program, Step, Way
 
 WORD_BYTES, CODE_BYTES = 4, 2
-ONE_BY_ONE = 15  # rows, which take less than a block of trees that one row has, too
+ONE_BY_ONE = 15  # rows, which take less than a block of trees of few levels that one row has, too
 ROWS_BYTES = 1 << 16  # of a block on floats, or 16 rows
 
 
@@ -64,9 +64,10 @@ def with_batch(
         few_rows = few_rows_of(many.values(), sum(form.one_row or 0.0 for form in single.values()), rows)
         own = replace(way, few_rows=max(few_rows, least))
         between = few_rows_of(many.values(), cycles_of(single.values()), rows)
-        if between > ONE_BY_ONE + 1 and all(form.for_some for form in single.values()):
+        most = ONE_BY_ONE if "levels" in names else AT_ONCE - 1
+        if between > most + 1 and all(form.permuted for form in single.values()):
             # Fewer than pay for such blocks, and more than are as quickly done alone: the tables of one row are there.
-            own = replace(way, few=_way(steps, summed, single), few_rows=between, alone=ONE_BY_ONE)
+            own = replace(way, few=_way(steps, summed, single), few_rows=between, alone=most)
         made = replace(made, scores=of_row.scores, label=of_row.label, batch=own)
     elif len(few) < len(many):
         few_rows = few_rows_of(many.values(), cycles_one_by_one(trees.values(), cost), rows)
@@ -150,7 +151,7 @@ class _DeepForms:
 
 
 def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchCost) -> Iterator[BatchCost]:
-    """More rows for trees of few levels, where the stack has room for what they add up; then fewer."""
+    """More rows for trees of few levels and for turned ones, where the stack has room for their sums; then fewer."""
     types = program.types()
     outputs = max(-(-types[index + 1].size // LANES) * LANES for index in trees)
     rows = cost.level_rows or 0
@@ -158,9 +159,14 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
         if rows * outputs * WORD_BYTES <= cost.buffer_bytes:
             yield replace(
                 cost, rows=rows, permuted_tree=None, permuted_bytes=None, walked_split=None, staged_tree=None,
-                float_split=None,
+                float_split=None, turned_rows=None,
             )  # fmt: skip
         rows //= 2
+    rows = cost.turned_rows or 0
+    deepest = max(op.nodes.depth for op in trees.values())
+    if rows > cost.rows and deepest <= TOP + BELOW and rows * outputs * WORD_BYTES <= cost.buffer_bytes:
+        yield replace(cost, rows=rows, level_split=None, walked_split=None, staged_tree=None, float_split=None)
+    cost = replace(cost, turned_rows=None)
     yield cost
     rows = cost.rows // 2
     while rows >= LANES:

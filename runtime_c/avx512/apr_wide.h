@@ -90,20 +90,10 @@ static inline void apr_wide_ahead(const float *x, size_t i)
     _mm_prefetch((const char *)((uintptr_t)x + (4U * (uintptr_t)i)), _MM_HINT_T0);
 }
 
-/* Of rows from `row` on, 16 columns of 16 rows, a row a vector, to a column a vector; the last row again for those behind
- * it, and zeros for columns behind those of a row. */
-static inline void apr_wide_turned(
-    const float *x, uint32_t n, uint32_t column, uint32_t row, uint32_t n_rows, __m512 values[16][8], uint32_t g)
+/* 16 rows of 16 words, a row a vector, to columns, a column a vector. */
+static inline void apr_wide_turn(__m512 a[16])
 {
-    const __mmask16 there = apr_wide_rows(column, n);
-    __m512 a[16];
     __m512 b[16];
-    APR_LOOP(apr_wide_turned_rows, 16U);
-    for (uint32_t r = 0U; r < 16U; ++r) {
-        APR_BODY(apr_wide_turned_rows, 16U);
-        const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
-        a[r] = _mm512_maskz_loadu_ps(there, &x[((size_t)own * n) + column]);
-    }
     APR_LOOP(apr_wide_turned_quarters, 4U);
     for (uint32_t r = 0U; r < 16U; r += 4U) { /* four rows to four columns in each quarter */
         APR_BODY(apr_wide_turned_quarters, 4U);
@@ -123,10 +113,59 @@ static inline void apr_wide_turned(
         const __m512 high_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0xEE);
         const __m512 low_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0x44);
         const __m512 high_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0xEE);
-        values[c][g] = _mm512_shuffle_f32x4(low_0, low_8, 0x88);
-        values[4U + c][g] = _mm512_shuffle_f32x4(low_0, low_8, 0xDD);
-        values[8U + c][g] = _mm512_shuffle_f32x4(high_0, high_8, 0x88);
-        values[12U + c][g] = _mm512_shuffle_f32x4(high_0, high_8, 0xDD);
+        a[c] = _mm512_shuffle_f32x4(low_0, low_8, 0x88);
+        a[4U + c] = _mm512_shuffle_f32x4(low_0, low_8, 0xDD);
+        a[8U + c] = _mm512_shuffle_f32x4(high_0, high_8, 0x88);
+        a[12U + c] = _mm512_shuffle_f32x4(high_0, high_8, 0xDD);
+    }
+}
+
+/* Of rows from `row` on, 16 columns of 16 rows, a row a vector, to a column a vector; the last row again for those behind
+ * it, and zeros for columns behind those of a row. */
+static inline void apr_wide_turned(
+    const float *x, uint32_t n, uint32_t column, uint32_t row, uint32_t n_rows, __m512 values[16][8], uint32_t g)
+{
+    const __mmask16 there = apr_wide_rows(column, n);
+    __m512 a[16];
+    APR_LOOP(apr_wide_turned_rows, 16U);
+    for (uint32_t r = 0U; r < 16U; ++r) {
+        APR_BODY(apr_wide_turned_rows, 16U);
+        const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
+        a[r] = _mm512_maskz_loadu_ps(there, &x[((size_t)own * n) + column]);
+    }
+    apr_wide_turn(a);
+    APR_LOOP(apr_wide_turned_values, 16U);
+    for (uint32_t c = 0U; c < 16U; ++c) {
+        APR_BODY(apr_wide_turned_values, 16U);
+        values[c][g] = a[c];
+    }
+}
+
+/* Four columns of 64 bytes to words of four bytes, of rows 0 to 3 of each quarter, and of those behind them. */
+static inline void apr_wide_words_of_bytes(__m512i a, __m512i b, __m512i c, __m512i d, __m512 words[4][16], uint32_t i)
+{
+    const __m512i low_ab = _mm512_unpacklo_epi8(a, b);
+    const __m512i high_ab = _mm512_unpackhi_epi8(a, b);
+    const __m512i low_cd = _mm512_unpacklo_epi8(c, d);
+    const __m512i high_cd = _mm512_unpackhi_epi8(c, d);
+    words[0][i] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(low_ab, low_cd));
+    words[1][i] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(low_ab, low_cd));
+    words[2][i] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(high_ab, high_cd));
+    words[3][i] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(high_ab, high_cd));
+}
+
+/* Codes of a row, of 8 bits; with 16 as many as `n`, 32 or 64. */
+static inline void apr_wide_row_u8(uint8_t *y, __m512i codes, uint32_t n)
+{
+    (void)n;
+    _mm512_store_si512((void *)y, codes);
+}
+
+static inline void apr_wide_row_u16(uint16_t *y, __m512i codes, uint32_t n)
+{
+    _mm512_store_si512((void *)y, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(codes)));
+    if (n > 32U) {
+        _mm512_store_si512((void *)&y[32], _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(codes, 1)));
     }
 }
 
@@ -290,16 +329,42 @@ static inline __m128i apr_wide_either_of_128(__m128i which, __m128i first, __m12
     return _mm_ternarylogic_epi64(which, first, second, 0xCA);
 }
 
+static inline __m256i apr_wide_either_of_256(__m256i which, __m256i first, __m256i second)
+{
+    return _mm256_ternarylogic_epi64(which, first, second, 0xCA);
+}
+
+/* One level down in 32 rows: at is a place counted from the root, which is 1, bit `at` of `bits` says whether to go right. */
+static inline __m512i apr_wide_down16(__m512i bits, __m512i at)
+{
+    const __m512i right = _mm512_srlv_epi16(bits, at);
+    return _mm512_ternarylogic_epi64(_mm512_add_epi16(at, at), right, _mm512_set1_epi16(1), 0xF8);
+}
+
+/* Values of 16 classes, of which some may not be there. */
+static inline __m512i apr_wide_values_int16_t(__mmask16 there, const int16_t *values)
+{
+    return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(there, (const void *)values));
+}
+
+static inline __m512i apr_wide_values_int32_t(__mmask16 there, const int32_t *values)
+{
+    return _mm512_maskz_loadu_epi32(there, (const void *)values);
+}
+
+/* What stands in 8 fields of a word, each of so many bits, the first from bit `shift` on. */
+static inline __m128i apr_wide_votes(uint64_t word, int32_t shift, int32_t bits)
+{
+    const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m512i shifts = _mm512_add_epi64(_mm512_mullo_epi32(lane, _mm512_set1_epi32(bits)), _mm512_set1_epi64(shift));
+    const __m512i fields = _mm512_srlv_epi64(_mm512_set1_epi64((int64_t)word), shifts);
+    return _mm512_cvtepi64_epi16(_mm512_and_si512(fields, _mm512_set1_epi64((1 << bits) - 1)));
+}
+
 /* Codes of 16 rows to 8 bits. */
 static inline void apr_wide_to_bytes(uint8_t *y, __m512i codes)
 {
     _mm_store_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(codes));
-}
-
-/* Of 64 codes, the bits of those above the limit. */
-static inline uint64_t apr_wide_right_of_64(const uint8_t *codes, uint32_t limit)
-{
-    return (uint64_t)apr_wide_right(codes, _mm512_set1_epi8((char)limit));
 }
 
 /* Of 32 numbers, the lower and the upper 16 bits. */

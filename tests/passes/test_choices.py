@@ -42,7 +42,7 @@ def trees(choices: Choices, name: str = "x86-avx512", **costs: int | None) -> Pr
 @pytest.mark.parametrize("form", KERNELS)
 def test_trees_take_the_chosen_form(form: str) -> None:
     """Whatever it costs, and with the bits of one row; its work times the costs are its cycles."""
-    made = trees(Choices(trees=form), level_split=10**9, permuted_tree=10**9, walked_split=10**9)  # type: ignore[arg-type]
+    made = trees(Choices(trees=form), level_split=10**9, permuted_tree=10**9, turned_tree=None, walked_split=10**9)  # type: ignore[arg-type]
     assert made.batch is not None
 
     assert KERNELS[form] in kernels(made)

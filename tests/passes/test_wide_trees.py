@@ -18,7 +18,7 @@ from aprgen.costs import BatchCost
 from aprgen.emit import Names, emit_model
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.decide import Argmax, Lookup
-from aprgen.ops.deep_trees import FloatRow
+from aprgen.ops.deep_trees import FloatRow, StagedRow, StagedTrees
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.row_trees import PermutedRow
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
@@ -57,10 +57,11 @@ class Case:
     missing: float = 0.0
     full: bool = False
     bytes: bool = False  # permuted where bytes can be, else walked
+    classes: int = 3
 
     @property
     def name(self) -> str:
-        return f"{self.use}-depth{self.depth}-x{self.n_features}-{self.distinct}"
+        return f"{self.use}-depth{self.depth}-x{self.n_features}-{self.distinct}" + "-turned" * (TURNED in self.kernels)
 
     def kernels_of(self, cost: BatchCost) -> set[str]:
         """Those that the target has in their place."""
@@ -78,7 +79,7 @@ def without_type(kernel: str) -> str:
 
 
 LEVELS, PERMUTED, WALKED = "wide_level_trees", "wide_permuted_trees", "wide_walked_trees"
-STAGED, FLOATS = "wide_staged_trees", "wide_float_trees"
+STAGED, FLOATS, TURNED = "wide_staged_trees", "wide_float_trees", "wide_turned_trees"
 GROUPED, COUNTED, SEARCHED = "wide_codes_grouped", "wide_codes_counted", "wide_codes_searched"
 CASES = (
     Case("sum", 1, 3, 60, 9, (GROUPED, LEVELS)),
@@ -116,6 +117,13 @@ CASES = (
     Case("total", 10, 3, 9, 3000, (FLOATS,), 0.2),
     Case("rows", 11, 7, 6, 30, (FLOATS,)),
     Case("sum", 6, 900, 80, 20, (GROUPED, LEVELS), 0.1),  # and trees in groups
+    Case("sum", 10, 2, 31, 5000, (SEARCHED, TURNED), full=True),  # ranks for groups of trees
+    Case("rows", 10, 20, 14, 5000, (SEARCHED, TURNED), 0.4, full=True),  # two vectors of codes
+    Case("total", 6, 1, 9, 5000, (SEARCHED, TURNED), full=True),  # no levels below
+    Case("votes", 7, 64, 61, 20, (GROUPED, TURNED), classes=16),  # words are added to votes in between
+    Case("votes", 7, 3, 3, 5000, (GROUPED, TURNED), 0.3, full=True, classes=17),  # no words of votes; few trees
+    Case("unit", 10, 9, 8, 250, (GROUPED, TURNED)),
+    Case("sum", 8, 100, 26, 20, (GROUPED, TURNED), bytes=True),
 )
 
 
@@ -129,7 +137,8 @@ def random_nodes(case: Case, n_leaves: int, chance: np.random.Generator) -> Node
 
     def grown(left_over: int) -> int:
         if left_over == 0 or (not case.full and left_over < case.depth and chance.random() < 0.15):
-            return -1 - int(chance.integers(n_leaves))
+            last = n_leaves * (16 if case.classes > 3 else 1)  # then most are the last class: words of votes get full
+            return -1 - int(min(n_leaves - 1, chance.integers(last)))
         number = len(feature)
         feature.append(int(chance.integers(case.n_features)))
         threshold.append(float(chance.choice(pool[feature[-1]])))
@@ -153,11 +162,11 @@ def random_nodes(case: Case, n_leaves: int, chance: np.random.Generator) -> Node
 def program_of(case: Case) -> Program:
     chance = np.random.default_rng(len(case.name) + case.distinct)
     n, n_leaves, builder = case.n_features, 50, Builder(row_type(case.n_features))
-    nodes = random_nodes(case, 3 if case.use == "votes" else n_leaves, chance)
+    nodes = random_nodes(case, case.classes if case.use == "votes" else n_leaves, chance)
     many = chance.integers(-3000, 3000, (n_leaves, 21)).astype(np.int16)
     ops: dict[str, TreeOp] = {
         "sum": TreeSum(nodes, n, "f32", Table(chance.normal(size=n_leaves).astype(np.float32)), 0.25),
-        "votes": TreeVotes(nodes, n, "f32", 3),
+        "votes": TreeVotes(nodes, n, "f32", case.classes),
         "total": TreeTotals(nodes, n, "f32", Table(many[:, 0].astype(np.int32)), 7, 1),
         "rows": TreeTotals(nodes, n, "f32", Table(many.astype(np.int32) * 9), -5, 21),
         "unit": TreeTotals(nodes, n, "f32", Table(many[21:]), 3, 21, 1 << 15),
@@ -167,8 +176,10 @@ def program_of(case: Case) -> Program:
     if case.use == "sum":
         return builder.build(value)
     if case.use == "votes":
-        scores = builder.add(Lookup("u16", 3, 3, Table(np.arange(case.n_trees + 1, dtype=np.float32))), value)
-        return builder.build(scores, builder.add(Argmax("u16", 3, Table([4, 9, -2], np.int32)), value), 3)
+        m = case.classes
+        scores = builder.add(Lookup("u16", m, m, Table(np.arange(case.n_trees + 1, dtype=np.float32))), value)
+        labels = Table([4, 9, -2, *range(10, 7 + m)], np.int32)
+        return builder.build(scores, builder.add(Argmax("u16", m, labels), value), m)
     if case.use == "leaf":
         return builder.build(builder.add(Lookup("i32", 1, 1, Table(chance.normal(size=n_leaves), np.float32)), value))
     n_out = 1 if case.use == "total" else 21
@@ -182,14 +193,20 @@ def wide(program: Program, target: Target, wanted: set[str] | None = None) -> Pr
     if wanted is not None:
         cost = replace(
             cost, level_split=cost.level_split if LEVELS in wanted else None,
-            permuted_tree=cost.permuted_tree if PERMUTED in wanted else None,
-            permuted_bytes=cost.permuted_bytes if PERMUTED in wanted else None,
+            permuted_tree=_dear(cost.permuted_tree, wanted), permuted_bytes=_dear(cost.permuted_bytes, wanted),
+            turned_tree=cost.turned_tree if TURNED in wanted else None,
+            turned_bytes=cost.turned_bytes if TURNED in wanted else None,
             walked_split=cost.walked_split if WALKED in wanted else None,
             staged_tree=cost.staged_tree if STAGED in wanted else None,
             float_split=cost.float_split if FLOATS in wanted else None,
         )  # fmt: skip
     floats = choose_strategies(program, target.cost)
     return with_batch(floats, program, replace(cost, split=10**9), Choices(few_rows=16))
+
+
+def _dear(stated: int | None, wanted: set[str]) -> int | None:
+    """Permuted trees, which turned ones are made of: another form where those are wanted, in place of them."""
+    return stated if PERMUTED in wanted or stated is None else 10**9 if TURNED in wanted else None
 
 
 def kernels(program: Program) -> list[str]:
@@ -217,7 +234,10 @@ def rows_of(program: Program, n: int, seed: int) -> Array:
 def takes(name: str, case: Case) -> bool:
     """Whether the target has the case's form, or another in its place."""
     cost = load_target(name).batch
-    return cost is not None and (FLOATS not in case.kernels or cost.float_split is not None)
+    if cost is None or (TURNED in case.kernels and case.bytes and cost.turned_bytes is None):
+        return False
+    own = {FLOATS: cost.float_split, TURNED: cost.turned_tree}
+    return all(own.get(kernel, 1) is not None for kernel in case.kernels)
 
 
 BOTH = [(name, case) for name in WIDE for case in CASES if takes(name, case)]
@@ -324,7 +344,8 @@ COMPILERS = ("gcc", "clang-14")
 HERE = [
     (name, number, case)
     for name in WIDE for number, case in enumerate(CASES)
-    if name in ("x86-avx512-vnni", "x86-avx2") or (name == "x86-avx512" and PERMUTED in case.kernels)
+    if name in ("x86-avx512-vnni", "x86-avx2") or (name == "x86-avx512" and {PERMUTED, TURNED} & {*case.kernels})
+    if takes(name, case)
 ]  # fmt: skip
 
 
@@ -354,23 +375,28 @@ def test_c_of_blocks(
         at += n
 
 
-def test_rows_between(tmp_path: Path, require_target: Callable[[str], None]) -> None:
-    """Too few rows for a block of levels, and too many to be done one by one, have a block in the form of one row, with
-    its tables; C gives the bits of Program.run() for any number."""
+@pytest.mark.parametrize(
+    ("number", "form", "alone", "few_kernel"), [(4, "levels", 15, PERMUTED), (35, "permuted", 7, STAGED)]
+)
+def test_rows_between(
+    number: int, form: str, alone: int, few_kernel: str, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Too few rows for a block of levels or of turned trees, and too many to be done one by one, have a block in
+    the form of one row, with its tables; C gives the bits of Program.run() for any number."""
     require_target("x86-avx512-vnni")
     target = load_target("x86-avx512-vnni")
-    program = program_of(replace(next(case for case in CASES if case.distinct == 3000), n_trees=60))
+    program = program_of(replace(CASES[number], n_trees=60))
     made = with_batch(choose_strategies(program, target.cost), program, target.batch)
     assert made.batch is not None
     assert made.batch.few is not None
     few = [made.steps[index].op for index in made.needed(made.batch.few.scores)]
 
-    assert made.batch.forms == ("levels",)
-    assert made.batch.alone == 15 < made.batch.few_rows <= 128
-    assert [without_type(op.kernel) for op in few] == [SEARCHED, PERMUTED]
+    assert made.batch.forms == (form,)
+    assert made.batch.alone == alone < made.batch.few_rows <= 128
+    assert [without_type(op.kernel) for op in few] == [SEARCHED, few_kernel]
     row = made.steps[made.needed(made.scores)[-1]].op
-    assert isinstance(row, PermutedRow)
-    assert isinstance(few[1], PermutedTrees)
+    assert isinstance(row, PermutedRow | StagedRow)
+    assert isinstance(few[1], PermutedTrees | StagedTrees)
     assert row.feature is few[1].feature
     agree(made, program, rows_of(program, 140, 5))
 
@@ -383,7 +409,7 @@ def test_rows_between(tmp_path: Path, require_target: Callable[[str], None]) -> 
 
 
 SANITIZED = (
-    *(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14, 19, 22, 25, 27)),
+    *(("x86-avx512-vnni", CASES[i]) for i in (1, 9, 12, 14, 19, 22, 25, 27, 36, 39, 40)),
     *(("x86-avx2", CASES[i]) for i in (1, 15, 29, 32)),
     ("x86", CASES[15]),
 )  # fmt: skip
@@ -507,6 +533,8 @@ def _wanted(cost: BatchCost) -> Sequence[str]:
     return (
         *codes, *((LEVELS,) if cost.level_split else ()), *((f"{PERMUTED}_u16",) if cost.permuted_tree else ()),
         *((f"{PERMUTED}_u8",) if cost.permuted_bytes else ()), *((WALKED,) if cost.walked_split else ()),
+        *((f"{TURNED}_u16",) if cost.turned_tree else ()),
+        *((f"{TURNED}_u8",) if cost.turned_bytes else ()),
         *((STAGED,) if cost.staged_tree else ()), *((FLOATS,) if cost.float_split else ()),
     )  # fmt: skip
 
