@@ -33,7 +33,8 @@ from aprgen.target import Target
 from aprgen.text_rows import text_rows
 from aprgen.tuned.decision import Tuned
 from aprgen.verify import Trial, judge
-from aprgen.wcet.analyse import TEXT_BYTES, Question, analyse
+from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.longest_text import TEXT_BYTES
 
 WAYS: tuple[str | None, ...] = (None, *GOALS, *SHAPES)
 EDGE_ROWS = 200  # for the stack and the comparison; means leave them out
