@@ -274,6 +274,7 @@ def explore(subject: Subject, begin: Callable[[str], None] = lambda _: None) -> 
             late.append(Refused(candidate.choice, error))
     if not taken:
         raise late[0].error
+    given = () if subject.calibration is None else subject.calibration.notes
     no_bounds = dict.fromkeys(one.no_bound for one in taken if one.no_bound)
     return Exploration(
         name=subject.name,
@@ -282,7 +283,7 @@ def explore(subject: Subject, begin: Callable[[str], None] = lambda _: None) -> 
         rows=rows_of(subject)[1],
         taken=tuple(sorted(taken, key=lambda one: one.figures)),
         refused=(*[one for one in refused if one.choice.optimise not in SHAPES], *late),
-        notes=(*notes, *(why if why.startswith("No bound") else f"no bound: {why}" for why in no_bounds)),
+        notes=(*given, *notes, *(why if why.startswith("No bound") else f"no bound: {why}" for why in no_bounds)),
     )
 
 
