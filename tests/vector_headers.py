@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from aprgen.toolchain import Toolchain, Unit
 
 KEPT = "APRGEN_TESTS_HEADERS"  # the folder, for workers too
 Command = Callable[[Toolchain, Unit], tuple[str, ...]]
+
+FEW = 4  # reading a header to keep it takes gcc as long as four files that include it
+_times: Counter[tuple[str, ...]] = Counter()
 
 _INCLUDED = re.compile(r"^#include <(immintrin|arm_neon|arm_mve)\.h>", re.MULTILINE)
 _OF_ONE_FILE = re.compile(r"-[cS]$|-shared$|-static|-W[lp],|-[lLI]|.*\.[cos]$")
@@ -48,9 +52,16 @@ def options_of(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_before(options: Sequence[str], sources: Iterable[Path]) -> tuple[str, ...]:
-    """What to add to a command with these options, compiler first; nothing where the sources include no such header."""
+    """What to add to a command with these options, compiler first.
+
+    Nothing where the sources include no such header, and the first times: options of few files are not worth it.
+    """
     names = {name for path in sources for name in _INCLUDED.findall(path.read_text(encoding="utf-8"))}
-    return _read(names.pop(), tuple(options)) if len(names) == 1 and KEPT in os.environ else ()
+    if len(names) != 1 or KEPT not in os.environ:
+        return ()
+    asked = (*names, *options)
+    _times[asked] += 1
+    return _read(names.pop(), tuple(options)) if _times[asked] > FEW else ()
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import pytest
 from aprgen import toolchain
 from aprgen.build import build_artifact
 from aprgen.resources import folder
+from tests import vector_headers
 from tests.examples import artifact
 
 USED = re.compile(r"\b(?:_mm\d*_\w+\(|__m\d+[id]?\b|v(?:ld1|st1|dup|add)q_\w+\(|vldrwq_\w+\()")
@@ -40,6 +41,7 @@ def test_programs_are_those_of_a_plain_build(
     """Bit by bit; tests with measured sizes and counts hold for what users build."""
     require_target(target)
     made = artifact("rfc", target)
+    monkeypatch.setattr(vector_headers, "FEW", 0)
     once = build_artifact(made, work=tmp_path / "once").image
     command = toolchain.compile_command
     monkeypatch.setattr(toolchain, "compile_command", command.plain)  # type: ignore[attr-defined]
