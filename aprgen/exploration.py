@@ -33,7 +33,8 @@ from aprgen.target import Target
 from aprgen.text_rows import text_rows
 from aprgen.tuned.decision import Tuned
 from aprgen.verify import Trial, judge
-from aprgen.wcet.analyse import TEXT_BYTES, Question, analyse
+from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.longest_text import TEXT_BYTES
 
 WAYS: tuple[str | None, ...] = (None, *GOALS, *SHAPES)
 EDGE_ROWS = 200  # for the stack and the comparison; means leave them out
@@ -273,6 +274,7 @@ def explore(subject: Subject, begin: Callable[[str], None] = lambda _: None) -> 
             late.append(Refused(candidate.choice, error))
     if not taken:
         raise late[0].error
+    given = () if subject.calibration is None else subject.calibration.notes
     no_bounds = dict.fromkeys(one.no_bound for one in taken if one.no_bound)
     return Exploration(
         name=subject.name,
@@ -281,7 +283,7 @@ def explore(subject: Subject, begin: Callable[[str], None] = lambda _: None) -> 
         rows=rows_of(subject)[1],
         taken=tuple(sorted(taken, key=lambda one: one.figures)),
         refused=(*[one for one in refused if one.choice.optimise not in SHAPES], *late),
-        notes=(*notes, *(why if why.startswith("No bound") else f"no bound: {why}" for why in no_bounds)),
+        notes=(*given, *notes, *(why if why.startswith("No bound") else f"no bound: {why}" for why in no_bounds)),
     )
 
 

@@ -5,6 +5,7 @@ Every file is written beside its place and renamed when all are there. Knows not
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable, Mapping
@@ -84,10 +85,10 @@ def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
         _create(beside, data, private)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        _remove(beside)
         raise _unwritable(path, error) from error
     except BaseException:
-        beside.unlink(missing_ok=True)
+        _remove(beside)
         raise
 
 
@@ -107,6 +108,12 @@ def _create(path: Path, data: bytes, private: bool) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _remove(path: Path) -> None:
+    """What hindered the writing may hinder this: it says more than what follows from it."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _no_folder(folder: Path, error: OSError) -> UsageError:
@@ -167,7 +174,7 @@ def _undo(made: list[Path], waiting: list[tuple[Path, Path]]) -> None:
     for beside, _ in waiting:
         # What was renamed already is whole and stays, unless the folder is ours.
         if beside.parent.is_dir():
-            beside.unlink(missing_ok=True)
+            _remove(beside)
     for folder in reversed(made):
         for _, place in waiting:
             if place.parent == folder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -99,6 +99,13 @@ class RunRule:
     cpu: str
     needs: tuple[str, ...]
     host_machine: str
+
+
+def how_to_install(rules: Iterable[BuildRule | RunRule]) -> str:
+    """The commands that bring what the rules need, each once."""
+    with_package = (rule for rule in rules if rule.package)
+    commands = (f"{'apt-get' if rule.origin == 'system' else 'pip'} install {rule.package}" for rule in with_package)
+    return " or ".join(dict.fromkeys(commands)) or "use a machine of that kind"
 
 
 @dataclass(frozen=True)

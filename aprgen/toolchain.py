@@ -18,7 +18,7 @@ from aprgen.errors import BudgetError, ToolchainError, UnsupportedError
 from aprgen.label_order import order_marks
 from aprgen.process import Finished, cache_folder, fingerprint, finish, first_lines, run, start
 from aprgen.resources import folder
-from aprgen.target import EXACT_FLAGS, BuildRule, Target
+from aprgen.target import EXACT_FLAGS, BuildRule, Target, how_to_install
 
 COMMON_FLAGS = (
     *EXACT_FLAGS,  # the others only make code removable and small
@@ -58,9 +58,8 @@ def find_toolchain(target: Target, prefer: str = "auto", search_path: str | None
     search_path: where to look instead of PATH.
     """
     missing = []
-    for rule in target.builds:
-        if prefer not in ("auto", rule.origin, rule.name):
-            continue
+    asked = [rule for rule in target.builds if prefer in ("auto", rule.origin, rule.name)]
+    for rule in asked:
         if rule.host_machine not in ("", platform.machine()):
             missing.append(f"{rule.name} builds for this target only on {rule.host_machine}")
             continue
@@ -73,14 +72,10 @@ def find_toolchain(target: Target, prefer: str = "auto", search_path: str | None
             "toolchain.preference", f"target {target.name} has no toolchain {prefer!r}", where=f"target {target.name}",
             hint=f"use auto, system, pypi or one of: {', '.join(rule.name for rule in target.builds)}",
         )  # fmt: skip
-    ways = [
-        f"apt-get install {rule.package}" if rule.origin == "system" else f"pip install {rule.package}"
-        for rule in target.builds
-        if rule.host_machine in ("", platform.machine())
-    ]
+    here = (rule for rule in asked if rule.host_machine in ("", platform.machine()))
     raise ToolchainError(
         "toolchain.missing", f"no compiler for {target.name}: {'; '.join(missing)}", where=f"target {target.name}",
-        hint=" or ".join(ways) or "use a machine of that kind",
+        hint=how_to_install(here),
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Effort:
 
 
 FULL = Effort(process_runs=7, inner_runs=5, batch_models=1000)
-QUICK = Effort(process_runs=2, inner_runs=2, batch_models=100)
+QUICK = Effort(process_runs=1, inner_runs=1, batch_models=20)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from here import report_file, write_report
+from here import finish, report_file, write_report
 from numpy.typing import NDArray
 from wide_models import MODELS
 
@@ -303,4 +303,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(finish(lambda: main(sys.argv[1:])))

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from here import report_file
+from here import finish, report_file
 
 from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Artifact, Options, compile_model
@@ -235,4 +235,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

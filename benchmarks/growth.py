@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 from compiler import KIB, CommandFailedError, run
 from growth_page import html_page
-from here import report_file
+from here import finish, report_file
 from models import forest_of, grown_tree
 from peer_bounds import bound_of
 from peer_figures import Bound
@@ -41,7 +41,6 @@ from peer_goals import STACK_BYTES
 from peers import CORES, OneFunction, core_of
 
 from aprgen.core import Options, compile_model
-from aprgen.errors import AprgenError
 from aprgen.footprint import measure
 from aprgen.image import Image, build_image
 from aprgen.loaded import load_model
@@ -374,7 +373,7 @@ def main(words: Sequence[str] | None = None) -> int:
                     shown = compiler_version(find_toolchain(core_of(given.core), "system"))
                     peaks.append(Peak(shown[:34], one.form, one.compiler_seconds, one.compiler_bytes))
                     peaks += others(Path(folder), one.form)
-    except (CommandFailedError, AprgenError) as error:
+    except CommandFailedError as error:
         print(error, file=sys.stderr)
         return 1
     steps = cliffs(found)
@@ -398,4 +397,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

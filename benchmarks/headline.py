@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import wide_integers
-from here import report_file, toolchains_here, write_report
+from here import finish, report_file, toolchains_here, write_report
 from models import linear
 from numpy.typing import NDArray
 from wide_limits import built, limit_library, limits_of, reads_of
@@ -322,4 +322,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

@@ -1,4 +1,4 @@
-"""What benchmarks in this process share: targets and compilers that this machine has, bare calls, a core, reports."""
+"""What benchmarks share: how a script ends, targets and compilers of this machine, bare calls, a core, reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ctypes
 import importlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,28 @@ from typing import Any
 from numpy.typing import NDArray
 
 from aprgen import __version__
-from aprgen.errors import ToolchainError, UnsupportedError, UsageError
+from aprgen.errors import AprgenError, ToolchainError, UnsupportedError, UsageError
 from aprgen.output_folder import require_files
 from aprgen.runners.shared import why_not_here
 from aprgen.target import Target, load_target
 from aprgen.toolchain import Toolchain, find_toolchain
+
+
+def finish(main: Callable[[], int]) -> int:
+    """The status of a script. An error, or a library that is missing, is three lines and the status of commands."""
+    try:
+        return main()
+    except AprgenError as error:
+        failure = error
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "aprgen":
+            raise
+        failure = ToolchainError(
+            "benchmark.library", f"the Python module {error.name} is not installed", where="this machine",
+            hint="pip install 'aprgen[benchmarks,wcet]'",
+        )  # fmt: skip
+    print(failure, file=sys.stderr)
+    return failure.exit_status
 
 
 def toolchains_here(targets: Sequence[str], compilers: Sequence[str]) -> Iterator[tuple[Target, Toolchain]]:

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import zstandard
 from elftools.elf.elffile import ELFFile
+from here import finish
 
 from aprgen import compile as compile_model
 from aprgen import load
@@ -461,4 +462,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

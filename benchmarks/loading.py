@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import zstandard
-from here import report_file
+from here import finish, report_file
 from loader import SOURCES
 from models import forest, forest_of
 
@@ -189,7 +189,7 @@ def peak_rows(files: Mapping[str, Path], small: Path) -> list[Row]:
 
 def cold_rows(work: Path, repeat: int) -> list[Row]:
     """The first prediction of a process, by the same forest."""
-    trained = importlib.import_module("benchmarks.trained")
+    trained = importlib.import_module("trained")
     datasets = importlib.import_module("sklearn.datasets")
     ensemble = importlib.import_module("sklearn.ensemble")
     x, y = datasets.load_digits(return_X_y=True)
@@ -281,4 +281,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

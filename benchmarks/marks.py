@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from here import finish
+
 from aprgen.core import Artifact, Options, compile_model
 from aprgen.errors import AprgenError
 from aprgen.footprint import measure
@@ -120,4 +122,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from convert import program_of, totals_of
 from estimators import RECIPES, Subject, available, train
-from here import report_file
+from here import finish, report_file
 from numpy.typing import NDArray
 from peer_bounds import bound_of
 from peer_figures import Bound, Figures, facts_of
@@ -434,4 +434,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import one_core, report_file, toolchains_here, write_report
+from here import finish, one_core, report_file, toolchains_here, write_report
 from models import file_of
 from numpy.typing import NDArray
 from wide_dense import built
@@ -385,4 +385,4 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

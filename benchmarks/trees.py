@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from here import report_file
+from here import finish, report_file
 from models import forest_of, grown_tree
 from numpy.typing import NDArray
 from trained import TRAINED, Trained, emlearn_source, train
@@ -209,4 +209,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

@@ -21,11 +21,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from here import report_file
+from here import finish, report_file
 from tune_models import cases
 
 from aprgen.cli import main as aprgen
-from aprgen.errors import AprgenError
 from aprgen.runners.shared import why_not_here
 from aprgen.target import load_target
 from aprgen.tuned.evaluation import evaluate
@@ -74,12 +73,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if not here:
         print("no target of these runs here")
         return 0
-    try:
-        measure(here, given.model, given.seconds, given.records, quick=given.quick)
-        records, sha256 = read_records(given.records)
-    except AprgenError as error:
-        print(error, file=sys.stderr)
-        return 1
+    measure(here, given.model, given.seconds, given.records, quick=given.quick)
+    records, sha256 = read_records(given.records)
     if given.json is not None:
         found = evaluate(records, lambda name: load_target(name).batch)
         document = {
@@ -90,4 +85,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

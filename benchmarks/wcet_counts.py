@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from here import report_file
+from here import finish, report_file
 
 from aprgen.core import Options, compile_model
 from aprgen.errors import AprgenError, ToolchainError
@@ -127,4 +127,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

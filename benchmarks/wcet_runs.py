@@ -31,7 +31,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from here import report_file
+from here import finish, report_file
 from numpy.typing import NDArray
 
 from aprgen.core import Artifact, Options, compile_model
@@ -409,4 +409,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

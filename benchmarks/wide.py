@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from convert import program_of, totals_of
-from here import call_of, report_file, toolchains_here, write_report
+from here import call_of, finish, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_peers import PEERS, Contender, LeftOut, Work, peers
 
@@ -315,4 +315,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

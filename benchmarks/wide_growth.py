@@ -29,14 +29,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from here import report_file
+from here import finish, report_file
 from numpy.typing import NDArray
 from tune_models import network, programmed, summed_trees
 from wide_growth_page import html_page
 
 from aprgen.build import load_into_process
 from aprgen.core import Options, compile_model
-from aprgen.errors import AprgenError, BudgetError, UnsupportedError
+from aprgen.errors import BudgetError, UnsupportedError
 from aprgen.loaded import Loaded
 from aprgen.measured import model_facts
 from aprgen.rows import random_rows
@@ -300,18 +300,14 @@ def main(words: Sequence[str] | None = None) -> int:
     seconds = 0.01 if given.quick else SECONDS
     figures: list[Figure] = []
     found: list[Cliff] = []
-    try:
-        with pinned():
-            for name in dict.fromkeys(point.line for point in every):
-                line = [point for point in every if point.line == name]
-                for one in measured(line, target, seconds):
-                    figures.append(one)
-                    print(shown(one), flush=True)
-                own = cliffs([one for one in figures if one.line == name])
-                found += [others(cliff, line, target, seconds) for cliff in own]
-    except AprgenError as error:
-        print(error, file=sys.stderr)
-        return 1
+    with pinned():
+        for name in dict.fromkeys(point.line for point in every):
+            line = [point for point in every if point.line == name]
+            for one in measured(line, target, seconds):
+                figures.append(one)
+                print(shown(one), flush=True)
+            own = cliffs([one for one in figures if one.line == name])
+            found += [others(cliff, line, target, seconds) for cliff in own]
     print("", *(cliff.words for cliff in found), sep="\n")
     avoidable = sum(cliff.avoided is not None for cliff in found)
     print(f"{len(found)} cliffs, {avoidable} of which another strategy avoids")
@@ -330,4 +326,4 @@ def document(target: Target, figures: Sequence[Figure], found: Sequence[Cliff]) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

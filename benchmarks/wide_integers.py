@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from here import call_of, one_core, report_file, toolchains_here, write_report
+from here import call_of, finish, one_core, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from wide_dense import ROWS, Work, measured, names, work_of
 from wide_limits import built
@@ -324,4 +324,4 @@ def _run(given: argparse.Namespace) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

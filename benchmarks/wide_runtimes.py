@@ -47,7 +47,7 @@ import wide_dense
 import wide_integers
 import wide_points
 import wide_wasm
-from here import one_core, report_file, toolchains_here, write_report
+from here import finish, one_core, report_file, toolchains_here, write_report
 from numpy.typing import NDArray
 from runtime_rooms import ROOMS, AbsentError, Room, Runtime
 from runtime_tasks import Task
@@ -402,4 +402,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 from convert import program_of
-from here import report_file, write_report
+from here import finish, report_file, write_report
 from numpy.typing import NDArray
 
 from aprgen import __version__
@@ -421,4 +421,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

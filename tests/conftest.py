@@ -6,15 +6,18 @@ import importlib.util
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from aprgen import toolchain
 from aprgen.errors import ToolchainError
 from aprgen.runners.choose import runner_for
 from aprgen.target import load_target
 from aprgen.toolchain import find_toolchain
+from tests.vector_headers import KEPT, in_builds
 
 # Compiling takes as long as the machine is busy; a failing example is printed so that it can be repeated.
 settings.register_profile(
@@ -29,7 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for all workers, chosen before Hypothesis looks for it; CI tries the same examples every time."""
+    """One seed for all workers, chosen before Hypothesis looks for it; CI tries the same examples every time.
+
+    One folder for headers that are read once; the process that made it, which is no worker, removes it.
+    """
+    if KEPT not in os.environ:
+        kept = tempfile.TemporaryDirectory(prefix="aprgen-headers-")
+        os.environ[KEPT] = kept.name
+        config.add_cleanup(kept.cleanup)
+    toolchain.compile_command = in_builds(toolchain.compile_command)
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = "20260117" if os.environ.get("CI") else str(secrets.randbelow(2**32))
 

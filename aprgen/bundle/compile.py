@@ -189,7 +189,7 @@ def _member_facts(member: Member, position: int, offset: int) -> dict[str, objec
         "unpacked_bytes": member.unpacked_bytes,
         "crc32": f"{member.crc32:08x}",
         "signer": None if loaded is None else loaded.verification.signer,
-        "findings": list(member.found.findings if loaded is None else loaded.findings),
+        "findings": list(member.findings),
         "data": None if stored is None else {
             "offset": offset,
             "bytes": len(stored.data),

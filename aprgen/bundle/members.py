@@ -35,11 +35,15 @@ ENCRYPTED = "security.encrypted"
 
 @dataclass(frozen=True, eq=False)
 class GivenRows:
-    """Rows for a self-test: float32 [rows, features], or texts [rows]. origin: the file's name; sha256: of the file."""
+    """Rows for a self-test: float32 [rows, features], or texts [rows]. origin: the file's name; sha256: of the file.
+
+    notes: what was changed on the way here.
+    """
 
     values: Array
     origin: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,14 @@ class Member:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.wish.data).hexdigest()
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is said of the file, and what was changed in the rows that were given for it."""
+        file = self.found.findings if self.loaded is None else self.loaded.findings
+        given = [*(() if self.wish.calibration is None else self.wish.calibration.notes)]
+        given += () if self.wish.rows is None else self.wish.rows.notes
+        return (*file, *dict.fromkeys(given))
 
     @property
     def model_type(self) -> int:

@@ -144,7 +144,7 @@ def _calibration(model: ModelDefinition, data: bytes, access: Access) -> Calibra
     assert model.calibrate is not None
     loaded = load_model(data, struct=model.struct, access=access)
     given = read_rows(model.calibrate, loaded.model.n_features, wider_rows=loaded.model.wider_rows)
-    return Calibration(given.values, model.calibrate.name, cast(Method, model.method))
+    return Calibration(given.values, model.calibrate.name, cast(Method, model.method), notes=given.notes)
 
 
 def _rows(path: Path, data: bytes, struct: str | None, access: Access) -> GivenRows:
@@ -153,7 +153,8 @@ def _rows(path: Path, data: bytes, struct: str | None, access: Access) -> GivenR
     digest = hashlib.sha256(load_bytes(path)).hexdigest()
     if model.lower().source.element in ("text", "prefix"):
         return GivenRows(text_array(list(read_texts(path))), path.name, digest)
-    return GivenRows(read_rows(path, model.n_features, wider_rows=model.wider_rows).values, path.name, digest)
+    given = read_rows(path, model.n_features, wider_rows=model.wider_rows)
+    return GivenRows(given.values, path.name, digest, given.notes)
 
 
 def _command(request: Request, target: str, name: str, limit: int | None) -> str:
@@ -290,7 +291,7 @@ def _print(bundle: Bundle, measured: Measured | None, unmeasured: str, proof: Pr
         rows = 0 if member.trial is None else member.trial.n_rows
         parts.append(f"{count_of(rows, 'row')} of self-test")
         _line("model", f"{name}: {'; '.join(parts)}")
-        for finding in member.found.findings if member.loaded is None else member.loaded.findings:
+        for finding in member.findings:
             _line("note", f"{name}: {finding}")
     shared = bundle.emitted.shared
     saved = sum(one.saved_bytes for one in shared)

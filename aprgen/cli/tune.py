@@ -147,6 +147,9 @@ def _print_evaluations(found: Sequence[Evaluation]) -> None:
     print(f"best: at most {AS_GOOD - 1:.0%} slower than the quickest that was measured; times are relative to that")
     print("errors of predicted times: the median and the worst, of strategies for blocks and of rows alone")
     for one in found:
+        if one.lacking:
+            print(visible(f"-: {one.target}, {one.kind}: {one.lacking}"))
+    for one in found:
         _print_costs(one)
 
 

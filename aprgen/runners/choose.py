@@ -10,7 +10,7 @@ from aprgen.runners.execution import Runner
 from aprgen.runners.native import find_native
 from aprgen.runners.stepped import find_unicorn
 from aprgen.runners.web import find_node, find_wasmtime
-from aprgen.target import RunRule, Target
+from aprgen.target import RunRule, Target, how_to_install
 
 _KINDS: Mapping[str, Callable[[Target, RunRule, str | None], Runner | str]] = {
     "native": find_native,
@@ -29,29 +29,25 @@ def runner_for(target: Target, prefer: str = "auto", search_path: str | None = N
     as "unicorn".
     search_path: where to look instead of PATH.
     """
-    reasons = []
     for rule in target.runs:
         if rule.kind not in _KINDS:
             raise UsageError(
                 "target.runner", f"{rule.kind!r} is no kind of runner", where=f"run of target {target.name}",
                 hint=f"use one of: {', '.join(_KINDS)}",
             )  # fmt: skip
-        if prefer in ("auto", rule.origin, rule.kind) or rule.origin == "none":
-            found = _KINDS[rule.kind](target, rule, search_path)
-            if not isinstance(found, str):
-                return found
-            reasons.append(found)
+    asked = [rule for rule in target.runs if prefer in ("auto", rule.origin, rule.kind) or rule.origin == "none"]
+    reasons = []
+    for rule in asked:
+        found = _KINDS[rule.kind](target, rule, search_path)
+        if not isinstance(found, str):
+            return found
+        reasons.append(found)
     if not reasons:
         raise ToolchainError(
             "runner.preference", f"target {target.name} has no runner {prefer!r}", where=f"target {target.name}",
             hint=f"use auto or one of: {', '.join(rule.kind for rule in target.runs)}",
         )  # fmt: skip
-    ways = [
-        f"apt-get install {rule.package}" if rule.origin == "system" else f"pip install {rule.package}"
-        for rule in target.runs
-        if rule.origin != "none"
-    ]
     raise ToolchainError(
         "runner.missing", f"nothing here runs {target.name}: {'; '.join(reasons)}", where=f"target {target.name}",
-        hint=" or ".join(ways) or "use a machine of that kind",
+        hint=how_to_install(rule for rule in asked if rule.origin != "none"),
     )  # fmt: skip

@@ -43,7 +43,7 @@ class Evaluation:
 
     learned, stated: by costs learned from other models, and by the target's. blocks, alone: times that the learned
     costs predict of strategies for blocks, and of rows one by one. costs: by name, the stated one and the one learned
-    from all models. changed: parameters that the records change.
+    from all models. changed: parameters that the records change. lacking: why no model could be chosen for, or empty.
     """
 
     target: str
@@ -58,6 +58,7 @@ class Evaluation:
     alone: Errors | None
     costs: Mapping[str, tuple[float | None, float]]
     changed: Mapping[str, int]
+    lacking: str
 
 
 def evaluate(records: Sequence[Record], cost_of: Callable[[str], BatchCost | None]) -> tuple[Evaluation, ...]:
@@ -100,8 +101,14 @@ def _evaluation(records: Sequence[Record], learned: Learned, cost: BatchCost) ->
     return Evaluation(
         records[0].target, records[0].machine.cpu, records[0].compiler, kind, len(records), len(by_learned),
         _picks(by_learned), _picks(by_stated), _errors(errors[False]), _errors(errors[True]), costs,
-        _changed(learned, cost),
+        _changed(learned, cost), "" if by_learned else _lacking(len(by_model)),
     )  # fmt: skip
+
+
+def _lacking(models: int) -> str:
+    if models == 1:
+        return "the records are of one model, and costs are learned from others: measure two or more into the file"
+    return "no model has records of two strategies to choose from: measure models with more time (--seconds)"
 
 
 def _chosen(own: Sequence[Record], cost: BatchCost, kind: Kind, base: Values) -> Record:

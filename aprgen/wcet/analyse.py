@@ -19,7 +19,7 @@ import numpy as np
 
 from aprgen import __version__
 from aprgen.core import Artifact, public_functions
-from aprgen.errors import ToolchainError, UnsupportedError, UsageError
+from aprgen.errors import ToolchainError, UnsupportedError
 from aprgen.footprint import check_budget, compiler_frames, measure
 from aprgen.image import Image, build_image
 from aprgen.loaded import Loaded
@@ -28,20 +28,20 @@ from aprgen.program import Array
 from aprgen.runners.choose import runner_for
 from aprgen.toolchain import compiler_version, find_toolchain
 from aprgen.wcet import tables
-from aprgen.wcet.assumptions import LongestText, assumptions
-from aprgen.wcet.bounds import Program, bound_as_for, bound_program
+from aprgen.wcet.assumptions import assumptions
+from aprgen.wcet.bounds import Program, bound_program
 from aprgen.wcet.cfg import build_graphs
 from aprgen.wcet.code import Code
 from aprgen.wcet.cores import require_no_lto, require_one_kind, timing_of
 from aprgen.wcet.cost import edge_costs
 from aprgen.wcet.counts import Counted, bound_counts, count_rows, counted_runs
-from aprgen.wcet.dear_texts import dear_texts
 from aprgen.wcet.forests import WALK_SECONDS, Forest, Witnessed, forests, witnessed
 from aprgen.wcet.graph import Graph
 from aprgen.wcet.host_time import timed_calls
 from aprgen.wcet.isa import read_program
 from aprgen.wcet.load import LoadTime, Platform, budget_of, file_size, load_time
-from aprgen.wcet.marks import Mark, read_marks
+from aprgen.wcet.longest_text import bound_by_length, longest_text, require_length, text_checks, texts_to_trace
+from aprgen.wcet.marks import Mark, marks_of
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation
 from aprgen.wcet.observed import codes_of, observed_runs, rows_to_trace, spelled, traced_runs
@@ -54,7 +54,6 @@ from aprgen.wcet.report import (
     Observed,
     Refusal,
     Report,
-    TextBound,
     Uncertainty,
     Witness,
 )
@@ -69,10 +68,6 @@ from aprgen.wcet.verdict import difference_to, time_us, verdict_of
 from aprgen.wcet.worst_row import Solved
 
 PAINTED_ROWS = 100
-MOST_TEXT_BYTES = 1 << 20
-TEXT_BYTES = "wcet.text_bytes"  # the code of errors about it
-BAD_UTF8 = "apr_utf8_bad"  # what apr_text.h spends for bytes that are no UTF-8
-_LENGTH_BYTES = 4  # in front of a text in the harness's buffer
 _WORST = "and the row that the trees take longest for"
 _ROWS = " Of the code until the trees are done all ways were followed, and no row takes a dearer one than the witness."
 _ROWS_OUT_OF_TIME = (
@@ -149,7 +144,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
     require_one_kind(artifact.target)
     toolchain = find_toolchain(artifact.target, question.tools)
     require_no_lto(toolchain, artifact.target)
-    _require_length(artifact, question.text_bytes)
+    require_length(artifact, question.text_bytes)
     stated = {"--deadline-us": question.deadline_us, "--clock-mhz": question.clock_mhz}
     stated["--wait-states"] = question.wait_states
     timing = timing_of(toolchain, artifact.target, question.core_options, stated, question.figures)
@@ -197,7 +192,12 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         identity=identity,
         configuration=configuration,
         assumptions=assumptions(
-            entries, timing, memory, same, waits_given=question.wait_states is not None, text=_text_of(image, question)
+            entries,
+            timing,
+            memory,
+            same,
+            waits_given=question.wait_states is not None,
+            text=longest_text(image, question.text_bytes),
         ),
         entries=entries,
         memory=memory_used,
@@ -208,31 +208,6 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         times=times,
     )
     return Analysed(report, made)
-
-
-def _text_of(image: Image, question: Question) -> LongestText | None:
-    if question.text_bytes is None:
-        return None
-    suggestions = image.model.n_suggestions if image.model.kind == "prefix" else None
-    return LongestText(question.text_bytes, suggestions)
-
-
-def _require_length(artifact: Artifact, text_bytes: int | None) -> None:
-    takes_texts = artifact.program.source.element in ("text", "prefix")
-    if takes_texts and text_bytes is None:
-        raise UsageError(
-            TEXT_BYTES, "how long a text is decides what the model takes for it", where=f"model {artifact.name}",
-            hint="state the bytes of the longest text: --text-bytes N",
-        )  # fmt: skip
-    if text_bytes is not None and not takes_texts:
-        raise UsageError(
-            TEXT_BYTES, "the model takes rows of numbers, no texts", where="--text-bytes", hint="leave it out"
-        )
-    if text_bytes is not None and text_bytes > MOST_TEXT_BYTES:
-        raise UsageError(
-            TEXT_BYTES, f"{text_bytes:,} bytes are more than the {MOST_TEXT_BYTES:,} that are analysed",
-            where="--text-bytes", hint="state a shorter text; the report's line per byte goes for all below",
-        )  # fmt: skip
 
 
 def _load(loaded: Loaded, question: Question) -> LoadTime | None:
@@ -266,7 +241,7 @@ def _subject(
     stated: Mapping[str, int],
 ) -> _Subject:  # fmt: skip
     code = read_program(image.program)
-    marks = _marks(image, question.text_bytes)
+    marks = marks_of(image, question.text_bytes)
     rows, described = _rows(artifact, image, question)
     seconds = question.witness_seconds
     return _Subject(
@@ -279,17 +254,10 @@ def _subject(
     )  # fmt: skip
 
 
-def _marks(image: Image, text_bytes: int | None) -> tuple[Mark, ...]:
-    """A module has none."""
-    return read_marks(image.program, text_bytes) if image.target.image == "elf" else ()
-
-
 def _rows(artifact: Artifact, image: Image, question: Question) -> tuple[Array, str]:
     """What runs are given, and what the report says of it."""
     if question.text_bytes is not None:
-        n_bytes = min(question.text_bytes, 4 * image.in_words - _LENGTH_BYTES)
-        described = f"texts of at most {n_bytes:,} bytes: of the model's words, of bytes that take long, random ones"
-        return dear_texts(artifact.program, question.rows, n_bytes), described
+        return texts_to_trace(artifact, image, question.rows, question.text_bytes)
     dear = dear_rows(artifact)
     described = f"rows at the model's decisions, {question.rows:,} random rows"
     described += ", one that keeps the selection of the nearest busy" if len(dear) else ""
@@ -320,7 +288,7 @@ def _bounded(
 ) -> tuple[Program, Counted | None, Witnessed | None]:
     """The bound, for the worst row of trees; where there is no time table, bounds of all counts."""
     bounded = partial(bound_program, subject.code, graphs, function, subject.marks, memory=subject.memory)
-    shifts = {**selection_totals(subject.artifact), **_checked(function)}
+    shifts = {**selection_totals(subject.artifact), **text_checks(function)}
     program = bounded(subject.timing, totals=shifts)
     found = None if subject.witness_seconds <= 0 else witnessed(
         subject.artifact, subject.code, subject.marks, program, function.removeprefix(f"{subject.image.model.name}_"),
@@ -332,30 +300,6 @@ def _bounded(
         return program, None, found
     steps = {one.loop: one.walk.upper for one in subject.forests()}
     return program, bound_counts(program, partial(bounded, totals={**shifts, **steps}), subject.timing.core), found
-
-
-def _checked(function: str) -> Mapping[str, int]:
-    """A text that is checked first is read on only where it is UTF-8."""
-    return {BAD_UTF8: 1} if function.endswith("_predict_text") else {}
-
-
-def _by_length(
-    function: str, graphs: Mapping[str, Graph], subject: _Subject
-) -> TextBound | None:
-    """The bound of texts of any length up to the longest. Allowances are rounded down, by less than two bytes of text
-    are worth: the line's ends are bounds for two bytes more."""
-    n_bytes = subject.text_bytes
-    if not n_bytes:
-        return None
-    marks = [_marks(subject.image, n) for n in (2, n_bytes + 2)]
-    longer = bound_program(
-        subject.code, graphs, function, marks[1], subject.timing, subject.memory, _checked(function)
-    )
-    fixed = bound_as_for(longer, subject.code, marks[0], subject.timing, subject.memory)
-    if fixed is None:
-        return None
-    per_byte = -(-(longer.cycles + 1 - fixed) // n_bytes)
-    return TextBound(fixed, per_byte)
 
 
 def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tuple[Entry, tuple[Solved, ...]]:
@@ -371,7 +315,9 @@ def _entry(function: str, subject: _Subject, solved: tuple[Solved, ...]) -> tupl
         refusal = Refusal(function, error.code, error.what, error.where, error.hint)
         return Entry(function, "refused", None, None, None, "", refusal), solved
     short = function.removeprefix(f"{subject.image.model.name}_")
-    by_length = _by_length(function, graphs, subject)
+    by_length = None if not subject.text_bytes else bound_by_length(
+        function, graphs, subject.code, subject.image, subject.timing, subject.memory, subject.text_bytes
+    )  # fmt: skip
     observed, seen, traces = _runs(short, subject, program, worst)
     counts: tuple[Count, ...] = ()
     if counted is not None:

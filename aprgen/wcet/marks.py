@@ -16,6 +16,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from aprgen.errors import ToolchainError, UnsupportedError
+from aprgen.image import Image
 from aprgen.label_order import JUMPS_PAST, LABEL_AFTER, MARKS_SECTION, ORDER_KNOWN
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Constraint:
     terms: Mapping[Edge, int]
     limit: int
     reason: str
+
+
+def marks_of(image: Image, text_bytes: int | None = None) -> tuple[Mark, ...]:
+    """The marks of a linked image; a module has no place for them, its counters are read instead."""
+    return read_marks(image.program, text_bytes) if image.target.image == "elf" else ()
 
 
 def read_marks(path: Path, text_bytes: int | None = None) -> tuple[Mark, ...]:

@@ -16,8 +16,9 @@ CHOSEN = ("--core", "cortex-m4", "--model", "linreg", "--rows", "5", "--show", "
 
 
 @pytest.fixture
-def benchmark(require_target: Callable[[str], None]) -> ModuleType:
+def benchmark(require_target: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     require_target("cortex-m4")
+    monkeypatch.syspath_prepend(str(BENCHMARK.parent))
     spec = importlib.util.spec_from_file_location("marks_benchmark", BENCHMARK)
     assert spec is not None
     assert spec.loader is not None

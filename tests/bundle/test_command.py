@@ -80,6 +80,19 @@ def test_a_definition_is_followed(project: Path, aprgen: Command, require_target
     assert {"fleet.c", "fleet.h", "fleet_selftest.c", "manifest.json", "apr_rt.h"} <= set(answer.json["files"])
 
 
+def test_rows_that_are_cut_are_noted(project: Path, aprgen: Command) -> None:
+    """Columns that a forest ignores, of rows for scales or for the self-test: printed, and in the manifest."""
+    (project / "wide.csv").write_text("5.1,3.5,1.4,0.2,9\n6.2,2.9,4.3,1.3,8\n")
+    note = "rows have 5 columns; this model ignores those after the first 4"
+    for line in ('numeric = "s8"\ncalibrate = "wide.csv"', 'rows = "wide.csv"'):
+        (project / "wide.toml").write_text(f'[[model]]\nfile = "rfc.apr"\n{line}\n')
+        answer = aprgen("bundle", project / "wide.toml", "-o", project / "c", "--no-measure")
+
+        assert answer.status == 0, answer.err
+        assert f"note       rfc: {note}\n" in answer.out
+        assert [note] == json.loads((project / "c" / "manifest.json").read_text())["models"][0]["findings"]
+
+
 def test_the_files_do_not_know_where_they_were_made(project: Path, aprgen: Command) -> None:
     """The same models from another folder, into another: the same bytes, and no path in them."""
     other = project / "elsewhere"

@@ -41,6 +41,19 @@ def test_explore_for_programs(aprgen: Command, require_target: Callable[[str], N
     assert answer.json["notes"] != []
 
 
+def test_rows_that_are_cut_are_noted(
+    aprgen: Command, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Columns that a tree ignores may be labels, or a shift of all columns."""
+    require_target("host")
+    (tmp_path / "rows.csv").write_text("5.1,3.5,1.4,0.2,9\n6.2,2.9,4.3,1.3,8\n")
+    words = ("-t", "host", "--calibrate", tmp_path / "rows.csv")
+    answer = aprgen("explore", DATA / "real" / "dtc_single_leaf.apr", *words)
+
+    assert answer.status == 0
+    assert "note: rows have 5 columns; this model ignores those after the first 4\n" in answer.out
+
+
 def test_a_budget_that_fits(aprgen: Command, tmp_path: Path, require_target: Callable[[str], None]) -> None:
     """The files are those that the printed options make alone, byte by byte."""
     require_target("cortex-m4")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 import aprgen as package
 from aprgen.runners.shared import why_not_here
 from aprgen.target import load_target
-from aprgen.tuned.records import read_records, write_records
+from aprgen.tuned.records import Record, read_records, write_records
 from tests.cli.commands import DATA, Command
 from tests.tuned.made_records import forests, network
 
@@ -121,8 +121,29 @@ def test_evaluate(aprgen: Command, tmp_path: Path) -> None:
     (one,) = facts["evaluations"]
     assert one["learned"] == {"best": 7, "mean": 1.0, "worst": 1.0}
     assert set(one) > {"stated", "blocks", "alone", "costs", "changed", "models"}
+    assert one["lacking"] == ""
     write_records(path, [])
     assert "no records to learn from" in aprgen("tune", "--evaluate", path).out
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        (forests()[:3], "the records are of one model, and costs are learned from others: measure two or more"),
+        ([forests()[0], forests()[3]], "no model has records of two strategies to choose from"),
+    ],
+)
+def test_evaluate_says_why_it_picks_nothing(
+    aprgen: Command, tmp_path: Path, records: Sequence[Record], why: str
+) -> None:
+    """Dashes have a reason: too few models, or none with a choice."""
+    write_records(tmp_path / "r.json", records)
+    answer = aprgen("tune", "--evaluate", tmp_path / "r.json")
+    (one,) = aprgen("tune", "--evaluate", tmp_path / "r.json", "--format", "json").json["evaluations"]
+
+    assert f"-: {NAME}, trees: {why}" in answer.out
+    assert one["lacking"].startswith(why)
+    assert one["learned"] is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aprgen.program import Program
 from tests.conftest import give_up
+from tests.vector_headers import options_of, read_before
 
 WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror")
 OPTIONS = ("-std=c99", "-O1", "-ffp-contract=off", *WARNINGS)
@@ -31,8 +32,10 @@ def compile_c(compiler: str, arguments: tuple[str, ...], folder: Path) -> None:
     """Run a compiler in the folder of the sources; whatever it says is a failure."""
     if shutil.which(compiler) is None:
         give_up(f"{compiler} is not installed")
+    sources = [folder / word for word in arguments if word.endswith(".c")]
+    headers = read_before((compiler, *options_of(arguments)), (*sources, *folder.glob("*.h")))
     done = subprocess.run(
-        [compiler, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        [compiler, *arguments, *headers], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -27,24 +28,31 @@ FAULT = "    out[0] = *(const volatile float *)(uintptr_t)0xF0000000U + x[0];"
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_missing_compiler_names_both_ways_to_get_one(name: str) -> None:
-    """Without PATH no system compiler is found: status 7, the Debian package in the hint."""
-    with pytest.raises(ToolchainError) as caught:
-        find_toolchain(load_target(name), "system", search_path="")
+def test_a_missing_compiler_names_the_ways_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No compiler here: status 7, and in the hint packages of the origin that may be used, or of both."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    hints = {}
+    for prefer in ("system", "pypi", "auto"):
+        with pytest.raises(ToolchainError) as caught:
+            find_toolchain(load_target(name), prefer, search_path="")
+        assert caught.value.exit_status == 7
+        hints[prefer] = caught.value.hint
+    packages = {rule.package for rule in load_target(name).builds if rule.origin == "system"}
 
-    assert caught.value.exit_status == 7
-    assert "apt-get install" in caught.value.hint
-    assert "pip install ziglang" in caught.value.hint
+    assert {f"apt-get install {package}" for package in packages} == set(hints["system"].split(" or "))
+    assert "pip install ziglang" == hints["pypi"]
+    assert f"{hints['system']} or {hints['pypi']}" == hints["auto"]
 
 
 @pytest.mark.parametrize("name", [*CORTEX, "wasm", "arm-neon"])
 def test_a_missing_runner_names_its_package(name: str) -> None:
-    """Without PATH no system emulator is found: status 7, the Debian package in the hint."""
+    """Without PATH no system emulator is found: status 7, the Debian package in the hint, and no Python package."""
     with pytest.raises(ToolchainError) as caught:
         runner_for(load_target(name), "system", search_path="")
 
     assert caught.value.exit_status == 7
     assert "apt-get install" in caught.value.hint
+    assert "pip install" not in caught.value.hint
 
 
 def test_an_unknown_preference_is_refused() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from aprgen.cli import main
 from aprgen.errors import AprgenError, ComparisonError
+from aprgen.image import Image
 from aprgen.wcet import analyse as analysis
 from aprgen.wcet import bounds
 from aprgen.wcet.analyse import Question, analyse
@@ -177,13 +178,13 @@ def test_fact_broken_in_a_run(
 
     The counter in the binary would refuse the mark first; it is silenced here, to see that runs find it too.
     """
-    read = analysis.read_marks
+    read = analysis.marks_of
 
-    def too_small(path: Path, text_bytes: int | None) -> Any:
-        return tuple(replace(one, bound=one.bound - 1) if one.bound else one for one in read(path, text_bytes))
+    def too_small(image: Image, text_bytes: int | None) -> Any:
+        return tuple(replace(one, bound=one.bound - 1) if one.bound else one for one in read(image, text_bytes))
 
     def change(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(analysis, "read_marks", too_small)
+        patch.setattr(analysis, "marks_of", too_small)
         patch.setattr(bounds, "opinions", lambda facts, graph, code: ())
 
     report = _void(change, monkeypatch, tmp_path / "r.json")
@@ -197,9 +198,9 @@ def test_fact_broken_in_a_run(
 
 def test_counter_and_mark_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mark that states less than the counter in the binary counts is an error, before anything is run."""
-    read = analysis.read_marks
+    read = analysis.marks_of
     monkeypatch.setattr(
-        analysis, "read_marks",
+        analysis, "marks_of",
         lambda *given: tuple(replace(one, bound=max(1, one.bound - 1)) for one in read(*given)),
     )
     with pytest.raises(ComparisonError) as caught:

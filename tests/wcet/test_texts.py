@@ -18,9 +18,10 @@ from aprgen.families.vectorizer import CountVectorizer
 from aprgen.program import Array
 from aprgen.target import load_target
 from aprgen.wcet import schema
-from aprgen.wcet.analyse import MOST_TEXT_BYTES, Question, analyse
+from aprgen.wcet.analyse import Question, analyse
 from aprgen.wcet.bounds import Program, bound_as_for, bound_program
 from aprgen.wcet.dear_texts import dear_texts
+from aprgen.wcet.longest_text import MOST_TEXT_BYTES
 from aprgen.wcet.marks import Mark, accounts_of, read_marks
 from aprgen.wcet.memory import Memory
 from aprgen.wcet.observe import Observation, observe
