@@ -71,10 +71,7 @@ def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[
 
 
 def _is_sums(op: Op) -> TypeGuard[Sums]:
-    """Distances are, whose squares are of codes of 8 bits, so that differences fit 16, and are not shifted."""
-    if isinstance(op, IntegerSquaredDistance):
-        return op.source == "i8" and op.points.data.dtype == np.int8 and op.shift == 0
-    return isinstance(op, IntegerDense | IntegerSum)
+    return isinstance(op, IntegerDense | IntegerSum | IntegerSquaredDistance)
 
 
 def _fits(op: Sums) -> bool:
@@ -198,7 +195,10 @@ class _Forms:
 def _lay(form: IntegerForm, op: Sums) -> Lay:
     """Of what the op reads."""
     code: Code = op.source
-    if code == "i8" and not isinstance(op, IntegerSquaredDistance) and form.byte_codes != "none":
+    if isinstance(op, IntegerSquaredDistance):
+        of_pairs = code == "i8" and op.shift == 0  # then differences fit 16 bits
+        return Lay("i16", code, form.width, 2, form.pair_group) if of_pairs else Lay("i32", code, form.width, 1, 1)
+    if code == "i8" and form.byte_codes != "none":
         return Lay("u8" if form.byte_codes == "unsigned" else "i8", code, form.width, 4, form.byte_group)
     return Lay("i16", code, form.width, 2, form.pair_group)
 
@@ -385,6 +385,7 @@ def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> D
         _weights(op).shape[1], n, op.largest_sum, own.lay, op.element if isinstance(op, IntegerDense) else "i32",
         "laid" if to is not None else "rows" if floats is None else "floats", to, form.tile_panels, own.weight,
         own.bias, own.multiplier, own.shift, scale, offset, isinstance(op, IntegerSquaredDistance),
+        op.shift if isinstance(op, IntegerSquaredDistance) else 0,
     )  # fmt: skip
     parts = {one.name: getattr(made, one.name) for one in fields(made)}
     if not work.rows:
