@@ -286,7 +286,8 @@ class CodeSums:
     @property
     def cut(self) -> bool:
         """Whether codes are cut to less than what storing cuts them to."""
-        return self.code != "i32" and (self.as_floats or (self.code == "i8" and self.stored == "i16"))
+        wider = self.stored == "i32" or (self.code == "i8" and self.stored == "i16")
+        return self.code != "i32" and (self.as_floats or wider)
 
     @property
     def low(self) -> int:
