@@ -64,8 +64,8 @@ BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.
 
 
 def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
-    """The Program with a way for blocks, where it has sums of integers and no such way yet, and with the same sums for
-    one row, of floats and of codes. has: whether a kernel is there."""
+    """The Program with a way for blocks, where it has sums of integers, or neighbours or Gaussians in codes, and none
+    yet, and with the same sums for one row, of floats and of codes. has: whether a kernel is there."""
     if cost is None or cost.integers is None or program.batch is not None or program.source.element != "f32":
         return program
     steps = None
@@ -78,13 +78,13 @@ def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[
         return program
     columns = _in_columns(program, cost.integers) if all(has(kernel) for kernel in COLUMN_KERNELS) else {}
     tables = {id(op): _tables(cost.integers, op) for op in sums if id(op) not in columns}
-    made = None
-    for own in (steps, None if steps is None else steps.for_any_rows()):
-        forms = _Forms(cost.integers, tables, columns, own)
+    forms = _Forms(cost.integers, tables, columns, steps)
+    rows = _rows_that_fit(program, cost, forms)
+    made = _in_blocks(program, forms, rows) if rows else None
+    if made is None and sums and steps is not None:  # with steps for any number of rows alone
+        forms = replace(forms, steps=steps.for_any_rows())
         rows = _rows_that_fit(program, cost, forms)
         made = _in_blocks(program, forms, rows) if rows else None
-        if made is not None:
-            break
     if made is None:
         return program
     made = _row_by_row(made, program, forms)

@@ -4,7 +4,7 @@ the Program, in Python and in C."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from aprgen.verify import same_bits
 from tests.passes.integer_programs import nearest, spread, trained, voted
 from tests.passes.sanitized import require_clean
 from tests.passes.test_wide_floats import rows_of
-from tests.passes.test_wide_integers import COMPILERS, HERE, WIDE, blocks, compiled_of, differing
+from tests.passes.test_wide_integers import COMPILERS, HERE, WIDE, blocks, compiled_of, differing, form_of
 from tests.passes.test_wide_trees import agree, texts_of
 
 
@@ -162,4 +162,5 @@ def test_without_kernels_and_room() -> None:
     long = voted("i8", "euclidean", 9, 2000, 700)
 
     assert with_integer_blocks(program, target.batch, lambda name: name not in KERNELS) is program
+    assert blocks(program, target, replace(form_of(target.name), hidden_bytes=3000)) is program
     assert blocks(long, target) is long
