@@ -168,6 +168,7 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "k_means_many": lambda: k_means(70, 9),
     "neighbours_euclidean": lambda: points("euclidean", 1000, 16, 5),
     "neighbours_manhattan": lambda: points("manhattan", 700, 9, 3, weighted=True),
+    "neighbours_listed": lambda: points("manhattan", 300, 12, 20),  # a list too long to be written out
     "naive_bayes": lambda: naive_bayes(5, 20),
     "mixture": lambda: mixture(4, 12),
     "scaler": lambda: scaler(50),

@@ -1,7 +1,8 @@
 """Sums of integers for blocks of rows: outputs in the lanes of vectors, weights packed in the order of their reading.
 
 Codes between such ops are laid out for the next one: rows padded to whole vectors, as bytes plus 128 where the target
-multiplies bytes without a sign by bytes with one, as 16 bits where it multiplies those. Sums wrap modulo 2^32 and are
+multiplies bytes without a sign by bytes with one, as 16 bits where it multiplies those, as 32 for differences of codes
+of 16. Sums wrap modulo 2^32 and are
 proved to end within 32 bits, so neither order nor offset changes them. Knows how things lie; knows no C or targets.
 """
 
@@ -17,7 +18,7 @@ from aprgen.ops.integer import LARGEST, MAGIC, MAGIC_BITS, TYPES, Code, requanti
 from aprgen.ops.wide_floats import Group, groups
 from aprgen.program import Array, Proof, Table, ValueType
 
-LaidElement = Literal["u8", "i8", "i16"]
+LaidElement = Literal["u8", "i8", "i16", "i32"]
 End = Literal["laid", "rows", "floats"]
 
 OFFSET = 128  # of codes of 8 bits that are laid without a sign
@@ -219,7 +220,8 @@ class LookUpCodes:
 class CodeSums:
     """IntegerDense or IntegerSum: acc = bias + sum of weight * x modulo 2^32; then the code, cut to what it may be;
     then laid out (to), or row by row (to None, `end` "rows"), or as floats: code * scale + offset. With `distance`
-    IntegerSquaredDistance of codes of 8 bits, laid as 16, without a shift: the sum of (x - weight)^2.
+    IntegerSquaredDistance: the sum of (x - weight)^2, of codes of 8 bits laid as 16; or of (x - weight)^2 >> drop, of
+    codes laid as 32 bits.
 
     weight: flat; for each tile's panels one after the other, step by step: see packed(). bias, multiplier, shift,
     scale, offset: padded to whole vectors. bias has what the offset of x adds taken off. multiplier None: codes are
@@ -241,6 +243,7 @@ class CodeSums:
     scale: Table | None  # f32
     offset: Table | None  # f32
     distance: bool
+    drop: int
     headers = ("apr_sums.h",)
 
     @property
@@ -283,7 +286,8 @@ class CodeSums:
     @property
     def cut(self) -> bool:
         """Whether codes are cut to less than what storing cuts them to."""
-        return self.code != "i32" and (self.as_floats or (self.code == "i8" and self.stored == "i16"))
+        wider = self.stored == "i32" or (self.code == "i8" and self.stored == "i16")
+        return self.code != "i32" and (self.as_floats or wider)
 
     @property
     def low(self) -> int:
@@ -300,6 +304,11 @@ class CodeSums:
         return f"square_{self.lay.element}" if self.distance else self.lay.element
 
     @property
+    def drops(self) -> bool:
+        """Whether a term has a shift of its own, which may be 0."""
+        return self.lay.element == "i32"
+
+    @property
     def terms(self) -> str:
         return "squared differences" if self.distance else "products"
 
@@ -311,7 +320,7 @@ class CodeSums:
         """Of rows of n_in codes that are laid out, with all sums that fill up vectors."""
         weight = unpacked(self.weight.data, self.n_in, self.padded, self.tile_panels, self.lay)
         if self.distance:
-            acc = _squares(x.astype(np.int64), weight.astype(np.int64))
+            acc = _squares(x.astype(np.int64), weight.astype(np.int64), self.drop)
         else:
             acc = np.rint(x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
         code = (acc + self.bias.data).astype(np.int32).astype(np.int64)  # modulo 2^32
@@ -384,11 +393,11 @@ class DenseRow(CodeSums):
         return made[:, : self.n_sums] if self.to is None else made
 
 
-def _squares(x: Array, columns: Array) -> Array:
-    """Squared distances, of rows to columns."""
+def _squares(x: Array, columns: Array, drop: int) -> Array:
+    """Squared distances, of rows to columns; each square loses its last bits."""
     acc = np.zeros((len(x), columns.shape[1]), np.int64)
     for col, points in enumerate(columns):
-        acc += (x[:, col : col + 1] - points) ** 2
+        acc += (x[:, col : col + 1] - points) ** 2 >> drop
     return acc
 
 
@@ -402,7 +411,7 @@ def packed(columns: NDArray[np.integer], tile_panels: int, lay: Lay) -> Table:
     group by group, of a group sum by sum its neighbouring columns. Zeros fill steps and panels up."""
     n_in, n_out = columns.shape
     steps = -(-n_in // lay.step)
-    kind = np.int8 if lay.element != "i16" else np.int16
+    kind = {"i16": np.int16, "i32": np.int32}.get(lay.element, np.int8)
     parts = []
     for group in groups(n_out, lay.width, tile_panels, 1, 1):
         across = group.across * lay.width

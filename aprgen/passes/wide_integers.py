@@ -1,13 +1,14 @@
 """Wide integers pass: sums of integers run in vectors, for one row and for blocks of rows.
 
-Codes stay laid out from one dense op to the next; what stands between, and what ends the Program, runs row by row.
+Codes stay laid out from one dense op to the next; what stands between, and what ends the Program, has its own forms for
+blocks (wide_code_steps.py) or runs row by row.
 Where floats are all that is read of a block's result, the dense op gives them. Both ways read the same tables. Knows no
 target by name and no C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeGuard
 
@@ -15,15 +16,24 @@ import numpy as np
 
 from aprgen.costs import BatchCost, IntegerForm
 from aprgen.ops.code_columns import CodeColumns, ColumnsOfFloats, column_weights, columns_of
+from aprgen.ops.decide import Argmax, Argmin
 from aprgen.ops.integer import (
     MAGIC_BITS,
     Code,
     Dequantise,
     IntegerDense,
     IntegerLookup,
+    IntegerSoftmax,
     IntegerSquaredDistance,
     IntegerSum,
+    Interpolate,
     Quantise,
+)
+from aprgen.ops.wide_code_steps import (
+    IN_LANES,
+    BlockCodeNeighbours,
+    BlockCodeSoftmax,
+    InterpolateCodes,
 )
 from aprgen.ops.wide_integers import (
     STORED,
@@ -38,8 +48,10 @@ from aprgen.ops.wide_integers import (
     QuantiseRows,
     packed,
 )
+from aprgen.passes import wide_code_steps
 from aprgen.passes.layout import plan_block
-from aprgen.program import Array, Batch, Op, Program, Step, Table, Way
+from aprgen.passes.wide_code_steps import CodeSteps
+from aprgen.program import Array, Batch, Op, PadsRows, Program, Step, Table, Way
 
 Sums = IntegerDense | IntegerSum | IntegerSquaredDistance
 KERNELS = (
@@ -52,29 +64,36 @@ BYTES: dict[str, int] = {name: np.dtype(kind).itemsize for name, kind in STORED.
 
 
 def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[[str], bool]) -> Program:
-    """The Program with a way for blocks, where it has sums of integers and no such way yet, and with the same sums for
-    one row, of floats and of codes. has: whether a kernel is there."""
+    """The Program with a way for blocks, where it has sums of integers, or neighbours or Gaussians in codes, and none
+    yet, and with the same sums for one row, of floats and of codes. has: whether a kernel is there."""
     if cost is None or cost.integers is None or program.batch is not None or program.source.element != "f32":
         return program
-    sums = [op for index in program.in_code() if _is_sums(op := program.steps[index].op)]
-    if not sums or not all(has(kernel) for kernel in KERNELS) or not all(_fits(op) for op in sums):
+    steps = None
+    if cost.floats is not None and all(has(kernel) for kernel in wide_code_steps.KERNELS):
+        steps = CodeSteps(cost.floats, cost.integers)
+    ops = [program.steps[index].op for index in program.in_code()]
+    sums = [op for op in ops if _is_sums(op)]
+    laid = sums or (steps is not None and any(steps.lay(op) is not None for op in ops))
+    if not laid or not all(has(kernel) for kernel in KERNELS) or not all(_fits(op) for op in sums):
         return program
     columns = _in_columns(program, cost.integers) if all(has(kernel) for kernel in COLUMN_KERNELS) else {}
     tables = {id(op): _tables(cost.integers, op) for op in sums if id(op) not in columns}
-    forms = _Forms(cost.integers, tables, columns)
+    forms = _Forms(cost.integers, tables, columns, steps)
     rows = _rows_that_fit(program, cost, forms)
-    if not rows:
+    made = _in_blocks(program, forms, rows) if rows else None
+    if made is None and sums and steps is not None:  # with steps for any number of rows alone
+        forms = replace(forms, steps=steps.for_any_rows())
+        rows = _rows_that_fit(program, cost, forms)
+        made = _in_blocks(program, forms, rows) if rows else None
+    if made is None:
         return program
-    made = _row_by_row(_in_blocks(program, forms, rows), program, forms)
+    made = _row_by_row(made, program, forms)
     made.check()
     return made
 
 
 def _is_sums(op: Op) -> TypeGuard[Sums]:
-    """Distances are, whose squares are of codes of 8 bits, so that differences fit 16, and are not shifted."""
-    if isinstance(op, IntegerSquaredDistance):
-        return op.source == "i8" and op.points.data.dtype == np.int8 and op.shift == 0
-    return isinstance(op, IntegerDense | IntegerSum)
+    return isinstance(op, IntegerDense | IntegerSum | IntegerSquaredDistance)
 
 
 def _fits(op: Sums) -> bool:
@@ -146,16 +165,25 @@ def _offset_taken_off(op: Sums, lay: Lay) -> tuple[Array, Array]:
 
 def _rows_that_fit(program: Program, cost: BatchCost, forms: _Forms) -> int:
     """Of a block, by what the buffers between its layers take for one row; 0: not even one."""
-    form, tried = forms.form, _in_blocks(program, forms, 1)
+    form, tried = forms.form, _trial(program, forms, 1)
     assert tried.batch is not None
     way = tried.batch.many
     row_bytes = max(
         sum(BYTES[buffer.element] * buffer.size for buffer in plan_block(tried, value, "x", "out").buffers)
         for value in (way.scores, way.label) if value is not None
     )  # fmt: skip
-    rows = min(cost.rows, form.hidden_bytes // max(1, row_bytes))
+    own = _own_bytes(_trial(program, forms, cost.rows))
+    rows = min(cost.rows, (form.hidden_bytes - own) // max(1, row_bytes))
     tile_rows = form.tile_rows if forms.tables else forms.together
-    return rows - rows % tile_rows if rows > tile_rows else rows
+    return rows - rows % tile_rows if rows > tile_rows else max(0, rows)
+
+
+def _own_bytes(program: Program) -> int:
+    """The most that a step of blocks takes for itself."""
+    assert program.batch is not None
+    way = program.batch.many
+    ops = (program.steps[index].op for index in program.needed(way.scores, way.label))
+    return max((op.stack_bytes for op in ops if isinstance(op, BlockCodeNeighbours | BlockCodeSoftmax)), default=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,17 +207,24 @@ class _Columns:
 
 @dataclass(frozen=True)
 class _Forms:
-    """What sums of each op read, by its identity: in panels, or in columns."""
+    """What sums of each op read, by its identity: in panels, or in columns; and which other steps have forms."""
 
     form: IntegerForm
     tables: Mapping[int, _Tables]
     columns: Mapping[int, _Columns]
+    steps: CodeSteps | None
 
     @property
     def together(self) -> int:
         """Rows whose sums in columns stay in registers, beside what makes codes: half of those of a tile of panels."""
         most = max((columns.of_codes.n_sums for columns in self.columns.values()), default=1)
         return max(1, min(MOST_COLUMN_SUMS, self.form.tile_rows * self.form.tile_panels // 2) // most)
+
+    def lay(self, op: Op) -> Lay | None:
+        """How codes lie for what reads them; None: as rows."""
+        if _is_sums(op):
+            return _lay(self.form, op)
+        return None if self.steps is None else self.steps.lay(op)
 
     def in_panels(self, op: Op) -> bool:
         return _is_sums(op) and id(op) not in self.columns
@@ -198,7 +233,10 @@ class _Forms:
 def _lay(form: IntegerForm, op: Sums) -> Lay:
     """Of what the op reads."""
     code: Code = op.source
-    if code == "i8" and not isinstance(op, IntegerSquaredDistance) and form.byte_codes != "none":
+    if isinstance(op, IntegerSquaredDistance):
+        of_pairs = code == "i8" and op.shift == 0  # then differences fit 16 bits
+        return Lay("i16", code, form.width, 2, form.pair_group) if of_pairs else Lay("i32", code, form.width, 1, 1)
+    if code == "i8" and form.byte_codes != "none":
         return Lay("u8" if form.byte_codes == "unsigned" else "i8", code, form.width, 4, form.byte_group)
     return Lay("i16", code, form.width, 2, form.pair_group)
 
@@ -231,22 +269,53 @@ class _Work:
     steps: list[Step]
     as_rows: dict[int, int]
     laid: dict[tuple[int, Lay], int]
-    made: dict[tuple[int, Lay | None], DenseRow] = field(default_factory=dict)  # of one row: by op, and how it lays out
+    made: dict[Hashable, Op] = field(default_factory=dict)  # by what it is made of and the number of rows
 
     def add(self, op: Op, *inputs: int) -> int:
         self.steps.append(Step(op, inputs))
         return len(self.steps)
+
+    def once(self, make: Callable[[], Op], *of: Hashable) -> Op:
+        """What was made of the same before: ways share functions and tables."""
+        key = (self.rows, *of)
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
     def readers(self, value: int) -> list[int]:
         """Steps."""
         return [index for index in self.program.in_code() if value in self.program.steps[index].inputs]
 
 
-def _in_blocks(program: Program, forms: _Forms, rows: int) -> Program:
+def _in_blocks(program: Program, forms: _Forms, rows: int) -> Program | None:
+    """None: a block would have fewer rows than some step takes."""
+    many = _Work(program, forms, rows, list(program.steps), {0: 0}, {})
+    way = _way(many)
+    if not any(isinstance(many.steps[index].op, IN_LANES) for index in _needed(many, way)):
+        return replace(program, steps=tuple(many.steps), batch=Batch(way, None, rows, 1))
+    width = forms.form.width
+    if rows < width:
+        return None
+    few = None
+    if forms.tables or forms.columns:
+        assert forms.steps is not None
+        forms_of_few = replace(forms, steps=forms.steps.for_any_rows())
+        few = _way(replace(many, forms=forms_of_few, as_rows={0: 0}, laid={}))
+    return replace(program, steps=tuple(many.steps), batch=Batch(way, few, rows, width))
+
+
+def _way(work: _Work) -> Way:
+    scores = _as_rows(work, work.program.scores)
+    return Way(scores, None if work.program.label is None else _as_rows(work, work.program.label))
+
+
+def _needed(work: _Work, way: Way) -> tuple[int, ...]:
+    return work.program.with_steps(work.steps).needed(way.scores, way.label)
+
+
+def _trial(program: Program, forms: _Forms, rows: int) -> Program:
     work = _Work(program, forms, rows, list(program.steps), {0: 0}, {})
-    scores = _as_rows(work, program.scores)
-    label = None if program.label is None else _as_rows(work, program.label)
-    return replace(program, steps=tuple(work.steps), batch=Batch(Way(scores, label), None, rows, 1))
+    return replace(program, batch=Batch(_way(work), None, rows, 1), steps=tuple(work.steps))
 
 
 def _row_by_row(made: Program, program: Program, forms: _Forms) -> Program:
@@ -278,10 +347,34 @@ def _as_rows(work: _Work, value: int) -> int:
         lay = _lay(work.forms.form, before.op)
         made = work.add(_sums(work, before.op, None, step.op), _laid(work, before.inputs[0], lay))
     else:
-        inputs = tuple(_as_rows(work, i) for i in step.inputs)
-        made = value if inputs == step.inputs and not work.rows else work.add(step.op, *inputs)
+        form = _in_form(work, step) if work.rows and work.forms.steps is not None else None
+        inputs = tuple(_as_rows(work, i) for i in step.inputs) if form is None else ()
+        same = inputs == step.inputs and not work.rows
+        made = form if form is not None else value if same else work.add(step.op, *inputs)
     work.as_rows[value] = made
     return made
+
+
+def _in_form(work: _Work, step: Step) -> int | None:
+    """The value of a step in its form for blocks; None: it has none here."""
+    steps, op, rows = work.forms.steps, step.op, work.rows
+    assert steps is not None
+    lay = steps.lay(op)
+    if lay is not None:
+        return work.add(steps.of_laid(op, lay, rows), _laid(work, step.inputs[0], lay))
+    before = work.program.steps[step.inputs[0] - 1] if step.inputs and step.inputs[0] else None
+    if before is None:
+        return None
+    form: Op | None = None
+    if isinstance(op, Dequantise) and isinstance(before.op, IntegerSoftmax) and len(work.readers(step.inputs[0])) == 1:
+        x = _as_rows(work, before.inputs[0])
+        form = steps.shares(before.op, op, work.steps[x - 1].op, rows)
+    elif isinstance(op, Interpolate | Argmax | Argmin):
+        x = _as_rows(work, step.inputs[0])
+        made = work.steps[x - 1].op
+        curve = steps.curve(op, made, rows)
+        form = steps.decision(op, made, rows) if curve is None else work.once(lambda: curve, "curve", id(op))
+    return None if form is None else work.add(form, x)
 
 
 def _columns(work: _Work, columns: _Columns, source: int) -> int:
@@ -290,7 +383,7 @@ def _columns(work: _Work, columns: _Columns, source: int) -> int:
     if source in work.as_rows:
         return work.add(columns.of_codes, work.as_rows[source])
     op = columns.of_floats
-    made = op.of_rows(work.rows, work.forms.together) if work.rows else op
+    made = work.once(lambda: op.of_rows(work.rows, work.forms.together), "columns", id(op)) if work.rows else op
     return work.add(made, _as_rows(work, quantised.inputs[0]))
 
 
@@ -304,24 +397,33 @@ def _laid(work: _Work, value: int, to: Lay) -> int:
     if (value, to) in work.laid:
         return work.laid[value, to]
     step = work.program.steps[value - 1]
-    n_in = work.program.types()[value].size
+    n_in, rows = work.program.types()[value].size, work.rows
     if isinstance(step.op, Quantise) and value not in work.as_rows:
-        made = work.add(_quantise(work, step.op, to), _as_rows(work, step.inputs[0]))
+        quantised = step.op
+        op = work.once(lambda: _quantise(work, quantised, to), "quantise", id(quantised), to)
+        made = work.add(op, _as_rows(work, step.inputs[0]))
     elif isinstance(step.op, IntegerDense) and work.forms.in_panels(step.op) and _stays_laid(work, value):
         made = work.add(_sums(work, step.op, to, None), _laid(work, step.inputs[0], _lay(work.forms.form, step.op)))
     elif _looks_up_laid(work, value) and _stays_laid(work, value):
-        assert isinstance(step.op, IntegerLookup)
-        table = Table(to.laid(step.op.table.data.astype(np.int64)), lines=True)
-        made = work.add(LookUpCodes(n_in, work.rows, to, table, step.op.error), _laid(work, step.inputs[0], to))
-    elif work.rows:
+        op = work.once(lambda: _looked_up(step.op, n_in, rows, to), "look up", id(step.op), to)
+        made = work.add(op, _laid(work, step.inputs[0], to))
+    elif rows:
         source = _as_rows(work, value)
-        op = work.steps[source - 1].op
-        stride = op.row_elements if isinstance(op, DensePanels) else n_in
-        made = work.add(LayCodes(n_in, work.rows, to, stride), source)
+        before = work.steps[source - 1].op
+        stride = before.row_elements if isinstance(before, PadsRows) else n_in
+        made = work.add(work.once(lambda: LayCodes(n_in, rows, to, stride), "lay", n_in, to, stride), source)
     else:
         made = work.add(LayRow(n_in, to), _as_rows(work, value))
     work.laid[value, to] = made
     return made
+
+
+def _looked_up(op: Op, n_in: int, rows: int, to: Lay) -> LookUpCodes | InterpolateCodes:
+    """Of codes that are laid out, and so is the result."""
+    if isinstance(op, Interpolate):
+        return InterpolateCodes(n_in, rows, to, op.table, op.error)
+    assert isinstance(op, IntegerLookup)
+    return LookUpCodes(n_in, rows, to, Table(to.laid(op.table.data.astype(np.int64)), lines=True), op.error)
 
 
 def _stays_laid(work: _Work, value: int) -> bool:
@@ -331,12 +433,14 @@ def _stays_laid(work: _Work, value: int) -> bool:
 
 
 def _looks_up_laid(work: _Work, value: int) -> bool:
-    """Whether a table makes the value of codes that are laid out: of a block, and no distance reads it. For the codes
-    that fill vectors up a table gives anything."""
-    if not work.rows or not isinstance(work.program.steps[value - 1].op, IntegerLookup):
+    """Whether a table makes the value of codes that are laid out: of a block, and only products with it are added up.
+    For the codes that fill vectors up a table gives anything."""
+    op = work.program.steps[value - 1].op
+    curve = isinstance(op, Interpolate) and work.forms.steps is not None
+    if not work.rows or not (curve or isinstance(op, IntegerLookup)):
         return False
     readers = (work.program.steps[index].op for index in work.readers(value))
-    return not any(isinstance(op, IntegerSquaredDistance) for op in readers)
+    return all(isinstance(reader, IntegerDense | IntegerSum | IntegerLookup | Interpolate) for reader in readers)
 
 
 def _lays(work: _Work, value: int) -> set[Lay] | None:
@@ -346,9 +450,11 @@ def _lays(work: _Work, value: int) -> set[Lay] | None:
         return None
     found: set[Lay] = set()
     for index in work.readers(value):
-        op = work.program.steps[index].op
-        if _is_sums(op):
-            found.add(_lay(work.forms.form, op))
+        own = work.forms.lay(work.program.steps[index].op) if work.rows else None
+        if own is None and _is_sums(op := work.program.steps[index].op):
+            own = _lay(work.forms.form, op)
+        if own is not None:
+            found.add(own)
             continue
         looked_up = _lays(work, index + 1) if _looks_up_laid(work, index + 1) else None
         if looked_up is None:
@@ -375,7 +481,11 @@ def _bounds(op: Quantise, to: Lay) -> tuple[Table, Table]:
     return Table(inverse, np.float32, lines=not uniform), Table(least, np.int32, lines=not uniform)
 
 
-def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels | DenseRow:
+def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> Op:
+    return work.once(lambda: _in_tiles(work, op, to, floats), "sums", id(op), to, id(floats))
+
+
+def _in_tiles(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> DensePanels | DenseRow:
     own, form, n = work.forms.tables[id(op)], work.forms.form, _n_sums(op)
     scale = offset = None
     if floats is not None:
@@ -385,8 +495,9 @@ def _sums(work: _Work, op: Sums, to: Lay | None, floats: Dequantise | None) -> D
         _weights(op).shape[1], n, op.largest_sum, own.lay, op.element if isinstance(op, IntegerDense) else "i32",
         "laid" if to is not None else "rows" if floats is None else "floats", to, form.tile_panels, own.weight,
         own.bias, own.multiplier, own.shift, scale, offset, isinstance(op, IntegerSquaredDistance),
+        op.shift if isinstance(op, IntegerSquaredDistance) else 0,
     )  # fmt: skip
     parts = {one.name: getattr(made, one.name) for one in fields(made)}
     if not work.rows:
-        return work.made.setdefault((id(op), to), DenseRow(**parts))
+        return DenseRow(**parts)
     return DensePanels(**parts, rows=work.rows, tile_rows=form.tile_rows)

@@ -58,6 +58,20 @@ static inline apr_sums apr_sums_plus(apr_sums a, apr_sums b)
     return (apr_sums)_mm256_add_epi32((__m256i)a, (__m256i)b);
 }
 
+/* One code for all sums. */
+static inline apr_codes apr_codes_i32_all(const int32_t *x)
+{
+    return _mm256_set1_epi32(*x);
+}
+
+/* Squares of differences of codes of 16 bits, which fit 32 without a sign; each loses its last `drop` bits. */
+static inline apr_sums apr_sums_add_square_i32(apr_sums sums, apr_codes x, apr_codes points, uint32_t drop)
+{
+    const __m256i apart = _mm256_sub_epi32(x, points);
+    const __m256i square = _mm256_mullo_epi32(apart, apart);
+    return (apr_sums)_mm256_add_epi32((__m256i)sums, _mm256_srl_epi32(square, _mm_cvtsi32_si128((int32_t)drop)));
+}
+
 static inline apr_scales apr_scales_load(const int32_t *multiplier, const int32_t *shift)
 {
     apr_scales scales;

@@ -33,6 +33,20 @@ static inline apr_sums apr_sums_plus(apr_sums a, apr_sums b)
     return vaddq_s32(a, b);
 }
 
+/* One code for all sums. */
+static inline apr_codes apr_codes_i32_all(const int32_t *x)
+{
+    return vreinterpretq_s8_s32(vdupq_n_s32(*x));
+}
+
+/* Squares of differences of codes of 16 bits, which fit 32 without a sign; each loses its last `drop` bits. */
+static inline apr_sums apr_sums_add_square_i32(apr_sums sums, apr_codes x, apr_codes points, uint32_t drop)
+{
+    const int32x4_t apart = vsubq_s32(vreinterpretq_s32_s8(x), vreinterpretq_s32_s8(points));
+    const uint32x4_t square = vreinterpretq_u32_s32(vmulq_s32(apart, apart)) >> drop;
+    return vaddq_s32(sums, vreinterpretq_s32_u32(square));
+}
+
 static inline apr_scales apr_scales_load(const int32_t *multiplier, const int32_t *shift)
 {
     apr_scales scales;

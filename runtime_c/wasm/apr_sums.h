@@ -56,6 +56,19 @@ static inline apr_sums apr_sums_plus(apr_sums a, apr_sums b)
     return wasm_i32x4_add(a, b);
 }
 
+/* One code for all sums. */
+static inline apr_codes apr_codes_i32_all(const int32_t *x)
+{
+    return wasm_v128_load32_splat(x);
+}
+
+/* Squares of differences of codes of 16 bits, which fit 32 without a sign; each loses its last `drop` bits. */
+static inline apr_sums apr_sums_add_square_i32(apr_sums sums, apr_codes x, apr_codes points, uint32_t drop)
+{
+    const v128_t apart = wasm_i32x4_sub(x, points);
+    return wasm_i32x4_add(sums, wasm_u32x4_shr(wasm_i32x4_mul(apart, apart), drop));
+}
+
 static inline apr_scales apr_scales_load(const int32_t *multiplier, const int32_t *shift)
 {
     apr_scales scales;

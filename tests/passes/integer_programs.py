@@ -19,9 +19,12 @@ from aprgen.ops.integer import (
     IntegerSquaredDistance,
     IntegerSum,
     Quantise,
+    furthest_sum,
 )
+from aprgen.ops.integer_distance import IntegerGauss, IntegerMetric, IntegerNeighbours
 from aprgen.ops.normalise import Softmax
 from aprgen.passes.quantise import quantise
+from aprgen.passes.quantise_points import softmax_of_codes
 from aprgen.program import Builder, Program, Table, row_type
 
 
@@ -94,17 +97,59 @@ def looked_up() -> Program:
     return builder.build(scores, builder.add(Argmax("i16", 5, Table([9, 8, 7, 6, 5], np.int32)), ends), 5)
 
 
-def nearest(n_in: int, n_points: int, *, labels: bool = True) -> Program:
+def points_of(code: Code, n_points: int, n_in: int) -> Table:
+    """Of all codes, the lowest ones first; the last point is the second one again."""
+    points = np.random.default_rng(n_points).integers(-LARGEST[code] - 1, LARGEST[code] + 1, (n_points, n_in))
+    points[0] = -LARGEST[code] - 1
+    points[-1] = points[min(1, n_points - 1)]
+    return Table(points, TYPES[code])
+
+
+def least_shift(code: Code, points: Table, *, squares: bool) -> int:
+    """So that no sum of distances leaves 31 bits."""
+    return next(n for n in range(32) if furthest_sum(points, code, n, squares=squares) < LARGEST["i32"])
+
+
+def nearest(n_in: int, n_points: int, code: Code = "i8", *, labels: bool = True) -> Program:
     """Squared distances to points; the nearest, or floats alone."""
     builder = Builder(row_type(n_in))
-    points = np.random.default_rng(n_points).integers(-128, 128, (n_points, n_in))
-    points[0] = -128
-    x = codes_of(builder, "i8", n_in, uniform=False)
-    at = builder.add(IntegerSquaredDistance("i8", Table(points, np.int8), 0), x)
+    points = points_of(code, n_points, n_in)
+    x = codes_of(builder, code, n_in, uniform=False)
+    at = builder.add(IntegerSquaredDistance(code, points, least_shift(code, points, squares=True)), x)
     scores = builder.add(Dequantise("i32", n_points, Table([0.25], np.float32), None), at)
     if not labels:
         return builder.build(scores)
     return builder.build(scores, builder.add(Argmin(n_points, "i32"), at), n_points)
+
+
+def voted(code: Code, metric: IntegerMetric, n_in: int, n_points: int, k: int) -> Program:
+    """Votes of the nearest points, and the class that has most."""
+    builder = Builder(row_type(n_in))
+    points = points_of(code, n_points, n_in)
+    classes = Table(np.random.default_rng(k).integers(0, 3, n_points), np.uint8)
+    shift = least_shift(code, points, squares=metric == "euclidean")
+    op = IntegerNeighbours(code, metric, k, points, classes, 3, shift)
+    at = builder.add(op, codes_of(builder, code, n_in, uniform=True))
+    scores = builder.add(Dequantise("i16", 3, Table([1 / k], np.float32), None), at)
+    return builder.build(scores, builder.add(Argmax("i16", 3, None), at), 3)
+
+
+def spread(code: Code, n_in: int, n_classes: int, *, uniform: bool, last_wins: bool = False) -> Program:
+    """Densities of Gaussians, their shares, which are equal where none is large, and the label of the largest."""
+    chance = np.random.default_rng(n_in * n_classes)
+    builder, shape = Builder(row_type(n_in)), (n_classes, n_in)
+    centre = Table(chance.integers(-32768, 32768, shape), np.int16)
+    weight = Table(chance.integers(0, 2**15, shape), np.uint16)
+    shift = Table(chance.integers(15, 26, 1 if uniform else shape), np.uint8)
+    cap = int(np.sqrt((LARGEST["i32"] - 60_000) / n_in)) if not uniform else 300
+    bias = Table(-chance.integers(0, 60_000, n_classes), np.int32)
+    fraction = 8 if code == "i8" else 0
+    op = IntegerGauss(code, fraction, centre, weight, shift, bias, cap)
+    at = builder.add(op, codes_of(builder, code, n_in, uniform=False))
+    shares = builder.add(softmax_of_codes("i32", n_classes, 2.0**-14, -150_000), at)
+    scores = builder.add(Dequantise("i16", n_classes, Table([2.0**-15], np.float32), None), shares)
+    labels = Table(np.arange(n_classes) * 3 - 2, np.int32)
+    return builder.build(scores, builder.add(Argmax("i32", n_classes, labels, last_wins), at), n_classes)
 
 
 def near_and_added() -> Program:
