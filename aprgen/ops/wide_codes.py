@@ -19,7 +19,7 @@ from aprgen.program import Array, Table, ValueType
 Ints = NDArray[np.int64]
 Search = Literal["grouped", "counted", "searched"]
 CodeElement = Literal["u8", "u16"]
-Order = Literal["by_feature", "by_row"]  # in a block: all rows of a feature, or all features of a row
+Order = Literal["by_feature", "by_row", "in_bits"]  # in a block: rows of a feature, features of a row, lines
 
 PAD = np.iinfo(np.int32).max  # the key of a NaN: below no key
 LOWEST = np.iinfo(np.int32).min  # the key of a NaN that goes left: no threshold is below
@@ -28,6 +28,9 @@ LANES = 16
 OF_GROUP = (1, 2, 4, 8)
 NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
 SPAN_REACHES = (8, 16, 32)
+STEP = 8  # of codes of which lines of bits tell
+RESTS = STEP - 1
+AT_LINE = 8  # of a line of 64 bytes, as an address can have eight times a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,74 @@ class Spans:
     def last(self) -> float:
         """The last one of a column."""
         return float(self.count - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class BitLines:
+    """Lines of bits, one a row, from which follows what splits ask of codes: which multiples of 8 a code has reached,
+    and which numbers its rest is above.
+
+    The first line is ones, the next one zeros. Then column by column: where codes reach 8 `steps` lines, of which the
+    first is ones, the last zeros, others whether 8, 16, ... are reached; up to 7, whether the rest is above 0, 1, ...
+    """
+
+    steps: Table  # u8 [n]: 0 or at least 3
+    rests: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return 2 + int(self.steps.data.sum()) + sum(self.rests)
+
+    @property
+    def first(self) -> Ints:
+        """Of each column."""
+        own = self.steps.data.astype(np.int64) + np.array(self.rests, np.int64)
+        return 2 + np.cumsum(own) - own
+
+    def at(self, feature: Ints, code: Ints) -> Ints:
+        """By split two lines, from which it follows with the one behind the first whether a row's code is above; in
+        AT_LINE for each line."""
+        steps = self.steps.data.astype(np.int64)[feature]
+        reached = np.where(steps > 0, self.first[feature] + code // STEP, 0)
+        rest = np.where(code % STEP < RESTS, self.first[feature] + steps + code % STEP, 1)
+        return AT_LINE * np.stack([reached, rest], axis=-1)
+
+    def of(self, codes: Array) -> NDArray[np.bool_]:
+        """[lines, rows]"""
+        rows = codes.astype(np.int64)
+        lines = [np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)]
+        for own, steps, rests in zip(rows.T, self.steps.data.tolist(), self.rests, strict=True):
+            lines += [own >= STEP * step for step in range(steps)]
+            lines += [own % STEP > rest for rest in range(rests)]
+        return np.stack(lines)
+
+
+def lines_of(n_thresholds: int) -> tuple[int, int]:
+    """Steps and rests of a column."""
+    return (0 if n_thresholds < STEP else n_thresholds // STEP + 2), min(n_thresholds, RESTS)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Of two vectors, the bits of the first whose places have a 1 at `shift` with those of the second `shift` below.
+    both: the second is not zeros."""
+
+    shift: int
+    first: int
+    second: int
+    both: bool
+
+
+def exchanges(n: int) -> tuple[Exchange, ...]:
+    """What turns 8 vectors, of which those from n on are zeros: then bit i of a byte of the k-th is what bit k of that
+    byte of the i-th was."""
+    found = []
+    for shift in (1, 2, 4):
+        for first in (one for one in range(8) if not one & shift):
+            begin = first - first % shift  # of vectors that came from the same ones
+            if begin < n:
+                found.append(Exchange(shift, first, first + shift, begin + shift < n))
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +147,7 @@ class WideCodes:
     missing: Table | None = None  # i32 [padded n], keys of a NaN, of counted columns
     skip: int = 0  # zeros in front of a row's codes, of searched columns
     spans: Spans | None = None  # where the last level of a search begins, of searched columns in blocks
+    lines: BitLines | None = None  # of grouped columns in bits
     headers = ("apr_wide.h",)
 
     @property
@@ -89,7 +161,7 @@ class WideCodes:
     @property
     def walked(self) -> bool:
         """Whether eight rows may walk at once, so that those which are not there need codes."""
-        return not self.by_feature and self.stride == self.n
+        return self.order == "by_row" and self.stride == self.n
 
     @property
     def read(self) -> Ints:
@@ -145,7 +217,13 @@ class WideCodes:
         return 127 if self.signed else 0
 
     @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(8)
+
+    @property
     def block_elements(self) -> int:
+        if self.lines is not None:
+            return self.rows // 8 * (self.lines.count + RESTS)  # as if the last column had all rests
         return self.rows * (self.n if self.by_feature else self.stride)
 
     def result(self, x: ValueType) -> ValueType:

@@ -19,8 +19,8 @@ from aprgen.passes.choices import Choices
 from aprgen.tuned.records import Kind, Record
 
 TREE_COSTS = (
-    "split", "code", "level_tree", "level_split", "permuted_tree", "permuted_bytes", "walked_split", "walked_top",
-    "staged_tree", "staged_step", "float_split",
+    "split", "code", "level_tree", "level_split", "bit_split", "permuted_tree", "permuted_bytes", "walked_split",
+    "walked_top", "staged_tree", "staged_step", "float_split",
 )  # fmt: skip
 SUM_COSTS = ("panel", "lane", "turned", "square_panel", "square_lane")
 PARAMETERS = ("rows", "tile_rows", "tile_panels")
