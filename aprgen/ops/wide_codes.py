@@ -30,6 +30,7 @@ NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
 SPAN_REACHES = (8, 16, 32)
 STEP = 8  # of codes of which lines of bits tell
 RESTS = STEP - 1
+CONSTANT, ONES = 3, 1  # lines in front of those of columns, and the one of ones among them
 AT_LINE = 8  # of a line of 64 bytes, as an address can have eight times a number
 
 
@@ -58,36 +59,36 @@ class BitLines:
     """Lines of bits, one a row, from which follows what splits ask of codes: which multiples of 8 a code has reached,
     and which numbers its rest is above.
 
-    The first line is ones, the next one zeros. Then column by column: where codes reach 8 `steps` lines, of which the
+    The first lines are zeros, ones and zeros. Then column by column: where codes reach 8 `steps` lines, of which the
     first is ones, the last zeros, others whether 8, 16, ... are reached; up to 7, whether the rest is above 0, 1, ...
     """
 
     steps: Table  # u8 [n]: 0 or at least 3
-    rests: tuple[int, ...]
+    rests: Table  # u8 [n]
 
     @property
     def count(self) -> int:
-        return 2 + int(self.steps.data.sum()) + sum(self.rests)
+        return CONSTANT + int(self.steps.data.sum()) + int(self.rests.data.sum())
 
     @property
     def first(self) -> Ints:
         """Of each column."""
-        own = self.steps.data.astype(np.int64) + np.array(self.rests, np.int64)
-        return 2 + np.cumsum(own) - own
+        own = self.steps.data.astype(np.int64) + self.rests.data
+        return CONSTANT + np.cumsum(own) - own
 
     def at(self, feature: Ints, code: Ints) -> Ints:
         """By split two lines, from which it follows with the one behind the first whether a row's code is above; in
-        AT_LINE for each line."""
+        AT_LINE for each line. Of a split that is not there zeros: no row goes right."""
         steps = self.steps.data.astype(np.int64)[feature]
-        reached = np.where(steps > 0, self.first[feature] + code // STEP, 0)
-        rest = np.where(code % STEP < RESTS, self.first[feature] + steps + code % STEP, 1)
+        reached = np.where(steps > 0, self.first[feature] + code // STEP, ONES)
+        rest = np.where(code % STEP < RESTS, self.first[feature] + steps + code % STEP, 0)
         return AT_LINE * np.stack([reached, rest], axis=-1)
 
     def of(self, codes: Array) -> NDArray[np.bool_]:
         """[lines, rows]"""
         rows = codes.astype(np.int64)
-        lines = [np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)]
-        for own, steps, rests in zip(rows.T, self.steps.data.tolist(), self.rests, strict=True):
+        lines = [np.full(len(rows), number == ONES) for number in range(CONSTANT)]
+        for own, steps, rests in zip(rows.T, self.steps.data.tolist(), self.rests.data.tolist(), strict=True):
             lines += [own >= STEP * step for step in range(steps)]
             lines += [own % STEP > rest for rest in range(rests)]
         return np.stack(lines)
@@ -139,7 +140,7 @@ class WideCodes:
     order: Order
     rows: int  # of a block
     stride: int  # codes of a row in a block, where they lie by row
-    keys: Table  # i32
+    keys: Table  # i32; grouped ones falling, u32
     first: Table | None = None  # u32 [n, levels], of the nodes of a level
     fan: int = 0
     levels: int = 0
@@ -235,7 +236,7 @@ class WideCodes:
         """The thresholds of a column, and what fills the table behind them."""
         keys = self.keys.data
         if self.search == "grouped":
-            return np.asarray(keys[index].T.reshape(-1))
+            return np.asarray(falling(keys[index].T.reshape(-1)).view(np.int32))
         if self.search == "counted":
             return np.asarray(keys[:, index])
         assert self.first is not None
@@ -257,10 +258,16 @@ def grouped_keys(thresholds: Sequence[Ints]) -> Table:
     """[column, place in the group, group], of groups of as few places as hold all. At most 255 thresholds a column."""
     most = max(len(keys) for keys in thresholds)
     places = next(places for places in OF_GROUP if most < GROUPS * places)
-    table = np.full((len(thresholds), GROUPS * places), PAD, np.int32)
+    table = np.zeros((len(thresholds), GROUPS * places), np.uint32)
     for row, keys in zip(table, thresholds, strict=True):
-        row[: len(keys)] = keys
+        row[: len(keys)] = falling(keys.astype(np.int32).view(np.uint32))
     return Table(table.reshape(len(thresholds), GROUPS, places).transpose(0, 2, 1), lines=True)
+
+
+def falling(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Keys turned around: without a sign their order is the opposite of that with a sign. PAD is 0, of which many take
+    no place in C. Twice is as before."""
+    return keys ^ np.uint32(PAD)
 
 
 def counted_keys(thresholds: Sequence[Ints], padded: int) -> Table:

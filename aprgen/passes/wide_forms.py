@@ -15,7 +15,7 @@ from aprgen.costs import BatchCost
 from aprgen.ops.deep_trees import StagedTrees
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.ops.wide_codes import (
-    AT_LINE,
+    CONSTANT,
     LOWEST,
     PAD,
     RESTS,
@@ -284,7 +284,7 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     most = min(cost.buffer_bytes, FURTHEST) // cost.rows
     yield from _levels_in(ranked, adding, n_features, cost, every, lambda sizes: len(sizes) <= most)
     if cost.bit_split is not None and cost.rows == cost.level_rows:
-        lines = 8 * cost.line_bytes // cost.rows - 2 - RESTS
+        lines = 8 * cost.line_bytes // cost.rows - CONSTANT - RESTS
         yield from _levels_in(
             ranked, adding, n_features, cost, every, lambda sizes: sum(sum(lines_of(size)) for size in sizes) <= lines,
             in_bits=True,
@@ -354,7 +354,7 @@ def _groups(ranked: Ranked, every: Ints, fits: Callable[[Sequence[int]], bool]) 
 
 def _bit_lines(coded: Coded) -> BitLines:
     steps, rests = zip(*(lines_of(len(keys)) for keys in coded.thresholds), strict=True)
-    return BitLines(Table(np.array(steps, np.uint8)), rests)
+    return BitLines(Table(np.array(steps, np.uint8)), Table(np.array(rests, np.uint8)))
 
 
 def _level_trees(
@@ -369,7 +369,7 @@ def _level_trees(
     code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
     leaves = adding.leaves(reached, trees.start == 0, in_vectors=True)
     if lines is not None:
-        at = np.where(nodes[..., None] >= 0, lines.at(feature, np.where(nodes >= 0, code, 0)), [0, AT_LINE])
+        at = np.where(nodes[..., None] >= 0, lines.at(feature, code), 0)
         return BitTrees(len(coded.columns), cost.rows, leaves, trees.start > 0, depth, lines, _fitting(at))
     return LevelTrees(
         len(coded.columns), cost.rows, leaves, trees.start > 0, depth,

@@ -28,6 +28,12 @@ static inline __m512i apr_wide_keys(__m512 values, __m512i missing)
     return _mm512_mask_mov_epi32(_mm512_xor_si512(bits, flip), nan, missing);
 }
 
+/* The same turned around, so that larger values have smaller keys, without a sign; 0 is below all. */
+static inline __m512i apr_wide_falling(__m512i keys)
+{
+    return _mm512_xor_si512(keys, _mm512_set1_epi32(INT32_MAX));
+}
+
 /* One column of 16 rows: `lanes` are the places of their values from `x` on. */
 static inline __m512 apr_wide_values(const float *x, __m512i lanes, __mmask16 rows)
 {
@@ -157,11 +163,12 @@ static inline void apr_wide_turned(
     apr_wide_turned_columns(a[3], b[3], c[3], d[3], values, 3U, g);
 }
 
-/* Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where the key is above the last of them. */
+/* Falling keys, here and below. Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where the key is
+ * above the last of them. */
 static inline __m512i apr_wide_step(__m512i key, __m512i passed, __m512i low, __m512i high, int32_t step)
 {
     const __m512i next = _mm512_permutex2var_epi32(low, _mm512_or_si512(passed, _mm512_set1_epi32(step - 1)), high);
-    return _mm512_mask_or_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(step));
+    return _mm512_mask_or_epi32(passed, _mm512_cmplt_epu32_mask(key, next), passed, _mm512_set1_epi32(step));
 }
 
 /* n: 4 or 8 vectors, here and below. */
@@ -181,20 +188,20 @@ static inline void apr_wide_steps(
 }
 
 /* Of 31 sorted thresholds and a last one that no key is above, how many are below each key. */
-static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const int32_t *thresholds, uint32_t n)
+static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const uint32_t *thresholds, uint32_t n)
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
     const __m512i eight = _mm512_set1_epi32(8);
-    const __m512i at_7 = _mm512_set1_epi32(thresholds[7]);
-    const __m512i at_15 = _mm512_set1_epi32(thresholds[15]);
-    const __m512i at_23 = _mm512_set1_epi32(thresholds[23]);
+    const __m512i at_7 = _mm512_set1_epi32((int32_t)thresholds[7]);
+    const __m512i at_15 = _mm512_set1_epi32((int32_t)thresholds[15]);
+    const __m512i at_23 = _mm512_set1_epi32((int32_t)thresholds[23]);
     APR_LOOP(apr_wide_groups, 8U);
     for (uint32_t g = 0U; g < n; ++g) {
         APR_BODY(apr_wide_groups, 8U);
-        __m512i first = _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(key[g], at_7), eight);
-        first = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_15), first, eight);
-        passed[g] = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_23), first, eight);
+        __m512i first = _mm512_maskz_mov_epi32(_mm512_cmplt_epu32_mask(key[g], at_7), eight);
+        first = _mm512_mask_add_epi32(first, _mm512_cmplt_epu32_mask(key[g], at_15), first, eight);
+        passed[g] = _mm512_mask_add_epi32(first, _mm512_cmplt_epu32_mask(key[g], at_23), first, eight);
     }
     apr_wide_steps(key, passed, low, high, 4, n);
     apr_wide_steps(key, passed, low, high, 2, n);
@@ -203,12 +210,12 @@ static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], cons
 
 static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
 {
-    return _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, threshold), count, _mm512_set1_epi32(1));
+    return _mm512_mask_add_epi32(count, _mm512_cmplt_epu32_mask(key, threshold), count, _mm512_set1_epi32(1));
 }
 
 /* One more where a key is above the threshold of the group that it has come to. */
 static inline void apr_wide_counted(
-    const __m512i key[8], const __m512i group[8], const int32_t *thresholds, __m512i count[8], uint32_t n)
+    const __m512i key[8], const __m512i group[8], const uint32_t *thresholds, __m512i count[8], uint32_t n)
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);

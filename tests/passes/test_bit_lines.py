@@ -93,7 +93,8 @@ def test_edges_of_columns(depth: int, tmp_path: Path, require_target: Callable[[
     if not missing:
         lines = next(step.op.lines for step in made.steps if isinstance(step.op, WideCodes))
         assert lines is not None
-        assert list(zip(lines.steps.data.tolist(), lines.rests, strict=True)) == [lines_of(size) for size in SIZES]
+        found = zip(lines.steps.data.tolist(), lines.rests.data.tolist(), strict=True)
+        assert list(found) == [lines_of(size) for size in SIZES]
     agree(made, program, rows[:600])
     require_target(TARGET.name)
     require_same(made, program, rows, COMPILERS[depth % 2], tmp_path)
