@@ -163,7 +163,12 @@ static inline void apr_wide_turned(
     apr_wide_turned_columns(a[3], b[3], c[3], d[3], values, 3U, g);
 }
 
-/* Falling keys, here and below. Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where the key is
+static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
+{
+    return _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, threshold), count, _mm512_set1_epi32(1));
+}
+
+/* Falling keys, as far as those of groups. Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where the key is
  * above the last of them. */
 static inline __m512i apr_wide_step(__m512i key, __m512i passed, __m512i low, __m512i high, int32_t step)
 {
@@ -208,7 +213,7 @@ static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], cons
     apr_wide_steps(key, passed, low, high, 1, n);
 }
 
-static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
+static inline __m512i apr_wide_one_more_falling(__m512i key, __m512i threshold, __m512i count)
 {
     return _mm512_mask_add_epi32(count, _mm512_cmplt_epu32_mask(key, threshold), count, _mm512_set1_epi32(1));
 }
@@ -219,15 +224,15 @@ static inline void apr_wide_counted(
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
-    count[0] = apr_wide_one_more(key[0], _mm512_permutex2var_epi32(low, group[0], high), count[0]);
-    count[1] = apr_wide_one_more(key[1], _mm512_permutex2var_epi32(low, group[1], high), count[1]);
-    count[2] = apr_wide_one_more(key[2], _mm512_permutex2var_epi32(low, group[2], high), count[2]);
-    count[3] = apr_wide_one_more(key[3], _mm512_permutex2var_epi32(low, group[3], high), count[3]);
+    count[0] = apr_wide_one_more_falling(key[0], _mm512_permutex2var_epi32(low, group[0], high), count[0]);
+    count[1] = apr_wide_one_more_falling(key[1], _mm512_permutex2var_epi32(low, group[1], high), count[1]);
+    count[2] = apr_wide_one_more_falling(key[2], _mm512_permutex2var_epi32(low, group[2], high), count[2]);
+    count[3] = apr_wide_one_more_falling(key[3], _mm512_permutex2var_epi32(low, group[3], high), count[3]);
     if (n == 8U) {
-        count[4] = apr_wide_one_more(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
-        count[5] = apr_wide_one_more(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
-        count[6] = apr_wide_one_more(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
-        count[7] = apr_wide_one_more(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
+        count[4] = apr_wide_one_more_falling(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
+        count[5] = apr_wide_one_more_falling(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
+        count[6] = apr_wide_one_more_falling(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
+        count[7] = apr_wide_one_more_falling(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
     }
 }
 
