@@ -77,8 +77,8 @@ class BitLines:
         return CONSTANT + np.cumsum(own) - own
 
     def at(self, feature: Ints, code: Ints) -> Ints:
-        """By split two lines, from which it follows with the one behind the first whether a row's code is above; in
-        AT_LINE for each line. Of a split that is not there zeros: no row goes right."""
+        """By split two lines: a row's code is above where it has a one in most of these and the line behind the first.
+        In AT_LINE for each line. Of a split that is not there zeros: no row goes right."""
         steps = self.steps.data.astype(np.int64)[feature]
         reached = np.where(steps > 0, self.first[feature] + code // STEP, ONES)
         rest = np.where(code % STEP < RESTS, self.first[feature] + steps + code % STEP, 0)

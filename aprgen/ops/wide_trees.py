@@ -303,7 +303,8 @@ class BitTrees(ShallowTrees):
     def places(self, codes: Array) -> Iterator[Ints]:
         lines = self.lines.of(codes)
         for reached, rest in np.moveaxis(self.at.data.astype(np.int64) // AT_LINE, -1, 1):
-            yield self.place_of((lines[reached + 1] | (lines[reached] & lines[rest])).T)
+            here, behind, above = lines[reached], lines[reached + 1], lines[rest]
+            yield self.place_of(((here & behind) | (here & above) | (behind & above)).T)
 
 
 @dataclass(frozen=True, eq=False)

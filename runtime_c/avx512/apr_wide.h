@@ -325,7 +325,7 @@ static inline __m512i apr_wide_either(__m512i which, __m512i first, __m512i seco
 }
 
 /* Which of 512 rows a split sends right: they have reached the line behind `reached`, or that one and their rest is above.
- * Where lines begin, in eight bytes. */
+ * Two of three bits, so that a split that is not there can have lines that say no. Where lines begin, in eight bytes. */
 static inline __m512i apr_wide_met(const uint8_t *lines, size_t reached, size_t rest)
 {
     const __m512i here = _mm512_load_si512((const void *)&lines[8U * reached]);
