@@ -114,7 +114,8 @@ class BatchCost:
     counted: few thresholds one after the other. spans: a search may begin where that of a value's span does. fan: keys
     of a vector. signed: vectors compare bytes with a sign.
     level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are
-    compared then. turned_rows: of a block of turned trees. split: passed by one row alone.
+    compared then. line_bytes: of the stack that lines of bits of such a block may take. turned_rows: of a block of
+    turned trees. split: passed by one row alone.
     """
 
     rows: int
@@ -127,10 +128,12 @@ class BatchCost:
     signed: bool
     level_rows: int | None
     turned_rows: int | None
+    line_bytes: int
     split: int
     code: int
     level_tree: int
     level_split: int | None
+    bit_split: int | None  # of complete trees, by lines of bits
     permuted_tree: int | None  # by codes of 16 bits
     permuted_bytes: int | None  # a tree, by codes of 8 bits
     turned_tree: int | None  # the same, six levels split by split in many rows at once

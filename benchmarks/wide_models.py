@@ -158,6 +158,7 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "regressor_shallow": lambda: regressors(70, 5, 20),
     "regressor_deep": lambda: regressors(25, 10, 30),
     "boosted": lambda: boosted(100, 6, 20),
+    "boosted_wide": lambda: boosted(100, 5, 400),
     "network": lambda: network((100, 256, 256, 10), ["relu", "relu", "softmax"]),
     "network_odd": lambda: network((7, 99, 37, 3), ["relu", "sigmoid", "identity"]),
     "network_curved": lambda: network((12, 33, 20, 5), ["tanh", "gelu", "softmax"]),

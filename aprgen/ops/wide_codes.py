@@ -19,7 +19,7 @@ from aprgen.program import Array, Table, ValueType
 Ints = NDArray[np.int64]
 Search = Literal["grouped", "counted", "searched"]
 CodeElement = Literal["u8", "u16"]
-Order = Literal["by_feature", "by_row"]  # in a block: all rows of a feature, or all features of a row
+Order = Literal["by_feature", "by_row", "in_bits"]  # in a block: rows of a feature, features of a row, lines
 
 PAD = np.iinfo(np.int32).max  # the key of a NaN: below no key
 LOWEST = np.iinfo(np.int32).min  # the key of a NaN that goes left: no threshold is below
@@ -28,6 +28,10 @@ LANES = 16
 OF_GROUP = (1, 2, 4, 8)
 NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
 SPAN_REACHES = (8, 16, 32)
+STEP = 8  # of codes of which lines of bits tell
+RESTS = STEP - 1
+CONSTANT, ONES = 3, 1  # lines in front of those of columns, and the one of ones among them
+AT_LINE = 8  # of a line of 64 bytes, as an address can have eight times a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,74 @@ class Spans:
 
 
 @dataclass(frozen=True, eq=False)
+class BitLines:
+    """Lines of bits, one a row, from which follows what splits ask of codes: which multiples of 8 a code has reached,
+    and which numbers its rest is above.
+
+    The first lines are zeros, ones and zeros. Then column by column: where codes reach 8 `steps` lines, of which the
+    first is ones, the last zeros, others whether 8, 16, ... are reached; up to 7, whether the rest is above 0, 1, ...
+    """
+
+    steps: Table  # u8 [n]: 0 or at least 3
+    rests: Table  # u8 [n]
+
+    @property
+    def count(self) -> int:
+        return CONSTANT + int(self.steps.data.sum()) + int(self.rests.data.sum())
+
+    @property
+    def first(self) -> Ints:
+        """Of each column."""
+        own = self.steps.data.astype(np.int64) + self.rests.data
+        return CONSTANT + np.cumsum(own) - own
+
+    def at(self, feature: Ints, code: Ints) -> Ints:
+        """By split two lines: a row's code is above where it has a one in most of these and the line behind the first.
+        In AT_LINE for each line. Of a split that is not there zeros: no row goes right."""
+        steps = self.steps.data.astype(np.int64)[feature]
+        reached = np.where(steps > 0, self.first[feature] + code // STEP, ONES)
+        rest = np.where(code % STEP < RESTS, self.first[feature] + steps + code % STEP, 0)
+        return AT_LINE * np.stack([reached, rest], axis=-1)
+
+    def of(self, codes: Array) -> NDArray[np.bool_]:
+        """[lines, rows]"""
+        rows = codes.astype(np.int64)
+        lines = [np.full(len(rows), number == ONES) for number in range(CONSTANT)]
+        for own, steps, rests in zip(rows.T, self.steps.data.tolist(), self.rests.data.tolist(), strict=True):
+            lines += [own >= STEP * step for step in range(steps)]
+            lines += [own % STEP > rest for rest in range(rests)]
+        return np.stack(lines)
+
+
+def lines_of(n_thresholds: int) -> tuple[int, int]:
+    """Steps and rests of a column."""
+    return (0 if n_thresholds < STEP else n_thresholds // STEP + 2), min(n_thresholds, RESTS)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Of two vectors, the bits of the first whose places have a 1 at `shift` with those of the second `shift` below.
+    both: the second is not zeros."""
+
+    shift: int
+    first: int
+    second: int
+    both: bool
+
+
+def exchanges(n: int) -> tuple[Exchange, ...]:
+    """What turns 8 vectors, of which those from n on are zeros: then bit i of a byte of the k-th is what bit k of that
+    byte of the i-th was."""
+    found = []
+    for shift in (1, 2, 4):
+        for first in (one for one in range(8) if not one & shift):
+            begin = first - first % shift  # of vectors that came from the same ones
+            if begin < n:
+                found.append(Exchange(shift, first, first + shift, begin + shift < n))
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
 class WideCodes:
     """y_i = number of thresholds of column i below x[columns_i], in the order of float keys.
 
@@ -77,7 +149,7 @@ class WideCodes:
     order: Order
     rows: int  # of a block
     stride: int  # codes of a row in a block, where they lie by row
-    keys: Table  # i32
+    keys: Table  # i32; grouped ones falling, u32
     first: Table | None = None  # u32 [n, levels], of the nodes of a level
     fan: int = 0
     levels: int = 0
@@ -86,6 +158,7 @@ class WideCodes:
     skip: int = 0  # zeros in front of a row's codes, of searched columns
     in_order: bool = False  # of a grouped column: its rows; else kernels may lay 64 of them as trees like to find them
     spans: Spans | None = None  # where the last level of a search begins, of searched columns in blocks
+    lines: BitLines | None = None  # of grouped columns in bits
     headers = ("apr_wide.h",)
 
     @property
@@ -99,7 +172,7 @@ class WideCodes:
     @property
     def walked(self) -> bool:
         """Whether eight rows may walk at once, so that those which are not there need codes."""
-        return not self.by_feature and self.stride == self.n
+        return self.order == "by_row" and self.stride == self.n
 
     @property
     def read(self) -> Ints:
@@ -155,7 +228,13 @@ class WideCodes:
         return 127 if self.signed else 0
 
     @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(8)
+
+    @property
     def block_elements(self) -> int:
+        if self.lines is not None:
+            return self.rows // 8 * (self.lines.count + RESTS)  # as if the last column had all rests
         return self.rows * (self.n if self.by_feature else self.stride)
 
     def result(self, x: ValueType) -> ValueType:
@@ -167,7 +246,7 @@ class WideCodes:
         """The thresholds of a column, and what fills the table behind them."""
         keys = self.keys.data
         if self.search == "grouped":
-            return np.asarray(keys[index].T.reshape(-1))
+            return np.asarray(falling(keys[index].T.reshape(-1)).view(np.int32))
         if self.search == "counted":
             return np.asarray(keys[:, index])
         assert self.first is not None
@@ -189,10 +268,16 @@ def grouped_keys(thresholds: Sequence[Ints]) -> Table:
     """[column, place in the group, group], of groups of as few places as hold all. At most 255 thresholds a column."""
     most = max(len(keys) for keys in thresholds)
     places = next(places for places in OF_GROUP if most < GROUPS * places)
-    table = np.full((len(thresholds), GROUPS * places), PAD, np.int32)
+    table = np.zeros((len(thresholds), GROUPS * places), np.uint32)
     for row, keys in zip(table, thresholds, strict=True):
-        row[: len(keys)] = keys
+        row[: len(keys)] = falling(keys.astype(np.int32).view(np.uint32))
     return Table(table.reshape(len(thresholds), GROUPS, places).transpose(0, 2, 1), lines=True)
+
+
+def falling(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Keys turned around: without a sign their order is the opposite of that with a sign. PAD is 0, of which many take
+    no place in C. Twice is as before."""
+    return keys ^ np.uint32(PAD)
 
 
 def counted_keys(thresholds: Sequence[Ints], padded: int) -> Table:

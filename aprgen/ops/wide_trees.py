@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.trees import totals
+from aprgen.ops.wide_codes import AT_LINE, BitLines, Exchange, exchanges
 from aprgen.program import Array, Element, Table, ValueType
 
 Ints = NDArray[np.int64]
@@ -239,16 +240,10 @@ def tiers(depth: int, most: int) -> Iterator[Tier]:
 
 
 @dataclass(frozen=True, eq=False)
-class LevelTrees(CompleteTrees):
-    """Complete trees of `depth` levels; the splits of a tree from left to right, so that its root is in the middle."""
+class ShallowTrees(CompleteTrees):
+    """Complete trees of few levels, whose splits stand from left to right, so that a tree's root is in the middle."""
 
     depth: int  # [1, 7]
-    feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
-    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: 127 less the code
-
-    @property
-    def kernel(self) -> str:
-        return "wide_level_trees"
 
     @property
     def code_element(self) -> Element:
@@ -256,12 +251,7 @@ class LevelTrees(CompleteTrees):
 
     @property
     def n_splits(self) -> int:
-        return int(self.feature.data.shape[1])
-
-    @property
-    def words(self) -> tuple[tuple[int, int], ...]:
-        """Of bits of splits: the first, and how many."""
-        return tuple((first, min(WORD, self.n_splits - first)) for first in range(0, self.n_splits, WORD))
+        return (1 << self.depth) - 1
 
     @property
     def vectors(self) -> int:
@@ -271,6 +261,32 @@ class LevelTrees(CompleteTrees):
     @property
     def splits(self) -> tuple[Split, ...]:
         return tuple(ascending(self.depth - 1))
+
+    def place_of(self, right: NDArray[np.bool_]) -> Ints:
+        """Where rows arrive that go right at splits or not: [rows, splits]."""
+        rows = np.arange(len(right))
+        place = np.zeros(len(right), np.int64)
+        for level in range(self.depth):
+            apart = 1 << (self.depth - level)
+            place = 2 * place + right[rows, place * apart + apart // 2 - 1]
+        return place
+
+
+@dataclass(frozen=True, eq=False)
+class LevelTrees(ShallowTrees):
+    """Splits are compared with the codes of many rows."""
+
+    feature: Table  # u16 [trees, splits], times rows: where the codes of a column begin in a block
+    code: Table  # u8 [trees, splits]: a row whose code is larger goes right; i8: 127 less the code
+
+    @property
+    def kernel(self) -> str:
+        return "wide_level_trees"
+
+    @property
+    def words(self) -> tuple[tuple[int, int], ...]:
+        """Of bits of splits: the first, and how many."""
+        return tuple((first, min(WORD, self.n_splits - first)) for first in range(0, self.n_splits, WORD))
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
@@ -282,16 +298,32 @@ class LevelTrees(CompleteTrees):
         return tuple(tiers(self.depth, 3))
 
     def places(self, codes: Array) -> Iterator[Ints]:
-        rows = np.arange(len(codes))
         limits = self.code.data.astype(np.int64)
         limits = 127 - limits if self.code.data.dtype == np.int8 else limits
         for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, limits, strict=True):
-            place = np.zeros(len(codes), np.int64)
-            for level in range(self.depth):
-                apart = 1 << (self.depth - level)
-                at = place * apart + apart // 2 - 1
-                place = 2 * place + (codes[rows, feature[at]] > code[at])
-            yield place
+            yield self.place_of(codes[:, feature] > code)
+
+
+@dataclass(frozen=True, eq=False)
+class BitTrees(ShallowTrees):
+    """Splits find in lines of bits of 512 rows which rows go right."""
+
+    lines: BitLines
+    at: Table  # unsigned [trees, splits, 2], as BitLines.at gives them
+
+    @property
+    def kernel(self) -> str:
+        return "wide_level_trees_bits"
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(self.depth)
+
+    def places(self, codes: Array) -> Iterator[Ints]:
+        lines = self.lines.of(codes)
+        for reached, rest in np.moveaxis(self.at.data.astype(np.int64) // AT_LINE, -1, 1):
+            here, behind, above = lines[reached], lines[reached + 1], lines[rest]
+            yield self.place_of(((here & behind) | (here & above) | (behind & above)).T)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ Knows cycles as numbers; knows no Program, no target by name and no C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,15 +15,19 @@ from aprgen.costs import BatchCost
 from aprgen.ops.deep_trees import StagedTrees
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.ops.wide_codes import (
+    CONSTANT,
     LOWEST,
     PAD,
+    RESTS,
     SPAN_REACHES,
+    BitLines,
     CodeElement,
     Order,
     Search,
     WideCodes,
     counted_keys,
     grouped_keys,
+    lines_of,
     searched_keys,
 )
 from aprgen.ops.wide_trees import (
@@ -34,6 +38,7 @@ from aprgen.ops.wide_trees import (
     TOP,
     TOP_SPLITS,
     Adds,
+    BitTrees,
     Leaves,
     LevelTrees,
     PermutedTrees,
@@ -60,6 +65,7 @@ OF_BITS = 64  # the same where splits give bits of rows
 LEAST_TURNED = 90  # rows: a block of turned trees takes as long for fewer
 FEWEST_TURNED = 13  # that take longer one by one
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
+OF_LINES = 390  # rows: 64 and fewer take as long where splits read lines of bits
 # Of the cycles of a code: by thresholds of a group; by those that are compared from where a span begins, 0: of a column
 # that is searched where others have spans or could have them, and besides where a column's tables have a line for each
 # row; where thresholds are counted one after the other, for each of them and 16 columns, and besides. As measured with
@@ -248,9 +254,9 @@ def coded_of(ranked: Ranked, nodes: Ints, *, whole: bool = False) -> Coded:
 
 def codes_of(
     ranked: Ranked, coded: Coded, n_features: int, cost: BatchCost, *, stride: int = 0, search: Search | None = None,
-    element: CodeElement = "u8", skip: int = 0,
+    element: CodeElement = "u8", skip: int = 0, lines: BitLines | None = None,
 ) -> WideCodes:  # fmt: skip
-    """By feature for complete trees of few levels; by row, with that stride, for the others."""
+    """By feature or in lines of bits for complete trees of few levels; by row, with that stride, for the others."""
     columns = ranked.columns[coded.columns]
     n, n_low = len(columns), int((coded.columns < ranked.n_low).sum())
     whole = n == n_features and bool((columns == np.arange(n)).all())
@@ -274,7 +280,8 @@ def codes_of(
             signed=cost.signed and not of_row, skip=skip, spans=spans,
         )  # fmt: skip
     keys = grouped_keys(coded.thresholds)
-    return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys)
+    order = order if lines is None else "in_bits"
+    return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys, lines=lines)
 
 
 def code_work(maker: WideCodes, cost: BatchCost) -> float:
@@ -300,28 +307,46 @@ def far_levels(n_trees: int, nodes: Table, cost: BatchCost) -> dict[str, float]:
 
 def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
     """Groups of trees, in which no column has more thresholds than a byte can count, and codes fit a block."""
-    assert cost.level_split is not None
     nodes = ranked.op.nodes
     depth = max(1, nodes.depth)
-    pairs: list[tuple[WideCodes | None, WideTrees]] = []
-    work: dict[str, float] = {"code": 0.0, "level_tree": 0.0, "level_split": 0.0}
-    share, least_rows = _of_few(cost)
-    least_codes = 0
     levels, _ = _complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
-    groups = _groups(ranked, every, min(cost.buffer_bytes, FURTHEST) // cost.rows)
+    most = min(cost.buffer_bytes, FURTHEST) // cost.rows
+    yield from _levels_in(ranked, adding, n_features, cost, every, lambda sizes: len(sizes) <= most)
+    if cost.bit_split is not None and cost.rows == cost.level_rows:
+        lines = 8 * cost.line_bytes // cost.rows - CONSTANT - RESTS
+        yield from _levels_in(
+            ranked, adding, n_features, cost, every, lambda sizes: sum(sum(lines_of(size)) for size in sizes) <= lines,
+            in_bits=True,
+        )  # fmt: skip
+
+
+def _levels_in(
+    ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost, every: Ints,
+    fits: Callable[[Sequence[int]], bool], *, in_bits: bool = False,
+) -> Iterator[Form]:  # fmt: skip
+    """every: splits of complete trees. fits: whether a block has room for columns of so many thresholds."""
+    depth = every.shape[1].bit_length()
+    pairs: list[tuple[WideCodes | None, WideTrees]] = []
+    per_split = "bit_split" if in_bits else "level_split"
+    work: dict[str, float] = {"code": 0.0, "level_tree": 0.0, per_split: 0.0}
+    share, least_rows = (1.0, OF_LINES) if in_bits else _of_few(cost)
+    least_codes = 0
+    groups = _groups(ranked, every, fits)
     if groups is None:
         return
     for trees in groups:
         inside = np.unique(every[trees][every[trees] >= 0])
         coded = coded_of(ranked, inside if len(inside) else np.zeros(1, np.int64))
-        maker = codes_of(ranked, coded, n_features, cost)
-        made = _level_trees(ranked, coded, depth, trees, adding, cost)
+        lines = _bit_lines(coded) if in_bits else None
+        maker = codes_of(ranked, coded, n_features, cost, lines=lines)
+        made = _level_trees(ranked, coded, depth, trees, adding, cost, lines)
         pairs.append((maker, made))
-        splits = made.n_trees * made.n_splits if cost.level_rows is None else int((every[trees] >= 0).sum())
+        whole = in_bits or cost.level_rows is None
+        splits = made.n_trees * made.n_splits if whole else int((every[trees] >= 0).sum())
         work["code"] += code_work(maker, cost)
         work["level_tree"] += made.n_trees * share
-        work["level_split"] += splits * share
+        work[per_split] += splits * share
         least_codes = maker.at_once * LANES if maker.search == "grouped" else 0
     yield form_of("levels", pairs, cost, work, least_rows, least_codes=least_codes)
 
@@ -334,7 +359,7 @@ def _of_few(cost: BatchCost) -> tuple[float, float]:
     return besides / (1 + BESIDES / cost.level_rows), (OF_BITS + BESIDES) / besides
 
 
-def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | None:
+def _groups(ranked: Ranked, every: Ints, fits: Callable[[Sequence[int]], bool]) -> list[slice] | None:
     """Trees that follow each other, as many as codes of 8 bits can be made for; None: it takes too many groups."""
     feature = ranked.op.nodes.feature.data.tolist()
     keys = ranked.keys.tolist()
@@ -347,19 +372,24 @@ def _groups(ranked: Ranked, every: Ints, most_columns: int) -> list[slice] | Non
             if node >= 0:
                 added.setdefault(feature[node], set()).add(keys[node])
         joined = {column: seen.get(column, set()) | more for column, more in added.items()}
-        too_many = any(len(thresholds) > NEVER8 for thresholds in joined.values())
-        if too_many or len(seen.keys() | joined) > most_columns:
+        sizes = [len(thresholds) for thresholds in (seen | joined).values()]
+        if any(size > NEVER8 for size in sizes) or not fits(sizes):
             groups.append(slice(start, tree))
             start, seen, joined = tree, {}, added
-            if len(groups) >= MOST_GROUPS or len(added) > most_columns:
+            if len(groups) >= MOST_GROUPS or not fits([len(thresholds) for thresholds in added.values()]):
                 return None
         seen |= joined
     return [*groups, slice(start, len(every))]
 
 
+def _bit_lines(coded: Coded) -> BitLines:
+    steps, rests = zip(*(lines_of(len(keys)) for keys in coded.thresholds), strict=True)
+    return BitLines(Table(np.array(steps, np.uint8)), Table(np.array(rests, np.uint8)))
+
+
 def _level_trees(
-    ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, cost: BatchCost
-) -> LevelTrees:  # fmt: skip
+    ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, cost: BatchCost, lines: BitLines | None
+) -> LevelTrees | BitTrees:  # fmt: skip
     levels, reached = _complete(ranked.op.nodes, depth, trees)
     nodes = np.full((len(reached), (1 << depth) - 1), -1, np.int64)
     for level, own in enumerate(levels):  # from left to right: the splits of a level stand this far apart
@@ -368,6 +398,9 @@ def _level_trees(
     feature = np.where(nodes >= 0, coded.feature[nodes], 0)
     code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
     leaves = adding.leaves(reached, trees.start == 0, in_vectors=True)
+    if lines is not None:
+        at = np.where(nodes[..., None] >= 0, lines.at(feature, code), 0)
+        return BitTrees(len(coded.columns), cost.rows, leaves, trees.start > 0, depth, lines, _fitting(at))
     return LevelTrees(
         len(coded.columns), cost.rows, leaves, trees.start > 0, depth,
         Table((feature * cost.rows).astype(np.uint16)),

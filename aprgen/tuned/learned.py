@@ -19,7 +19,7 @@ from aprgen.passes.choices import Choices
 from aprgen.tuned.records import Kind, Record
 
 TREE_COSTS = (
-    "split", "code", "level_tree", "level_split", "permuted_tree", "permuted_bytes", "turned_tree",
+    "split", "code", "level_tree", "level_split", "bit_split", "permuted_tree", "permuted_bytes", "turned_tree",
     "turned_bytes", "turned_code", "walked_split", "walked_top", "staged_tree", "staged_step", "float_split",
     "far_level",
 )  # fmt: skip

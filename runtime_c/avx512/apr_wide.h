@@ -30,6 +30,12 @@ static inline __m512i apr_wide_keys(__m512 values, __m512i missing)
     return _mm512_ternarylogic_epi32(nan, missing, _mm512_xor_si512(bits, flip), 0xCA); /* nan ? missing : key */
 }
 
+/* The same turned around, so that larger values have smaller keys, without a sign; 0 is below all. */
+static inline __m512i apr_wide_falling(__m512i keys)
+{
+    return _mm512_xor_si512(keys, _mm512_set1_epi32(INT32_MAX));
+}
+
 /* One column of 16 rows: `lanes` are the places of their values from `x` on. */
 static inline __m512 apr_wide_values(const float *x, __m512i lanes, __mmask16 rows)
 {
@@ -90,54 +96,102 @@ static inline void apr_wide_ahead(const float *x, size_t i)
     _mm_prefetch((const char *)((uintptr_t)x + (4U * (uintptr_t)i)), _MM_HINT_T0);
 }
 
-/* 16 rows of 16 words, a row a vector, to columns, a column a vector. */
-static inline void apr_wide_turn(__m512 a[16])
+/* 16 columns from `column` on of a row, or of the last one for those behind it; zeros for columns behind those of a row. */
+static inline __m512 apr_wide_row(const float *x, uint32_t n, uint32_t column, uint32_t row, uint32_t n_rows)
 {
-    __m512 b[16];
-    APR_LOOP(apr_wide_turned_quarters, 4U);
-    for (uint32_t r = 0U; r < 16U; r += 4U) { /* four rows to four columns in each quarter */
-        APR_BODY(apr_wide_turned_quarters, 4U);
-        const __m512 low_0 = _mm512_unpacklo_ps(a[r], a[r + 1U]);
-        const __m512 high_0 = _mm512_unpackhi_ps(a[r], a[r + 1U]);
-        const __m512 low_2 = _mm512_unpacklo_ps(a[r + 2U], a[r + 3U]);
-        const __m512 high_2 = _mm512_unpackhi_ps(a[r + 2U], a[r + 3U]);
-        b[r] = _mm512_shuffle_ps(low_0, low_2, 0x44);
-        b[r + 1U] = _mm512_shuffle_ps(low_0, low_2, 0xEE);
-        b[r + 2U] = _mm512_shuffle_ps(high_0, high_2, 0x44);
-        b[r + 3U] = _mm512_shuffle_ps(high_0, high_2, 0xEE);
-    }
-    APR_LOOP(apr_wide_turned_columns, 4U);
-    for (uint32_t c = 0U; c < 4U; ++c) { /* quarters of four columns to columns */
-        APR_BODY(apr_wide_turned_columns, 4U);
-        const __m512 low_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0x44);
-        const __m512 high_0 = _mm512_shuffle_f32x4(b[c], b[4U + c], 0xEE);
-        const __m512 low_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0x44);
-        const __m512 high_8 = _mm512_shuffle_f32x4(b[8U + c], b[12U + c], 0xEE);
-        a[c] = _mm512_shuffle_f32x4(low_0, low_8, 0x88);
-        a[4U + c] = _mm512_shuffle_f32x4(low_0, low_8, 0xDD);
-        a[8U + c] = _mm512_shuffle_f32x4(high_0, high_8, 0x88);
-        a[12U + c] = _mm512_shuffle_f32x4(high_0, high_8, 0xDD);
-    }
+    const uint32_t own = (row < n_rows) ? row : (n_rows - 1U);
+    return _mm512_maskz_loadu_ps(apr_wide_rows(column, n), &x[((size_t)own * n) + column]);
+}
+
+/* Four rows to four columns, in each quarter. */
+static inline void apr_wide_turned_quarters(__m512 rows[4])
+{
+    const __m512 low_0 = _mm512_unpacklo_ps(rows[0], rows[1]);
+    const __m512 high_0 = _mm512_unpackhi_ps(rows[0], rows[1]);
+    const __m512 low_2 = _mm512_unpacklo_ps(rows[2], rows[3]);
+    const __m512 high_2 = _mm512_unpackhi_ps(rows[2], rows[3]);
+    rows[0] = _mm512_shuffle_ps(low_0, low_2, 0x44);
+    rows[1] = _mm512_shuffle_ps(low_0, low_2, 0xEE);
+    rows[2] = _mm512_shuffle_ps(high_0, high_2, 0x44);
+    rows[3] = _mm512_shuffle_ps(high_0, high_2, 0xEE);
+}
+
+/* Quarters of four columns, c, c + 4, c + 8 and c + 12, to columns. */
+static inline void apr_wide_turned_columns(__m512 first, __m512 second, __m512 third, __m512 fourth, __m512 columns[4])
+{
+    const __m512 low_0 = _mm512_shuffle_f32x4(first, second, 0x44);
+    const __m512 high_0 = _mm512_shuffle_f32x4(first, second, 0xEE);
+    const __m512 low_8 = _mm512_shuffle_f32x4(third, fourth, 0x44);
+    const __m512 high_8 = _mm512_shuffle_f32x4(third, fourth, 0xEE);
+    columns[0] = _mm512_shuffle_f32x4(low_0, low_8, 0x88);
+    columns[1] = _mm512_shuffle_f32x4(low_0, low_8, 0xDD);
+    columns[2] = _mm512_shuffle_f32x4(high_0, high_8, 0x88);
+    columns[3] = _mm512_shuffle_f32x4(high_0, high_8, 0xDD);
+}
+
+/* The same as vectors of columns c, c + 4, c + 8 and c + 12. */
+static inline void apr_wide_columns_of(
+    __m512 first, __m512 second, __m512 third, __m512 fourth, __m512 values[16][8], uint32_t c, uint32_t g)
+{
+    __m512 columns[4];
+    apr_wide_turned_columns(first, second, third, fourth, columns);
+    values[c][g] = columns[0];
+    values[4U + c][g] = columns[1];
+    values[8U + c][g] = columns[2];
+    values[12U + c][g] = columns[3];
 }
 
 /* Of rows from `row` on, 16 columns of 16 rows, a row a vector, to a column a vector; the last row again for those behind
- * it, and zeros for columns behind those of a row. */
+ * it, and zeros for columns behind those of a row. No loops: gcc keeps what they index in memory. */
 static inline void apr_wide_turned(
     const float *x, uint32_t n, uint32_t column, uint32_t row, uint32_t n_rows, __m512 values[16][8], uint32_t g)
 {
-    const __mmask16 there = apr_wide_rows(column, n);
-    __m512 a[16];
-    APR_LOOP(apr_wide_turned_rows, 16U);
-    for (uint32_t r = 0U; r < 16U; ++r) {
-        APR_BODY(apr_wide_turned_rows, 16U);
-        const uint32_t own = ((row + r) < n_rows) ? (row + r) : (n_rows - 1U);
-        a[r] = _mm512_maskz_loadu_ps(there, &x[((size_t)own * n) + column]);
-    }
-    apr_wide_turn(a);
-    APR_LOOP(apr_wide_turned_values, 16U);
-    for (uint32_t c = 0U; c < 16U; ++c) {
-        APR_BODY(apr_wide_turned_values, 16U);
-        values[c][g] = a[c];
+    __m512 a[4];
+    __m512 b[4];
+    __m512 c[4];
+    __m512 d[4];
+    a[0] = apr_wide_row(x, n, column, row, n_rows);
+    a[1] = apr_wide_row(x, n, column, row + 1U, n_rows);
+    a[2] = apr_wide_row(x, n, column, row + 2U, n_rows);
+    a[3] = apr_wide_row(x, n, column, row + 3U, n_rows);
+    apr_wide_turned_quarters(a);
+    b[0] = apr_wide_row(x, n, column, row + 4U, n_rows);
+    b[1] = apr_wide_row(x, n, column, row + 5U, n_rows);
+    b[2] = apr_wide_row(x, n, column, row + 6U, n_rows);
+    b[3] = apr_wide_row(x, n, column, row + 7U, n_rows);
+    apr_wide_turned_quarters(b);
+    c[0] = apr_wide_row(x, n, column, row + 8U, n_rows);
+    c[1] = apr_wide_row(x, n, column, row + 9U, n_rows);
+    c[2] = apr_wide_row(x, n, column, row + 10U, n_rows);
+    c[3] = apr_wide_row(x, n, column, row + 11U, n_rows);
+    apr_wide_turned_quarters(c);
+    d[0] = apr_wide_row(x, n, column, row + 12U, n_rows);
+    d[1] = apr_wide_row(x, n, column, row + 13U, n_rows);
+    d[2] = apr_wide_row(x, n, column, row + 14U, n_rows);
+    d[3] = apr_wide_row(x, n, column, row + 15U, n_rows);
+    apr_wide_turned_quarters(d);
+    apr_wide_columns_of(a[0], b[0], c[0], d[0], values, 0U, g);
+    apr_wide_columns_of(a[1], b[1], c[1], d[1], values, 1U, g);
+    apr_wide_columns_of(a[2], b[2], c[2], d[2], values, 2U, g);
+    apr_wide_columns_of(a[3], b[3], c[3], d[3], values, 3U, g);
+}
+
+/* 16 rows of 16 words, a row a vector, to columns, a column a vector. */
+static inline void apr_wide_turn(__m512 a[16])
+{
+    __m512 columns[4];
+    apr_wide_turned_quarters(&a[0]);
+    apr_wide_turned_quarters(&a[4]);
+    apr_wide_turned_quarters(&a[8]);
+    apr_wide_turned_quarters(&a[12]);
+    APR_LOOP(apr_wide_turn_columns, 4U);
+    for (uint32_t c = 0U; c < 4U; ++c) {
+        APR_BODY(apr_wide_turn_columns, 4U);
+        apr_wide_turned_columns(a[c], a[4U + c], a[8U + c], a[12U + c], columns);
+        a[c] = columns[0];
+        a[4U + c] = columns[1];
+        a[8U + c] = columns[2];
+        a[12U + c] = columns[3];
     }
 }
 
@@ -169,11 +223,17 @@ static inline void apr_wide_row_u16(uint16_t *y, __m512i codes, uint32_t n)
     }
 }
 
-/* Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where the key is above the last of them. */
+static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
+{
+    return _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, threshold), count, _mm512_set1_epi32(1));
+}
+
+/* Falling keys, as far as those of groups. Of 32 sorted thresholds, a multiple of 2 * step is passed: `step` more where
+ * the key is above the last of them. */
 static inline __m512i apr_wide_step(__m512i key, __m512i passed, __m512i low, __m512i high, int32_t step)
 {
     const __m512i next = _mm512_permutex2var_epi32(low, _mm512_or_si512(passed, _mm512_set1_epi32(step - 1)), high);
-    return _mm512_mask_or_epi32(passed, _mm512_cmpgt_epi32_mask(key, next), passed, _mm512_set1_epi32(step));
+    return _mm512_mask_or_epi32(passed, _mm512_cmplt_epu32_mask(key, next), passed, _mm512_set1_epi32(step));
 }
 
 /* n: 4 or 8 vectors, here and below. */
@@ -193,46 +253,46 @@ static inline void apr_wide_steps(
 }
 
 /* Of 31 sorted thresholds and a last one that no key is above, how many are below each key. */
-static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const int32_t *thresholds, uint32_t n)
+static inline void apr_wide_groups(const __m512i key[8], __m512i passed[8], const uint32_t *thresholds, uint32_t n)
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
     const __m512i eight = _mm512_set1_epi32(8);
-    const __m512i at_7 = _mm512_set1_epi32(thresholds[7]);
-    const __m512i at_15 = _mm512_set1_epi32(thresholds[15]);
-    const __m512i at_23 = _mm512_set1_epi32(thresholds[23]);
+    const __m512i at_7 = _mm512_set1_epi32((int32_t)thresholds[7]);
+    const __m512i at_15 = _mm512_set1_epi32((int32_t)thresholds[15]);
+    const __m512i at_23 = _mm512_set1_epi32((int32_t)thresholds[23]);
     APR_LOOP(apr_wide_groups, 8U);
     for (uint32_t g = 0U; g < n; ++g) {
         APR_BODY(apr_wide_groups, 8U);
-        __m512i first = _mm512_maskz_mov_epi32(_mm512_cmpgt_epi32_mask(key[g], at_7), eight);
-        first = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_15), first, eight);
-        passed[g] = _mm512_mask_add_epi32(first, _mm512_cmpgt_epi32_mask(key[g], at_23), first, eight);
+        __m512i first = _mm512_maskz_mov_epi32(_mm512_cmplt_epu32_mask(key[g], at_7), eight);
+        first = _mm512_mask_add_epi32(first, _mm512_cmplt_epu32_mask(key[g], at_15), first, eight);
+        passed[g] = _mm512_mask_add_epi32(first, _mm512_cmplt_epu32_mask(key[g], at_23), first, eight);
     }
     apr_wide_steps(key, passed, low, high, 4, n);
     apr_wide_steps(key, passed, low, high, 2, n);
     apr_wide_steps(key, passed, low, high, 1, n);
 }
 
-static inline __m512i apr_wide_one_more(__m512i key, __m512i threshold, __m512i count)
+static inline __m512i apr_wide_one_more_falling(__m512i key, __m512i threshold, __m512i count)
 {
-    return _mm512_mask_add_epi32(count, _mm512_cmpgt_epi32_mask(key, threshold), count, _mm512_set1_epi32(1));
+    return _mm512_mask_add_epi32(count, _mm512_cmplt_epu32_mask(key, threshold), count, _mm512_set1_epi32(1));
 }
 
 /* One more where a key is above the threshold of the group that it has come to. */
 static inline void apr_wide_counted(
-    const __m512i key[8], const __m512i group[8], const int32_t *thresholds, __m512i count[8], uint32_t n)
+    const __m512i key[8], const __m512i group[8], const uint32_t *thresholds, __m512i count[8], uint32_t n)
 {
     const __m512i low = _mm512_load_si512((const void *)&thresholds[0]);
     const __m512i high = _mm512_load_si512((const void *)&thresholds[16]);
-    count[0] = apr_wide_one_more(key[0], _mm512_permutex2var_epi32(low, group[0], high), count[0]);
-    count[1] = apr_wide_one_more(key[1], _mm512_permutex2var_epi32(low, group[1], high), count[1]);
-    count[2] = apr_wide_one_more(key[2], _mm512_permutex2var_epi32(low, group[2], high), count[2]);
-    count[3] = apr_wide_one_more(key[3], _mm512_permutex2var_epi32(low, group[3], high), count[3]);
+    count[0] = apr_wide_one_more_falling(key[0], _mm512_permutex2var_epi32(low, group[0], high), count[0]);
+    count[1] = apr_wide_one_more_falling(key[1], _mm512_permutex2var_epi32(low, group[1], high), count[1]);
+    count[2] = apr_wide_one_more_falling(key[2], _mm512_permutex2var_epi32(low, group[2], high), count[2]);
+    count[3] = apr_wide_one_more_falling(key[3], _mm512_permutex2var_epi32(low, group[3], high), count[3]);
     if (n == 8U) {
-        count[4] = apr_wide_one_more(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
-        count[5] = apr_wide_one_more(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
-        count[6] = apr_wide_one_more(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
-        count[7] = apr_wide_one_more(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
+        count[4] = apr_wide_one_more_falling(key[4], _mm512_permutex2var_epi32(low, group[4], high), count[4]);
+        count[5] = apr_wide_one_more_falling(key[5], _mm512_permutex2var_epi32(low, group[5], high), count[5]);
+        count[6] = apr_wide_one_more_falling(key[6], _mm512_permutex2var_epi32(low, group[6], high), count[6]);
+        count[7] = apr_wide_one_more_falling(key[7], _mm512_permutex2var_epi32(low, group[7], high), count[7]);
     }
 }
 
@@ -322,6 +382,85 @@ static inline uint32_t apr_wide_first(uint64_t bits)
 static inline __m512i apr_wide_either(__m512i which, __m512i first, __m512i second)
 {
     return _mm512_ternarylogic_epi64(which, first, second, 0xCA);
+}
+
+/* Which of 512 rows a split sends right: they have reached the line behind `reached`, or that one and their rest is above.
+ * Two of three bits, so that a split that is not there can have lines that say no. Where lines begin, in eight bytes. */
+static inline __m512i apr_wide_met(const uint8_t *lines, size_t reached, size_t rest)
+{
+    const __m512i here = _mm512_load_si512((const void *)&lines[8U * reached]);
+    const __m512i next = _mm512_load_si512((const void *)&lines[(8U * reached) + 64U]);
+    return _mm512_ternarylogic_epi64(here, next, _mm512_load_si512((const void *)&lines[8U * rest]), 0xE8);
+}
+
+/* Of two vectors, the bits of the first whose places have a 1 at `shift` change places with those of the second that stand
+ * `shift` below. apart: the second is zeros. */
+static inline void apr_wide_exchanged_1(__m512i *first, __m512i *second)
+{
+    const __m512i odd = _mm512_set1_epi8((char)0xAA);
+    const __m512i low = apr_wide_either(odd, _mm512_add_epi8(*second, *second), *first);
+    *second = apr_wide_either(odd, *second, _mm512_srli_epi16(*first, 1));
+    *first = low;
+}
+
+static inline void apr_wide_exchanged_2(__m512i *first, __m512i *second)
+{
+    const __m512i high = _mm512_set1_epi8((char)0xCC);
+    const __m512i low = apr_wide_either(high, _mm512_slli_epi16(*second, 2), *first);
+    *second = apr_wide_either(high, *second, _mm512_srli_epi16(*first, 2));
+    *first = low;
+}
+
+static inline void apr_wide_exchanged_4(__m512i *first, __m512i *second)
+{
+    const __m512i high = _mm512_set1_epi8((char)0xF0);
+    const __m512i low = apr_wide_either(high, _mm512_slli_epi16(*second, 4), *first);
+    *second = apr_wide_either(high, *second, _mm512_srli_epi16(*first, 4));
+    *first = low;
+}
+
+static inline void apr_wide_apart_1(__m512i *first, __m512i *second)
+{
+    const __m512i even = _mm512_set1_epi8(0x55);
+    *second = _mm512_and_si512(_mm512_srli_epi16(*first, 1), even);
+    *first = _mm512_and_si512(*first, even);
+}
+
+static inline void apr_wide_apart_2(__m512i *first, __m512i *second)
+{
+    const __m512i low = _mm512_set1_epi8(0x33);
+    *second = _mm512_and_si512(_mm512_srli_epi16(*first, 2), low);
+    *first = _mm512_and_si512(*first, low);
+}
+
+static inline void apr_wide_apart_4(__m512i *first, __m512i *second)
+{
+    const __m512i low = _mm512_set1_epi8(0x0F);
+    *second = _mm512_and_si512(_mm512_srli_epi16(*first, 4), low);
+    *first = _mm512_and_si512(*first, low);
+}
+
+/* Lines of 512 codes, bit by bit, whose lowest three bits are given: whether the rest by 8 is above 0, 1, ... 6. */
+static inline void apr_wide_rests(uint8_t *lines, __m512i one, __m512i two, __m512i four)
+{
+    _mm512_store_si512((void *)&lines[0], _mm512_ternarylogic_epi64(four, two, one, 0xFE));
+    _mm512_store_si512((void *)&lines[64], _mm512_or_si512(four, two));
+    _mm512_store_si512((void *)&lines[128], _mm512_ternarylogic_epi64(four, two, one, 0xF8));
+    _mm512_store_si512((void *)&lines[192], four);
+    _mm512_store_si512((void *)&lines[256], _mm512_ternarylogic_epi64(four, two, one, 0xE0));
+    _mm512_store_si512((void *)&lines[320], _mm512_and_si512(four, two));
+    _mm512_store_si512((void *)&lines[384], _mm512_ternarylogic_epi64(four, two, one, 0x80));
+}
+
+/* Lines of whether codes have reached multiples of a number, between those that tell of its double: `bit` says which codes
+ * have passed half of the way. The last line is zeros, and so are those that would stand behind. */
+static inline void apr_wide_between(uint8_t *lines, uint32_t last, uint32_t step, __m512i bit)
+{
+    for (uint32_t i = step; i < last; i += 2U * step) {
+        const __m512i below = _mm512_load_si512((const void *)&lines[64U * (i - step)]);
+        const __m512i above = _mm512_load_si512((const void *)&lines[64U * apr_wide_least(i + step, last)]);
+        _mm512_store_si512((void *)&lines[64U * i], _mm512_ternarylogic_epi64(above, below, bit, 0xF8));
+    }
 }
 
 static inline __m128i apr_wide_either_of_128(__m128i which, __m128i first, __m128i second)

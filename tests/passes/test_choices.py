@@ -48,7 +48,7 @@ def test_trees_take_the_chosen_form(form: str) -> None:
     assert KERNELS[form] in kernels(made)
     assert made.batch.forms == (form,)
     assert set(made.batch.work) == {
-        "levels": {"code", "level_tree", "level_split"}, "permuted": {"code", "permuted_tree"},
+        "levels": {"code", "level_tree", "bit_split"}, "permuted": {"code", "permuted_tree"},
         "walked": {"code", "walked_split"},
     }[form]  # fmt: skip
     agree(made, program_of(SMALL), rows_of(program_of(SMALL), 300, 3))

@@ -1,0 +1,113 @@
+"""Levels by lines of bits: the edges of columns and blocks; and levels by codes, which only many columns take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aprgen.ops.trees import Nodes, TreeSum
+from aprgen.ops.wide_codes import WideCodes, lines_of
+from aprgen.ops.wide_trees import BitTrees, LevelTrees, ShallowTrees
+from aprgen.passes.choices import Choices
+from aprgen.passes.strategy import choose_strategies
+from aprgen.passes.wide_trees import with_batch
+from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.target import load_target
+from aprgen.verify import same_bits
+from tests.differential.compiled import load
+from tests.passes.test_wide_trees import CASES, COMPILERS, agree, program_of, rows_of, texts_of
+
+TARGET = load_target("x86-avx512")
+SIZES = (1, 7, 8, 9, 15, 16, 63, 64, 248, 254, 255)  # thresholds of a column
+ROWS = (1, 63, 64, 65, 127, 129, 449, 512, 513, 1025)
+
+
+def edges(depth: int, *, missing: bool) -> Program:
+    """Complete trees that split once at every threshold of every column, and at some twice."""
+    chance = np.random.default_rng(depth)
+    feature = np.repeat(np.arange(len(SIZES)), SIZES)
+    threshold = np.concatenate([np.arange(size) - size / 2 for size in SIZES]).astype(np.float32)
+    per_tree = (1 << depth) - 1
+    n_trees = -(-len(feature) // per_tree)
+    taken = np.resize(chance.permutation(len(feature)), n_trees * per_tree)
+    place = np.arange(per_tree)
+    inner = 2 * place + 1 < per_tree
+    of_tree = per_tree * np.arange(n_trees)[:, None]
+    leaf = -1 - (np.arange(n_trees)[:, None] * (per_tree + 1) + 2 * (place - per_tree // 2))
+    left = np.where(inner, of_tree + 2 * place + 1, leaf).reshape(-1)
+    right = np.where(inner, of_tree + 2 * place + 2, leaf - 1).reshape(-1)
+    nodes = Nodes(
+        Table(feature[taken].astype(np.uint16)), Table(threshold[taken]), Table(left.astype(np.int32)),
+        Table(right.astype(np.int32)), Table(of_tree.reshape(-1).astype(np.int32)), depth,
+        Table(chance.random(len(taken)) < 0.5, np.uint8) if missing else None,
+    )  # fmt: skip
+    values = chance.normal(size=n_trees * (per_tree + 1)).astype(np.float32)
+    builder = Builder(row_type(len(SIZES)))
+    return builder.build(builder.add(TreeSum(nodes, len(SIZES), "f32", Table(values), 0.5), 0))
+
+
+def planned(program: Program, bit_split: int | None) -> Program:
+    """In levels, whatever they cost."""
+    assert TARGET.batch is not None
+    cost = replace(TARGET.batch, bit_split=bit_split, split=10**9)
+    return with_batch(choose_strategies(program, TARGET.cost), program, cost, Choices(trees="levels", few_rows=1))
+
+
+def kinds(made: Program) -> set[type]:
+    return {type(step.op) for step in made.steps if isinstance(step.op, ShallowTrees)}
+
+
+def require_same(made: Program, program: Program, rows: Array, compiler: str, folder: Path) -> None:
+    """C gives the bits of Program.run() for each of ROWS."""
+    flags = next(rule.cflags for rule in TARGET.builds if compiler in rule.programs)
+    compiled = load("m", texts_of(made, TARGET), made, folder, compiler, (*flags, "-O1"))
+    expected, labels = program.run(rows), program.classify(rows)
+    for n, at in zip(ROWS, np.cumsum([0, *ROWS]).tolist(), strict=False):
+        scores, found = compiled.batch(np.ascontiguousarray(rows[at : at + n]))
+        assert np.flatnonzero(~same_bits(scores, expected[at : at + n]).all(axis=1)).tolist() == []
+        assert labels is None or found is None or found.tolist() == labels[at : at + n].tolist()
+
+
+def near(program: Program) -> Array:
+    """Rows of all sizes in ROWS: at each threshold and next to it, NaN and infinities between."""
+    chance = np.random.default_rng(7)
+    rows = chance.integers(-130, 130, (sum(ROWS), program.n_features)).astype(np.float32)
+    rows += chance.choice(np.array([0, 0, 0.5, -0.5, 0.25], np.float32), rows.shape)
+    return np.where(chance.random(rows.shape) < 0.1, np.float32(np.nan), rows)
+
+
+@pytest.mark.parametrize("depth", range(1, 8))
+def test_edges_of_columns(depth: int, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Columns whose codes end before, at and behind a multiple of 8, and blocks that end there: Python and C give the
+    bits of rows that walk, compilers in turn. Where missing values go both ways, a column stands twice."""
+    missing = depth in (2, 3, 6)
+    program = edges(depth, missing=missing)
+    made = planned(program, bit_split=1)
+    rows = near(program)
+
+    assert kinds(made) == {BitTrees}
+    if not missing:
+        lines = next(step.op.lines for step in made.steps if isinstance(step.op, WideCodes))
+        assert lines is not None
+        found = zip(lines.steps.data.tolist(), lines.rests.data.tolist(), strict=True)
+        assert list(found) == [lines_of(size) for size in SIZES]
+    agree(made, program, rows[:600])
+    require_target(TARGET.name)
+    require_same(made, program, rows, COMPILERS[depth % 2], tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 5, 22])
+def test_levels_by_codes(number: int, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+    """Levels that compare codes, as of many columns, have the bits of rows that walk where there are few, too."""
+    program = program_of(CASES[number])
+    made = planned(program, bit_split=None)
+    rows = rows_of(program, sum(ROWS), 2)
+
+    assert kinds(made) == {LevelTrees}
+    agree(made, program, rows[:600])
+    require_target(TARGET.name)
+    require_same(made, program, rows, COMPILERS[number % 2], tmp_path)
