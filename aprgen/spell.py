@@ -34,7 +34,6 @@ ELEMENT_TYPES: dict[Element, str] = {
 LINE = 100  # characters of a line of table values
 INDENT = "    "
 LARGE = 4096  # elements of a table that nobody reads: it is spelled close, and runs of zeros are left out
-FEWEST_ZEROS = 8  # of a run that is left out: as many characters as the place where it ends
 HUGE = 1 << 20  # bytes of a table that is text: 16 MB of numbers take gcc 1 GB and 11 s, as text 0.3 GB and 1 s
 ROW_BYTES = 2048  # of text: C99 promises 4,095 characters
 CHUNK_BYTES = 512 * ROW_BYTES  # spelled at once
@@ -131,7 +130,7 @@ def _close(flat: Array) -> str:
     """Elements with a comma between, wrapped at LINE characters. C sets to zero what has no value."""
     zero = (flat == 0) & ~np.signbit(flat)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(np.int8)))
-    runs = [(first, end) for first, end in edges.reshape(-1, 2).tolist() if end - first >= FEWEST_ZEROS]
+    runs = [(first, end) for first, end in edges.reshape(-1, 2).tolist() if 2 * (end - first) > len(f"[{end}]=")]
     parts: list[str] = []
     start = 0
     for first, end in [*runs, (len(flat), len(flat))]:
@@ -150,8 +149,15 @@ def _close(flat: Array) -> str:
 
 
 def _short(text: str) -> str:
-    """Values without spaces, without the sign of exponents above 0, and 0 for a float that is."""
-    return re.sub(r"(?<![^,])0x0p0F(?![^,])", "0", text.replace(", ", ",").replace("p+", "p"))
+    """Values without spaces, without the sign of exponents above 0, mantissas of 24 bits as six digits in place of
+    seven, and 0 for a float that is."""
+    close = re.sub(r"(?<![^,])0x0p0F(?![^,])", "0", text.replace(", ", ",").replace("p+", "p"))
+    return re.sub(r"0x1\.([0-9a-f]{6})p(-?[0-9]+)", _of_six_digits, close)
+
+
+def _of_six_digits(found: re.Match[str]) -> str:
+    digits = f"{int('1' + found[1], 16) >> 1:x}"
+    return f"0x{digits[0]}.{digits[1:]}p{int(found[2]) - 3}"
 
 
 def _as_text(name: str, data: Array, place: str) -> str:

@@ -406,12 +406,13 @@ class PermutedTrees(SixLevels):
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """Codes of 8 bits for six levels of trees, in groups: a code of 16 bits to how many thresholds of the group's own
-    splits lie below."""
+    """Codes of 8 bits for six levels of trees, of which a column has others where a byte cannot count the thresholds of
+    more trees: of a code of 16 bits, how many thresholds of these trees' splits lie below. By turn, trees first."""
 
-    ranks: Table  # u8 [groups, codes of all columns]
-    begins: Table  # u32 [columns]: where the ranks of a column begin
-    starts: Table  # u32 [groups + 1], the first tree, at the end their number
+    ranks: Table  # u8, a turn after the other
+    begins: Table  # u32: where the ranks of a turn begin
+    starts: Table  # u32: the first tree of a turn; at the end the number of trees
+    columns: Table  # u32: the column of a turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -447,11 +448,6 @@ class TurnedTrees(SixLevels):
         return self.rows // WORD
 
     @property
-    def rank_count(self) -> int:
-        """Of a group."""
-        return 0 if self.finer is None else int(self.finer.ranks.data.shape[1])
-
-    @property
     def together(self) -> int:
         return min(TOGETHER, self.n_trees)
 
@@ -479,15 +475,16 @@ class TurnedTrees(SixLevels):
 
     def places(self, codes: Array) -> Iterator[Ints]:
         there = np.unpackbits(self.there.data.astype("<u4").view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
-        group, columns, of_rows = 0, codes, codes
+        turn, columns, of_rows = 0, codes, codes
         if self.finer is None:
             of_rows = np.pad(codes, ((0, 0), (self.skip, 0)))
+        else:
+            columns = np.zeros(codes.shape, np.uint8)
         for tree in range(self.n_trees):
-            if self.finer is not None and tree == int(self.finer.starts.data[group]):
-                begins = self.finer.begins.data.astype(np.int64)
-                own = self.finer.ranks.data[group][begins + codes[:, self.skip :].astype(np.int64)]
-                columns = np.pad(own, ((0, 0), (self.skip, 0)))
-                group += 1
+            while self.finer is not None and tree == int(self.finer.starts.data[turn]):
+                column, begin = int(self.finer.columns.data[turn]), int(self.finer.begins.data[turn])
+                columns[:, column] = self.finer.ranks.data[begin + codes[:, column].astype(np.int64)]
+                turn += 1
             yield self.further(tree, self.at_top(tree, columns, there[tree]), of_rows)
 
 

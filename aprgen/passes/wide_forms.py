@@ -477,15 +477,13 @@ def _turned(
     if coded.most <= NEVER8:
         maker = replace(codes_of(ranked, coded, maker.n_in, cost), in_order=True)
         work["code"] = code_work(maker, cost)
-        place = coded.feature[top] if maker.n < of.n_codes else None
+        if maker.n < of.n_codes:
+            feature = Table(np.where(top >= 0, coded.feature[top], 0).astype(np.uint8), lines=True)
     else:
-        finer, code = _ranks(top, coded)
+        finer, code = _ranks(top, coded, maker.skip)
         if finer.ranks.n_bytes > (of.leaves.entries if of.below is None else of.below).n_bytes:
             return
-        work |= {"code": code_work(maker, cost), "turned_code": len(finer.ranks.data) * maker.n}
-        place = coded.feature[top] + maker.skip
-    if place is not None:
-        feature = Table(np.where(top >= 0, place, 0).astype(np.uint8), lines=True)
+        work |= {"code": code_work(maker, cost), "turned_code": len(finer.columns.data)}
     skip = of.n_codes - len(coded.columns)
     there = Table(np.packbits(top >= 0, axis=1, bitorder="little").view("<u4").astype(np.uint32))  # split by split
     made = TurnedTrees(
@@ -501,38 +499,41 @@ def _heap_of(levels: Sequence[Ints], splits: int) -> Ints:
     return np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
 
 
-def _ranks(top: Ints, coded: Coded) -> tuple[Ranks, Table]:
-    """Codes of 8 bits for these splits of trees, which have them in groups that follow each other; and the splits'."""
-    starts, groups = [0], []
-    seen: dict[int, set[int]] = {}
-    for tree, own in enumerate(top.tolist()):
-        joined = {column: set(codes) for column, codes in seen.items()}
-        added: dict[int, set[int]] = {}
-        for node in own:
-            if node >= 0:
-                added.setdefault(int(coded.feature[node]), set()).add(int(coded.code[node]))
-        for column, codes in added.items():
-            joined.setdefault(column, set()).update(codes)
-        if any(len(codes) > NEVER8 for codes in joined.values()):
-            groups.append(seen)
-            starts.append(tree)
-            joined = added
-        seen = joined
-    groups.append(seen)
-    sizes = [len(keys) + 1 for keys in coded.thresholds]  # no code is larger than all thresholds
-    begins = np.cumsum([0, *sizes])
-    ranks = np.zeros((len(groups), int(begins[-1])), np.uint8)
+def _ranks(top: Ints, coded: Coded, skip: int) -> tuple[Ranks, Table]:
+    """Codes of 8 bits for these splits of trees; and the splits'. skip: columns before those that have codes."""
     code = np.zeros(top.shape, np.uint8)
-    starts.append(len(top))
-    for group, (columns, first, last) in enumerate(zip(groups, starts, starts[1:], strict=False)):
-        for column, codes in columns.items():
-            own_ranks = ranks[group, begins[column] : begins[column + 1]]
-            own_ranks[:] = np.searchsorted(sorted(codes), np.arange(len(own_ranks)), side="left")
-        splits = top[first:last]
-        at = begins[coded.feature[splits]] + coded.code[splits]
-        code[first:last] = np.where(splits >= 0, ranks[group, at], 0)
-    made = Ranks(Table(ranks), Table(begins[:-1].astype(np.uint32)), Table(np.array(starts, np.uint32)))
+    turns: list[tuple[int, int, NDArray[np.uint8]]] = []
+    for column, keys in enumerate(coded.thresholds):
+        own = (top >= 0) & (coded.feature[top] == column)
+        some = {int(tree): set(coded.code[top[tree][own[tree]]].tolist()) for tree in np.flatnonzero(own.any(axis=1))}
+        for first, last, codes in _turns(some):
+            every = np.arange(len(keys) + 1)  # no code is larger than all thresholds
+            ranks = np.searchsorted(sorted(codes), every, side="left").astype(np.uint8)
+            splits = top[first:last]
+            code[first:last][own[first:last]] = ranks[coded.code[splits[own[first:last]]]]
+            turns.append((first, column + skip, ranks))
+    turns.sort(key=lambda turn: turn[:2])
+    begins = np.cumsum([0, *(len(ranks) for _, _, ranks in turns)])[:-1]
+    made = Ranks(
+        Table(np.concatenate([ranks for _, _, ranks in turns])), Table(begins, np.uint32),
+        Table([*(tree for tree, _, _ in turns), len(top)], np.uint32),
+        Table([column for _, column, _ in turns], np.uint32),
+    )  # fmt: skip
     return made, Table(code, lines=True)
+
+
+def _turns(some: Mapping[int, set[int]]) -> Iterator[tuple[int, int, set[int]]]:
+    """Trees that follow each other, first and behind the last, whose codes of a column a byte can count; and these."""
+    start, last, codes = -1, -1, set[int]()
+    for tree, own in some.items():
+        if start >= 0 and len(codes | own) > NEVER8:
+            yield start, last, codes
+            start = -1
+        if start < 0:
+            start, codes = tree, set[int]()
+        last, codes = tree + 1, codes | own
+    if start >= 0:
+        yield start, last, codes
 
 
 def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
