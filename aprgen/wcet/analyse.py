@@ -63,7 +63,7 @@ from aprgen.wcet.sources import Sources, listings, sources_of
 from aprgen.wcet.storage import memory_use, read_linked, stack_use
 from aprgen.wcet.taskset import Schedule, TaskSet, require_functions, schedule
 from aprgen.wcet.timing import Figures, Timing
-from aprgen.wcet.trace import Executed, Traces, executed_code, painted_bytes, traced_cpu
+from aprgen.wcet.trace import Executed, Traces, executed_code, painted_bytes, traced_cpu, whole
 from aprgen.wcet.verdict import difference_to, time_us, verdict_of
 from aprgen.wcet.worst_row import Solved
 
@@ -375,7 +375,7 @@ def _runs(
     if traced is None:
         counts = subject.timing.unit != "cycles"
         return counted_runs(subject.image, short, *rows, program, subject.tools) if counts else None, None, None
-    traces, rows_run = traced
+    traces, rows_run = whole(traced[0], subject.executed), traced[1]
     described = rows[1] if len(rows_run) == len(rows[0]) else f"evenly chosen from {rows[1]}"
     observed, seen = observed_runs(
         traces, rows_run, described, program, subject.executed, subject.timing, subject.memory, subject.marks

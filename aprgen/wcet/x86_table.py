@@ -82,6 +82,7 @@ _OF_AVX512 = (
     *_each(("pblendm",), _WIDTHS), *_each(("blendm",), _PACKED), *_each(("perm",), ("w", "b")),
     *_each(("shuff", "shufi"), ("32x4", "64x2")), *_each(("permt2", "permi2"), (*_PACKED, *_WIDTHS)),
     *_each(("range", "rndscale"), _ALL), "cvtudq2ps", "cvtps2udq", "cvttps2udq", "cvtusi2ss", "cvtusi2sd",
+    *_each(("pmovm2",), _WIDTHS), *(f"pmov{width}2m" for width in _WIDTHS),
     *_each(("pmov",), ("db", "dw", "qb", "qw", "qd", "wb", "sdb", "sdw", "usdb", "usdw", "swb", "uswb")),
 )  # fmt: skip
 _DOTS = ("pdpbusd", "pdpwssd", "dpbf16ps", "cvtneps2bf16")

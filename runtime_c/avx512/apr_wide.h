@@ -456,7 +456,9 @@ static inline void apr_wide_rests(uint8_t *lines, __m512i one, __m512i two, __m5
  * have passed half of the way. The last line is zeros, and so are those that would stand behind. */
 static inline void apr_wide_between(uint8_t *lines, uint32_t last, uint32_t step, __m512i bit)
 {
+    APR_LOOP(apr_wide_between, APR_BY_ARGUMENT);
     for (uint32_t i = step; i < last; i += 2U * step) {
+        APR_BODY(apr_wide_between, APR_BY_ARGUMENT);
         const __m512i below = _mm512_load_si512((const void *)&lines[64U * (i - step)]);
         const __m512i above = _mm512_load_si512((const void *)&lines[64U * apr_wide_least(i + step, last)]);
         _mm512_store_si512((void *)&lines[64U * i], _mm512_ternarylogic_epi64(above, below, bit, 0xF8));

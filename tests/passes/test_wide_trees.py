@@ -474,9 +474,9 @@ def test_a_planted_fault_is_found(require_target: Callable[[str], None]) -> None
     model = loaded("rfc_digits")
     artifact = compile_model(model, load_target("x86-avx512"), Options("m"))
     text = artifact.texts["apr_wide.h"]
-    for sound in ("_mm512_cmpgt_epi32_mask(key, next)", "_mm512_cmpgt_epi32_mask(key, threshold)"):
+    for sound in ("_mm512_cmplt_epu32_mask(key, next)", "_mm512_cmplt_epu32_mask(key, threshold)"):
         assert sound in text
-        text = text.replace(sound, sound.replace("cmpgt", "cmpge"))
+        text = text.replace(sound, sound.replace("cmplt", "cmple"))
     planted = replace(artifact, texts={**artifact.texts, "apr_wide.h": text})
     verdict = _verdict(planted)
 
