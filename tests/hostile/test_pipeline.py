@@ -137,7 +137,7 @@ def test_hostile_files(prefix: str) -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", LARGE)
 def test_large_models(name: str) -> None:
-    """Models near a limit compile or are refused without a warning, and keep the compiler busy no longer than others."""
+    """Models near a limit compile or are refused without a warning, and none keeps the compiler busy."""
     assert (name in SOUND) == is_sound(name, LARGE[name]())
 
 
