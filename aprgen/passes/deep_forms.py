@@ -18,7 +18,7 @@ from aprgen.ops.row_trees import AT_ONCE
 from aprgen.ops.trees import Nodes, TreeOp
 from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, Leaves, WideTrees
-from aprgen.passes.wide_forms import (
+from aprgen.passes.ranked_trees import (
     NEVER16,
     Adding,
     Coded,

@@ -11,7 +11,7 @@ import numpy as np
 
 from aprgen.costs import BatchCost
 from aprgen.ops.trees import TreeOp
-from aprgen.passes.wide_forms import Form
+from aprgen.passes.ranked_trees import Form
 from aprgen.program import Program
 
 

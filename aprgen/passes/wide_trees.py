@@ -18,8 +18,9 @@ from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import BELOW, TOP, WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.deep_forms import float_forms, staged_forms
+from aprgen.passes.ranked_trees import AT_ONCE, LANES, Form
 from aprgen.passes.wide_costs import cycles_of, cycles_one_by_one, few_rows_of, trees_of_rows
-from aprgen.passes.wide_forms import AT_ONCE, LANES, LEVELS, OF_BITS, Form, forms_of
+from aprgen.passes.wide_forms import LEVELS, OF_BITS, forms_of
 from aprgen.program import Batch, Op, Program, Step, Way
 
 WORD_BYTES, CODE_BYTES = 4, 2

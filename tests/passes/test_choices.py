@@ -12,10 +12,10 @@ from aprgen.costs import BatchCost
 from aprgen.errors import UnsupportedError
 from aprgen.ops.wide_floats import Panels
 from aprgen.passes.choices import BY_COST, Choices
+from aprgen.passes.ranked_trees import form_of
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_costs import cycles_one_by_one, few_rows_of, trees_of_rows
 from aprgen.passes.wide_floats import sum_forms, with_float_blocks
-from aprgen.passes.wide_forms import form_of
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Program

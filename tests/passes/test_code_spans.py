@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from aprgen.ops.trees import NEVER_KEY, TreeSum, float_keys
 from aprgen.ops.wide_codes import PAD, Spans, WideCodes, searched_keys
 from aprgen.passes.code_spans import spans_of
-from aprgen.passes.wide_forms import LINES, SPANNED, code_work, forms_of
+from aprgen.passes.ranked_trees import LINES, SPANNED, code_work
+from aprgen.passes.wide_forms import forms_of
 from aprgen.program import Builder, Program, Table, row_type
 from aprgen.target import load_target
 from aprgen.verify import same_bits
