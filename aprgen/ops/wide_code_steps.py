@@ -17,7 +17,7 @@ from aprgen.ops.integer import Code, Dequantise, IntegerSoftmax, Interpolate
 from aprgen.ops.integer_distance import IntegerGauss, IntegerMetric, IntegerNeighbours
 from aprgen.ops.wide_floats import whole_quads
 from aprgen.ops.wide_integers import STORED, Lay
-from aprgen.ops.wide_points import ACROSS, UNROLLED
+from aprgen.ops.wide_points import ACROSS, PointTiles
 from aprgen.program import Array, Table, ValueType
 
 QUAD = 4
@@ -60,7 +60,7 @@ class InterpolateCodes:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockCodeNeighbours:
+class BlockCodeNeighbours(PointTiles):
     """IntegerNeighbours of codes that are laid out as 16 or 32 bits. A tile is as in BlockNeighbours.
 
     A word is two codes of 16 bits or one of 32. points: i32, words of each point, with zeros up to a whole quad. A sum
@@ -130,22 +130,6 @@ class BlockCodeNeighbours:
     @property
     def x_words(self) -> int:
         return self.x_stride // self.codes_of_word
-
-    @property
-    def unrolled(self) -> bool:
-        return self.k <= UNROLLED
-
-    @property
-    def tile_groups(self) -> tuple[int, ...]:
-        return (self.groups, 1) if self.groups > 1 else (1,)
-
-    @property
-    def whole_points(self) -> int:
-        return self.n_points - self.n_points % self.tile_points
-
-    @property
-    def last_points(self) -> int:
-        return self.n_points % self.tile_points
 
     @property
     def block_elements(self) -> int:
@@ -264,19 +248,9 @@ def block_gauss(op: IntegerGauss, rows: int, lay: Lay) -> BlockCodeGauss:
     bias = Table(np.pad(op.bias.data, padding[0]).astype(np.int32))
     only_shift = int(op.shift.data.flat[0]) if op.uniform else 0
     return BlockCodeGauss(
-        op.source,
-        op.fraction,
-        only_shift,
-        op.cap,
-        op.saturates,
-        op.largest_sum,
-        n_in,
-        n_classes,
-        rows,
-        lay,
-        terms,
+        op.source, op.fraction, only_shift, op.cap, op.saturates, op.largest_sum, n_in, n_classes, rows, lay, terms,
         bias,
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,8 @@
 
 Codes between such ops are laid out for the next one: rows padded to whole vectors, as bytes plus 128 where the target
 multiplies bytes without a sign by bytes with one, as 16 bits where it multiplies those, as 32 for differences of codes
-of 16. Sums wrap modulo 2^32 and are
-proved to end within 32 bits, so neither order nor offset changes them. Knows how things lie; knows no C or targets.
+of 16. Sums wrap modulo 2^32 and are proved to end within 32 bits, so neither order nor offset changes them. Knows how
+things lie; knows no C or targets.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ tables and the list of the nearest are laid out for vectors; knows no C, files o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
@@ -138,18 +139,16 @@ class InVectors:
         return self._of_rows.evaluate(x)
 
 
-@dataclass(frozen=True, eq=False)
-class BlockNeighbours(InVectors):
-    """Rows in lanes; a block has at least `width` of them.
+class PointTiles(ABC):
+    """A tile has `groups` vectors of rows and up to `tile_points` points; each lane keeps a list of `k` of them."""
 
-    A tile has `groups` times `width` rows and up to `tile_points` points. The list of a lane's nearest is sorted as
-    integers, which for distances is their order as floats; a place that is free is above infinity.
-    """
-
+    k: int
     groups: int
     tile_points: int
-    headers = ("apr_maps.h",)
-    kernel = "block_neighbours_f32"
+
+    @property
+    @abstractmethod
+    def n_points(self) -> int: ...
 
     @property
     def unrolled(self) -> bool:
@@ -168,6 +167,20 @@ class BlockNeighbours(InVectors):
     @property
     def last_points(self) -> int:
         return self.n_points % self.tile_points
+
+
+@dataclass(frozen=True, eq=False)
+class BlockNeighbours(InVectors, PointTiles):
+    """Rows in lanes; a block has at least `width` of them.
+
+    A tile has `groups` times `width` rows and up to `tile_points` points. The list of a lane's nearest is sorted as
+    integers, which for distances is their order as floats; a place that is free is above infinity.
+    """
+
+    groups: int
+    tile_points: int
+    headers = ("apr_maps.h",)
+    kernel = "block_neighbours_f32"
 
     @property
     def stack_bytes(self) -> int:

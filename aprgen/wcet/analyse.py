@@ -192,11 +192,7 @@ def analyse(loaded: Loaded, artifact: Artifact, question: Question, former: Form
         identity=identity,
         configuration=configuration,
         assumptions=assumptions(
-            entries,
-            timing,
-            memory,
-            same,
-            waits_given=question.wait_states is not None,
+            entries, timing, memory, same, waits_given=question.wait_states is not None,
             text=longest_text(image, question.text_bytes),
         ),
         entries=entries,

@@ -103,7 +103,6 @@ static inline void apr_places_store_turned(int32_t *y, uint32_t stride, apr_plac
     apr_places_store_fourth(&y[3U * stride], stride, v[3]);
 }
 
-
 /* ---- Codes of 16 bits -------------------------------------------------------------------------------------------- */
 
 static inline apr_places apr_places_load_i16(const int16_t *x)
