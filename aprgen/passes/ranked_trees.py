@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
 from aprgen.ops.deep_trees import StagedTrees
+from aprgen.ops.six_levels import PermutedTrees, TurnedTrees
 from aprgen.ops.trees import Nodes, TreeOp, TreeSum, TreeTotals, TreeVotes, threshold_keys
 from aprgen.ops.wide_codes import (
     LOWEST,
@@ -27,15 +28,7 @@ from aprgen.ops.wide_codes import (
     grouped_keys,
     searched_keys,
 )
-from aprgen.ops.wide_trees import (
-    ENTRIES,
-    LINE_BYTES,
-    Adds,
-    Leaves,
-    PermutedTrees,
-    TurnedTrees,
-    WideTrees,
-)
+from aprgen.ops.wide_trees import ENTRIES, LINE_BYTES, Adds, Leaves, WideTrees
 from aprgen.passes.choices import TreeForm
 from aprgen.passes.code_spans import spans_of
 from aprgen.passes.missing import without_missing

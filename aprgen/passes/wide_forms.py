@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
+from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, PermutedTrees, Ranks, TurnedTrees
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.wide_codes import (
     CONSTANT,
@@ -21,22 +22,7 @@ from aprgen.ops.wide_codes import (
     WideCodes,
     lines_of,
 )
-from aprgen.ops.wide_trees import (
-    BELOW,
-    BELOW_SPLITS,
-    LINE_BYTES,
-    TOP,
-    TOP_SPLITS,
-    BitTrees,
-    Leaves,
-    LevelTrees,
-    PermutedTrees,
-    Ranks,
-    Top,
-    TurnedTrees,
-    WalkedTrees,
-    WideTrees,
-)
+from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, BitTrees, Leaves, LevelTrees, Top, WalkedTrees, WideTrees
 from aprgen.passes.ranked_trees import (
     AT_ONCE,
     COUNTED,

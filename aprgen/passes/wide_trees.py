@@ -13,9 +13,10 @@ from dataclasses import replace
 from aprgen.costs import BatchCost
 from aprgen.ops.deep_trees import FloatTrees, StagedTrees, deep_row_of
 from aprgen.ops.row_trees import row_of
+from aprgen.ops.six_levels import BELOW
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import BELOW, TOP, WideTrees
+from aprgen.ops.wide_trees import TOP, WideTrees
 from aprgen.passes.choices import BY_COST, Choices, no_such_form
 from aprgen.passes.deep_forms import float_forms, staged_forms
 from aprgen.passes.ranked_trees import AT_ONCE, LANES, Form

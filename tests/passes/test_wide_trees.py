@@ -21,9 +21,10 @@ from aprgen.ops.decide import Argmax, Lookup
 from aprgen.ops.deep_trees import FloatRow, StagedRow, StagedTrees
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.row_trees import PermutedRow
+from aprgen.ops.six_levels import PermutedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import PermutedTrees, WalkedTrees
+from aprgen.ops.wide_trees import WalkedTrees
 from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
