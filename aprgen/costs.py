@@ -114,8 +114,8 @@ class BatchCost:
     counted: few thresholds one after the other. spans: a search may begin where that of a value's span does. fan: keys
     of a vector. signed: vectors compare bytes with a sign.
     level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are
-    compared then. line_bytes: of the stack that lines of bits of such a block may take. turned_rows: of a block of
-    turned trees. split: passed by one row alone.
+    compared then. bit_rows: of a block where splits read lines of bits, as many as a vector has bits; line_bytes: of
+    the stack that these may take. turned_rows: of a block of turned trees. split: passed by one row alone.
     """
 
     rows: int
@@ -128,6 +128,7 @@ class BatchCost:
     signed: bool
     level_rows: int | None
     turned_rows: int | None
+    bit_rows: int | None
     line_bytes: int
     split: int
     code: int

@@ -306,6 +306,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         signed=reader.flag("signed", default=False),
         level_rows=reader.count("level_rows", 1) if "level_rows" in reader.left else None,
         turned_rows=reader.count("turned_rows", 1) if "turned_rows" in reader.left else None,
+        bit_rows=reader.count("bit_rows", 1) if "bit_rows" in reader.left else None,
         line_bytes=reader.count("line_bytes", 1) if "line_bytes" in reader.left else 0,
         split=reader.count("split", 1),
         code=reader.count("code", 1),

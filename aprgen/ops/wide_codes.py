@@ -28,10 +28,13 @@ LANES = 16
 OF_GROUP = (1, 2, 4, 8)
 NEAR_COLUMNS = 64  # 128 rows of so many are 32 KB
 SPAN_REACHES = (8, 16, 32)
+HEADERS = ("apr_wide.h",)
+LINE_HEADERS = (*HEADERS, "apr_bits.h")
+BYTE = 8  # bits
 STEP = 8  # of codes of which lines of bits tell
 RESTS = STEP - 1
-CONSTANT, ONES = 3, 1  # lines in front of those of columns, and the one of ones among them
-AT_LINE = 8  # of a line of 64 bytes, as an address can have eight times a number
+CONSTANT, ONES = 4, 2  # lines in front of those of columns, and the one of ones among them
+SHORT_LINE = 16  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,9 @@ class BitLines:
     """Lines of bits, one a row, from which follows what splits ask of codes: which multiples of 8 a code has reached,
     and which numbers its rest is above.
 
-    The first lines are zeros, ones and zeros. Then column by column: where codes reach 8 `steps` lines, of which the
-    first is ones, the last zeros, others whether 8, 16, ... are reached; up to 7, whether the rest is above 0, 1, ...
+    The first lines are zeros, zeros, ones and zeros. Then column by column: where codes reach 8 `steps` lines, of which
+    the first is ones, the last zeros, others whether 8, 16, ... are reached; up to 7, whether the rest is above 0, 1,
+    ...
     """
 
     steps: Table  # u8 [n]: 0 or at least 3
@@ -85,13 +89,14 @@ class BitLines:
         own = self.steps.data.astype(np.int64) + self.rests.data
         return CONSTANT + np.cumsum(own) - own
 
-    def at(self, feature: Ints, code: Ints) -> Ints:
-        """By split two lines: a row's code is above where it has a one in most of these and the line behind the first.
-        In AT_LINE for each line. Of a split that is not there zeros: no row goes right."""
+    def at(self, feature: Ints, code: Ints, line_bytes: int) -> Ints:
+        """By split two lines: a row's code is above where it has a one behind the first, or in both of them. Who has
+        one behind the first has one in the first. Counted in at_line(line_bytes). Of a split that is not there zeros:
+        no row goes right."""
         steps = self.steps.data.astype(np.int64)[feature]
         reached = np.where(steps > 0, self.first[feature] + code // STEP, ONES)
         rest = np.where(code % STEP < RESTS, self.first[feature] + steps + code % STEP, 0)
-        return AT_LINE * np.stack([reached, rest], axis=-1)
+        return at_line(line_bytes) * np.stack([reached, rest], axis=-1)
 
     def of(self, codes: Array) -> NDArray[np.bool_]:
         """[lines, rows]"""
@@ -103,9 +108,27 @@ class BitLines:
         return np.stack(lines)
 
 
+def at_line(line_bytes: int) -> int:
+    """How where a line begins is counted: short ones in bytes; longer ones in eighths, as an address of x86 can have
+    four or eight times a number."""
+    return SHORT_LINE if line_bytes == SHORT_LINE else BYTE
+
+
+def sent_right(lines: NDArray[np.bool_], at: Array, line_bytes: int) -> NDArray[np.bool_]:
+    """[rows, splits], of lines [lines, rows] and of splits what BitLines.at gives for each."""
+    reached, rest = at.astype(np.int64).T // at_line(line_bytes)
+    return np.asarray((lines[reached + 1] | (lines[reached] & lines[rest])).T)
+
+
 def lines_of(n_thresholds: int) -> tuple[int, int]:
     """Steps and rests of a column."""
     return (0 if n_thresholds < STEP else n_thresholds // STEP + 2), min(n_thresholds, RESTS)
+
+
+def bit_lines(n_thresholds: Sequence[int]) -> BitLines:
+    """By column."""
+    steps, rests = zip(*(lines_of(n) for n in n_thresholds), strict=True)
+    return BitLines(Table(np.array(steps, np.uint8)), Table(np.array(rests, np.uint8)))
 
 
 @dataclass(frozen=True)
@@ -158,8 +181,11 @@ class WideCodes:
     skip: int = 0  # zeros in front of a row's codes, of searched columns
     in_order: bool = False  # of a grouped column: its rows; else kernels may lay 64 of them as trees like to find them
     spans: Spans | None = None  # where the last level of a search begins, of searched columns in blocks
-    lines: BitLines | None = None  # of grouped columns in bits
-    headers = ("apr_wide.h",)
+    lines: BitLines | None = None  # of columns in bits
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return HEADERS if self.lines is None else LINE_HEADERS
 
     @property
     def kernel(self) -> str:
@@ -170,9 +196,13 @@ class WideCodes:
         return self.order == "by_feature"
 
     @property
+    def by_row(self) -> bool:
+        return self.order == "by_row"
+
+    @property
     def walked(self) -> bool:
         """Whether eight rows may walk at once, so that those which are not there need codes."""
-        return self.order == "by_row" and self.stride == self.n
+        return self.by_row and self.stride == self.n
 
     @property
     def read(self) -> Ints:
@@ -228,13 +258,17 @@ class WideCodes:
         return 127 if self.signed else 0
 
     @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        return exchanges(8)
+    def code_exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(BYTE)
+
+    @property
+    def line_bytes(self) -> int:
+        return self.rows // BYTE
 
     @property
     def block_elements(self) -> int:
         if self.lines is not None:
-            return self.rows // 8 * (self.lines.count + RESTS)  # as if the last column had all rests
+            return self.line_bytes * (self.lines.count + RESTS)  # as if the last column had all rests
         return self.rows * (self.n if self.by_feature else self.stride)
 
     def result(self, x: ValueType) -> ValueType:

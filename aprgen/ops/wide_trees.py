@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.ops.trees import totals
-from aprgen.ops.wide_codes import AT_LINE, BitLines, Exchange, exchanges
+from aprgen.ops.wide_codes import BYTE, HEADERS, LINE_HEADERS, BitLines, Exchange, exchanges, sent_right
 from aprgen.program import Array, Element, Table, ValueType
 
 Ints = NDArray[np.int64]
@@ -126,7 +126,7 @@ class WideTrees(ABC):
     rows: int
     leaves: Leaves
     continues: bool
-    headers = ("apr_wide.h",)
+    headers: ClassVar[tuple[str, ...]] = HEADERS
 
     @property
     @abstractmethod
@@ -204,6 +204,17 @@ def ascending(height: int, first: int = 0, side: str = "left") -> Iterator[Split
     yield Split(first + half, height, side, first)
 
 
+def place_of(right: NDArray[np.bool_]) -> Ints:
+    """Where rows arrive that go right or not at the splits of a complete tree, from left to right: [rows, splits]."""
+    rows = np.arange(len(right))
+    place = np.zeros(len(right), np.int64)
+    depth = right.shape[1].bit_length()
+    for level in range(depth):
+        apart = 1 << (depth - level)
+        place = 2 * place + right[rows, place * apart + apart // 2 - 1]
+    return place
+
+
 @dataclass(frozen=True)
 class Tier:
     """Some levels of a complete tree: subtrees whose splits lie `apart` from the same of the next one.
@@ -259,15 +270,6 @@ class ShallowTrees(CompleteTrees):
     def splits(self) -> tuple[Split, ...]:
         return tuple(ascending(self.depth - 1))
 
-    def place_of(self, right: NDArray[np.bool_]) -> Ints:
-        """Where rows arrive that go right at splits or not: [rows, splits]."""
-        rows = np.arange(len(right))
-        place = np.zeros(len(right), np.int64)
-        for level in range(self.depth):
-            apart = 1 << (self.depth - level)
-            place = 2 * place + right[rows, place * apart + apart // 2 - 1]
-        return place
-
 
 @dataclass(frozen=True, eq=False)
 class LevelTrees(ShallowTrees):
@@ -298,15 +300,16 @@ class LevelTrees(ShallowTrees):
         limits = self.code.data.astype(np.int64)
         limits = 127 - limits if self.code.data.dtype == np.int8 else limits
         for feature, code in zip(self.feature.data.astype(np.int64) // self.rows, limits, strict=True):
-            yield self.place_of(codes[:, feature] > code)
+            yield place_of(codes[:, feature] > code)
 
 
 @dataclass(frozen=True, eq=False)
 class BitTrees(ShallowTrees):
-    """Splits find in lines of bits of 512 rows which rows go right."""
+    """Splits find in lines of bits of a block's rows which rows go right."""
 
     lines: BitLines
     at: Table  # unsigned [trees, splits, 2], as BitLines.at gives them
+    headers: ClassVar[tuple[str, ...]] = LINE_HEADERS
 
     @property
     def kernel(self) -> str:
@@ -318,9 +321,7 @@ class BitTrees(ShallowTrees):
 
     def places(self, codes: Array) -> Iterator[Ints]:
         lines = self.lines.of(codes)
-        for reached, rest in np.moveaxis(self.at.data.astype(np.int64) // AT_LINE, -1, 1):
-            here, behind, above = lines[reached], lines[reached + 1], lines[rest]
-            yield self.place_of(((here & behind) | (here & above) | (behind & above)).T)
+        return (place_of(sent_right(lines, at, self.rows // BYTE)) for at in self.at.data)
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,8 @@ FEWEST_TURNED = 13  # that take longer one by one
 GROUPED = {1: 0.5, 2: 0.7, 4: 0.8, 8: 1.0}
 SPANNED, LINES = {8: 1.5, 16: 1.7, 32: 2.2, 0: 3.0}, 0.5
 COUNTED_EACH, COUNTED_BESIDES = 0.04, 0.1
-SEARCHED = {"by_feature": 1.0, "by_row": 2.0}  # where there are no spans
+LINED = 0.1  # besides, where codes become lines of bits
+SEARCHED = {"by_feature": 1.0, "in_bits": 1.0, "by_row": 2.0}  # where there are no spans
 AT_ONCE = 8  # rows that walk together
 NEAR_BYTES = 1 << 18  # of nodes: each doubling beyond is a level of every tree whose nodes a row waits for
 NEVER8, NEVER16 = 255, 65535  # as a threshold: no code is larger
@@ -220,7 +221,7 @@ def codes_of(
     n, n_low = len(columns), int((coded.columns < ranked.n_low).sum())
     whole = n == n_features and bool((columns == np.arange(n)).all())
     of_row = stride > 0
-    order: Order = "by_row" if of_row else "by_feature"
+    order: Order = "by_row" if of_row else "by_feature" if lines is None else "in_bits"
     if cost.counted and coded.most <= COUNTED and of_row and search is None:
         table = None if whole else Table(columns.astype(np.int32), lines=True)
         missing = np.full(-(-n // LANES) * LANES, PAD, np.int32)
@@ -236,10 +237,9 @@ def codes_of(
         spans = spans_of(coded.thresholds, (ends - first.data[:, -1]).tolist()) if cost.spans else None
         return WideCodes(
             n_features, n, table, n_low, element, "searched", order, cost.rows, stride, keys, first, cost.fan, levels,
-            signed=cost.signed and not of_row, skip=skip, spans=spans,
+            signed=cost.signed and order == "by_feature", skip=skip, spans=spans, lines=lines,
         )  # fmt: skip
     keys = grouped_keys(coded.thresholds)
-    order = order if lines is None else "in_bits"
     return WideCodes(n_features, n, table, n_low, element, "grouped", order, cost.rows, stride, keys, lines=lines)
 
 
@@ -249,13 +249,14 @@ def code_work(maker: WideCodes, cost: BatchCost) -> float:
         return maker.n * GROUPED[maker.places]
     if maker.search == "counted":
         return maker.padded * (COUNTED_BESIDES + COUNTED_EACH * maker.most)
+    lined = 0.0 if maker.lines is None else LINED * maker.n
     if not cost.spans:
-        return maker.n * SEARCHED[maker.order]
+        return maker.n * SEARCHED[maker.order] + lined
     reach, begins = np.zeros(maker.n, np.uint8), 0
     if maker.spans is not None:
         reach, begins = maker.spans.reach_of(maker.n), maker.spans.begins.n_bytes
     lines = (maker.keys.n_bytes + begins) / (LINE_BYTES * maker.n)
-    return sum(SPANNED[own] for own in reach.tolist()) + maker.n * LINES * min(1.0, lines / cost.rows)
+    return sum(SPANNED[own] for own in reach.tolist()) + maker.n * LINES * min(1.0, lines / cost.rows) + lined
 
 
 def far_levels(n_trees: int, nodes: Table, cost: BatchCost) -> dict[str, float]:

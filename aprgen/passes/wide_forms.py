@@ -15,11 +15,13 @@ from aprgen.costs import BatchCost
 from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, PermutedTrees, Ranks, TurnedTrees
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.wide_codes import (
+    BYTE,
     CONSTANT,
     RESTS,
     BitLines,
     CodeElement,
     WideCodes,
+    bit_lines,
     lines_of,
 )
 from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, BitTrees, Leaves, LevelTrees, Top, WalkedTrees, WideTrees
@@ -54,7 +56,7 @@ LEAST_ROWS = 128  # a block of levels takes as long for fewer
 OF_BITS = 64  # the same where splits give bits of rows
 LEAST_TURNED = 90  # rows: a block of turned trees takes as long for fewer
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
-OF_LINES = 390  # rows: 64 and fewer take as long where splits read lines of bits
+OF_LINES = 0.76  # of the rows of a block: few take as long where splits read lines of bits
 WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
 TOP_ROWS = 64  # at once
 
@@ -62,7 +64,7 @@ TOP_ROWS = 64  # at once
 def forms_of(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]:
     ranked = ranked_of(op)
     adding = adding_of(ranked.op)
-    if cost.level_split is not None and ranked.op.nodes.depth <= LEVELS:
+    if ranked.op.nodes.depth <= LEVELS:
         yield from _levels(ranked, adding, n_features, cost)
     if ranked.op.nodes.depth <= TOP + BELOW:
         yield from _permuted(ranked, adding, n_features, cost)
@@ -77,8 +79,9 @@ def _levels(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     levels, _ = complete(nodes, depth, slice(None))
     every = np.concatenate(levels, axis=1)
     most = min(cost.buffer_bytes, FURTHEST) // cost.rows
-    yield from _levels_in(ranked, adding, n_features, cost, every, lambda sizes: len(sizes) <= most)
-    if cost.bit_split is not None and cost.rows == cost.level_rows:
+    if cost.level_split is not None:
+        yield from _levels_in(ranked, adding, n_features, cost, every, lambda sizes: len(sizes) <= most)
+    if cost.bit_split is not None and cost.rows == cost.bit_rows:
         lines = 8 * cost.line_bytes // cost.rows - CONSTANT - RESTS
         yield from _levels_in(
             ranked, adding, n_features, cost, every, lambda sizes: sum(sum(lines_of(size)) for size in sizes) <= lines,
@@ -95,7 +98,7 @@ def _levels_in(
     pairs: list[tuple[WideCodes | None, WideTrees]] = []
     per_split = "bit_split" if in_bits else "level_split"
     work: dict[str, float] = {"code": 0.0, "level_tree": 0.0, per_split: 0.0}
-    share, least_rows = (1.0, OF_LINES) if in_bits else _of_few(cost)
+    share, least_rows = (1.0, OF_LINES * cost.rows) if in_bits else _of_few(cost)
     least_codes = 0
     groups = _groups(ranked, every, fits)
     if groups is None:
@@ -103,7 +106,7 @@ def _levels_in(
     for trees in groups:
         inside = np.unique(every[trees][every[trees] >= 0])
         coded = coded_of(ranked, inside if len(inside) else np.zeros(1, np.int64))
-        lines = _bit_lines(coded) if in_bits else None
+        lines = bit_lines([len(keys) for keys in coded.thresholds]) if in_bits else None
         maker = codes_of(ranked, coded, n_features, cost, lines=lines)
         made = _level_trees(ranked, coded, depth, trees, adding, cost, lines)
         pairs.append((maker, made))
@@ -147,24 +150,16 @@ def _groups(ranked: Ranked, every: Ints, fits: Callable[[Sequence[int]], bool]) 
     return [*groups, slice(start, len(every))]
 
 
-def _bit_lines(coded: Coded) -> BitLines:
-    steps, rests = zip(*(lines_of(len(keys)) for keys in coded.thresholds), strict=True)
-    return BitLines(Table(np.array(steps, np.uint8)), Table(np.array(rests, np.uint8)))
-
-
 def _level_trees(
     ranked: Ranked, coded: Coded, depth: int, trees: slice, adding: Adding, cost: BatchCost, lines: BitLines | None
 ) -> LevelTrees | BitTrees:  # fmt: skip
     levels, reached = complete(ranked.op.nodes, depth, trees)
-    nodes = np.full((len(reached), (1 << depth) - 1), -1, np.int64)
-    for level, own in enumerate(levels):  # from left to right: the splits of a level stand this far apart
-        apart = 1 << (depth - level)
-        nodes[:, apart // 2 - 1 :: apart] = own
+    nodes = _left_to_right(levels)
     feature = np.where(nodes >= 0, coded.feature[nodes], 0)
     code = np.where(nodes >= 0, coded.code[nodes], NEVER8)
     leaves = adding.leaves(reached, trees.start == 0, in_vectors=True)
     if lines is not None:
-        at = np.where(nodes[..., None] >= 0, lines.at(feature, code), 0)
+        at = np.where(nodes[..., None] >= 0, lines.at(feature, code, cost.rows // BYTE), 0)
         return BitTrees(len(coded.columns), cost.rows, leaves, trees.start > 0, depth, lines, _fitting(at))
     return LevelTrees(
         len(coded.columns), cost.rows, leaves, trees.start > 0, depth,
@@ -262,6 +257,16 @@ def _heap_of(levels: Sequence[Ints], splits: int) -> Ints:
     """Splits of complete trees by level, from 1; -1 where there is none."""
     places = np.concatenate([np.full((len(levels[0]), 1), -1, np.int64), *levels], axis=1)
     return np.pad(places, ((0, 0), (0, splits - places.shape[1])), constant_values=-1)
+
+
+def _left_to_right(levels: Sequence[Ints]) -> Ints:
+    """References of the splits of complete trees, so that those of a level stand equally far apart."""
+    depth = len(levels)
+    nodes = np.full((len(levels[0]), (1 << depth) - 1), -1, np.int64)
+    for level, own in enumerate(levels):
+        apart = 1 << (depth - level)
+        nodes[:, apart // 2 - 1 :: apart] = own
+    return nodes
 
 
 def _ranks(top: Ints, coded: Coded, skip: int) -> tuple[Ranks, Table]:

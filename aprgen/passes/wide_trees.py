@@ -156,14 +156,14 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
     """More rows for trees of few levels and for turned ones, where the stack has room for their sums; then fewer."""
     types = program.types()
     outputs = max(-(-types[index + 1].size // LANES) * LANES for index in trees)
-    rows = cost.level_rows or 0
+    rows = max(cost.level_rows or 0, cost.bit_rows or 0)
     while rows > cost.rows and all(op.nodes.depth <= LEVELS for op in trees.values()):
         if rows * outputs * WORD_BYTES <= cost.buffer_bytes:
             yield replace(
-                cost, rows=rows, permuted_tree=None, permuted_bytes=None, walked_split=None, staged_tree=None,
-                float_split=None, turned_rows=None,
+                cost, rows=rows, level_split=cost.level_split if cost.level_rows else None, permuted_tree=None,
+                permuted_bytes=None, walked_split=None, staged_tree=None, float_split=None, turned_rows=None,
             )  # fmt: skip
-        rows //= 2
+        rows = rows // 2 if cost.level_rows else 0
     rows = cost.turned_rows or 0
     deepest = max(op.nodes.depth for op in trees.values())
     if rows > cost.rows and deepest <= TOP + BELOW and rows * outputs * WORD_BYTES <= cost.buffer_bytes:

@@ -8,6 +8,15 @@
 
 #include <immintrin.h>
 
+/* A bit for each of 256 rows. */
+typedef uint64_t apr_wide_line __attribute__((vector_size(32), may_alias));
+
+/* Bit by bit, the first where the bit of `which` is set, else the second. */
+static inline apr_wide_line apr_wide_either(apr_wide_line which, apr_wide_line first, apr_wide_line second)
+{
+    return second ^ (which & (first ^ second));
+}
+
 /* Lanes of 8 rows from `row` on that are among the first n_rows: all bits set; row < n_rows. */
 static inline __m256i apr_wide_rows(uint32_t row, uint32_t n_rows)
 {
@@ -157,6 +166,12 @@ static inline __m256i apr_wide_ordered(const uint8_t *places)
 {
     const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
     return _mm256_permutevar8x32_epi32(_mm256_load_si256((const __m256i *)(const void *)places), order);
+}
+
+/* Codes of 32 rows, for places in the same order. */
+static inline apr_wide_line apr_wide_of_codes(const uint8_t *codes)
+{
+    return (apr_wide_line)apr_wide_ordered(codes);
 }
 
 /* From four bytes of each 32 numbers, eight at a time. */

@@ -16,14 +16,14 @@ from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Builder, Program, Table, row_type
-from aprgen.target import load_target
+from aprgen.target import Target, load_target
 from aprgen.verify import same_bits
 from tests.differential.compiled import load
 from tests.passes.test_wide_trees import CASES, COMPILERS, agree, program_of, rows_of, texts_of
 
-TARGET = load_target("x86-avx512")
+TARGETS = ("x86-avx512", "x86-avx2")
 SIZES = (1, 7, 8, 9, 15, 16, 63, 64, 248, 254, 255)  # thresholds of a column
-ROWS = (1, 63, 64, 65, 127, 129, 449, 512, 513, 1025)
+ROWS = (1, 63, 64, 65, 127, 129, 255, 256, 257, 449, 512, 513, 1025)
 
 
 def edges(depth: int, *, missing: bool) -> Program:
@@ -50,21 +50,21 @@ def edges(depth: int, *, missing: bool) -> Program:
     return builder.build(builder.add(TreeSum(nodes, len(SIZES), "f32", Table(values), 0.5), 0))
 
 
-def planned(program: Program, bit_split: int | None) -> Program:
+def planned(program: Program, target: Target, bit_split: int | None) -> Program:
     """In levels, whatever they cost."""
-    assert TARGET.batch is not None
-    cost = replace(TARGET.batch, bit_split=bit_split, split=10**9)
-    return with_batch(choose_strategies(program, TARGET.cost), program, cost, Choices(trees="levels", few_rows=1))
+    assert target.batch is not None
+    cost = replace(target.batch, bit_split=bit_split, split=10**9)
+    return with_batch(choose_strategies(program, target.cost), program, cost, Choices(trees="levels", few_rows=1))
 
 
 def kinds(made: Program) -> set[type]:
     return {type(step.op) for step in made.steps if isinstance(step.op, ShallowTrees)}
 
 
-def require_same(made: Program, program: Program, rows: Array, compiler: str, folder: Path) -> None:
+def require_same(made: Program, program: Program, rows: Array, target: Target, compiler: str, folder: Path) -> None:
     """C gives the bits of Program.run() for each of ROWS."""
-    flags = next(rule.cflags for rule in TARGET.builds if compiler in rule.programs)
-    compiled = load("m", texts_of(made, TARGET), made, folder, compiler, (*flags, "-O1"))
+    flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
+    compiled = load("m", texts_of(made, target), made, folder, compiler, (*flags, "-O1"))
     expected, labels = program.run(rows), program.classify(rows)
     for n, at in zip(ROWS, np.cumsum([0, *ROWS]).tolist(), strict=False):
         scores, found = compiled.batch(np.ascontiguousarray(rows[at : at + n]))
@@ -80,13 +80,17 @@ def near(program: Program) -> Array:
     return np.where(chance.random(rows.shape) < 0.1, np.float32(np.nan), rows)
 
 
+@pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("depth", range(1, 8))
-def test_edges_of_columns(depth: int, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+def test_edges_of_columns(
+    name: str, depth: int, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
     """Columns whose codes end before, at and behind a multiple of 8, and blocks that end there: Python and C give the
     bits of rows that walk, compilers in turn. Where missing values go both ways, a column stands twice."""
     missing = depth in (2, 3, 6)
     program = edges(depth, missing=missing)
-    made = planned(program, bit_split=1)
+    target = load_target(name)
+    made = planned(program, target, bit_split=1)
     rows = near(program)
 
     assert kinds(made) == {BitTrees}
@@ -96,18 +100,22 @@ def test_edges_of_columns(depth: int, tmp_path: Path, require_target: Callable[[
         found = zip(lines.steps.data.tolist(), lines.rests.data.tolist(), strict=True)
         assert list(found) == [lines_of(size) for size in SIZES]
     agree(made, program, rows[:600])
-    require_target(TARGET.name)
-    require_same(made, program, rows, COMPILERS[depth % 2], tmp_path)
+    require_target(name)
+    require_same(made, program, rows, target, COMPILERS[(depth + TARGETS.index(name)) % 2], tmp_path)
 
 
+@pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("number", [0, 1, 3, 5, 22])
-def test_levels_by_codes(number: int, tmp_path: Path, require_target: Callable[[str], None]) -> None:
+def test_levels_by_codes(
+    name: str, number: int, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
     """Levels that compare codes, as of many columns, have the bits of rows that walk where there are few, too."""
     program = program_of(CASES[number])
-    made = planned(program, bit_split=None)
+    target = load_target(name)
+    made = planned(program, target, bit_split=None)
     rows = rows_of(program, sum(ROWS), 2)
 
     assert kinds(made) == {LevelTrees}
     agree(made, program, rows[:600])
-    require_target(TARGET.name)
-    require_same(made, program, rows, COMPILERS[number % 2], tmp_path)
+    require_target(name)
+    require_same(made, program, rows, target, COMPILERS[number % 2], tmp_path)

@@ -195,6 +195,7 @@ def wide(program: Program, target: Target, wanted: set[str] | None = None) -> Pr
     if wanted is not None:
         cost = replace(
             cost, level_split=cost.level_split if LEVELS in wanted else None,
+            bit_split=cost.bit_split if LEVELS in wanted else None,
             permuted_tree=_dear(cost.permuted_tree, wanted), permuted_bytes=_dear(cost.permuted_bytes, wanted),
             turned_tree=cost.turned_tree if TURNED in wanted else None,
             turned_bytes=cost.turned_bytes if TURNED in wanted else None,
