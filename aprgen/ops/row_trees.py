@@ -37,7 +37,7 @@ class PermutedRow:
         codes, leaves = self.codes, self.leaves
         n_codes = codes.skip + codes.n
         return PermutedTrees(
-            n_codes, codes.rows, leaves, False, self.stride, self.depth, self.feature, self.code, self.below
+            n_codes, codes.rows, leaves, False, self.stride, self.depth, self.below, self.feature, self.code
         )  # fmt: skip
 
     @property

@@ -8,30 +8,31 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, WORD, CompleteTrees, Split, ascending
+from aprgen.ops.wide_codes import BYTE, HEADERS, RESTS, BitLines, Exchange, exchanges, sent_right
+from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, CompleteTrees, Split, ascending, place_of
 from aprgen.program import Array, Element, Table
 
 Ints = NDArray[np.int64]
 
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
+LINE_ROWS = 256  # of turned trees
 TOGETHER = 4  # turned trees: rows are loaded once for all, and their tables stay in the first cache
 
 
 @dataclass(frozen=True, eq=False)
 class SixLevels(CompleteTrees):
-    """Complete trees of six levels and up to four more: the splits of the first six by level, the root at 1; below each
-    of their 64 places the splits of the next, again from 1: 16 features, then 16 codes."""
+    """Complete trees of six levels and up to four more: below each of the 64 places of six levels the splits of the
+    next by level, the root at 1: 16 features, then 16 codes."""
 
     stride: int  # codes of a row in a block: one or two vectors
     depth: int  # [6, 10]
-    feature: Table  # u8 or u16 [trees, 64]
-    code: Table  # [trees, 64]
     below: Table | None  # [trees, 64, 32], as codes are or u8 where that is enough
 
     @property
@@ -52,15 +53,6 @@ class SixLevels(CompleteTrees):
     def two_vectors(self) -> bool:
         return self.stride * self.row_bits > 8 * LINE_BYTES
 
-    def at_top(self, tree: int, codes: Array, there: Array) -> Ints:
-        """Of every row the place after six levels; there: of splits, others go left."""
-        rows = np.arange(len(codes))
-        feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
-        at = np.ones(len(codes), np.int64)
-        for _ in range(TOP):
-            at = 2 * at + ((codes[rows, feature[at]] > code[at]) & there[at])
-        return at - TOP_SPLITS
-
     def further(self, tree: int, place: Ints, codes: Array) -> Ints:
         """Of every row the place after all levels."""
         if self.below is None:
@@ -77,7 +69,10 @@ class SixLevels(CompleteTrees):
 @dataclass(frozen=True, eq=False)
 class PermutedTrees(SixLevels):
     """The codes of each row are permuted to its splits, and all splits of six levels are compared at once. Features and
-    codes of splits are as wide as the codes of rows."""
+    codes of splits are as wide as the codes of rows. Of the first six levels they stand by level, too."""
+
+    feature: Table  # u8 or u16 [trees, 64]
+    code: Table  # [trees, 64]
 
     @property
     def kernel(self) -> str:
@@ -96,9 +91,17 @@ class PermutedTrees(SixLevels):
         """Vectors of 16 bytes that hold the codes of a row, of 8 bits."""
         return -(-self.n_codes // 16)
 
+    def at_top(self, tree: int, codes: Array) -> Ints:
+        """Of every row the place after six levels."""
+        rows = np.arange(len(codes))
+        feature, code = self.feature.data[tree].astype(np.int64), self.code.data[tree]
+        at = np.ones(len(codes), np.int64)
+        for _ in range(TOP):
+            at = 2 * at + (codes[rows, feature[at]] > code[at])
+        return at - TOP_SPLITS
+
     def places(self, codes: Array) -> Iterator[Ints]:
-        every = np.ones(TOP_SPLITS, np.bool_)
-        return (self.further(tree, self.at_top(tree, codes, every), codes) for tree in range(self.n_trees))
+        return (self.further(tree, self.at_top(tree, codes), codes) for tree in range(self.n_trees))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,18 +117,21 @@ class Ranks:
 
 @dataclass(frozen=True, eq=False)
 class TurnedTrees(SixLevels):
-    """Six levels are compared in many rows at once, split by split, by codes of 8 bits that lie column by column; then
-    those below in one row after the other, by codes that lie row by row. So many trees take turns that rows are loaded
-    once for all of them.
+    """Of many rows at once the splits of six levels find in lines of bits which go right; then those below are compared
+    in one row after the other, by codes that lie row by row. So many trees take turns that rows are loaded once for all
+    of them.
 
-    Codes of 8 bits come by column and are laid by row, `skip` zeros before those of a row; codes of 16 bits come by
-    row, with these zeros, and get ranks by column.
+    Codes of 8 bits come by column, of which lines are made; they are laid by row, `skip` zeros before those of a row.
+    Codes of 16 bits come by row, with these zeros, and get ranks by column, of which lines are made.
     """
 
     row_element: Element  # of codes that lie by row
     skip: int
-    there: Table  # u32 [trees, 2]: bits of the splits that are there, those below 32 first
+    steps: Table  # u8 [columns], of BitLines
+    first: Table  # u32 [columns + 1], bytes before the lines of a column and at the end
+    at: Table  # unsigned [trees, 63, 2], splits from left to right, as BitLines.at gives them
     finer: Ranks | None
+    headers: ClassVar[tuple[str, ...]] = (*HEADERS, "apr_half_bits.h")
 
     @property
     def kernel(self) -> str:
@@ -140,9 +146,23 @@ class TurnedTrees(SixLevels):
         return 8 if self.row_element == "u8" else 16
 
     @property
-    def words(self) -> int:
-        """Of 64 bits, of rows."""
-        return self.rows // WORD
+    def line_rows(self) -> int:
+        """Bits of a line, of which a smaller block takes some."""
+        return LINE_ROWS
+
+    @property
+    def line_bytes(self) -> int:
+        return LINE_ROWS // BYTE
+
+    @property
+    def lines(self) -> BitLines:
+        own = np.diff(self.first.data.astype(np.int64)) // self.line_bytes
+        return BitLines(self.steps, Table((own - self.steps.data).astype(np.uint8)))
+
+    @property
+    def lines_bytes(self) -> int:
+        """As if the last column had all rests."""
+        return int(self.first.data[-1]) + self.line_bytes * RESTS
 
     @property
     def together(self) -> int:
@@ -163,23 +183,29 @@ class TurnedTrees(SixLevels):
         return self.leaves.most_votes // self.together * self.together
 
     @property
-    def top_splits(self) -> tuple[Split, ...]:
-        """Of six levels, by level from the root on, which is 1, in an order in which sides are done before."""
-        return tuple(
-            replace(split, number=(1 << (TOP - 1 - split.height)) + (split.number >> (split.height + 1)))
-            for split in ascending(TOP - 1)
-        )
+    def splits(self) -> tuple[Split, ...]:
+        return tuple(ascending(TOP - 1))
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(TOP)
+
+    @property
+    def code_exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(BYTE)
 
     def places(self, codes: Array) -> Iterator[Ints]:
-        there = np.unpackbits(self.there.data.astype("<u4").view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
         turn, columns, of_rows = 0, codes, codes
         if self.finer is None:
             of_rows = np.pad(codes, ((0, 0), (self.skip, 0)))
         else:
-            columns = np.zeros(codes.shape, np.uint8)
+            columns = np.zeros((len(codes), codes.shape[1] - self.skip), np.uint8)
+        lines = self.lines.of(columns)
         for tree in range(self.n_trees):
+            begun = turn
             while self.finer is not None and tree == int(self.finer.starts.data[turn]):
                 column, begin = int(self.finer.columns.data[turn]), int(self.finer.begins.data[turn])
-                columns[:, column] = self.finer.ranks.data[begin + codes[:, column].astype(np.int64)]
+                columns[:, column - self.skip] = self.finer.ranks.data[begin + codes[:, column].astype(np.int64)]
                 turn += 1
-            yield self.further(tree, self.at_top(tree, columns, there[tree]), of_rows)
+            lines = self.lines.of(columns) if turn > begun else lines
+            yield self.further(tree, place_of(sent_right(lines, self.at.data[tree], self.line_bytes)), of_rows)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
-from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, PermutedTrees, Ranks, TurnedTrees
+from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, LINE_ROWS, PermutedTrees, Ranks, TurnedTrees
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.wide_codes import (
     BYTE,
@@ -54,7 +54,7 @@ LEVELS = 7  # of complete trees that are compared split by split; one more doubl
 FURTHEST = 65536  # that a column of a block can begin at
 LEAST_ROWS = 128  # a block of levels takes as long for fewer
 OF_BITS = 64  # the same where splits give bits of rows
-LEAST_TURNED = 90  # rows: a block of turned trees takes as long for fewer
+LEAST_TURNED = 70  # rows: a block of turned trees takes as long for fewer
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
 OF_LINES = 0.76  # of the rows of a block: few take as long where splits read lines of bits
 WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
@@ -207,8 +207,8 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(fitting), lines=True)
     leaves = adding.leaves(reached, first=True, in_vectors=False)
     made = PermutedTrees(
-        len(coded.columns) + skip, cost.rows, leaves, False, stride, depth,
-        Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True), below,
+        len(coded.columns) + skip, cost.rows, leaves, False, stride, depth, below,
+        Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True),
     )  # fmt: skip
     element: CodeElement = "u8" if kind is np.uint8 else "u16"
     maker = codes_of(ranked, coded, n_features, cost, stride=stride, element=element, skip=skip)
@@ -216,40 +216,40 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
     # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
     of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
     one_row = None if cost.permuted_row is None else of_row + n_trees * (1 + (depth > TOP)) * cost.permuted_row
-    larger = cost.rows == cost.turned_rows
-    if not larger:
+    if cost.rows != cost.turned_rows:
         work: dict[str, float] = {"code": code_work(maker, cost), per_tree: n_trees}
         yield form_of("permuted", ((maker, made),), cost, work, 1, one_row)
-    if not (larger and two_vectors):
-        yield from _turned(ranked, coded, maker, made, levels[:TOP], cost)
+    yield from _turned(ranked, coded, maker, made, levels[:TOP], cost)
 
 
 def _turned(
     ranked: Ranked, coded: Coded, maker: WideCodes, of: PermutedTrees, levels: list[Ints], cost: BatchCost
 ) -> Iterator[Form]:
-    """Permuted trees, of which many rows pass the first six levels at once, by codes of 8 bits by column."""
+    """Permuted trees, of which many rows pass the first six levels at once, by lines of bits of codes of 8 bits."""
     per_tree = f"turned_{'bytes' if of.code_element == 'u8' else 'tree'}"
     if getattr(cost, per_tree) is None:
         return
-    top = _heap_of(levels, TOP_SPLITS)
+    top = _left_to_right(levels)
     work: dict[str, float] = {per_tree: of.n_trees}
-    feature, code, finer = of.feature, of.code, None
+    skip = of.n_codes - len(coded.columns)
+    finer: Ranks | None = None
     if coded.most <= NEVER8:
+        code, lines = coded.code[top], bit_lines([len(keys) for keys in coded.thresholds])
         maker = replace(codes_of(ranked, coded, maker.n_in, cost), in_order=True)
         work["code"] = code_work(maker, cost)
-        if maker.n < of.n_codes:
-            feature = Table(np.where(top >= 0, coded.feature[top], 0).astype(np.uint8), lines=True)
     else:
-        finer, code = _ranks(top, coded, maker.skip)
+        code, lines, finer = _ranks(top, coded, skip)
         if finer.ranks.n_bytes > (of.leaves.entries if of.below is None else of.below).n_bytes:
             return
         work |= {"code": code_work(maker, cost), "turned_code": len(finer.columns.data)}
-    skip = of.n_codes - len(coded.columns)
-    there = Table(np.packbits(top >= 0, axis=1, bitorder="little").view("<u4").astype(np.uint32))  # split by split
+    first = Table(LINE_ROWS // BYTE * np.append(lines.first, lines.count), np.uint32)
+    at = np.where(top[..., None] >= 0, lines.at(coded.feature[top], code, LINE_ROWS // BYTE), 0)
     made = TurnedTrees(
-        of.n_codes if finer else maker.n, cost.rows, of.leaves, False, of.stride, of.depth, feature, code, of.below,
-        of.code_element, skip, there, finer,
+        of.n_codes if finer else maker.n, cost.rows, of.leaves, False, of.stride, of.depth, of.below, of.code_element,
+        skip, lines.steps, first, _fitting(at), finer,
     )  # fmt: skip
+    if made.lines_bytes > cost.line_bytes:
+        return
     yield form_of("permuted", ((maker, made),), cost, work, LEAST_TURNED)
 
 
@@ -269,9 +269,11 @@ def _left_to_right(levels: Sequence[Ints]) -> Ints:
     return nodes
 
 
-def _ranks(top: Ints, coded: Coded, skip: int) -> tuple[Ranks, Table]:
-    """Codes of 8 bits for these splits of trees; and the splits'. skip: columns before those that have codes."""
-    code = np.zeros(top.shape, np.uint8)
+def _ranks(top: Ints, coded: Coded, skip: int) -> tuple[Ints, BitLines, Ranks]:
+    """Codes of 8 bits of these splits of trees, the lines of bits that they read, and ranks of which these are made.
+    skip: columns before those that have codes."""
+    code = np.zeros(top.shape, np.int64)
+    most = np.zeros(len(coded.thresholds), np.int64)
     turns: list[tuple[int, int, NDArray[np.uint8]]] = []
     for column, keys in enumerate(coded.thresholds):
         own = (top >= 0) & (coded.feature[top] == column)
@@ -281,15 +283,16 @@ def _ranks(top: Ints, coded: Coded, skip: int) -> tuple[Ranks, Table]:
             ranks = np.searchsorted(sorted(codes), every, side="left").astype(np.uint8)
             splits = top[first:last]
             code[first:last][own[first:last]] = ranks[coded.code[splits[own[first:last]]]]
-            turns.append((first, column + skip, ranks))
+            turns.append((first, column, ranks))
+            most[column] = max(most[column], len(codes))
     turns.sort(key=lambda turn: turn[:2])
     begins = np.cumsum([0, *(len(ranks) for _, _, ranks in turns)])[:-1]
     made = Ranks(
         Table(np.concatenate([ranks for _, _, ranks in turns])), Table(begins, np.uint32),
         Table([*(tree for tree, _, _ in turns), len(top)], np.uint32),
-        Table([column for _, column, _ in turns], np.uint32),
+        Table([column + skip for _, column, _ in turns], np.uint32),
     )  # fmt: skip
-    return made, Table(code, lines=True)
+    return code, bit_lines(most.tolist()), made
 
 
 def _turns(some: Mapping[int, set[int]]) -> Iterator[tuple[int, int, set[int]]]:

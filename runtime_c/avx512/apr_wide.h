@@ -384,16 +384,6 @@ static inline __m512i apr_wide_either(__m512i which, __m512i first, __m512i seco
     return _mm512_ternarylogic_epi64(which, first, second, 0xCA);
 }
 
-static inline __m128i apr_wide_either_of_128(__m128i which, __m128i first, __m128i second)
-{
-    return _mm_ternarylogic_epi64(which, first, second, 0xCA);
-}
-
-static inline __m256i apr_wide_either_of_256(__m256i which, __m256i first, __m256i second)
-{
-    return _mm256_ternarylogic_epi64(which, first, second, 0xCA);
-}
-
 /* One level down in 32 rows: at is a place counted from the root, which is 1, bit `at` of `bits` says whether to go right. */
 static inline __m512i apr_wide_down16(__m512i bits, __m512i at)
 {
