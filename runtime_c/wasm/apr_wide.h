@@ -68,6 +68,21 @@ static inline apr_wide_bytes apr_wide_load(const uint8_t *x)
     return wasm_v128_load(x);
 }
 
+/* A bit for each of 128 rows. */
+typedef uint64_t apr_wide_line __attribute__((vector_size(16), may_alias));
+
+/* Bit by bit, the first where the bit of `which` is set, else the second. */
+static inline apr_wide_line apr_wide_either(apr_wide_line which, apr_wide_line first, apr_wide_line second)
+{
+    return (apr_wide_line)wasm_v128_bitselect((v128_t)first, (v128_t)second, (v128_t)which);
+}
+
+/* 16 codes, in the order of the rows. */
+static inline apr_wide_line apr_wide_of_codes(const uint8_t *codes)
+{
+    return *(const apr_wide_line *)(const void *)codes;
+}
+
 /* The bytes of 16 places in n times 16 bytes. */
 static inline apr_wide_bytes apr_wide_picked(const apr_wide_bytes *bytes, uint32_t n, apr_wide_bytes places)
 {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aprgen.image import ModelFacts, build_image
 from aprgen.ops.trees import Nodes, TreeSum
 from aprgen.ops.wide_codes import WideCodes, lines_of
 from aprgen.ops.wide_trees import BitTrees, LevelTrees, ShallowTrees
@@ -16,7 +17,10 @@ from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
 from aprgen.program import Array, Builder, Program, Table, row_type
+from aprgen.runners.choose import runner_for
+from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target
+from aprgen.toolchain import find_toolchain
 from aprgen.verify import same_bits
 from tests.differential.compiled import load
 from tests.passes.test_wide_trees import CASES, COMPILERS, agree, program_of, rows_of, texts_of
@@ -102,6 +106,29 @@ def test_edges_of_columns(
     agree(made, program, rows[:600])
     require_target(name)
     require_same(made, program, rows, target, COMPILERS[(depth + TARGETS.index(name)) % 2], tmp_path)
+
+
+@pytest.mark.parametrize(("name", "depth", "bit_split"), [
+    ("arm-neon", 1, 1), ("arm-neon", 6, 1), ("arm-neon", 7, 1), ("arm-neon", 5, None),
+    ("wasm", 2, 1), ("wasm", 6, 1), ("wasm", 7, 1), ("wasm", 5, None),
+])  # fmt: skip
+def test_on_other_machines(
+    name: str, depth: int, bit_split: int | None, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """The same of an image that emulators and engines run, by lines of bits and by codes."""
+    program = edges(depth, missing=depth == 6)
+    target = load_target(name)
+    made = planned(program, target, bit_split)
+    rows = near(program)[: sum(AWKWARD[:10])]
+
+    assert kinds(made) == {LevelTrees if bit_split is None else BitTrees}
+    agree(made, program, rows)
+    require_target(name)
+    facts = ModelFacts("m", "row", program.n_features, 1, False, has_batch=True)
+    image = build_image(target, find_toolchain(target), texts_of(made, target), facts, tmp_path)
+    found = runner_for(target, "auto").run(image, rows, count=False).batch
+    assert found is not None
+    assert same_bits(found.scores, program.run(rows)).all()
 
 
 @pytest.mark.parametrize("name", TARGETS)
