@@ -157,8 +157,9 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
     types = program.types()
     outputs = max(-(-types[index + 1].size // LANES) * LANES for index in trees)
     rows = max(cost.level_rows or 0, cost.bit_rows or 0)
+    room = min(cost.buffer_bytes, cost.line_bytes)  # of groups of trees a block has sums before and after one
     while rows > cost.rows and all(op.nodes.depth <= LEVELS for op in trees.values()):
-        if rows * outputs * WORD_BYTES <= cost.buffer_bytes:
+        if rows * outputs * WORD_BYTES <= room:
             yield replace(
                 cost, rows=rows, level_split=cost.level_split if cost.level_rows else None, permuted_tree=None,
                 permuted_bytes=None, walked_split=None, staged_tree=None, float_split=None, turned_rows=None,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from aprgen.image import ModelFacts, build_image
-from aprgen.ops.trees import Nodes, TreeSum
+from aprgen.ops.integer import Dequantise
+from aprgen.ops.trees import Nodes, TreeSum, TreeTotals
 from aprgen.ops.wide_codes import WideCodes, lines_of
 from aprgen.ops.wide_trees import BitTrees, LevelTrees, ShallowTrees
 from aprgen.passes.choices import Choices
@@ -23,7 +24,7 @@ from aprgen.target import Target, load_target
 from aprgen.toolchain import find_toolchain
 from aprgen.verify import same_bits
 from tests.differential.compiled import load
-from tests.passes.test_wide_trees import CASES, COMPILERS, agree, program_of, rows_of, texts_of
+from tests.passes.test_wide_trees import CASES, COMPILERS, agree, program_of, random_nodes, rows_of, texts_of
 
 TARGETS = ("x86-avx512", "x86-avx2")
 SIZES = (1, 7, 8, 9, 15, 16, 63, 64, 248, 254, 255)  # thresholds of a column
@@ -76,6 +77,15 @@ def require_same(made: Program, program: Program, rows: Array, target: Target, c
         assert labels is None or found is None or found.tolist() == labels[at : at + n].tolist()
 
 
+def require_same_of_image(made: Program, program: Program, target: Target, rows: Array, folder: Path) -> None:
+    """An image that an emulator or an engine runs gives the bits of Program.run()."""
+    facts = ModelFacts("m", "row", program.n_features, program.n_outputs, False, has_batch=True)
+    image = build_image(target, find_toolchain(target), texts_of(made, target), facts, folder)
+    found = runner_for(target, "auto").run(image, rows, count=False).batch
+    assert found is not None
+    assert same_bits(found.scores, program.run(rows)).all()
+
+
 def near(program: Program) -> Array:
     """Rows of all sizes in ROWS: at each threshold and next to it, NaN and infinities between."""
     chance = np.random.default_rng(7)
@@ -124,11 +134,27 @@ def test_on_other_machines(
     assert kinds(made) == {LevelTrees if bit_split is None else BitTrees}
     agree(made, program, rows)
     require_target(name)
-    facts = ModelFacts("m", "row", program.n_features, 1, False, has_batch=True)
-    image = build_image(target, find_toolchain(target), texts_of(made, target), facts, tmp_path)
-    found = runner_for(target, "auto").run(image, rows, count=False).batch
-    assert found is not None
-    assert same_bits(found.scores, program.run(rows)).all()
+    require_same_of_image(made, program, target, rows, tmp_path)
+
+
+@pytest.mark.parametrize(("n_outputs", "n_rows"), [(32, 128), (64, 64)])
+def test_the_stack_of_wasm(
+    n_outputs: int, n_rows: int, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Lines and the sums before and after a group of trees are kept in 64 KB: of many outputs only for 64 rows."""
+    case = replace(CASES[6], n_trees=30, missing=0.0)
+    nodes = random_nodes(case, 50, np.random.default_rng(1))
+    values = np.random.default_rng(2).integers(-3000, 3000, (50, n_outputs)).astype(np.int32) * 9
+    builder = Builder(row_type(case.n_features))
+    value = builder.add(TreeTotals(nodes, case.n_features, "f32", Table(values), -5, n_outputs), 0)
+    program = builder.build(builder.add(Dequantise("i32", n_outputs, Table([0.5], np.float32), None), value))
+    target = load_target("wasm")
+    made = planned(program, target, bit_split=1)
+    assert made.batch is not None
+    assert made.batch.rows == n_rows
+    assert sum(isinstance(step.op, ShallowTrees) for step in made.steps) > 1
+    require_target("wasm")
+    require_same_of_image(made, program, target, rows_of(program, 300, 1), tmp_path)
 
 
 @pytest.mark.parametrize("name", TARGETS)
