@@ -144,6 +144,7 @@ class BatchCost:
     walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None
     walked_top: int | None  # the first levels of a tree, in vectors
+    walked_lines: int | None  # the same by lines of bits
     floats: FloatCost | None = None
     integers: IntegerForm | None = None
     staged_tree: int | None = None  # its first six levels

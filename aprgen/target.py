@@ -322,6 +322,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         walked_row=reader.count("walked_row", 1) if "walked_row" in reader.left else None,
         walked_split=reader.count("walked_split", 1) if "walked_split" in reader.left else None,
         walked_top=reader.count("walked_top", 1) if "walked_top" in reader.left else None,
+        walked_lines=reader.count("walked_lines", 1) if "walked_lines" in reader.left else None,
         staged_tree=reader.count("staged_tree", 1) if "staged_tree" in reader.left else None,
         staged_step=reader.count("staged_step", 1) if "staged_step" in reader.left else None,
         float_split=reader.count("float_split", 1) if "float_split" in reader.left else None,

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aprgen.ops.six_levels import PermutedTrees
+from aprgen.ops.walked_trees import WalkedTrees
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import Leaves, WalkedTrees, WideTrees
+from aprgen.ops.wide_trees import Leaves, WideTrees
 from aprgen.program import Array, Element, Table, ValueType
 
 AT_ONCE = 8  # rows, or trees of one row, that walk together

@@ -9,20 +9,28 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aprgen.ops.walked_trees import Ranks
 from aprgen.ops.wide_codes import BYTE, HEADERS, RESTS, BitLines, Exchange, exchanges, sent_right
-from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, CompleteTrees, Split, ascending, place_of
+from aprgen.ops.wide_trees import (
+    LINE_BYTES,
+    LINE_ROWS,
+    TOP,
+    TOP_SPLITS,
+    CompleteTrees,
+    Split,
+    ascending,
+    place_of,
+)
 from aprgen.program import Array, Element, Table
 
 Ints = NDArray[np.int64]
 
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
-LINE_ROWS = 256  # of turned trees
 TOGETHER = 4  # turned trees: rows are loaded once for all, and their tables stay in the first cache
 
 
@@ -105,17 +113,6 @@ class PermutedTrees(SixLevels):
 
 
 @dataclass(frozen=True, eq=False)
-class Ranks:
-    """Codes of 8 bits for six levels of trees, of which a column has others where a byte cannot count the thresholds of
-    more trees: of a code of 16 bits, how many thresholds of these trees' splits lie below. By turn, trees first."""
-
-    ranks: Table  # u8, a turn after the other
-    begins: Table  # u32: where the ranks of a turn begin
-    starts: Table  # u32: the first tree of a turn; at the end the number of trees
-    columns: Table  # u32: the column of a turn
-
-
-@dataclass(frozen=True, eq=False)
 class TurnedTrees(SixLevels):
     """Of many rows at once the splits of six levels find in lines of bits which go right; then those below are compared
     in one row after the other, by codes that lie row by row. So many trees take turns that rows are loaded once for all
@@ -131,7 +128,10 @@ class TurnedTrees(SixLevels):
     first: Table  # u32 [columns + 1], bytes before the lines of a column and at the end
     at: Table  # unsigned [trees, 63, 2], splits from left to right, as BitLines.at gives them
     finer: Ranks | None
-    headers: ClassVar[tuple[str, ...]] = (*HEADERS, "apr_half_bits.h")
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return (*HEADERS, "apr_half_bits.h")
 
     @property
     def kernel(self) -> str:
@@ -195,17 +195,13 @@ class TurnedTrees(SixLevels):
         return exchanges(BYTE)
 
     def places(self, codes: Array) -> Iterator[Ints]:
-        turn, columns, of_rows = 0, codes, codes
+        columns, of_rows, turned = codes, codes, set[int]()
         if self.finer is None:
             of_rows = np.pad(codes, ((0, 0), (self.skip, 0)))
         else:
-            columns = np.zeros((len(codes), codes.shape[1] - self.skip), np.uint8)
-        lines = self.lines.of(columns)
+            turned = set(self.finer.starts.data.tolist())
+        lines = self.lines.of(columns) if self.finer is None else np.zeros((0, len(codes)), np.bool_)
         for tree in range(self.n_trees):
-            begun = turn
-            while self.finer is not None and tree == int(self.finer.starts.data[turn]):
-                column, begin = int(self.finer.columns.data[turn]), int(self.finer.begins.data[turn])
-                columns[:, column - self.skip] = self.finer.ranks.data[begin + codes[:, column].astype(np.int64)]
-                turn += 1
-            lines = self.lines.of(columns) if turn > begun else lines
+            if self.finer is not None and tree in turned:
+                lines = self.lines.of(self.finer.of(codes, tree, self.skip))
             yield self.further(tree, place_of(sent_right(lines, self.at.data[tree], self.line_bytes)), of_rows)

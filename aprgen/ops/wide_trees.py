@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ MOST_PADDED = 64  # sums of a row: 32 KB of a block of 128 rows
 ENTRIES = 16  # of leaves at least, so that they are a vector
 TOP = 6  # levels of which a word holds the bits
 TOP_SPLITS = 64
+LINE_ROWS = 256  # of the first levels of deeper trees
 WORD = 64  # bits
 HALF = 65535
 LINE_BYTES = 64  # of a vector
@@ -126,7 +127,10 @@ class WideTrees(ABC):
     rows: int
     leaves: Leaves
     continues: bool
-    headers: ClassVar[tuple[str, ...]] = HEADERS
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return HEADERS
 
     @property
     @abstractmethod
@@ -309,7 +313,10 @@ class BitTrees(ShallowTrees):
 
     lines: BitLines
     at: Table  # unsigned [trees, splits, 2], as BitLines.at gives them
-    headers: ClassVar[tuple[str, ...]] = LINE_HEADERS
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return LINE_HEADERS
 
     @property
     def kernel(self) -> str:
@@ -322,75 +329,3 @@ class BitTrees(ShallowTrees):
     def places(self, codes: Array) -> Iterator[Ints]:
         lines = self.lines.of(codes)
         return (place_of(sent_right(lines, at, self.rows // BYTE)) for at in self.at.data)
-
-
-@dataclass(frozen=True, eq=False)
-class Top:
-    """First levels of walked trees as those of complete ones, splits from left to right. Below a leaf is the leaf."""
-
-    levels: int
-    feature: Table  # unsigned [trees, splits]
-    limit: Table  # i16 [trees, splits]: 32,767 less the code above which a row goes right
-    nodes: Table  # unsigned [trees, places]: where the walk goes on, nodes after the root
-
-    @property
-    def tiers(self) -> tuple[Tier, ...]:
-        return tuple(tiers(self.levels, 2))
-
-    @property
-    def high_tiers(self) -> tuple[Tier, ...]:
-        """Of three levels."""
-        return tuple(tiers(self.levels, 3))
-
-    @property
-    def n_splits(self) -> int:
-        return int(self.feature.data.shape[1])
-
-    @property
-    def n_places(self) -> int:
-        return int(self.nodes.data.shape[1])
-
-    def after_root(self, tree: int, codes: Array) -> Ints:
-        """Where the walk of every row goes on."""
-        place = np.zeros(len(codes), np.int64)
-        for level in range(self.levels):
-            apart = 1 << (self.levels - level)
-            at = place * apart + apart // 2 - 1
-            own = codes[np.arange(len(codes)), self.feature.data[tree, at]].astype(np.int64)
-            place = 2 * place + (own > 32767 - self.limit.data[tree, at].astype(np.int64))
-        return np.asarray(self.nodes.data[tree, place], np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class WalkedTrees(WideTrees):
-    """Trees of any depth. A right child follows the left one. A leaf is 0, so that every row stays there."""
-
-    stride: int  # codes of a row in a block
-    nodes: Table  # u32 [nodes, 2]: feature and limit in 16 bits each, and how many nodes further the right child is
-    first: Table  # unsigned [trees], the root
-    steps: Table  # unsigned [trees], to the deepest leaf
-    top: Top | None = None
-
-    @property
-    def kernel(self) -> str:
-        return "wide_walked_trees"
-
-    @property
-    def code_element(self) -> Element:
-        return "u16"
-
-    @property
-    def n_trees(self) -> int:
-        return len(self.first.data)
-
-    def reached(self, codes: Array) -> Iterator[Array]:
-        rows = np.arange(len(codes))
-        split, right = self.nodes.data.T.astype(np.int64)
-        begun = 0 if self.top is None else self.top.levels
-        for tree, (first, steps) in enumerate(zip(self.first.data.tolist(), self.steps.data.tolist(), strict=True)):
-            at = np.full(len(codes), first, np.int64)
-            if self.top is not None:
-                at += self.top.after_root(tree, codes)
-            for _ in range(begun, steps):
-                at += right[at] - (codes[rows, split[at] >> 16] < (split[at] & 0xFFFF))
-            yield self.leaves.entries.data[at]

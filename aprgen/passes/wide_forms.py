@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
-from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, LINE_ROWS, PermutedTrees, Ranks, TurnedTrees
+from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, PermutedTrees, TurnedTrees
 from aprgen.ops.trees import TreeOp
+from aprgen.ops.walked_trees import LineTop, Ranks, Top, WalkedTrees
 from aprgen.ops.wide_codes import (
     BYTE,
     CONSTANT,
@@ -24,7 +25,7 @@ from aprgen.ops.wide_codes import (
     bit_lines,
     lines_of,
 )
-from aprgen.ops.wide_trees import LINE_BYTES, TOP, TOP_SPLITS, BitTrees, Leaves, LevelTrees, Top, WalkedTrees, WideTrees
+from aprgen.ops.wide_trees import LINE_BYTES, LINE_ROWS, TOP, TOP_SPLITS, BitTrees, Leaves, LevelTrees, WideTrees
 from aprgen.passes.ranked_trees import (
     AT_ONCE,
     COUNTED,
@@ -58,6 +59,7 @@ LEAST_TURNED = 70  # rows: a block of turned trees takes as long for fewer
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
 OF_LINES = 0.76  # of the rows of a block: few take as long where splits read lines of bits
 WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
+WALKED_LINES = 7  # the same by lines of bits
 TOP_ROWS = 64  # at once
 
 
@@ -322,18 +324,36 @@ def _fitting(numbers: Ints) -> Table:
     return Table(numbers.astype(np.min_scalar_type(int(numbers.max()))))
 
 
-def _top(table: Array, first: Ints) -> Top:
-    """The first levels of trees whose nodes are in a table from `first` on."""
+def _first_levels(table: Array, first: Ints, levels: int) -> tuple[Ints, Ints]:
+    """Of trees whose nodes are in a table from `first` on the splits, 0 where there is none; and where the walk goes
+    on."""
     at = first.reshape(-1, 1)
-    splits = np.zeros((len(first), (1 << WALKED_TOP) - 1), np.int64)
-    for level in range(WALKED_TOP):
-        apart = 1 << (WALKED_TOP - level)
+    splits = []
+    for _ in range(levels):
         split, further = np.moveaxis(table[at].astype(np.int64), -1, 0)
-        splits[:, apart // 2 - 1 :: apart] = split
+        splits.append(split)
         right = at + further
         at = np.stack([right - (split > 0), right], axis=2).reshape(len(first), -1)
+    return _left_to_right(splits), at - first.reshape(-1, 1)
+
+
+def _line_top(table: Array, first: Ints, coded: Coded) -> LineTop:
+    """The same by lines of bits."""
+    splits, nodes = _first_levels(table, first, WALKED_LINES)
+    there = splits > 0
+    own = replace(coded, feature=(splits >> 16).reshape(-1), code=((splits & 0xFFFF) - 1).reshape(-1))
+    code, lines, finer = _ranks(np.where(there, np.arange(splits.size).reshape(splits.shape), -1), own, 0)
+    line_bytes = LINE_ROWS // BYTE
+    at = np.where(there[..., None], lines.at(splits >> 16, code, line_bytes), 0)
+    begins = Table(line_bytes * np.append(lines.first, lines.count), np.uint32)
+    return LineTop(lines.steps, begins, _fitting(at), finer, _fitting(nodes))
+
+
+def _top(table: Array, first: Ints) -> Top:
+    """The first levels of trees whose nodes are in a table from `first` on."""
+    splits, nodes = _first_levels(table, first, WALKED_TOP)
     limit = np.where(splits > 0, 32768 - (splits & 0xFFFF), 0)
-    return Top(WALKED_TOP, _fitting(splits >> 16), Table(limit.astype(np.int16)), _fitting(at - first.reshape(-1, 1)))
+    return Top(WALKED_TOP, _fitting(splits >> 16), Table(limit.astype(np.int16)), _fitting(nodes))
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -389,4 +409,19 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
         of_top, of_splits = work["walked_top"] * (cost.walked_top or 0), work["walked_split"] * cost.walked_split
         least_rows = (TOP_ROWS * of_top + AT_ONCE * of_splits) // (of_top + of_splits)
     work |= far_levels(len(steps), made.nodes, cost)
-    yield form_of("walked", ((maker, made),), cost, work, least_rows, one_row)
+    if cost.rows != cost.bit_rows or cost.walked_lines is None:
+        yield form_of("walked", ((maker, made),), cost, work, least_rows, one_row)
+        return
+    if max(steps) <= WALKED_LINES:
+        return
+    lines = _line_top(table, first, coded)
+    if lines.lines_bytes > cost.line_bytes:
+        return
+    work = {
+        "code": code_work(maker, cost), "walked_lines": len(steps), "turned_code": len(lines.finer.columns.data),
+        "walked_split": sum(max(0, own - WALKED_LINES) for own in steps),
+    } | far_levels(len(steps), made.nodes, cost)  # fmt: skip
+    of_top = len(steps) * cost.walked_lines + work["turned_code"] * (cost.turned_code or 0)
+    of_splits = work["walked_split"] * cost.walked_split
+    least_rows = (LEAST_TURNED * of_top + AT_ONCE * of_splits) // (of_top + of_splits)
+    yield form_of("walked", ((maker, replace(made, top=lines)),), cost, work, least_rows, one_row)

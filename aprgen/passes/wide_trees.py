@@ -109,7 +109,8 @@ def _best_forms(
         }  # fmt: skip
         if len(many) == len(trees) and (best is None or cycles_of(many.values()) < cycles_of(best[0].values())):
             best = many, own
-        if deep.settle(own, walked=all(any(form.name == "walked" for form in every) for every in forms.values())):
+        walked = all(any(form.name == "walked" for form in every) for every in forms.values())
+        if own.rows <= cost.rows and deep.settle(own, walked=walked):
             break
     if best is None:
         if choices.trees is not None:
@@ -153,7 +154,8 @@ class _DeepForms:
 
 
 def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchCost) -> Iterator[BatchCost]:
-    """More rows for trees of few levels and for turned ones, where the stack has room for their sums; then fewer."""
+    """More rows where lines of bits or bits of comparisons are of more, and the stack has room for their sums; then
+    fewer."""
     types = program.types()
     outputs = max(-(-types[index + 1].size // LANES) * LANES for index in trees)
     rows = max(cost.level_rows or 0, cost.bit_rows or 0)
@@ -165,6 +167,12 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
                 permuted_bytes=None, walked_split=None, staged_tree=None, float_split=None, turned_rows=None,
             )  # fmt: skip
         rows = rows // 2 if cost.level_rows else 0
+    rows = cost.bit_rows or 0
+    if cost.walked_lines is not None and rows * outputs * WORD_BYTES <= room:
+        yield replace(
+            cost, rows=rows, level_split=None, bit_split=None, permuted_tree=None, permuted_bytes=None,
+            staged_tree=None, float_split=None, turned_rows=None,
+        )  # fmt: skip
     rows = cost.turned_rows or 0
     deepest = max(op.nodes.depth for op in trees.values())
     if rows > cost.rows and deepest <= TOP + BELOW and rows * outputs * WORD_BYTES <= cost.buffer_bytes:

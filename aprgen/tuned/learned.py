@@ -20,8 +20,8 @@ from aprgen.tuned.records import Kind, Record
 
 TREE_COSTS = (
     "split", "code", "level_tree", "level_split", "bit_split", "permuted_tree", "permuted_bytes", "turned_tree",
-    "turned_bytes", "turned_code", "walked_split", "walked_top", "staged_tree", "staged_step", "float_split",
-    "far_level",
+    "turned_bytes", "turned_code", "walked_split", "walked_top", "walked_lines", "staged_tree", "staged_step",
+    "float_split", "far_level",
 )  # fmt: skip
 SUM_COSTS = ("panel", "lane", "turned", "square_panel", "square_lane")
 PARAMETERS = ("rows", "tile_rows", "tile_panels")

@@ -12,6 +12,7 @@ import pytest
 from aprgen.image import ModelFacts, build_image
 from aprgen.ops.integer import Dequantise
 from aprgen.ops.trees import Nodes, TreeSum, TreeTotals
+from aprgen.ops.walked_trees import LineTop, Top, WalkedTrees
 from aprgen.ops.wide_codes import WideCodes, lines_of
 from aprgen.ops.wide_trees import BitTrees, LevelTrees, ShallowTrees
 from aprgen.passes.choices import Choices
@@ -171,4 +172,29 @@ def test_levels_by_codes(
     assert kinds(made) == {LevelTrees}
     agree(made, program, rows[:600])
     require_target(name)
+    require_same(made, program, rows, target, COMPILERS[number % 2], tmp_path)
+
+
+@pytest.mark.parametrize(("number", "walked_lines", "top"), [
+    (12, 1, LineTop), (15, 1, LineTop), (16, 1, LineTop), (12, None, Top), (16, None, Top),
+])  # fmt: skip
+def test_first_levels_of_walks(
+    number: int, walked_lines: int | None, top: type, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Trees that are walked with AVX2 have the bits of rows that walk, with first levels by lines of bits of ranks, of
+    which a column has several, and by comparisons."""
+    target = load_target("x86-avx2")
+    assert target.batch is not None
+    program = program_of(replace(CASES[number], n_trees=14) if number == 12 else CASES[number])
+    cost = replace(target.batch, walked_lines=walked_lines, split=10**9)
+    made = with_batch(
+        choose_strategies(program, target.cost), program, cost, Choices(trees="walked", few_rows=1)
+    )  # fmt: skip
+    found = next(step.op.top for step in made.steps if isinstance(step.op, WalkedTrees))
+    rows = rows_of(program, sum(ROWS), 2)
+
+    assert type(found) is top
+    assert not isinstance(found, LineTop) or number != 12 or len(found.finer.columns.data) > program.n_features
+    agree(made, program, rows[:600])
+    require_target(target.name)
     require_same(made, program, rows, target, COMPILERS[number % 2], tmp_path)

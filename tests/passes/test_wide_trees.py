@@ -23,8 +23,8 @@ from aprgen.ops.integer import Dequantise
 from aprgen.ops.row_trees import PermutedRow
 from aprgen.ops.six_levels import PermutedTrees
 from aprgen.ops.trees import Nodes, TreeLeaf, TreeOp, TreeSum, TreeTotals, TreeVotes
+from aprgen.ops.walked_trees import WalkedTrees
 from aprgen.ops.wide_codes import WideCodes
-from aprgen.ops.wide_trees import WalkedTrees
 from aprgen.passes.choices import Choices
 from aprgen.passes.strategy import choose_strategies
 from aprgen.passes.wide_trees import with_batch
