@@ -319,7 +319,7 @@ def test_first_levels_in_vectors(name: str) -> None:
         assert (op.top is not None) == there
     program = program_of(CASES[15])
     few = [
-        with_batch(program, program, replace(target.batch, walked_top=top, float_split=None)).batch
+        with_batch(program, program, replace(target.batch, walked_top=top, walked_lines=None, float_split=None)).batch
         for top in (None, target.batch.walked_top)
     ]
     assert few[0] is not None
