@@ -191,7 +191,7 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
 
 def _for_one_row(of_many: Form, forms: Sequence[Form], most: float) -> Form | None:
     """That of many rows, whose tables are there, or the cheapest one; none that takes more cycles than `most`."""
-    cheap = [form for form in forms if form.one_row is not None and form.one_row < most]
+    cheap = [form for form in (of_many, *forms) if form.one_row is not None and form.one_row < most]
     if of_many in cheap:
         return of_many
     return min(cheap, key=lambda form: form.one_row or 0.0, default=None)
