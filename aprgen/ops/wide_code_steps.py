@@ -17,7 +17,7 @@ from aprgen.ops.integer import Code, Dequantise, IntegerSoftmax, Interpolate
 from aprgen.ops.integer_distance import IntegerGauss, IntegerMetric, IntegerNeighbours
 from aprgen.ops.wide_floats import whole_quads
 from aprgen.ops.wide_integers import STORED, Lay
-from aprgen.ops.wide_points import ACROSS, PointTiles
+from aprgen.ops.wide_points import ACROSS, PointTiles, RowTiles
 from aprgen.program import Array, Table, ValueType
 
 QUAD = 4
@@ -60,8 +60,8 @@ class InterpolateCodes:
 
 
 @dataclass(frozen=True, eq=False)
-class BlockCodeNeighbours(PointTiles):
-    """IntegerNeighbours of codes that are laid out as 16 or 32 bits. A tile is as in BlockNeighbours.
+class CodeNeighbours:
+    """IntegerNeighbours of codes that are laid out as 16 or 32 bits.
 
     A word is two codes of 16 bits or one of 32. points: i32, words of each point, with zeros up to a whole quad. A sum
     is less than 2^31 - 1, which stands in a place of a list that is free.
@@ -75,18 +75,8 @@ class BlockCodeNeighbours(PointTiles):
     n_classes: int
     drop: int  # bits that each term loses
     n_in: int
-    rows: int
     lay: Lay
-    groups: int
-    tile_points: int
     headers = ("apr_places.h",)
-    kernel = "block_neighbours_codes"
-    writes_rows: ClassVar[Literal[True]] = True
-
-    @property
-    def euclidean(self) -> bool:
-        """Whether lists hold roots of sums."""
-        return False
 
     @property
     def n_points(self) -> int:
@@ -123,6 +113,30 @@ class BlockCodeNeighbours(PointTiles):
         """Of a row, in whole quads."""
         return int(self.points.data.shape[1])
 
+    def result(self, x: ValueType) -> ValueType:
+        if x != ValueType(self.lay.element, self.n_in):
+            raise ValueError(f"neighbours take {self.lay.element}[{self.n_in}], not {x}")
+        return ValueType("i16", self.n_classes)
+
+    def evaluate(self, x: Array) -> Array:
+        return self.of_row.evaluate(x)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockCodeNeighbours(CodeNeighbours, PointTiles):
+    """Rows in lanes; a tile is as in BlockNeighbours."""
+
+    rows: int
+    groups: int
+    tile_points: int
+    kernel = "block_neighbours_codes"
+    writes_rows: ClassVar[Literal[True]] = True
+
+    @property
+    def euclidean(self) -> bool:
+        """Whether lists hold roots of sums."""
+        return False
+
     @property
     def x_stride(self) -> int:
         return self.lay.stride(self.n_in)
@@ -140,25 +154,28 @@ class BlockCodeNeighbours(PointTiles):
         """Of a tile: its rows by column, the lists, and sums."""
         return WORD * self.width * self.groups * (self.words + 2 * self.k + self.tile_points)
 
+
+@dataclass(frozen=True, eq=False)
+class RowCodeNeighbours(CodeNeighbours):
+    """Points in lanes, for one row."""
+
+    tiles: RowTiles
+    kernel = "row_neighbours_codes"
+
     def result(self, x: ValueType) -> ValueType:
-        if x != ValueType(self.lay.element, self.n_in):
-            raise ValueError(f"neighbours take {self.lay.element}[{self.n_in}], not {x}")
+        if x != ValueType(self.lay.element, self.lay.stride(self.n_in)):
+            raise ValueError(f"neighbours take a row of {self.n_in} as {self.lay.element} in whole vectors, not {x}")
         return ValueType("i16", self.n_classes)
 
-    def evaluate(self, x: Array) -> Array:
-        return self.of_row.evaluate(x)
 
-
-def block_neighbours(op: IntegerNeighbours, rows: int, lay: Lay, groups: int, tile_points: int) -> BlockCodeNeighbours:
+def code_neighbours(op: IntegerNeighbours, lay: Lay) -> CodeNeighbours:
+    """What the forms for blocks and for one row have in common."""
     n_in = op.points.data.shape[1]
     per_word = WORD // np.dtype(STORED[lay.element]).itemsize
     laid = lay.laid(op.points.data.astype(np.int64))
     padded = np.pad(laid, ((0, 0), (0, -n_in % (QUAD * per_word))))
     points = Table(np.ascontiguousarray(padded).view(np.int32))
-    return BlockCodeNeighbours(
-        op.source, op.metric, op.k, points, op.classes, op.n_classes, op.shift, n_in, rows, lay, groups,
-        min(tile_points, op.n_points),
-    )  # fmt: skip
+    return CodeNeighbours(op.source, op.metric, op.k, points, op.classes, op.n_classes, op.shift, n_in, lay)
 
 
 @dataclass(frozen=True, eq=False)

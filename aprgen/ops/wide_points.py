@@ -232,20 +232,63 @@ class ScreenedNeighbours(BlockNeighbours):
         return super().stack_bytes + 4 * self.width * self.groups * 2 * (self.listed + 1)
 
 
-@dataclass(frozen=True, eq=False)
-class PointNeighbours(InVectors):
-    """Points in lanes, `vectors` of them at once, for one row after the other. There are at least `width` points."""
+@dataclass(frozen=True)
+class RowTiles:
+    """Points in lanes, for one row: a tile has `vectors` of them, the last one what is left, and there is a whole one.
 
+    The last vector is filled up with points of the one before.
+    """
+
+    n_points: int
+    width: int
     vectors: int
-    kernel = "point_neighbours_f32"
+
+    @property
+    def points(self) -> int:
+        """Of a whole tile."""
+        return self.vectors * self.width
+
+    @property
+    def n_whole(self) -> int:
+        return self.n_points // self.points
+
+    @property
+    def n_all(self) -> int:
+        return -(-self.n_points // self.points)
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """The first point of each vector of a whole tile, from that of the tile on."""
+        return tuple(range(0, self.points, self.width))
+
+    @property
+    def last(self) -> tuple[int, ...]:
+        """The first point of each vector of a last tile that is not whole."""
+        own = range(self.n_whole * self.points, self.n_points, self.width)
+        return tuple(min(first, self.n_points - self.width) for first in own)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowNeighbours(Neighbours):
+    """Neighbours with points in lanes; all are finite."""
+
+    tiles: RowTiles
+
+    @property
+    def kernel(self) -> str:
+        return "row_neighbours_f32"
 
     @property
     def headers(self) -> tuple[str, ...]:
         return ("apr_maps.h", "apr_sqrt.h") if self.euclidean else ("apr_maps.h",)
 
     @property
-    def tiles(self) -> tuple[int, ...]:
-        return (self.vectors, 1) if self.vectors > 1 else (1,)
+    def euclidean(self) -> bool:
+        return self.metric == "euclidean"
+
+    @property
+    def quads(self) -> int:
+        return whole_quads(int(self.points.data.shape[1]))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -329,14 +372,12 @@ def _squares(points: Table, axis: int = 1) -> NDArray[np.float64]:
     return np.asarray(np.square(points.data.astype(np.float64)).sum(axis=axis))
 
 
-def point_neighbours(op: Neighbours, rows: int, width: int, vectors: int) -> PointNeighbours | None:
-    """None: it has no such form."""
-    if not _takes_vectors(op) or op.n_points < width:
+def row_neighbours(op: Neighbours, width: int, vectors: int) -> RowNeighbours | None:
+    """None: it has no such form, or less than four columns, which take longer to gather than to add up."""
+    if not _takes_vectors(op) or op.n_points < width or not whole_quads(op.points.data.shape[1]):
         return None
-    return PointNeighbours(
-        op.metric, op.weighted, op.k, op.points, op.classes, op.n_classes, op.near, rows, width,
-        min(vectors, op.n_points // width),
-    )  # fmt: skip
+    own = {field.name: getattr(op, field.name) for field in fields(Neighbours)}
+    return RowNeighbours(**own, tiles=RowTiles(op.n_points, width, min(vectors, op.n_points // width)))
 
 
 def _takes_vectors(op: Neighbours) -> bool:

@@ -3,7 +3,8 @@ of rows. Knows no target by name and no C."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from aprgen.costs import FloatCost, IntegerForm
 from aprgen.ops.decide import Argmax, Argmin
@@ -14,28 +15,39 @@ from aprgen.ops.wide_code_steps import (
     BlockCodeArgmax,
     BlockCodeNeighbours,
     BlockCodeSoftmax,
+    CodeNeighbours,
     InterpolateCodes,
+    RowCodeNeighbours,
     block_argmax,
     block_gauss,
-    block_neighbours,
     block_softmax,
+    code_neighbours,
 )
 from aprgen.ops.wide_integers import Lay
+from aprgen.ops.wide_points import RowTiles
 from aprgen.program import Op, PadsRows
 
 KERNELS = (
     "interpolate_codes", "block_neighbours_codes", "block_gauss_codes", "block_softmax_codes", "block_argmax_codes",
+    "row_neighbours_codes",
 )  # fmt: skip
 PART = 2  # of the stack for a block, at most, that one step takes for itself
 
 
 @dataclass(frozen=True)
 class CodeSteps:
-    """any_rows: those alone that take any number of rows."""
+    """any_rows: those alone that take any number of rows. points: by op, what all forms of neighbours read."""
 
     floats: FloatCost
     form: IntegerForm
     any_rows: bool = False
+    points: Mapping[int, CodeNeighbours] = field(default_factory=dict)
+
+    def of_ops(self, ops: Iterable[Op]) -> CodeSteps:
+        """With the points of these."""
+        found = {id(op): code_neighbours(op, lay) for op in ops
+                 if isinstance(op, IntegerNeighbours) and (lay := self.lay(op)) is not None}  # fmt: skip
+        return replace(self, points=found)
 
     def for_any_rows(self) -> CodeSteps:
         return replace(self, any_rows=True)
@@ -64,11 +76,24 @@ class CodeSteps:
 
     def _neighbours(self, op: IntegerNeighbours, lay: Lay, rows: int) -> BlockCodeNeighbours | None:
         """With as many rows in a tile as the stack has room for."""
+        points = self.points.get(id(op)) or code_neighbours(op, lay)
+        own = {one.name: getattr(points, one.name) for one in fields(points)}
         for groups in range(max(1, min(self.floats.most_groups, rows // lay.width)), 0, -1):
-            form = block_neighbours(op, rows, lay, groups, self.floats.lane_sums // groups)
+            tile_points = min(self.floats.lane_sums // groups, op.n_points)
+            form = BlockCodeNeighbours(**own, rows=rows, groups=groups, tile_points=tile_points)
             if PART * form.stack_bytes <= self.form.hidden_bytes:
                 return form
         return None
+
+    def of_row(self, op: Op) -> RowCodeNeighbours | None:
+        """The form for one row; None: it has none."""
+        points = self.points.get(id(op))
+        if points is None or points.n_points < points.width:
+            return None
+        own = {one.name: getattr(points, one.name) for one in fields(points)}
+        vectors = max(1, self.floats.lane_sums // QUAD)
+        tiles = RowTiles(points.n_points, points.width, min(vectors, points.n_points // points.width))
+        return RowCodeNeighbours(**own, tiles=tiles)
 
     def curve(self, op: Op, before: Op, rows: int) -> InterpolateCodes | None:
         """Of codes whose rows lie in whole vectors. before: what makes them."""

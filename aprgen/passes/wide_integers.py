@@ -72,6 +72,7 @@ def with_integer_blocks(program: Program, cost: BatchCost | None, has: Callable[
     if cost.floats is not None and all(has(kernel) for kernel in wide_code_steps.KERNELS):
         steps = CodeSteps(cost.floats, cost.integers)
     ops = [program.steps[index].op for index in program.in_code()]
+    steps = None if steps is None else steps.of_ops(ops)
     sums = [op for op in ops if _is_sums(op)]
     laid = sums or (steps is not None and any(steps.lay(op) is not None for op in ops))
     if not laid or not all(has(kernel) for kernel in KERNELS) or not all(_fits(op) for op in sums):
@@ -347,7 +348,8 @@ def _as_rows(work: _Work, value: int) -> int:
         lay = _lay(work.forms.form, before.op)
         made = work.add(_sums(work, before.op, None, step.op), _laid(work, before.inputs[0], lay))
     else:
-        form = _in_form(work, step) if work.rows and work.forms.steps is not None else None
+        steps = work.forms.steps
+        form = None if steps is None else _in_form(work, step, steps) if work.rows else _of_row(work, step, steps)
         inputs = tuple(_as_rows(work, i) for i in step.inputs) if form is None else ()
         same = inputs == step.inputs and not work.rows
         made = form if form is not None else value if same else work.add(step.op, *inputs)
@@ -355,10 +357,18 @@ def _as_rows(work: _Work, value: int) -> int:
     return made
 
 
-def _in_form(work: _Work, step: Step) -> int | None:
+def _of_row(work: _Work, step: Step, steps: CodeSteps) -> int | None:
+    """The value of a step in its form for one row; None: it has none."""
+    form = steps.of_row(step.op)
+    if form is None:
+        return None
+    op = work.once(lambda: form, "row", id(step.op))  # of floats and of codes
+    return work.add(op, _laid(work, step.inputs[0], form.lay))
+
+
+def _in_form(work: _Work, step: Step, steps: CodeSteps) -> int | None:
     """The value of a step in its form for blocks; None: it has none here."""
-    steps, op, rows = work.forms.steps, step.op, work.rows
-    assert steps is not None
+    op, rows = step.op, work.rows
     lay = steps.lay(op)
     if lay is not None:
         return work.add(steps.of_laid(op, lay, rows), _laid(work, step.inputs[0], lay))

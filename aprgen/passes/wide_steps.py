@@ -21,7 +21,7 @@ from aprgen.ops.wide_points import (
     BlockNeighbours,
     block_gauss,
     block_neighbours,
-    point_neighbours,
+    row_neighbours,
     screened_neighbours,
 )
 from aprgen.passes.layout import plan_block
@@ -38,6 +38,7 @@ def with_block_steps(program: Program, cost: BatchCost | None, has: Has) -> Prog
     if cost is None or cost.floats is None or program.source.element != "f32" or program.codes is not None:
         return program
     floats = cost.floats
+    program = _with_rows(program, floats, has)
     if program.batch is None:
         return _with_blocks(program, cost, floats, has)
     batch = program.batch
@@ -53,6 +54,20 @@ def with_block_steps(program: Program, cost: BatchCost | None, has: Has) -> Prog
     made = replace(program, steps=tuple(steps), batch=replace(batch, many=many, few=few, few_rows=few_rows))
     if many == batch.many or _held_bytes(made) > max(floats.hidden_bytes, _held_bytes(program)):
         return program
+    made.check()
+    return made
+
+
+def _with_rows(program: Program, floats: FloatCost, has: Has) -> Program:
+    """The Program with vectors for one row, too."""
+    if not has("row_neighbours_f32"):
+        return program
+    ops = {id(step.op): step.op for step in program.steps if isinstance(step.op, Neighbours)}
+    vectors = max(1, floats.lane_sums // QUAD)
+    forms = {key: form for key, op in ops.items() if (form := row_neighbours(op, floats.width, vectors)) is not None}
+    if not forms:
+        return program
+    made = program.with_steps([Step(forms.get(id(step.op), step.op), step.inputs) for step in program.steps])
     made.check()
     return made
 
@@ -95,11 +110,7 @@ class _Forms:
 
     def _for_any_rows(self, op: Op) -> Op | None:
         width = self.floats.width
-        if isinstance(op, Map) and op.size >= width:
-            return block_map(op, self.rows, width)
-        if isinstance(op, Neighbours):
-            return point_neighbours(op, self.rows, width, max(1, self.floats.lane_sums // QUAD))
-        return None
+        return block_map(op, self.rows, width) if isinstance(op, Map) and op.size >= width else None
 
     def _in_vectors(self, op: Op) -> Op | None:
         rows, width = self.rows, self.floats.width

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aprgen.core import Artifact
 from aprgen.ops.distance import Neighbours
 from aprgen.ops.integer_distance import IntegerNeighbours
+from aprgen.ops.wide_code_steps import RowCodeNeighbours
 
 ROUNDS = 25
 CANDIDATES = 200
@@ -27,7 +28,7 @@ def selection_totals(artifact: Artifact) -> Mapping[str, int]:
     """By the id of the loop that shifts: its repetitions in one call when each point is nearer than all before it."""
     found = {}
     for index, step in enumerate(artifact.program.steps):
-        if isinstance(step.op, Neighbours | IntegerNeighbours):
+        if isinstance(step.op, Neighbours | IntegerNeighbours | RowCodeNeighbours):
             function = f"{artifact.name}_{index}_{step.op.kernel.rsplit('_', 1)[0]}"
             found[f"{function}_shift"] = shifts(step.op.n_points, step.op.k)
     return found

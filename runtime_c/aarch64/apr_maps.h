@@ -160,6 +160,13 @@ static inline apr_places apr_places_if_zero(apr_places a, apr_places yes, apr_pl
     return vbslq_s32(vceqzq_s32(a), yes, no);
 }
 
+/* A bit for each, the first one lowest: whether a < b. */
+static inline uint32_t apr_places_less(apr_places a, apr_places b)
+{
+    static const uint32_t bit[4] = {1U, 2U, 4U, 8U};
+    return vaddvq_u32(vandq_u32(vld1q_u32(bit), vcltq_s32(a, b)));
+}
+
 /* Whether a < b anywhere. */
 static inline int apr_places_any_less(apr_places a, apr_places b)
 {

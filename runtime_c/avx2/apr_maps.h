@@ -122,6 +122,12 @@ static inline apr_places apr_places_if_less(apr_places a, apr_places b, apr_plac
     return _mm256_blendv_epi8(no, yes, _mm256_cmpgt_epi32(b, a));
 }
 
+/* A bit for each, the first one lowest: whether a < b. */
+static inline uint32_t apr_places_less(apr_places a, apr_places b)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)));
+}
+
 /* Whether a < b anywhere. */
 static inline int apr_places_any_less(apr_places a, apr_places b)
 {

@@ -121,6 +121,12 @@ static inline apr_places apr_places_if_less(apr_places a, apr_places b, apr_plac
     return _mm512_mask_mov_epi32(no, _mm512_cmplt_epi32_mask(a, b), yes);
 }
 
+/* A bit for each, the first one lowest: whether a < b. */
+static inline uint32_t apr_places_less(apr_places a, apr_places b)
+{
+    return (uint32_t)_mm512_cmplt_epi32_mask(a, b);
+}
+
 /* Whether a < b anywhere. */
 static inline int apr_places_any_less(apr_places a, apr_places b)
 {

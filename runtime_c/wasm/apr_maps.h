@@ -153,6 +153,12 @@ static inline apr_places apr_places_if_zero(apr_places a, apr_places yes, apr_pl
     return wasm_v128_bitselect(yes, no, wasm_i32x4_eq(a, wasm_i32x4_const_splat(0)));
 }
 
+/* A bit for each, the first one lowest: whether a < b. */
+static inline uint32_t apr_places_less(apr_places a, apr_places b)
+{
+    return (uint32_t)wasm_i32x4_bitmask(wasm_i32x4_lt(a, b));
+}
+
 /* Whether a < b anywhere. */
 static inline int apr_places_any_less(apr_places a, apr_places b)
 {

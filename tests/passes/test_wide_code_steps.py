@@ -3,18 +3,21 @@ the Program, in Python and in C."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aprgen.image import ModelFacts, build_image
-from aprgen.ops.integer import IntegerSoftmax, Interpolate
+from aprgen.ops.integer import Code, IntegerSoftmax, Interpolate
 from aprgen.ops.integer_distance import IntegerGauss, IntegerNeighbours
+from aprgen.ops.wide_code_steps import CodeNeighbours, RowCodeNeighbours
 from aprgen.passes.wide_code_steps import KERNELS
 from aprgen.passes.wide_integers import with_integer_blocks
-from aprgen.program import Program
+from aprgen.program import Codes, Program
 from aprgen.runners.choose import runner_for
 from aprgen.runners.records import AWKWARD
 from aprgen.target import load_target
@@ -23,7 +26,7 @@ from aprgen.verify import same_bits
 from tests.passes.integer_programs import nearest, spread, trained, voted
 from tests.passes.sanitized import require_clean
 from tests.passes.test_wide_floats import rows_of
-from tests.passes.test_wide_integers import COMPILERS, HERE, WIDE, blocks, compiled_of, differing, form_of
+from tests.passes.test_wide_integers import COMPILERS, HERE, WIDE, blocks, compiled_of, differing, form_of, random_codes
 from tests.passes.test_wide_trees import agree, texts_of
 
 
@@ -88,7 +91,40 @@ def test_c_of_blocks(
     program = case.program()
     compiled = compiled_of(program, name, COMPILERS[(number + HERE.index(name)) % 2], tmp_path)
 
-    assert differing(compiled, program, rows_of(program, 1200, 2), (*range(1, 131), *AWKWARD)) == 0
+    rows = rows_of(program, 1200, 2)
+    assert differing(compiled, program, rows, (*range(1, 131), *AWKWARD)) == 0
+    scores, labels = compiled.one_by_one(rows[:150])
+    expected = program.classify(rows[:150])
+    assert same_bits(scores, program.run(rows[:150])).all()
+    assert labels is None or expected is None or labels.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(("name", "code"), [("x86-avx2", "i8"), ("x86-avx512", "i16")])
+def test_neighbours_of_one_row(
+    name: str, code: Code, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Functions of one row, of floats and of codes, have points in lanes and read the points that blocks read."""
+    require_target(name)
+    voting = voted(code, "euclidean", 9, 100, 5)
+    ones = tuple((1.0,) * n for n in (9, 9, 3, 3))
+    program = replace(voting, codes=Codes(1, 2, voting.label, *ones))
+    made = blocks(program, load_target(name))
+    assert made.codes is not None
+    assert made.batch is not None
+    ways = [made.needed(made.scores, made.label), made.needed(made.codes.scores, given=made.codes.x),
+            made.needed(made.batch.many.scores)]  # fmt: skip
+    ops = [[made.steps[i].op for i in way] for way in ways]
+    tables = {id(op.points) for way in ops for op in way if isinstance(op, CodeNeighbours)}
+    assert [sum(isinstance(op, RowCodeNeighbours) for op in way) for way in ops] == [1, 1, 0]
+    assert len(tables) == 1
+
+    x = random_codes(program, 200)
+    expected = program.evaluate(x, [2], given=1)[2]
+    found = np.zeros_like(expected)
+    compiled = compiled_of(program, name, "gcc", tmp_path)
+    for own, one in zip(x, found, strict=True):
+        compiled.library.m_scores_q(ctypes.c_void_p(own.ctypes.data), ctypes.c_void_p(one.ctypes.data))
+    assert found.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +168,7 @@ def test_sanitizers_find_nothing(
 
 
 FAULTS = (
+    ("x86-avx512", "voted-16", " >> seen << seen", ""),
     ("x86-avx2", "nearest-16", "_mm256_srl_epi32(square,", "_mm256_sra_epi32(square,"),
     ("x86-avx512-vnni", "voted-bytes-sizes", "_mm512_abs_epi16(", "_mm512_abs_epi8("),
     ("x86-avx2", "voted-bytes", "apr_places_min(n1, apr_places_max(n0, key))", "apr_places_min(n1, key)"),
@@ -147,7 +184,7 @@ FAULTS = (
 def test_planted_faults_are_found(
     name: str, case: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """Squares with a sign, sizes of bytes, a list that keeps its points, no cap, lines that are bent elsewhere."""
+    """Points that count twice, squares with a sign, sizes of bytes, a list that keeps its points, no cap, lines that are bent elsewhere."""
     require_target(name)
     program = case_of(case)
     compiled = compiled_of(program, name, "gcc", tmp_path, old, new)

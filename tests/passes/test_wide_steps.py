@@ -17,7 +17,7 @@ from aprgen.ops.distance import Metric, Neighbours
 from aprgen.ops.elementwise import Map, Stage, vary
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.normalise import Complement, Normalise, Softmax
-from aprgen.ops.wide_points import BlockNeighbours
+from aprgen.ops.wide_points import BlockNeighbours, RowNeighbours
 from aprgen.passes.wide_floats import with_float_blocks
 from aprgen.passes.wide_steps import with_block_steps
 from aprgen.program import Array, Builder, OfBlocks, Program, Table, row_type
@@ -139,6 +139,7 @@ CASES = (
     Case("one-class", lambda: bayes(4, 1, start=True, offset=False)),
     Case("euclidean-5", lambda: neighbours("euclidean", 5, 150, 4)),
     Case("euclidean-weighted", lambda: neighbours("euclidean", 7, 61, 6, weighted=True, tied=True)),
+    Case("row-tied", lambda: neighbours("manhattan", 3, 50, 4, tied=True)),
     Case("euclidean-tied", lambda: neighbours("euclidean", 3, 100, 3, tied=True)),
     Case("euclidean-all", lambda: neighbours("euclidean", 9, 9, 2, weighted=True)),
     Case("manhattan-1", lambda: neighbours("manhattan", 1, 33, 5)),
@@ -282,6 +283,8 @@ FAULTS = (
      "const apr_places key = apr_places_of(sum)", "root"),
     ("euclidean-20", "apr_places_all(INT32_MAX), square)", "apr_places_all(0x7F800000), square)", "infinity"),
     ("euclidean-5", "(numbers == 0) ? APR_NAN", "(numbers == 1) ? APR_NAN", "nan-votes"),
+    ("euclidean-weighted", ">> seen << seen", ">> seen << seen << (seen / 3U)", "row-last-points"),
+    ("row-tied", "d < list->near[at", "d <= list->near[at", "row-order"),
     ("screened-near", "(others, beyond) != 0U)", "(others, beyond) > 0xFFFFU)", "screen"),
     ("screened-tied", "if_less(point, its, apr_places_all(1)", "if_less(its, point, apr_places_all(1)", "screen-order"),
     ("shares-8", "apr_places_if_at_least(place, first", "apr_places_if_below(place, first", "last-wins"),
@@ -325,6 +328,15 @@ def test_what_takes_blocks() -> None:
     for name in ("knn_minkowski", "tfidf"):
         assert plan_model(loaded(name), target, Options("m")).program.batch is None, name
     assert plan_model(loaded("gaussian_nb"), load_target("host"), Options("m")).program.batch is None
+
+
+def test_what_takes_one_row() -> None:
+    """The function for one row has points in lanes, too, where there are four columns and a vector of points."""
+    target = load_target("x86-avx512")
+    for n_points, n_in, in_lanes in ((150, 4, True), (16, 5, True), (15, 5, False), (150, 3, False)):
+        made = blocks(neighbours("euclidean", 5, n_points, n_in), target)
+        ops = [made.steps[index].op for index in made.needed(made.scores, made.label)]
+        assert in_lanes == any(isinstance(op, RowNeighbours) for op in ops), (n_points, n_in)
 
 
 def test_a_kernel_that_is_not_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_descending_distances_reach_the_bound() -> None:
     assert shifts(POINTS, K) == row.count < POINTS * (K - 1)
     assert scores.observed is not None
     assert scores.observed.ratio <= 1.03
+
+
+def test_points_in_lanes(require_target: Callable[[str], None]) -> None:
+    """Where the function for one row has points in lanes, its loops are bounded too, and no run goes beyond."""
+    require_target("x86-avx2")
+    whole = loaded("knn_euclidean")
+    made = compile_model(whole, load_target("x86-avx2"), Options("near", numeric="s8"))
+    report = analyse(whole, made, Question(rows=20)).report
+    scores = next(one for one in report.entries if one.function == "near_scores")
+
+    (row,) = [row for row in scores.loops if row.id.endswith("_row_neighbours_shift")]
+    assert selection_totals(made)[row.id] == row.count
+    assert report.violations == ()
+    assert scores.observed is not None
 
 
 def test_climbed_rows() -> None:
