@@ -17,7 +17,7 @@ from aprgen.ops.integer import Code, Dequantise, IntegerSoftmax, Interpolate
 from aprgen.ops.integer_distance import IntegerGauss, IntegerMetric, IntegerNeighbours
 from aprgen.ops.wide_floats import whole_quads
 from aprgen.ops.wide_integers import STORED, Lay
-from aprgen.ops.wide_points import ACROSS, PointTiles, RowTiles
+from aprgen.ops.wide_points import ACROSS, PointTiles, RowTiles, Sifted
 from aprgen.program import Array, Table, ValueType
 
 QUAD = 4
@@ -153,6 +153,22 @@ class BlockCodeNeighbours(CodeNeighbours, PointTiles):
     def stack_bytes(self) -> int:
         """Of a tile: its rows by column, the lists, and sums."""
         return WORD * self.width * self.groups * (self.words + 2 * self.k + self.tile_points)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedCodeNeighbours(BlockCodeNeighbours, Sifted):
+    """One vector of rows in lanes; see Sifted."""
+
+    members: Table | None
+    kernel = "bounded_neighbours_codes"
+
+    @property
+    def counted(self) -> bool:
+        return self.members is not None
+
+    @property
+    def stack_bytes(self) -> int:
+        return WORD * self.width * (self.words + self.sifted_words)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,9 @@ SPARE = 2  # screened points beside the k nearest: it is rare that three are as 
 FEW = 64  # times as many points as are listed: with 45 (k = 20 of 1,000, 64 columns) a list costs what a screen saves
 UNROLLED = 16  # places of a list, at most: then compilers know which comparisons are the same
 _UNIT = 2.0**-24  # of float32: what a rounding changes at most, as a part of the number
+GROUPS = 6  # of points, times k: then five of 150 are left alone in six of seven rows
+MOST_COUNTED = 32  # words of bits
+FEW_COLUMNS = 8  # are written out for each point
 ACROSS = 4  # classes whose sums run at once: as many columns as are turned back at once
 
 
@@ -187,6 +190,86 @@ class BlockNeighbours(InVectors, PointTiles):
         """Of a tile: its rows by column, the lists, and sums."""
         vectors = self.n_in + 2 * self.k + self.tile_points
         return 4 * self.width * self.groups * vectors
+
+
+class Sifted(ABC):
+    """Of the sums of a vector of rows to all points few are below a bound, and these are sorted.
+
+    The bound: the k-th of the least of `minima` groups of points. `counted`: where k points are left, a class has as
+    many votes as members among them. members: u32 [classes, words], a bit for each point.
+    """
+
+    k: int
+    n_classes: int
+
+    @property
+    @abstractmethod
+    def n_points(self) -> int: ...
+
+    @property
+    def minima(self) -> int:
+        return min(self.n_points, GROUPS * self.k)
+
+    @property
+    def whole_words(self) -> int:
+        return self.n_points // 32
+
+    @property
+    def last_word(self) -> int:
+        """Points of the last word, where it is not whole."""
+        return self.n_points % 32
+
+    @property
+    def needed_words(self) -> int:
+        return -(-self.n_points // 32)
+
+    @property
+    def n_words(self) -> int:
+        """In pairs."""
+        return words_of(self.n_points)
+
+    @property
+    def sifted_words(self) -> int:
+        """On the stack, for a row: sums, and bits of points."""
+        return self.n_points + self.n_words
+
+
+def words_of(n_points: int) -> int:
+    return 2 * -(-n_points // 64)
+
+
+def counted_members(classes: Table, n_classes: int) -> Table | None:
+    """See Sifted. None: votes of single points take less instructions."""
+    n_words = words_of(len(classes.data))
+    if n_words * (n_classes + 1) > MOST_COUNTED:
+        return None
+    bits = np.zeros((n_classes, 32 * n_words), np.uint8)
+    bits[classes.data, np.arange(len(classes.data))] = 1
+    return Table(np.packbits(bits, axis=1, bitorder="little").view("<u4"))
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedNeighbours(BlockNeighbours, Sifted):
+    """One vector of rows in lanes; see Sifted."""
+
+    members: Table | None
+    kernel = "bounded_neighbours_f32"
+
+    @property
+    def headers(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("apr_maps.h", "apr_sqrt.h") if self.euclidean else ("apr_maps.h",)
+
+    @property
+    def counted(self) -> bool:
+        return self.members is not None
+
+    @property
+    def few_cols(self) -> bool:
+        return self.n_in <= FEW_COLUMNS
+
+    @property
+    def stack_bytes(self) -> int:
+        return 4 * self.width * (self.n_in + self.sifted_words + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,6 +448,15 @@ def screened_neighbours(form: BlockNeighbours) -> ScreenedNeighbours | None:
         return None
     own = {field.name: getattr(form, field.name) for field in fields(form)}
     return ScreenedNeighbours(**own, halves=Table((squares / 2).astype(np.float32)))
+
+
+def bounded_neighbours(form: BlockNeighbours) -> BoundedNeighbours | None:
+    """None: the list is too long."""
+    if form.k > UNROLLED:
+        return None
+    own = {field.name: getattr(form, field.name) for field in fields(form)}
+    members = None if form.weighted else counted_members(form.classes, form.n_classes)
+    return BoundedNeighbours(**(own | {"groups": 1}), members=members)
 
 
 def _squares(points: Table, axis: int = 1) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from aprgen.ops.wide_code_steps import (
     BlockCodeArgmax,
     BlockCodeNeighbours,
     BlockCodeSoftmax,
+    BoundedCodeNeighbours,
     CodeNeighbours,
     InterpolateCodes,
     RowCodeNeighbours,
@@ -24,12 +25,12 @@ from aprgen.ops.wide_code_steps import (
     code_neighbours,
 )
 from aprgen.ops.wide_integers import Lay
-from aprgen.ops.wide_points import RowTiles
+from aprgen.ops.wide_points import RowTiles, counted_members
 from aprgen.program import Op, PadsRows
 
 KERNELS = (
     "interpolate_codes", "block_neighbours_codes", "block_gauss_codes", "block_softmax_codes", "block_argmax_codes",
-    "row_neighbours_codes",
+    "bounded_neighbours_codes", "row_neighbours_codes",
 )  # fmt: skip
 PART = 2  # of the stack for a block, at most, that one step takes for itself
 
@@ -82,8 +83,14 @@ class CodeSteps:
             tile_points = min(self.floats.lane_sums // groups, op.n_points)
             form = BlockCodeNeighbours(**own, rows=rows, groups=groups, tile_points=tile_points)
             if PART * form.stack_bytes <= self.form.hidden_bytes:
-                return form
+                return self._bounded(form) or form
         return None
+
+    def _bounded(self, form: BlockCodeNeighbours) -> BoundedCodeNeighbours | None:
+        """None: its list is too long, or the stack too small."""
+        own = {one.name: getattr(form, one.name) for one in fields(form)}
+        made = BoundedCodeNeighbours(**(own | {"groups": 1}), members=counted_members(form.classes, form.n_classes))
+        return made if made.unrolled and PART * made.stack_bytes <= self.form.hidden_bytes else None
 
     def of_row(self, op: Op) -> RowCodeNeighbours | None:
         """The form for one row; None: it has none."""

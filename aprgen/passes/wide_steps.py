@@ -19,8 +19,10 @@ from aprgen.ops.wide_floats import QUAD
 from aprgen.ops.wide_maps import BlockNormalise, BlockSoftmax, BlockThreshold, block_argmax, block_map
 from aprgen.ops.wide_points import (
     BlockNeighbours,
+    BoundedNeighbours,
     block_gauss,
     block_neighbours,
+    bounded_neighbours,
     row_neighbours,
     screened_neighbours,
 )
@@ -135,7 +137,10 @@ class _Forms:
             if form is None:
                 return None
             screened = screened_neighbours(form) if form.n_in >= SCREENED else None
-            chosen = screened if screened is not None and self.has(screened.kernel) else form
+            others = (screened, bounded_neighbours(form) if screened is None else None)
+            chosen = next((one for one in others if one is not None and self.has(one.kernel)), form)
+            if isinstance(chosen, BoundedNeighbours) and chosen.stack_bytes > self.floats.hidden_bytes:
+                chosen = form
             if chosen.stack_bytes <= self.floats.hidden_bytes:
                 return chosen
         return None

@@ -74,6 +74,12 @@ static inline uint32_t apr_lowest_bit(uint32_t bits)
     return (uint32_t)__builtin_ctz(bits);
 }
 
+/* How many bits are 1. */
+static inline uint32_t apr_ones(uint64_t bits)
+{
+    return (uint32_t)__builtin_popcountll(bits);
+}
+
 /* ---- Places: integers of 32 bits, one for each float, with a sign unless it says otherwise ---------------------- */
 
 static inline apr_places apr_places_of(apr_floats bits)
@@ -165,6 +171,12 @@ static inline uint32_t apr_places_less(apr_places a, apr_places b)
 {
     static const uint32_t bit[4] = {1U, 2U, 4U, 8U};
     return vaddvq_u32(vandq_u32(vld1q_u32(bit), vcltq_s32(a, b)));
+}
+
+/* With the bits of `more`, too, where a < b. */
+static inline apr_places apr_places_or_if_less(apr_places bits, apr_places a, apr_places b, int32_t more)
+{
+    return vorrq_s32(bits, vandq_s32(vreinterpretq_s32_u32(vcltq_s32(a, b)), vdupq_n_s32(more)));
 }
 
 /* Whether a < b anywhere. */

@@ -74,6 +74,12 @@ static inline uint32_t apr_lowest_bit(uint32_t bits)
     return (uint32_t)__builtin_ctz(bits);
 }
 
+/* How many bits are 1. */
+static inline uint32_t apr_ones(uint64_t bits)
+{
+    return (uint32_t)__builtin_popcountll(bits);
+}
+
 /* ---- Places: integers of 32 bits, one for each float ------------------------------------------------------------ */
 
 static inline apr_places apr_places_of(apr_floats bits)
@@ -126,6 +132,12 @@ static inline apr_places apr_places_if_less(apr_places a, apr_places b, apr_plac
 static inline uint32_t apr_places_less(apr_places a, apr_places b)
 {
     return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)));
+}
+
+/* With the bits of `more`, too, where a < b. */
+static inline apr_places apr_places_or_if_less(apr_places bits, apr_places a, apr_places b, int32_t more)
+{
+    return _mm256_or_si256(bits, _mm256_and_si256(_mm256_cmpgt_epi32(b, a), _mm256_set1_epi32(more)));
 }
 
 /* Whether a < b anywhere. */

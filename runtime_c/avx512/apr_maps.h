@@ -73,6 +73,12 @@ static inline uint32_t apr_lowest_bit(uint32_t bits)
     return (uint32_t)__builtin_ctz(bits);
 }
 
+/* How many bits are 1. */
+static inline uint32_t apr_ones(uint64_t bits)
+{
+    return (uint32_t)__builtin_popcountll(bits);
+}
+
 /* ---- Places: integers of 32 bits, one for each float ------------------------------------------------------------ */
 
 static inline apr_places apr_places_of(apr_floats bits)
@@ -125,6 +131,12 @@ static inline apr_places apr_places_if_less(apr_places a, apr_places b, apr_plac
 static inline uint32_t apr_places_less(apr_places a, apr_places b)
 {
     return (uint32_t)_mm512_cmplt_epi32_mask(a, b);
+}
+
+/* With the bits of `more`, too, where a < b. */
+static inline apr_places apr_places_or_if_less(apr_places bits, apr_places a, apr_places b, int32_t more)
+{
+    return _mm512_mask_or_epi32(bits, _mm512_cmplt_epi32_mask(a, b), bits, _mm512_set1_epi32(more));
 }
 
 /* Whether a < b anywhere. */

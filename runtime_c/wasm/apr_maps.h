@@ -73,6 +73,12 @@ static inline uint32_t apr_lowest_bit(uint32_t bits)
     return (uint32_t)__builtin_ctz(bits);
 }
 
+/* How many bits are 1. */
+static inline uint32_t apr_ones(uint64_t bits)
+{
+    return (uint32_t)__builtin_popcountll(bits);
+}
+
 /* ---- Places: integers of 32 bits, one for each float, with a sign unless it says otherwise ---------------------- */
 
 static inline apr_places apr_places_of(apr_floats bits)
@@ -157,6 +163,12 @@ static inline apr_places apr_places_if_zero(apr_places a, apr_places yes, apr_pl
 static inline uint32_t apr_places_less(apr_places a, apr_places b)
 {
     return (uint32_t)wasm_i32x4_bitmask(wasm_i32x4_lt(a, b));
+}
+
+/* With the bits of `more`, too, where a < b. */
+static inline apr_places apr_places_or_if_less(apr_places bits, apr_places a, apr_places b, int32_t more)
+{
+    return wasm_v128_or(bits, wasm_v128_and(wasm_i32x4_lt(a, b), wasm_i32x4_splat(more)));
 }
 
 /* Whether a < b anywhere. */

@@ -66,7 +66,7 @@ FAULTS = (
     ("arm-neon", "bayes-5", "vaddq_f32(sum, more)", "vfmaq_f32(sum, more, vdupq_n_f32(0x1.000002p+0F))"),
     ("wasm", "shares-3", "wasm_f32x4_ge(values, limit))", "wasm_f32x4_gt(values, limit))"),
     ("wasm", "screened-near", "(others, beyond) != 0U)", "(others, beyond) > 0xFFFFU)"),
-    ("wasm", "manhattan-tied", "wasm_i32x4_lt(a, b));", "wasm_i32x4_le(a, b));"),
+    ("wasm", "manhattan-tied", "wasm_i32x4_lt(a, b), ", "wasm_i32x4_gt(a, b), "),
 )
 
 

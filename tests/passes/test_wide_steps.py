@@ -139,6 +139,9 @@ CASES = (
     Case("one-class", lambda: bayes(4, 1, start=True, offset=False)),
     Case("euclidean-5", lambda: neighbours("euclidean", 5, 150, 4)),
     Case("euclidean-weighted", lambda: neighbours("euclidean", 7, 61, 6, weighted=True, tied=True)),
+    Case("euclidean-many", lambda: neighbours("euclidean", 3, 1600, 2)),  # AVX-512: all sums would take too much stack
+    Case("euclidean-64", lambda: neighbours("euclidean", 2, 64, 1)),
+    Case("manhattan-wide", lambda: neighbours("manhattan", 16, 129, 9)),
     Case("row-tied", lambda: neighbours("manhattan", 3, 50, 4, tied=True)),
     Case("euclidean-tied", lambda: neighbours("euclidean", 3, 100, 3, tied=True)),
     Case("euclidean-all", lambda: neighbours("euclidean", 9, 9, 2, weighted=True)),
@@ -278,11 +281,17 @@ def case_of(name: str) -> Program:
 
 
 FAULTS = (
-    ("euclidean-tied", "apr_places_if_less(key, n0, w0", "apr_places_if_less(n0, key, w0", "order"),
-    ("euclidean-tied", "const apr_places key = apr_places_of(apr_floats_sqrt(sum))",
+    ("euclidean-many", "apr_places_if_less(key, n0, point, w0)", "apr_places_if_less(key, n0, w0, point)", "order"),
+    ("euclidean-many", "const apr_places key = apr_places_of(apr_floats_sqrt(sum))",
      "const apr_places key = apr_places_of(sum)", "root"),
     ("euclidean-20", "apr_places_all(INT32_MAX), square)", "apr_places_all(0x7F800000), square)", "infinity"),
-    ("euclidean-5", "(numbers == 0) ? APR_NAN", "(numbers == 1) ? APR_NAN", "nan-votes"),
+    ("euclidean-20", "(numbers == 0) ? APR_NAN", "(numbers == 1) ? APR_NAN", "nan-votes"),
+    ("euclidean-5", "apr_floats_of(n4))), apr_places_all(1))", "apr_floats_of(n4))), apr_places_all(0))", "bound"),
+    ("euclidean-5", "next, apr_places_all(INT32_MAX), square)", "next, apr_places_all(0), square)", "bound-infinity"),
+    ("euclidean-tied", " == 3U) { /* they", " >= 3U) { /* they", "counted"),
+    ("euclidean-weighted", "29U, limit));", "28U, limit));", "last-point"),
+    ("euclidean-weighted", "<< 32) | p;", "<< 32) | (60U - p);", "bounded-order"),
+    ("euclidean-5", "numbers[lane] != 0", "numbers[lane] != 1", "bounded-nan-votes"),
     ("euclidean-weighted", ">> seen << seen", ">> seen << seen << (seen / 3U)", "row-last-points"),
     ("row-tied", "d < list->near[at", "d <= list->near[at", "row-order"),
     ("screened-near", "(others, beyond) != 0U)", "(others, beyond) > 0xFFFFU)", "screen"),
