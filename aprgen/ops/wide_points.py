@@ -278,8 +278,8 @@ class ScreenedNeighbours(BlockNeighbours):
 
     Half the square of a point, less the product, is half the squared distance less a constant of the row. Of the
     `listed` points with the least of that the distances are computed as ever; where the last of them is not further
-    away than the k-th nearest by more than all roundings can be, those of all points are. Votes that weigh the same need
-    no distances where the k least are below the next by more than that.
+    away than the k-th nearest by more than all roundings can be, those of all points are. Votes that weigh the same
+    need no distances where the k least are below the next by more than that.
     halves: f32 [points], half the square of each.
     """
 
