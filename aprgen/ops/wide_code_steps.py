@@ -16,8 +16,9 @@ from aprgen.ops.decide import Argmax, Argmin
 from aprgen.ops.integer import Code, Dequantise, IntegerSoftmax, Interpolate
 from aprgen.ops.integer_distance import IntegerGauss, IntegerMetric, IntegerNeighbours
 from aprgen.ops.wide_floats import whole_quads
+from aprgen.ops.wide_gauss import ACROSS
 from aprgen.ops.wide_integers import STORED, Lay
-from aprgen.ops.wide_points import ACROSS, PointTiles, RowTiles, Sifted
+from aprgen.ops.wide_points import PointTiles, RowTiles, Sifted
 from aprgen.program import Array, Table, ValueType
 
 QUAD = 4

@@ -16,11 +16,11 @@ from aprgen.ops.elementwise import Map
 from aprgen.ops.gauss import Gauss
 from aprgen.ops.normalise import Normalise, Softmax
 from aprgen.ops.wide_floats import QUAD
+from aprgen.ops.wide_gauss import block_gauss
 from aprgen.ops.wide_maps import BlockNormalise, BlockSoftmax, BlockThreshold, block_argmax, block_map
 from aprgen.ops.wide_points import (
     BlockNeighbours,
     BoundedNeighbours,
-    block_gauss,
     block_neighbours,
     bounded_neighbours,
     row_neighbours,
