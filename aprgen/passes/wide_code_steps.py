@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from aprgen.costs import FloatCost, IntegerForm
+from aprgen.ops import wide_maps
 from aprgen.ops.decide import Argmax, Argmin
 from aprgen.ops.integer import LARGEST, Dequantise, IntegerSoftmax, Interpolate
 from aprgen.ops.integer_distance import IntegerGauss, IntegerNeighbours
@@ -25,12 +26,13 @@ from aprgen.ops.wide_code_steps import (
     code_neighbours,
 )
 from aprgen.ops.wide_integers import Lay
+from aprgen.ops.wide_maps import BlockArgmax
 from aprgen.ops.wide_points import RowTiles, counted_members
 from aprgen.program import Op, PadsRows
 
 KERNELS = (
     "interpolate_codes", "block_neighbours_codes", "block_gauss_codes", "block_softmax_codes", "block_argmax_codes",
-    "bounded_neighbours_codes", "row_neighbours_codes",
+    "bounded_neighbours_codes", "row_neighbours_codes", "block_argmax_f32",
 )  # fmt: skip
 PART = 2  # of the stack for a block, at most, that one step takes for itself
 
@@ -123,6 +125,12 @@ class CodeSteps:
             return None
         made = block_softmax(op, float(then.scale.data[0]), rows, self.form.width, stride)
         return made if PART * made.stack_bytes <= self.form.hidden_bytes else None
+
+    def label_of_shares(self, op: Argmax, shares: Op, rows: int) -> BlockArgmax | None:
+        """By the floats of the shares, whose order is that of their codes: these have 16 bits."""
+        if not isinstance(shares, BlockCodeSoftmax) or shares.scale <= 0:
+            return None
+        return wide_maps.block_argmax(Argmax("f32", op.size, op.labels, op.last_wins), rows, self.form.width)
 
 
 def _stride(op: Op) -> int | None:

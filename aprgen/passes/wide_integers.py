@@ -376,9 +376,13 @@ def _in_form(work: _Work, step: Step, steps: CodeSteps) -> int | None:
     if before is None:
         return None
     form: Op | None = None
-    if isinstance(op, Dequantise) and isinstance(before.op, IntegerSoftmax) and len(work.readers(step.inputs[0])) == 1:
+    if isinstance(op, Dequantise) and isinstance(before.op, IntegerSoftmax):
         x = _as_rows(work, before.inputs[0])
         form = steps.shares(before.op, op, work.steps[x - 1].op, rows)
+    elif isinstance(op, Argmax) and isinstance(before.op, IntegerSoftmax):
+        readers = work.readers(step.inputs[0])
+        x = next((_as_rows(work, i + 1) for i in readers if isinstance(work.program.steps[i].op, Dequantise)), 0)
+        form = steps.label_of_shares(op, work.steps[x - 1].op, rows) if x else None
     elif isinstance(op, Interpolate | Argmax | Argmin):
         x = _as_rows(work, step.inputs[0])
         made = work.steps[x - 1].op

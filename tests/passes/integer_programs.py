@@ -134,8 +134,13 @@ def voted(code: Code, metric: IntegerMetric, n_in: int, n_points: int, k: int) -
     return builder.build(scores, builder.add(Argmax("i16", 3, None), at), 3)
 
 
-def spread(code: Code, n_in: int, n_classes: int, *, uniform: bool, last_wins: bool = False) -> Program:
-    """Densities of Gaussians, their shares, which are equal where none is large, and the label of the largest."""
+def spread(
+    code: Code, n_in: int, n_classes: int, *, uniform: bool, last_wins: bool = False, of_shares: bool = False
+) -> Program:  # fmt: skip
+    """Densities of Gaussians, their shares, which are equal where none is large, and the label of the largest.
+
+    of_shares: the label is that of the largest share, and two classes are the same.
+    """
     chance = np.random.default_rng(n_in * n_classes)
     builder, shape = Builder(row_type(n_in)), (n_classes, n_in)
     centre = Table(chance.integers(-32768, 32768, shape), np.int16)
@@ -143,12 +148,16 @@ def spread(code: Code, n_in: int, n_classes: int, *, uniform: bool, last_wins: b
     shift = Table(chance.integers(15, 26, 1 if uniform else shape), np.uint8)
     cap = int(np.sqrt((LARGEST["i32"] - 60_000) / n_in)) if not uniform else 300
     bias = Table(-chance.integers(0, 60_000, n_classes), np.int32)
+    if of_shares:
+        centre, weight, bias = (Table(own.data[[0, 0, *range(2, n_classes)]]) for own in (centre, weight, bias))
     fraction = 8 if code == "i8" else 0
     op = IntegerGauss(code, fraction, centre, weight, shift, bias, cap)
     at = builder.add(op, codes_of(builder, code, n_in, uniform=False))
     shares = builder.add(softmax_of_codes("i32", n_classes, 2.0**-14, -150_000), at)
     scores = builder.add(Dequantise("i16", n_classes, Table([2.0**-15], np.float32), None), shares)
     labels = Table(np.arange(n_classes) * 3 - 2, np.int32)
+    if of_shares:
+        return builder.build(scores, builder.add(Argmax("i16", n_classes, labels, last_wins), shares), n_classes)
     return builder.build(scores, builder.add(Argmax("i32", n_classes, labels, last_wins), at), n_classes)
 
 

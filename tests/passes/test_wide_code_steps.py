@@ -47,6 +47,7 @@ CASES = (
     Case("spread-bytes", lambda: spread("i8", 7, 5, uniform=True)),
     Case("spread-16", lambda: spread("i16", 20, 3, uniform=False, last_wins=True)),
     Case("spread-16-many", lambda: spread("i16", 2, 18, uniform=True)),
+    Case("spread-shares", lambda: spread("i8", 6, 4, uniform=True, last_wins=True, of_shares=True)),
     Case("curve-16", lambda: trained("i16", "tanh", 13, 70, 33, 5)),
     Case("curve-16-alone", lambda: trained("i16", "sigmoid", 6, 40, 3, classify=False)),
     Case("shares-bytes", lambda: trained("i8", "relu", 11, 17, 10)),
