@@ -266,6 +266,10 @@ class RowTiles:
         return self.vectors * self.width
 
     @property
+    def filled_up(self) -> bool:
+        return self.n_points % self.width > 0
+
+    @property
     def n_whole(self) -> int:
         return self.n_points // self.points
 

@@ -142,6 +142,7 @@ CASES = (
     Case("euclidean-many", lambda: neighbours("euclidean", 3, 1600, 2)),  # AVX-512: all sums would take too much stack
     Case("euclidean-64", lambda: neighbours("euclidean", 2, 64, 1)),
     Case("manhattan-wide", lambda: neighbours("manhattan", 16, 129, 9)),
+    Case("row-16", lambda: neighbours("euclidean", 2, 16, 4)),
     Case("row-tied", lambda: neighbours("manhattan", 3, 50, 4, tied=True)),
     Case("euclidean-tied", lambda: neighbours("euclidean", 3, 100, 3, tied=True)),
     Case("euclidean-all", lambda: neighbours("euclidean", 9, 9, 2, weighted=True)),
