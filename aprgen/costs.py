@@ -28,14 +28,15 @@ class Cost:
     frame_bytes: int | None = None
 
 
-_FUSED_ALONE = ("column", "total", "nearest_vectors")
+_FUSED_ALONE = ("column", "total", "nearest_vectors", "coded", "coded_lane")
 
 
 @dataclass(frozen=True)
 class FusedCost:
     """Of FloatCost what is another where products are added with one rounding; and, for a column and output, `column`:
     of vectors of columns, and for an output of any number of them `total`: of adding up a vector. nearest_vectors:
-    of sums and of columns in a tile that screens points; 0: there is no kernel for it."""
+    of sums and of columns in a tile that screens points; 0: there is no kernel for it. coded and coded_lane: as turned
+    and lane, where points are screened by products of codes; 0: there is no kernel for it."""
 
     tile_rows: int
     tile_panels: int
@@ -50,6 +51,8 @@ class FusedCost:
     total: int
     turned_eight: int = 0
     nearest_vectors: int = 0
+    coded: int = 0
+    coded_lane: int = 0
 
 
 @dataclass(frozen=True)

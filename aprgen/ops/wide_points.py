@@ -355,15 +355,20 @@ MOST_SCREENED = 1000  # columns: with more the bound grows faster than what lies
 FROM_ZERO = 16  # times the largest square of a point from their middle: with a larger one from zero, too
 
 
+def can_be_screened(form: Lanes) -> bool:
+    """Not where it is no distance, points are the same, so that many rows would be in doubt, or bounds of roundings do
+    not hold for squares of such a size."""
+    if not form.distance or not 1e-20 < _squares(form.weight, 0).max() < 1e20 or form.n_in > MOST_SCREENED:
+        return False
+    return bool(np.unique(form.columns(), axis=1).shape[1] == form.n_sums)
+
+
 def screened_lanes(form: Lanes) -> ScreenedLanes | None:
-    """None: it is no distance, many rows would be in doubt, as points are the same or far from zero, or bounds of
-    roundings do not hold for squares of such a size."""
+    """None: many rows would be in doubt, as points are far from zero. The form can be screened."""
     squares = _squares(form.weight, 0)
-    if not form.distance or not 1e-20 < squares.max() < 1e20 or form.n_in > MOST_SCREENED:
-        return None
     points = form.columns().astype(np.float64)
     from_middle = np.square(points - points.mean(axis=1, keepdims=True)).sum(axis=0).max()
-    if squares.max() > FROM_ZERO * from_middle or np.unique(points, axis=1).shape[1] < form.n_sums:
+    if squares.max() > FROM_ZERO * from_middle:
         return None
     own = {field.name: getattr(form, field.name) for field in fields(form)} | {"nearest": True}
     return ScreenedLanes(**own, halves=Table((squares / 2).astype(np.float32)))

@@ -15,11 +15,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.costs import BatchCost, FloatCost
+from aprgen.costs import BatchCost, FloatCost, FusedCost
 from aprgen.ops.decide import Argmin
 from aprgen.ops.dense import BiasOrder, Dense
 from aprgen.ops.distance import SquaredDistance
 from aprgen.ops.elementwise import Map
+from aprgen.ops.screened_codes import screened_codes
 from aprgen.ops.wide_floats import (
     BEGUN,
     EIGHT,
@@ -37,7 +38,7 @@ from aprgen.ops.wide_floats import (
     outputs_of,
     panel_weights,
 )
-from aprgen.ops.wide_points import ScreenedLanes, screened_lanes
+from aprgen.ops.wide_points import ScreenedLanes, can_be_screened, screened_lanes
 from aprgen.passes.choices import BY_COST, Choices, SumForm, no_such_form
 from aprgen.passes.layout import plan_block
 from aprgen.program import Batch, Op, Program, Step, Table, Way
@@ -359,14 +360,25 @@ def _screened(
     cost = floats.fused
     if layer.nearest is None or cost is None or n_in < SCREENED or not has("screened_lanes_f32"):
         return None
-    if cost.turned + (n_out + 1) * cost.lane >= _least_cycles(layer, floats):
-        return None
+    cycles = _least_cycles(layer, floats)
+    screened: ScreenedLanes | None = None
+    if cost.turned + (n_out + 1) * cost.lane < cycles:
+        screened = _screened_in_floats(layer, rows, floats, cost, form)
+        cycles = cycles if screened is None else cost.turned + (n_out + 1) * cost.lane
+    if not has("screened_codes_f32") or not 0 < cost.coded + n_out * cost.coded_lane < cycles:
+        return screened
+    in_floats = form if screened is None else screened
+    return (screened_codes(in_floats) if isinstance(in_floats, Lanes) else None) or screened
+
+
+def _screened_in_floats(layer: Layer, rows: int, floats: FloatCost, cost: FusedCost, form: Op) -> ScreenedLanes | None:
+    n_out = int(layer.columns.shape[1])
     groups = min(rows // floats.width, floats.most_groups, cost.nearest_vectors // (n_out + 1 + QUAD))
     begun = _begun(layer, cost.turned_eight)
     made = _of_lanes(layer, rows, floats, 1 if begun else max(1, groups), begun)
     if isinstance(form, Lanes):
         made = replace(made, weight=form.weight)  # which then stands there once
-    return screened_lanes(made) if groups else None
+    return screened_lanes(made) if groups and can_be_screened(made) else None
 
 
 def _begun(layer: Layer, turned_eight: int) -> bool:

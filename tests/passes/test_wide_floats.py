@@ -26,7 +26,7 @@ from aprgen.rows import edge_rows
 from aprgen.runners.records import AWKWARD
 from aprgen.target import Target, load_target, target_names
 from aprgen.verify import same_bits
-from tests.differential.compiled import load
+from tests.differential.compiled import Compiled, load
 from tests.examples import loaded
 from tests.passes.sanitized import require_clean
 from tests.passes.test_wide_trees import agree, texts_of
@@ -185,7 +185,11 @@ def differing(
     texts = {file: text.replace(old, new) if old else text for file, text in texts_of(made, target).items()}
     assert not old or texts != texts_of(made, target)
     compiled = load("m", texts, made, folder, compiler, (*flags, "-O1"))
-    rows = rows_of(program, sum(AWKWARD), 2) if some is None else some
+    return differing_from(program, compiled, rows_of(program, sum(AWKWARD), 2) if some is None else some)
+
+
+def differing_from(program: Program, compiled: Compiled, rows: Array) -> int:
+    """Rows whose scores or labels are others than those of the Program, in as many calls as rows are for."""
     expected, labels = program.run(rows), program.classify(rows)
     at, count = 0, 0
     for n in AWKWARD:
