@@ -11,12 +11,13 @@ of the target and called as a library, in every mode that sums floats: f32, f32-
 Answers of aprgen's are compared with Program.run() of the mode bit by bit. "row" is one row by NAME_scores, in a loop
 of C.
 
-A sum that is to have the same bits everywhere cannot fuse multiplication and addition. Limits are therefore measured
-in the same run with the compiler of the line. In registers alone: fused operations (the peak that others can reach),
-products that are added, squares of differences that are added, fused or not, and pairs of products of bfloat16. And
-how fast so many rows are read, with an operation for each number. "half" is the share of half of the fused peak: what
-separate operations reach where both use the same units. Where additions have units of their own, as on Zen 5, they
-reach more, and "limit" is the share of what was measured. Status 1 when a bit differs.
+A sum that is to have the same bits everywhere cannot fuse multiplication and addition. Limits are therefore measured in
+the same run with the compiler of the line. In registers alone: fused operations (the peak that others can reach),
+products that are added, squares of differences that are added, fused or not, and pairs of products of bfloat16 and of
+codes of 16 bits, by which labels are found where the processor has them. And how fast so many rows are read, with an
+operation for each number. "half" is the share of half of the fused peak: what separate operations reach where both use
+the same units. Where additions have units of their own, as on Zen 5, they reach more, and "limit" is the share of what
+was measured. Status 1 when a bit differs.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ LIMITS = {  # of a kind of work, in a mode; bf16 leaves sums of few outputs, and
     "f32-fast": {"products": "fused", "squares": "fused squares"},
     "bf16": {"products": "pairs", "squares": "fused squares"},
 }
+BY_CODES = "screened_codes_f32"  # finds labels
 ROWS = 1000
 EDGES = 1000
 ROUNDS = 30
@@ -264,6 +266,8 @@ def figures(work: Work, own: Sequence[Mine], rounds: int) -> list[Figure]:
             continue
         one = own[number]
         limit = LIMITS[one.numeric].get(work.limit, work.limit)
+        if work.name.endswith("_label") and BY_CODES in one.kernels:
+            limit = "codes"
         of_half, of_limit = gflops / (one.limits["fused"] / 2), gflops / one.limits[limit]
         row = min(rows[number]) / ROWS_ALONE
         figure = Figure(

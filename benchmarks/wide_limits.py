@@ -49,6 +49,10 @@ KERNEL(fused_squares, FUSED_SQUARE)
 #define PAIR(a, x) _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)x)
 KERNEL(pairs, PAIR)
 #endif
+#ifdef __AVX512VNNI__
+#define CODES(a, x) (apr_floats)_mm512_dpwssd_epi32((__m512i)a, (__m512i)x, (__m512i)x)
+KERNEL(codes, CODES)
+#endif
 #define READS(name, LENGTH, STEP, FETCH, READ) \\
     float name(const float *x, uint32_t n, uint32_t times); \\
     float name(const float *x, uint32_t n, uint32_t times) \\
@@ -73,7 +77,7 @@ READ_AT_ONCE = 128  # at most, of all targets
 READ_IN_ALL = 500_000_000
 READ_AHEAD = 1024  # floats; one stream from memory is slower without
 READ_CALL = 4_000_000  # floats in one call, so that the call counts for nothing
-_OPERATIONS = {"fused": 2, "products": 2, "squares": 3, "fused squares": 3, "pairs": 4}
+_OPERATIONS = {"fused": 2, "products": 2, "squares": 3, "fused squares": 3, "pairs": 4, "codes": 4}
 
 
 def built(texts: dict[str, str], source: str, toolchain: Toolchain) -> ctypes.CDLL:

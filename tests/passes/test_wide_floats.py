@@ -32,7 +32,7 @@ from tests.passes.sanitized import require_clean
 from tests.passes.test_wide_trees import agree, texts_of
 
 WIDE = tuple(name for name in target_names() if (batch := load_target(name).batch) is not None and batch.floats)
-HERE = ("x86-avx512", "x86-avx2", "x86")  # the last with SSE2; x86-avx512-vnni has the templates of x86-avx512
+HERE = ("x86-avx512", "x86-avx2", "x86")  # the last with SSE2; of x86-avx512-vnni see test_screened_codes.py
 COMPILERS = ("gcc", "clang-14")
 RELU, SIGMOID = Stage("relu"), Stage("sigmoid")
 
