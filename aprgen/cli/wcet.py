@@ -19,7 +19,7 @@ from aprgen.cli.screen import BAD, DIM, GOOD, Cell, Line, console, print_box, pr
 from aprgen.errors import BudgetError, ComparisonError, UnsupportedError, UsageError
 from aprgen.output_folder import require_files, write_file
 from aprgen.target import Target, load_target
-from aprgen.wcet.analyse import Question, analyse
+from aprgen.wcet.analyse import Analysed, Question, analyse
 from aprgen.wcet.load import load_platform
 from aprgen.wcet.page import header, html
 from aprgen.wcet.report import ACCESSES, Former, Report, document
@@ -33,10 +33,13 @@ MOST_FORMER_BYTES = 64 << 20
 
 
 def wcet_command(request: Wcet) -> int:
-    """Prints and writes the report whatever it says, then raises what it says: void, refused, grown, or late."""
+    """Prints and writes the report whatever it says, then raises what it says: void, refused, grown, or late.
+
+    It is printed first: a disk that is full does not take minutes of analysis with it.
+    """
     require_files(request.html, request.json, request.header, request.object)
     former = None if request.compare is None else _former(request.compare)
-    with steps(3) as work:
+    with steps(2) as work:
         work.next("compiling")
         target = load_target(request.target)
         loaded = loaded_from(request.model, request.struct, request.opening)
@@ -66,15 +69,12 @@ def wcet_command(request: Wcet) -> int:
         )
         work.next(f"analysing for {visible(target.name)}")
         analysed = analyse(loaded, artifact, question, former)
-        report = analysed.report
-        work.next("writing")
-        _write(request, report)
-        if request.object is not None:
-            write_file(request.object, analysed.object)
+    report = analysed.report
     if request.format == "json":
         print_json(document(report))
     else:
-        _print(request, report)
+        _print(report)
+    _write(request, analysed)
     _raise(report)
     return 0
 
@@ -126,17 +126,32 @@ def _command(request: Wcet, target: Target) -> str:
     return " ".join(words)
 
 
-def _write(request: Wcet, report: Report) -> None:
+def _write(request: Wcet, analysed: Analysed) -> None:
+    """Each file that was asked for, and a line about each, unless stdout is for a program."""
+    report = analysed.report
     text = json.dumps(document(report), indent=1, allow_nan=False) + "\n"
+    bounded = report.verdict.status != "refused" and not report.violations
+    written = []
     if request.json is not None:
         write_file(request.json, text.encode())
+        written.append(f"JSON: {request.json}")
     if request.html is not None:
         write_file(request.html, html(json.loads(text)).encode())
-    if request.header is not None and report.verdict.status != "refused" and not report.violations:
-        write_file(request.header, header(json.loads(text)).encode())
+        written.append(f"HTML: {request.html}")
+    if request.object is not None:
+        write_file(request.object, analysed.object)
+        written.append(f"object: {request.object}")
+    if request.header is not None:
+        if bounded:
+            write_file(request.header, header(json.loads(text)).encode())
+        why_not = "" if bounded else "not written, there is no bound to state"
+        written.append(f"header: {why_not or request.header}")
+    if request.format != "json":
+        for line in written:
+            print(visible(line))
 
 
-def _print(request: Wcet, report: Report) -> None:
+def _print(report: Report) -> None:
     out = console()
     verdict = report.verdict
     void = bool(report.violations)
@@ -199,12 +214,6 @@ def _print(request: Wcet, report: Report) -> None:
     else:
         print("at most, at least, observed: cycles by the timing table, not readings from silicon")
     print("what the numbers assume: see --html")
-    for option, path in (("JSON", request.json), ("HTML", request.html), ("object", request.object)):
-        if path is not None:
-            print(visible(f"{option}: {path}"))
-    if request.header is not None:
-        written = verdict.status != "refused" and not report.violations
-        print(visible(f"header: {request.header}") if written else "header: not written, there is no bound to state")
 
 
 def _print_times(out: Console, report: Report) -> None:
