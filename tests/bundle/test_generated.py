@@ -17,8 +17,8 @@ from aprgen.errors import AprgenError
 from aprgen.target import load_target
 from tests.bundle.examples import ALL_KINDS, bundle, wish
 from tests.differential.compiled import compile_c, write_texts
+from tests.emission.misra import deviations, findings
 from tests.emission.test_compilers import ARM, SANITIZERS, STRICT, run
-from tests.emission.test_misra import deviations, findings
 
 BUNDLES = (ALL_KINDS, ("linreg",), ("linreg:bytes",), ("tfidf", "count_vectorizer"), ("ngram_shell",), ("rfc", "dtr"))
 FILES = ("fleet.c", "fleet_selftest.c")

@@ -20,8 +20,8 @@ from aprgen.program import Array, Table
 from aprgen.target import load_target
 from tests.bundle.examples import wish
 from tests.differential.compiled import compile_c, write_texts
+from tests.emission.misra import deviations, findings
 from tests.emission.test_compilers import STRICT, run
-from tests.emission.test_misra import deviations, findings
 from tests.examples import plain_file
 
 

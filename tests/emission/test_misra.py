@@ -1,14 +1,13 @@
-"""MISRA C:2012 by cppcheck's addon: no required rule is broken but where runtime_c/MISRA.md says so.
+"""MISRA C:2012: no required rule is broken but where runtime_c/MISRA.md says so.
 
-Knows which rules are advisory and how to read the findings; the reasons for deviations stand in that file.
+Knows which C of which fixtures has every piece that the generator writes.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,69 +17,13 @@ from aprgen.accuracy import Calibration
 from aprgen.core import INTEGER_MODES, Options, compile_model
 from aprgen.passes.goals import GOALS
 from aprgen.passes.quantise import has_integer_form
-from aprgen.resources import folder
 from aprgen.rows import random_rows
 from aprgen.target import load_target
-from tests.differential.compiled import write_texts
+from tests.emission.misra import Finding, deviations, findings, findings_in
 from tests.examples import COMPILE, ROWS, TREES, artifact, loaded
 
 TARGETS = ("host", "cortex-m0plus", "cortex-m4", "cortex-m55")  # between them every folder of kernels in C
-DEVIATIONS = folder("runtime_c") / "MISRA.md"
-ADVISORY = (
-    "1.2", "2.3", "2.4", "2.5", "2.6", "2.7", "4.2", "5.9", "8.7", "8.9", "8.11", "8.13", "10.5", "11.4",
-    "11.5", "12.1", "12.3", "12.4", "13.3", "13.4", "15.1", "15.4", "15.5", "17.5", "17.8", "18.4", "18.5",
-    "19.2", "20.1", "20.5", "20.10", "21.12",
-)  # every other rule is required or mandatory  # fmt: skip
-# What <float.h> says on every target (the addon reads no headers of a compiler), and a core with the DSP extension.
-OPTIONS = (
-    "--quiet", "--std=c99", "--addon=misra", "--enable=style,information", "--platform=unix32-unsigned",
-    "--suppress=missingIncludeSystem", "-DFLT_RADIX=2", "-DFLT_MANT_DIG=24", "-DFLT_MAX_EXP=128",
-    "-D__ARM_FEATURE_DSP=1", "--template={file}:{line}:{id}",
-)  # fmt: skip
-FOUND = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+):misra-c2012-(?P<rule>\d+\.\d+)$")
-DEVIATION = re.compile(r"^\| (\d+\.\d+) \| (\S+) \| (\S+) \| (.+) \|$", re.MULTILINE)
 INCLUDED = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
-DEFINED = re.compile(r"^(?:#define |(?:APR_LARGE )?[a-z][\w \*]*[ \*])(\w+)\(")
-
-
-@dataclass(frozen=True, order=True)
-class Finding:
-    rule: str
-    file: str
-    where: str  # the function or macro
-    text: str  # the line
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        return self.rule, self.file, self.where
-
-
-def findings(texts: Mapping[str, str], work: Path, sources: Sequence[str] = ()) -> set[Finding]:
-    """Broken rules that are not advisory, in those files of a model, or in all its C."""
-    work.mkdir(exist_ok=True)
-    write_texts(texts, work)
-    sources = sources or sorted(name for name in texts if name.endswith(".c"))
-    done = subprocess.run(
-        ["cppcheck", *OPTIONS, *sources], cwd=work, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "noValidConfiguration" not in done.stderr, "cppcheck read nothing"
-    assert "syntaxError" not in done.stderr
-    assert "internalError" not in done.stderr
-    assert "misra-c2012-" in done.stderr, "the addon said nothing, not even of advisory rules"
-    hits = filter(None, map(FOUND.match, done.stderr.splitlines()))
-    return {finding(hit, texts[hit["file"]]) for hit in hits if hit["rule"] not in ADVISORY}
-
-
-def finding(hit: re.Match[str], text: str) -> Finding:
-    lines = text.splitlines()[: int(hit["line"])]
-    starts = (start for start in map(DEFINED.match, reversed(lines)) if start)
-    start = next(starts, None)
-    return Finding(hit["rule"], hit["file"], start[1] if start else "", lines[-1].strip())
-
-
-def deviations() -> frozenset[tuple[str, str, str]]:
-    return frozenset((rule, file, where) for rule, file, where, _ in DEVIATION.findall(DEVIATIONS.read_text("utf-8")))
 
 
 def all_options(name: str) -> Iterator[Options]:
@@ -164,10 +107,8 @@ def cppcheck(require_tool: Callable[[str], None]) -> None:
 def test_no_required_rule_is_broken(target: str, tmp_path: Path, cppcheck: None) -> None:
     """All fixtures in all numeric modes and shapes, with the runtime they include, but for the listed deviations."""
     allowed = deviations()
-    found: set[Finding] = set()
     forms = [form for form in every_form() if form.target == target]
-    for index, form in enumerate(forms):
-        found |= findings(form.texts, tmp_path / str(index), [form.source])
+    found = findings_in([(form.texts, [form.source]) for form in forms], tmp_path)
 
     assert forms
     assert [] == sorted(one for one in found if one.place not in allowed)

@@ -13,8 +13,8 @@ from aprgen.device_loader import plan_loader
 from aprgen.target import load_target
 from aprgen.third_party import parts
 from tests.differential.compiled import compile_c, write_texts
+from tests.emission.misra import deviations, findings
 from tests.emission.test_compilers import ARM, STRICT
-from tests.emission.test_misra import deviations, findings
 from tests.loader.archives import write_loader
 from tests.loader.library import PARTS, SOURCES
 
