@@ -17,7 +17,7 @@ from aprgen.errors import ToolchainError
 from aprgen.runners.choose import runner_for
 from aprgen.target import load_target
 from aprgen.toolchain import find_toolchain
-from tests.vector_headers import KEPT, in_builds
+from tests import compiled_once, vector_headers
 
 # Compiling takes as long as the machine is busy; a failing example is printed so that it can be repeated.
 settings.register_profile(
@@ -34,13 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """One seed for all workers, chosen before Hypothesis looks for it; CI tries the same examples every time.
 
-    One folder for headers that are read once; the process that made it, which is no worker, removes it.
+    One folder for headers that are read once, and one for what is compiled once; the process that made them, which is
+    no worker, removes them.
     """
-    if KEPT not in os.environ:
-        kept = tempfile.TemporaryDirectory(prefix="aprgen-headers-")
-        os.environ[KEPT] = kept.name
-        config.add_cleanup(kept.cleanup)
-    toolchain.compile_command = in_builds(toolchain.compile_command)
+    for name in (vector_headers.KEPT, compiled_once.KEPT):
+        if name not in os.environ:
+            kept = tempfile.TemporaryDirectory(prefix="aprgen-tests-")
+            os.environ[name] = kept.name
+            config.add_cleanup(kept.cleanup)
+    toolchain.compile_command = vector_headers.in_builds(toolchain.compile_command)
+    toolchain._run_all = compiled_once.in_builds(toolchain._run_all)
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = "20260117" if os.environ.get("CI") else str(secrets.randbelow(2**32))
 

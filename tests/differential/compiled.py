@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.program import Program
+from tests.compiled_once import keep, taken
 from tests.conftest import give_up
 from tests.vector_headers import options_of, read_before
 
@@ -34,11 +35,13 @@ def compile_c(compiler: str, arguments: tuple[str, ...], folder: Path) -> None:
         give_up(f"{compiler} is not installed")
     sources = [folder / word for word in arguments if word.endswith(".c")]
     headers = read_before((compiler, *options_of(arguments)), (*sources, *folder.glob("*.h")))
-    done = subprocess.run(
-        [compiler, *arguments, *headers], cwd=folder, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [compiler, *arguments, *headers]
+    if taken(command, folder):
+        return
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0
+    keep(command, folder)
 
 
 @dataclass(frozen=True, eq=False)
