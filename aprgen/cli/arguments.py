@@ -6,6 +6,7 @@ Imports nothing heavy: `aprgen --help` must answer at once.
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -237,6 +238,7 @@ def _seconds(text: str) -> int:
     return value
 
 
+@functools.cache
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="aprgen",
