@@ -173,24 +173,30 @@ MAIN = "\nint main(void)\n{\n    const uint32_t n = differing();\n    return (n 
 SUMS = {"network": "stated", "small-network": "stated", "nearest": "lanes", "linear-first": "lanes"}  # in which form
 
 
+COMPARED = "-compared"  # in place of lines of bits
+
+
 def odd_shape(name: str, use: str) -> Program:
     """Trees or sums, of more rows than a block and of shapes that fill no vector."""
     target = load_target(name)
     if use in SUMS:
         form = SUMS[use]
         return floats.blocks(floats.case_of(use), target, cost_of(name, form))
-    case = next(case for case in trees.CASES if case.name == use)
+    case = next(case for case in trees.CASES if case.name == use.removesuffix(COMPARED))
     assert target.batch is not None
+    if use.endswith(COMPARED):
+        target = replace(target, batch=replace(target.batch, bit_split=None))
     made = trees.wide(trees.program_of(case), target)
     assert made.batch is not None
     used = {made.steps[index].op.kernel for index in made.in_code()}  # one row has a way of its own, too
     assert any(kernel.startswith("row_") for kernel in used)
     if case.depth == 6:
-        assert {trees.LEVELS, "row_permuted_trees_u8"} <= used
+        bits = "" if use.endswith(COMPARED) else "_bits"
+        assert {f"{trees.LEVELS}{bits}", "row_permuted_trees_u8"} <= used
     return made
 
 
-OF_TREES = ("sum-depth6-x4-200", "votes-depth4-x5-40", "rows-depth5-x2-3000", "unit-depth12-x7-300")
+OF_TREES = ("sum-depth6-x4-200", f"sum-depth6-x4-200{COMPARED}", "votes-depth4-x5-40", "rows-depth5-x2-3000", "unit-depth12-x7-300")
 USES = ("network", "nearest", "linear-first", *OF_TREES)
 
 
@@ -225,11 +231,11 @@ FAULTS = (
     ("arm-neon", "small-network", "vaddq_f32(sum, vmulq_f32(x, weight))", "vfmaq_f32(sum, x, weight)"),
     ("arm-neon", "small-network", "vandq_u32(vreinterpretq_u32_f32(values), vcgtzq_f32(values))",
      "vreinterpretq_u32_f32(vmaxq_f32(values, vdupq_n_f32(0.0F)))"),
-    ("arm-neon", "sum-depth6-x4-200", "vcgtq_s32(wide, ", "vcgeq_s32(wide, "),
+    ("arm-neon", f"sum-depth6-x4-200{COMPARED}", "vcgtq_s32(wide, ", "vcgeq_s32(wide, "),
     ("wasm", "network", "wasm_f32x4_pmax(wasm_f32x4_const_splat(0.0F), values)",
      "wasm_f32x4_max(wasm_f32x4_const_splat(0.0F), values)"),
     ("wasm", "nearest", "wasm_f32x4_lt(values, best)", "wasm_f32x4_le(values, best)"),
-    ("wasm", "sum-depth6-x4-200", "wasm_i8x16_gt(wasm_u8x16_splat(limit), wasm_v128_load(codes))",
+    ("wasm", f"sum-depth6-x4-200{COMPARED}", "wasm_i8x16_gt(wasm_u8x16_splat(limit), wasm_v128_load(codes))",
      "wasm_u8x16_gt(wasm_u8x16_splat(limit), wasm_v128_load(codes))"),
     ("wasm", "linear-first", "    while (row < n_rows) {", "    while ((n_rows - row) >= 4U) {"),
 )  # fmt: skip
@@ -319,7 +325,7 @@ def test_portable_kernels(use: str, tmp_path: Path, require_tool: Callable[[str]
     require_tool("gcc")
     host, cost = load_target("host"), load_target("wasm").batch
     assert cost is not None
-    cost = replace(cost, fan=4, signed=False, level_split=None, permuted_bytes=None, walked_top=None)
+    cost = replace(cost, fan=4, signed=False, level_split=None, bit_split=None, permuted_bytes=None, walked_top=None)
     target = replace(host, templates=("wide", *host.templates), batch=cost)
     case = next(case for case in trees.CASES if case.name == use)
     program = trees.program_of(case)
