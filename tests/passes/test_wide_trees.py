@@ -378,7 +378,7 @@ def test_c_of_blocks(
     compiler = COMPILERS[number % 2]
     flags = next(rule.cflags for rule in target.builds if compiler in rule.programs)
     compiled = load("m", texts_of(made, target), made, tmp_path, compiler, (*flags, "-O1"))
-    rows = rows_of(program, sum(AWKWARD), 2)
+    rows = rows_of_case(case, sum(AWKWARD), 2)
     expected, labels = program.run(rows), program.classify(rows)
     at = 0
     for n in AWKWARD:
@@ -470,7 +470,7 @@ def test_c_of_blocks_on_other_machines(
     made = wide(program, target, case.kernels_of(target.batch))
     facts = ModelFacts("m", "row", program.n_features, program.n_outputs, program.label is not None, has_batch=True)
     image = build_image(target, find_toolchain(target), texts_of(made, target), facts, tmp_path)
-    rows = rows_of(program, sum(AWKWARD[:9]), 3)
+    rows = rows_of_case(case, sum(AWKWARD[:9]), 3)
     found = runner_for(target, runner).run(image, rows, count=False).batch
 
     assert found is not None
