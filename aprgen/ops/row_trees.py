@@ -17,6 +17,8 @@ from aprgen.ops.wide_trees import Leaves, WideTrees
 from aprgen.program import Array, Element, Table, ValueType
 
 AT_ONCE = 8  # rows, or trees of one row, that walk together
+MOST_PERMUTED = 128  # trees of one row that take each step together: 1.7 KB of the stack
+OF_TOPS, OF_ENDS = 8, 32  # of a vector: trees that go down six levels, and those below
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,26 @@ class PermutedRow:
     @property
     def n_trees(self) -> int:
         return self.trees.n_trees
+
+    @property
+    def n_times(self) -> int:
+        """That so many trees take each step together."""
+        return -(-self.n_trees // MOST_PERMUTED)
+
+    @property
+    def at_once(self) -> int:
+        """As many trees each time, in whole vectors."""
+        return -(-self.n_trees // (self.n_times * OF_ENDS)) * OF_ENDS
+
+    @property
+    def n_tops(self) -> int:
+        """Vectors of trees whose way through six levels is found at once, of all times."""
+        return -(-self.n_trees // OF_TOPS)
+
+    @property
+    def n_ends(self) -> int:
+        """The same of the way through all."""
+        return -(-self.n_trees // OF_ENDS)
 
     @property
     def n_places(self) -> int:

@@ -391,6 +391,13 @@ static inline __m512i apr_wide_down16(__m512i bits, __m512i at)
     return _mm512_ternarylogic_epi64(_mm512_add_epi16(at, at), right, _mm512_set1_epi16(1), 0xF8);
 }
 
+/* The same in 8 rows or trees. */
+static inline __m512i apr_wide_down64(__m512i bits, __m512i at)
+{
+    const __m512i right = _mm512_srlv_epi64(bits, at);
+    return _mm512_ternarylogic_epi64(_mm512_add_epi64(at, at), right, _mm512_set1_epi64(1), 0xF8);
+}
+
 /* Values of 16 classes, of which some may not be there. */
 static inline __m512i apr_wide_values_int16_t(__mmask16 there, const int16_t *values)
 {

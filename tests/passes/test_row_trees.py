@@ -20,11 +20,24 @@ from aprgen.target import Target, load_target, target_names
 from aprgen.verify import same_bits
 from tests.differential.compiled import compile_c, load, write_texts
 from tests.examples import loaded
-from tests.passes.test_wide_trees import CASES, LEVELS, TURNED, Case, program_of, rows_of, takes, texts_of, wide
+from tests.passes.test_wide_trees import (
+    CASES,
+    COUNTED,
+    LEVELS,
+    PERMUTED,
+    TURNED,
+    Case,
+    program_of,
+    rows_of,
+    takes,
+    texts_of,
+    wide,
+)
 
 ROW = PermutedRow | WalkedRow | StagedRow | FloatRow
 TARGETS = ("x86-avx512-vnni", "x86-avx512", "x86-avx2")
 COMPILERS = ("gcc", "clang-14")
+MANY = Case("votes", 7, 9, 161, 30, (COUNTED, PERMUTED))  # trees that take each step in two times
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 
 
@@ -57,7 +70,7 @@ def test_python(name: str, case: Case) -> None:
 
 
 CHOSEN = [
-    (TARGETS[number % 3], number, case) for number, case in enumerate(CASES)
+    (TARGETS[number % 3], number, case) for number, case in enumerate((*CASES, MANY))
     if LEVELS not in case.kernels and takes(TARGETS[number % 3], case)
 ]  # fmt: skip
 
@@ -122,17 +135,20 @@ def test_sanitizers_find_nothing(
 @pytest.mark.parametrize(
     ("case", "target", "old", "new"),
     [
-        (CASES[10], "x86-avx512", "+ ((bits >> at) & 1U);", "+ ((bits >> (at ^ 1U)) & 1U);"),
+        (CASES[10], "x86-avx512", "apr_wide_down64(own, at)", "apr_wide_down64(own, _mm512_srli_epi64(at, 1))"),
+        (CASES[10], "x86-avx512", "* 64U) + top[k]", "* 64U) + top[k / 2U * 2U]"),
+        (MANY, "x86-avx512", "((first + k) * 64U)", "(k * 64U)"),
         (CASES[11], "x86-avx512", "coded[i + 1U] =", "coded[i] ="),
         (CASES[15], "x86-avx2", "(code < (split & 0xFFFFU))", "(code <= (split & 0xFFFFU))"),
         (CASES[15], "x86-avx2", "_first[tree + 7U]", "_first[tree + 6U]"),
     ],
-    ids=["bits", "lane", "equal codes", "another tree"],
+    ids=["bits", "lane of a place", "trees at once", "lane", "equal codes", "another tree"],
 )
 def test_planted_faults_are_found(
     case: Case, target: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """A wrong way down, a code in another's place, an equal code that goes right, a tree twice."""
+    """A wrong way down, another tree's place or splits, a code in another's place, an equal code that goes right,
+    a tree twice."""
     require_target(target)
     program, made = made_for(case, load_target(target))
     texts = texts_of(made, load_target(target))
