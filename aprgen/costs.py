@@ -143,7 +143,7 @@ class BatchCost:
     turned_tree: int | None  # the same, six levels split by split in many rows at once
     turned_bytes: int | None
     turned_code: int | None  # of 8 bits for six levels, from one of 16 bits
-    permuted_row: int | None  # six levels of a tree, or all below, rows one by one
+    permuted_row: int | None  # six levels of a tree, or all below, rows one by one and many trees together
     walked_row: int | None  # a split, rows one by one and trees together
     walked_split: int | None
     walked_top: int | None  # the first levels of a tree, in vectors
@@ -152,6 +152,7 @@ class BatchCost:
     integers: IntegerForm | None = None
     staged_tree: int | None = None  # its first six levels
     staged_step: int | None = None  # up to four more
+    stepped_row: int | None = None  # six levels of a tree, or up to four more, rows and trees one by one
     float_split: int | None = None
     float_row: int | None = None  # a split, rows one by one and trees together
     far_level: int | None = None  # besides, of a tree that is walked, each time its tables double beyond near caches

@@ -325,6 +325,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         walked_lines=reader.count("walked_lines", 1) if "walked_lines" in reader.left else None,
         staged_tree=reader.count("staged_tree", 1) if "staged_tree" in reader.left else None,
         staged_step=reader.count("staged_step", 1) if "staged_step" in reader.left else None,
+        stepped_row=reader.count("stepped_row", 1) if "stepped_row" in reader.left else None,
         float_split=reader.count("float_split", 1) if "float_split" in reader.left else None,
         float_row=reader.count("float_row", 1) if "float_row" in reader.left else None,
         far_level=reader.count("far_level", 1) if "far_level" in reader.left else None,

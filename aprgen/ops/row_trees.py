@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aprgen.ops.six_levels import PermutedTrees
+from aprgen.ops.six_levels import PermutedTrees, RowRanks
 from aprgen.ops.walked_trees import WalkedTrees
 from aprgen.ops.wide_codes import WideCodes
 from aprgen.ops.wide_trees import Leaves, WideTrees
@@ -18,7 +18,8 @@ from aprgen.program import Array, Element, Table, ValueType
 
 AT_ONCE = 8  # rows, or trees of one row, that walk together
 MOST_PERMUTED = 128  # trees of one row that take each step together: 1.7 KB of the stack
-OF_TOPS, OF_ENDS = 8, 32  # of a vector: trees that go down six levels, and those below
+TOPS, ENDS = 8, 32  # trees that go down at once: six levels, and those below
+FEW_PERMUTED = 10  # trees: each takes its steps alone, as what is stored is read as vectors too soon
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class PermutedRow:
     feature: Table
     code: Table
     below: Table | None
+    finer: RowRanks | None = None
     headers = ("apr_wide.h",)
 
     @property
@@ -40,7 +42,7 @@ class PermutedRow:
         codes, leaves = self.codes, self.leaves
         n_codes = codes.skip + codes.n
         return PermutedTrees(
-            n_codes, codes.rows, leaves, False, self.stride, self.depth, self.below, self.feature, self.code
+            n_codes, codes.rows, leaves, False, self.stride, self.depth, self.below, self.feature, self.code, self.finer
         )  # fmt: skip
 
     @property
@@ -52,8 +54,17 @@ class PermutedRow:
         return self.trees.code_element
 
     @property
+    def top_element(self) -> Element:
+        return self.trees.top_element
+
+    @property
     def n_trees(self) -> int:
         return self.trees.n_trees
+
+    @property
+    def together(self) -> bool:
+        """Whether each step is for many trees at once."""
+        return self.n_trees > FEW_PERMUTED
 
     @property
     def n_times(self) -> int:
@@ -62,18 +73,23 @@ class PermutedRow:
 
     @property
     def at_once(self) -> int:
-        """As many trees each time, in whole vectors."""
-        return -(-self.n_trees // (self.n_times * OF_ENDS)) * OF_ENDS
+        """As many trees each time."""
+        return -(-self.n_trees // self.n_times)
 
     @property
     def n_tops(self) -> int:
-        """Vectors of trees whose way through six levels is found at once, of all times."""
-        return -(-self.n_trees // OF_TOPS)
+        """Vectors of these trees whose ways through six levels are found at once."""
+        return -(-self.at_once // TOPS)
 
     @property
     def n_ends(self) -> int:
-        """The same of the way through all."""
-        return -(-self.n_trees // OF_ENDS)
+        """Vectors of those whose ways through the levels below are."""
+        return -(-self.at_once // ENDS)
+
+    @property
+    def padded(self) -> int:
+        """Trees in whole vectors."""
+        return self.n_ends * ENDS
 
     @property
     def n_places(self) -> int:
@@ -178,6 +194,8 @@ def row_of(codes: WideCodes, trees: WideTrees) -> PermutedRow | WalkedRow:
     """The op of one row with the tables of those for blocks."""
     codes = replace(codes, spans=None)
     if isinstance(trees, PermutedTrees):
-        return PermutedRow(codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below)
+        return PermutedRow(
+            codes, trees.leaves, trees.stride, trees.depth, trees.feature, trees.code, trees.below, trees.finer
+        )  # fmt: skip
     assert isinstance(trees, WalkedTrees)
     return WalkedRow(codes, trees.leaves, trees.nodes, trees.first, *steps_together(trees.steps))

@@ -31,6 +31,7 @@ Ints = NDArray[np.int64]
 
 BELOW = 4  # levels of the splits in half a line
 BELOW_SPLITS = 16
+RANKED = 63  # ranks of a vector, behind a zero: a tree asks for no more
 TOGETHER = 4  # turned trees: rows are loaded once for all, and their tables stay in the first cache
 
 
@@ -75,12 +76,42 @@ class SixLevels(CompleteTrees):
 
 
 @dataclass(frozen=True, eq=False)
+class RowRanks:
+    """Ranks of one row for six levels of trees: bytes of vectors, of which trees that follow each other read the same
+    one. The first byte of each is 0; the others are, by vector, what a column's code becomes in a turn of Ranks."""
+
+    ranks: Table  # u8, those of Ranks
+    begins: Table  # u32, by byte: where the ranks of its turn begin
+    columns: Table  # u32, by byte
+    of_tree: Table | None  # unsigned, the vector of a tree; None: there is one
+
+    @property
+    def n(self) -> int:
+        return len(self.columns.data)
+
+    @property
+    def n_vectors(self) -> int:
+        return -(-self.n // RANKED)
+
+    def of_rows(self, codes: Array) -> Array:
+        """u8 [vectors, rows, 64]"""
+        made = np.zeros((self.n_vectors, len(codes), LINE_BYTES), np.uint8)
+        turns = zip(self.begins.data.tolist(), self.columns.data.tolist(), strict=True)
+        for index, (begin, column) in enumerate(turns):
+            own = self.ranks.data[begin + codes[:, column].astype(np.int64)]
+            made[index // RANKED, :, 1 + index % RANKED] = own
+        return made
+
+
+@dataclass(frozen=True, eq=False)
 class PermutedTrees(SixLevels):
     """The codes of each row are permuted to its splits, and all splits of six levels are compared at once. Features and
-    codes of splits are as wide as the codes of rows. Of the first six levels they stand by level, too."""
+    codes of splits are as wide as the codes of rows; or bytes, where ranks of 8 bits are made of codes of 16. Of six
+    levels they stand by level, too."""
 
     feature: Table  # u8 or u16 [trees, 64]
     code: Table  # [trees, 64]
+    finer: RowRanks | None = None
 
     @property
     def kernel(self) -> str:
@@ -88,11 +119,16 @@ class PermutedTrees(SixLevels):
 
     @property
     def code_element(self) -> Element:
+        return self.top_element if self.finer is None else "u16"
+
+    @property
+    def top_element(self) -> Element:
+        """Of six levels."""
         return "u8" if self.code.data.dtype == np.uint8 else "u16"
 
     @property
     def row_bits(self) -> int:
-        return 8 * self.code.data.dtype.itemsize
+        return 8 if self.code_element == "u8" else 16
 
     @property
     def sixteens(self) -> int:
@@ -109,7 +145,11 @@ class PermutedTrees(SixLevels):
         return at - TOP_SPLITS
 
     def places(self, codes: Array) -> Iterator[Ints]:
-        return (self.further(tree, self.at_top(tree, codes), codes) for tree in range(self.n_trees))
+        vectors = [codes] if self.finer is None else self.finer.of_rows(codes)
+        of_tree = None if self.finer is None else self.finer.of_tree
+        for tree in range(self.n_trees):
+            own = vectors[0 if of_tree is None else of_tree.data[tree]]
+            yield self.further(tree, self.at_top(tree, own), codes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,8 +69,8 @@ def staged_forms(op: TreeOp, n_features: int, cost: BatchCost) -> Iterator[Form]
         of_codes += code_work(maker, cost)
         n_steps += int(made.stages.data.sum(dtype=np.int64))
     one_row = None
-    if cost.permuted_row is not None:
-        one_row = n_codes * 2 * cost.code + (shape.n_trees + n_steps) * cost.permuted_row
+    if cost.stepped_row is not None:
+        one_row = n_codes * 2 * cost.code + (shape.n_trees + n_steps) * cost.stepped_row
     work = {"code": of_codes, "staged_tree": shape.n_trees, "staged_step": n_steps}
     yield form_of("staged", pairs, cost, work, 1, one_row)
 

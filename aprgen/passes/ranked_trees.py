@@ -263,3 +263,8 @@ def far_levels(n_trees: int, nodes: Table, cost: BatchCost) -> dict[str, float]:
     """What waiting for nodes adds to the work of walks, on a target that states its cost."""
     levels = np.log2(max(1.0, nodes.n_bytes / NEAR_BYTES))
     return {"far_level": float(n_trees * levels)} if levels and cost.far_level is not None else {}
+
+
+def fitting(numbers: Ints) -> Table:
+    """With as many bytes as they need."""
+    return Table(numbers.astype(np.min_scalar_type(int(numbers.max()))))

@@ -5,13 +5,14 @@ Knows cycles as numbers; knows no Program, no target by name and no C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aprgen.costs import BatchCost
+from aprgen.ops.row_trees import FEW_PERMUTED
 from aprgen.ops.six_levels import BELOW, BELOW_SPLITS, PermutedTrees, TurnedTrees
 from aprgen.ops.trees import TreeOp
 from aprgen.ops.walked_trees import LineTop, Ranks, Top, WalkedTrees
@@ -26,6 +27,7 @@ from aprgen.ops.wide_codes import (
     lines_of,
 )
 from aprgen.ops.wide_trees import LINE_BYTES, LINE_ROWS, TOP, TOP_SPLITS, BitTrees, Leaves, LevelTrees, WideTrees
+from aprgen.passes.byte_ranks import ByteRanks, byte_ranks, row_ranks_of
 from aprgen.passes.ranked_trees import (
     AT_ONCE,
     COUNTED,
@@ -43,6 +45,7 @@ from aprgen.passes.ranked_trees import (
     columns_of,
     complete,
     far_levels,
+    fitting,
     form_of,
     ranked_of,
 )
@@ -162,7 +165,7 @@ def _level_trees(
     leaves = adding.leaves(reached, trees.start == 0, in_vectors=True)
     if lines is not None:
         at = np.where(nodes[..., None] >= 0, lines.at(feature, code, cost.rows // BYTE), 0)
-        return BitTrees(len(coded.columns), cost.rows, leaves, trees.start > 0, depth, lines, _fitting(at))
+        return BitTrees(len(coded.columns), cost.rows, leaves, trees.start > 0, depth, lines, fitting(at))
     return LevelTrees(
         len(coded.columns), cost.rows, leaves, trees.start > 0, depth,
         Table((feature * cost.rows).astype(np.uint16)),
@@ -208,25 +211,42 @@ def _permuted(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) 
         fitting = np.min_scalar_type(int(pair.max()))  # so that kernels for codes of 8 and of 16 bits have it in common
         below = Table(pair.reshape(n_trees, TOP_SPLITS, 2 * BELOW_SPLITS).astype(fitting), lines=True)
     leaves = adding.leaves(reached, first=True, in_vectors=False)
+    tables, row_ranks = (Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True)), None
+    top = _heap_of(levels[:TOP], TOP_SPLITS)
+    ranks = byte_ranks(top, coded, skip) if coded.most > NEVER8 else None
+    if ranks is not None and ranks.made.ranks.n_bytes > (leaves.entries if below is None else below).n_bytes:
+        ranks = None
+    if ranks is not None and cost.permuted_bytes is not None:
+        row_ranks, bytes_of_splits = row_ranks_of(top, coded, ranks.made, skip)
+        tables = bytes_of_splits, Table(ranks.code.astype(np.uint8), lines=True)
     made = PermutedTrees(
-        len(coded.columns) + skip, cost.rows, leaves, False, stride, depth, below,
-        Table(feature.astype(kind), lines=True), Table(code.astype(kind), lines=True),
+        len(coded.columns) + skip, cost.rows, leaves, False, stride, depth, below, *tables, row_ranks
     )  # fmt: skip
     element: CodeElement = "u8" if kind is np.uint8 else "u16"
     maker = codes_of(ranked, coded, n_features, cost, stride=stride, element=element, skip=skip)
-    codes = maker.n * 2 * cost.code
-    # A column that is counted takes a comparison a cycle for each threshold, 16 columns at once.
-    of_row = codes if maker.search == "searched" else min(codes, 1000 * maker.most * maker.padded // LANES)
-    one_row = None if cost.permuted_row is None else of_row + n_trees * (1 + (depth > TOP)) * cost.permuted_row
     if cost.rows != cost.turned_rows:
         work: dict[str, float] = {"code": code_work(maker, cost), per_tree: n_trees}
-        yield form_of("permuted", ((maker, made),), cost, work, 1, one_row)
-    yield from _turned(ranked, coded, maker, made, levels[:TOP], cost)
+        yield form_of("permuted", ((maker, made),), cost, work, 1, _one_permuted(maker, made, cost))
+    yield from _turned(ranked, coded, maker, made, levels[:TOP], ranks, cost)
+
+
+def _one_permuted(maker: WideCodes, trees: PermutedTrees, cost: BatchCost) -> float | None:
+    """Cycles for 1,000 rows one by one."""
+    if cost.permuted_row is None:
+        return None
+    codes = maker.n * 2.0 * cost.code
+    if maker.search != "searched":  # a comparison a cycle for each threshold, 16 columns at once
+        codes = min(codes, 1000 * maker.most * maker.padded // LANES)
+    if trees.finer is not None:
+        codes += trees.finer.n * 2 * (cost.turned_code or 0)
+    of_step = cost.permuted_row if trees.n_trees > FEW_PERMUTED else cost.stepped_row or cost.permuted_row
+    return codes + trees.n_trees * (1 + (trees.below is not None)) * of_step
 
 
 def _turned(
-    ranked: Ranked, coded: Coded, maker: WideCodes, of: PermutedTrees, levels: list[Ints], cost: BatchCost
-) -> Iterator[Form]:
+    ranked: Ranked, coded: Coded, maker: WideCodes, of: PermutedTrees, levels: list[Ints], ranks: ByteRanks | None,
+    cost: BatchCost,
+) -> Iterator[Form]:  # fmt: skip
     """Permuted trees, of which many rows pass the first six levels at once, by lines of bits of codes of 8 bits."""
     per_tree = f"turned_{'bytes' if of.code_element == 'u8' else 'tree'}"
     if getattr(cost, per_tree) is None:
@@ -240,15 +260,16 @@ def _turned(
         maker = replace(codes_of(ranked, coded, maker.n_in, cost), in_order=True)
         work["code"] = code_work(maker, cost)
     else:
-        code, lines, finer = _ranks(top, coded, skip)
-        if finer.ranks.n_bytes > (of.leaves.entries if of.below is None else of.below).n_bytes:
+        if ranks is None:
             return
+        by_level, lines, finer = ranks.code, ranks.lines, ranks.made
+        code = _left_to_right([by_level[:, 1 << level : 2 << level] for level in range(TOP)])
         work |= {"code": code_work(maker, cost), "turned_code": len(finer.columns.data)}
     first = Table(LINE_ROWS // BYTE * np.append(lines.first, lines.count), np.uint32)
     at = np.where(top[..., None] >= 0, lines.at(coded.feature[top], code, LINE_ROWS // BYTE), 0)
     made = TurnedTrees(
         of.n_codes if finer else maker.n, cost.rows, of.leaves, False, of.stride, of.depth, of.below, of.code_element,
-        skip, lines.steps, first, _fitting(at), finer,
+        skip, lines.steps, first, fitting(at), finer,
     )  # fmt: skip
     if made.lines_bytes > cost.line_bytes:
         return
@@ -271,57 +292,12 @@ def _left_to_right(levels: Sequence[Ints]) -> Ints:
     return nodes
 
 
-def _ranks(top: Ints, coded: Coded, skip: int) -> tuple[Ints, BitLines, Ranks]:
-    """Codes of 8 bits of these splits of trees, the lines of bits that they read, and ranks of which these are made.
-    skip: columns before those that have codes."""
-    code = np.zeros(top.shape, np.int64)
-    most = np.zeros(len(coded.thresholds), np.int64)
-    turns: list[tuple[int, int, NDArray[np.uint8]]] = []
-    for column, keys in enumerate(coded.thresholds):
-        own = (top >= 0) & (coded.feature[top] == column)
-        some = {int(tree): set(coded.code[top[tree][own[tree]]].tolist()) for tree in np.flatnonzero(own.any(axis=1))}
-        for first, last, codes in _turns(some):
-            every = np.arange(len(keys) + 1)  # no code is larger than all thresholds
-            ranks = np.searchsorted(sorted(codes), every, side="left").astype(np.uint8)
-            splits = top[first:last]
-            code[first:last][own[first:last]] = ranks[coded.code[splits[own[first:last]]]]
-            turns.append((first, column, ranks))
-            most[column] = max(most[column], len(codes))
-    turns.sort(key=lambda turn: turn[:2])
-    begins = np.cumsum([0, *(len(ranks) for _, _, ranks in turns)])[:-1]
-    made = Ranks(
-        Table(np.concatenate([ranks for _, _, ranks in turns])), Table(begins, np.uint32),
-        Table([*(tree for tree, _, _ in turns), len(top)], np.uint32),
-        Table([column + skip for _, column, _ in turns], np.uint32),
-    )  # fmt: skip
-    return code, bit_lines(most.tolist()), made
-
-
-def _turns(some: Mapping[int, set[int]]) -> Iterator[tuple[int, int, set[int]]]:
-    """Trees that follow each other, first and behind the last, whose codes of a column a byte can count; and these."""
-    start, last, codes = -1, -1, set[int]()
-    for tree, own in some.items():
-        if start >= 0 and len(codes | own) > NEVER8:
-            yield start, last, codes
-            start = -1
-        if start < 0:
-            start, codes = tree, set[int]()
-        last, codes = tree + 1, codes | own
-    if start >= 0:
-        yield start, last, codes
-
-
 def _always_left(coded: Coded, skip: int) -> tuple[int, int]:
     """A feature and a code that no row's is above: zeros where they can be, which take no place in C."""
     if skip:
         return 0, 0
     fewest = min(range(len(coded.thresholds)), key=lambda index: len(coded.thresholds[index]))
     return fewest, len(coded.thresholds[fewest])
-
-
-def _fitting(numbers: Ints) -> Table:
-    """With as many bytes as they need."""
-    return Table(numbers.astype(np.min_scalar_type(int(numbers.max()))))
 
 
 def _first_levels(table: Array, first: Ints, levels: int) -> tuple[Ints, Ints]:
@@ -342,18 +318,18 @@ def _line_top(table: Array, first: Ints, coded: Coded) -> LineTop:
     splits, nodes = _first_levels(table, first, WALKED_LINES)
     there = splits > 0
     own = replace(coded, feature=(splits >> 16).reshape(-1), code=((splits & 0xFFFF) - 1).reshape(-1))
-    code, lines, finer = _ranks(np.where(there, np.arange(splits.size).reshape(splits.shape), -1), own, 0)
-    line_bytes = LINE_ROWS // BYTE
-    at = np.where(there[..., None], lines.at(splits >> 16, code, line_bytes), 0)
+    ranks = byte_ranks(np.where(there, np.arange(splits.size).reshape(splits.shape), -1), own, 0)
+    lines, line_bytes = ranks.lines, LINE_ROWS // BYTE
+    at = np.where(there[..., None], lines.at(splits >> 16, ranks.code, line_bytes), 0)
     begins = Table(line_bytes * np.append(lines.first, lines.count), np.uint32)
-    return LineTop(lines.steps, begins, _fitting(at), finer, _fitting(nodes))
+    return LineTop(lines.steps, begins, fitting(at), ranks.made, fitting(nodes))
 
 
 def _top(table: Array, first: Ints) -> Top:
     """The first levels of trees whose nodes are in a table from `first` on."""
     splits, nodes = _first_levels(table, first, WALKED_TOP)
     limit = np.where(splits > 0, 32768 - (splits & 0xFFFF), 0)
-    return Top(WALKED_TOP, _fitting(splits >> 16), Table(limit.astype(np.int16)), _fitting(nodes))
+    return Top(WALKED_TOP, fitting(splits >> 16), Table(limit.astype(np.int16)), fitting(nodes))
 
 
 def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) -> Iterator[Form]:
@@ -396,8 +372,8 @@ def _walked(ranked: Ranked, adding: Adding, n_features: int, cost: BatchCost) ->
     room = 4 * cost.rows * len(coded.columns) <= cost.buffer_bytes  # for codes row by row and in columns
     top = _top(table, first) if in_vectors and room else None
     made = WalkedTrees(
-        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True), _fitting(first),
-        _fitting(np.array(steps)), top,
+        len(coded.columns), cost.rows, leaves, False, len(coded.columns), Table(table, lines=True), fitting(first),
+        fitting(np.array(steps)), top,
     )  # fmt: skip
     maker = codes_of(ranked, coded, n_features, cost, stride=len(coded.columns), search="searched", element="u16")
     codes = maker.n * 2 * cost.code

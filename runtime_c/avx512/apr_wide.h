@@ -391,11 +391,17 @@ static inline __m512i apr_wide_down16(__m512i bits, __m512i at)
     return _mm512_ternarylogic_epi64(_mm512_add_epi16(at, at), right, _mm512_set1_epi16(1), 0xF8);
 }
 
-/* The same in 8 rows or trees. */
+/* The same in 8 or 16 rows, or trees of one row. */
 static inline __m512i apr_wide_down64(__m512i bits, __m512i at)
 {
     const __m512i right = _mm512_srlv_epi64(bits, at);
     return _mm512_ternarylogic_epi64(_mm512_add_epi64(at, at), right, _mm512_set1_epi64(1), 0xF8);
+}
+
+static inline __m512i apr_wide_down32(__m512i bits, __m512i at)
+{
+    const __m512i right = _mm512_srlv_epi32(bits, at);
+    return _mm512_ternarylogic_epi32(_mm512_add_epi32(at, at), right, _mm512_set1_epi32(1), 0xF8);
 }
 
 /* Values of 16 classes, of which some may not be there. */

@@ -37,7 +37,7 @@ from tests.passes.test_wide_trees import (
 ROW = PermutedRow | WalkedRow | StagedRow | FloatRow
 TARGETS = ("x86-avx512-vnni", "x86-avx512", "x86-avx2")
 COMPILERS = ("gcc", "clang-14")
-MANY = Case("votes", 7, 9, 161, 30, (COUNTED, PERMUTED))  # trees that take each step in two times
+MANY = Case("votes", 7, 9, 130, 30, (COUNTED, PERMUTED))  # trees that take each step in two times
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 
 
@@ -138,17 +138,18 @@ def test_sanitizers_find_nothing(
         (CASES[10], "x86-avx512", "apr_wide_down64(own, at)", "apr_wide_down64(own, _mm512_srli_epi64(at, 1))"),
         (CASES[10], "x86-avx512", "* 64U) + top[k]", "* 64U) + top[k / 2U * 2U]"),
         (MANY, "x86-avx512", "((first + k) * 64U)", "(k * 64U)"),
+        (CASES[35], "x86-avx512-vnni", "ranked[i + 1U] =", "ranked[i] ="),
         (CASES[11], "x86-avx512", "coded[i + 1U] =", "coded[i] ="),
         (CASES[15], "x86-avx2", "(code < (split & 0xFFFFU))", "(code <= (split & 0xFFFFU))"),
         (CASES[15], "x86-avx2", "_first[tree + 7U]", "_first[tree + 6U]"),
     ],
-    ids=["bits", "lane of a place", "trees at once", "lane", "equal codes", "another tree"],
+    ids=["bits", "lane of a place", "trees at once", "ranks", "lane", "equal codes", "another tree"],
 )
 def test_planted_faults_are_found(
     case: Case, target: str, old: str, new: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
-    """A wrong way down, another tree's place or splits, a code in another's place, an equal code that goes right,
-    a tree twice."""
+    """A wrong way down, another tree's place or splits, a rank or a code in another's place, an equal code that
+    goes right, a tree twice."""
     require_target(target)
     program, made = made_for(case, load_target(target))
     texts = texts_of(made, load_target(target))

@@ -391,17 +391,27 @@ def test_c_of_blocks(
         at += n
 
 
+RANKED = Case("rows", 8, 40, 190, 20000, (SEARCHED, TURNED), full=True)  # ranks of one row in more than a vector
+
+
 @pytest.mark.parametrize(
-    ("number", "form", "alone", "few_kernel"), [(4, "levels", 15, PERMUTED), (35, "permuted", 7, STAGED)]
+    ("case", "form", "alone", "few_kernel"),
+    [
+        (replace(CASES[4], n_trees=60), "levels", 15, PERMUTED),
+        (replace(CASES[35], n_trees=10), "permuted", 7, STAGED),
+        (replace(CASES[35], n_trees=60), "permuted", 7, PERMUTED),
+        (RANKED, "permuted", 7, PERMUTED),
+    ],
+    ids=["levels", "staged", "ranks", "vectors of ranks"],
 )
 def test_rows_between(
-    number: int, form: str, alone: int, few_kernel: str, tmp_path: Path, require_target: Callable[[str], None]
+    case: Case, form: str, alone: int, few_kernel: str, tmp_path: Path, require_target: Callable[[str], None]
 ) -> None:  # fmt: skip
     """Too few rows for a block of levels or of turned trees, and too many to be done one by one, have a block in
     the form of one row, with its tables; C gives the bits of Program.run() for any number."""
     require_target("x86-avx512-vnni")
     target = load_target("x86-avx512-vnni")
-    program = program_of(replace(CASES[number], n_trees=60))
+    program = program_of(case)
     made = with_batch(choose_strategies(program, target.cost), program, target.batch)
     assert made.batch is not None
     assert made.batch.few is not None
@@ -409,11 +419,15 @@ def test_rows_between(
 
     assert made.batch.forms == (form,)
     assert made.batch.alone == alone < made.batch.few_rows <= 128
-    assert [without_type(op.kernel) for op in few] == [SEARCHED, few_kernel]
-    row = made.steps[made.needed(made.scores)[-1]].op
+    assert [without_type(op.kernel) for op in few][:2] == [SEARCHED, few_kernel]
+    row = made.steps[made.needed(made.scores)[0]].op
     assert isinstance(row, PermutedRow | StagedRow)
     assert isinstance(few[1], PermutedTrees | StagedTrees)
     assert row.feature is few[1].feature
+    if case is RANKED:
+        assert isinstance(row, PermutedRow)
+        assert row.finer is not None
+        assert row.finer.n_vectors == row.n_times == 2
     agree(made, program, rows_of(program, 140, 5))
 
     flags = (*target.builds[0].cflags, "-O1")
@@ -422,6 +436,7 @@ def test_rows_between(
     expected = program.run(rows)
     sizes = (*range(1, 140), *range(513, 700, 7))
     assert [n for n in sizes if not same_bits(compiled.batch(rows[:n])[0], expected[:n]).all()] == []
+    assert same_bits(compiled.one_by_one(rows)[0], expected).all()
 
 
 SANITIZED = (
