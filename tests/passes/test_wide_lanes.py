@@ -196,7 +196,10 @@ def odd_shape(name: str, use: str) -> Program:
     return made
 
 
-OF_TREES = ("sum-depth6-x4-200", f"sum-depth6-x4-200{COMPARED}", "votes-depth4-x5-40", "rows-depth5-x2-3000", "unit-depth12-x7-300")
+OF_TREES = (
+    "sum-depth6-x4-200", f"sum-depth6-x4-200{COMPARED}", "votes-depth4-x5-40", "rows-depth5-x2-3000",
+    "unit-depth12-x7-300",
+)  # fmt: skip
 USES = ("network", "nearest", "linear-first", *OF_TREES)
 
 
