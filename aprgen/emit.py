@@ -326,6 +326,7 @@ def define_model(
         context["step_call"] = begins[program.first_steps[program.scores - 1], False]
     headers = {header for index in in_code for header in program.steps[index].op.headers}
     headers |= {"apr_huge.h"} if any(map(spell.is_huge, definitions.tables.values())) else set()
+    headers |= {"apr_runs.h"} if any(map(spell.has_runs, definitions.tables.values())) else set()
     return Interface(context, tuple(sorted(headers | ({names.float_header} - {""}))))
 
 

@@ -33,7 +33,10 @@ ELEMENT_TYPES: dict[Element, str] = {
 
 LINE = 100  # characters of a line of table values
 INDENT = "    "
+CLOSE_LINE = 500  # the same of a table that nobody reads
 LARGE = 4096  # elements of a table that nobody reads: it is spelled close, and runs of zeros are left out
+RUN = 3  # elements of a large table beside each other that are equal, in the mean: then runs are spelled as such
+LONGEST_RUN = 16  # apr_runs.h has no more
 HUGE = 1 << 20  # bytes of a table that is text: 16 MB of numbers take gcc 1 GB and 11 s, as text 0.3 GB and 1 s
 ROW_BYTES = 2048  # of text: C99 promises 4,095 characters
 CHUNK_BYTES = 512 * ROW_BYTES  # spelled at once
@@ -97,13 +100,21 @@ def is_huge(data: Array) -> bool:
     return int(data.nbytes) >= HUGE
 
 
+def has_runs(data: Array) -> bool:
+    """Whether the spelling of a table takes apr_runs.h."""
+    flat = data.reshape(-1)
+    if data.dtype.kind != "u" or data.size <= LARGE or is_huge(data):
+        return False
+    return RUN * (1 + int(np.count_nonzero(flat[1:] != flat[:-1]))) <= len(flat)
+
+
 def array_of(name: str, data: Array) -> str:
     """The array of elements of a table."""
     return f"{name}.all" if is_huge(data) else name
 
 
 def table(name: str, data: Array, *, lines: bool = False, as_text: bool = False) -> str:
-    """A constant array, flat, wrapped at LINE characters; lines: it begins where a cache line does.
+    """A constant array, flat, wrapped at LINE characters, or CLOSE_LINE; lines: it begins where a cache line does.
 
     as_text: it is the member `all` of a union of which apr_huge.h tells.
     """
@@ -127,25 +138,38 @@ def table(name: str, data: Array, *, lines: bool = False, as_text: bool = False)
 
 
 def _close(flat: Array) -> str:
-    """Elements with a comma between, wrapped at LINE characters. C sets to zero what has no value."""
+    """Elements with a comma between, wrapped at CLOSE_LINE characters. C sets to zero what has no value."""
     zero = (flat == 0) & ~np.signbit(flat)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(np.int8)))
     runs = [(first, end) for first, end in edges.reshape(-1, 2).tolist() if 2 * (end - first) > len(f"[{end}]=")]
+    spelled = _in_runs if has_runs(flat) else values
     parts: list[str] = []
     start = 0
     for first, end in [*runs, (len(flat), len(flat))]:
         if first > start:
             at = f"[{start}]=" if start else ""
-            parts.append(f"{at}{_short(values(flat[start:first]))},")
+            parts.append(f"{at}{_short(spelled(flat[start:first]))},")
         start = end
     text = "".join(parts) or "0,"
     wrapped: list[str] = []
     start = 0
-    while len(text) - start > LINE:
-        end = text.rfind(",", start, start + LINE) + 1
+    while len(text) - start > CLOSE_LINE:
+        end = text.rfind(",", start, start + CLOSE_LINE) + 1
         wrapped.append(text[start:end])
         start = end
     return "\n".join([*wrapped, text[start:]])
+
+
+def _in_runs(flat: Array) -> str:
+    """As `values`, with a macro for equal ones beside each other where that is shorter."""
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, len(flat))
+    parts: list[str] = []
+    for value, length in zip(flat[ends - 1].tolist(), np.diff(ends, prepend=0).tolist(), strict=True):
+        whole, rest = divmod(length, LONGEST_RUN)
+        parts += [f"APR_{LONGEST_RUN}({value})"] * whole
+        macro = f"APR_{rest}({value})"
+        parts += [macro] if len(macro) < rest * len(f"{value},") else [str(value)] * rest
+    return ", ".join(parts)
 
 
 def _short(text: str) -> str:

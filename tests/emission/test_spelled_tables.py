@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from aprgen.resources import folder
 from tests.differential.compiled import WARNINGS, compile_c
 
 BITS = st.integers(0, 2**32 - 1)
+RUN = re.compile(r"APR_(\d+)\((\d+)\)")
 SPECIAL = {"APR_NAN": np.nan, "APR_INFINITY": np.inf, "-APR_INFINITY": -np.inf}
 
 
@@ -80,6 +82,8 @@ def test_large_tables_leave_zeros_out(seed: int, kind: type[np.generic]) -> None
         data[:2000] *= chance.normal(size=2000).astype(np.float32) * np.float32(2) ** chance.integers(-149, 100, 2000)
     for start, length in chance.integers(0, len(data), (20, 2)).tolist():
         data[start : start + length // 20] = -0.0 if kind is np.float32 and start % 5 == 0 else 0
+    if seed % 2:
+        data = np.resize(np.repeat(data, chance.integers(1, 40, len(data))), len(data))
     text = spell.table("t", data)
     found = np.zeros_like(data)
     at = 0
@@ -87,11 +91,16 @@ def test_large_tables_leave_zeros_out(seed: int, kind: type[np.generic]) -> None
         if value.startswith("["):
             place, value = value[1:].split("]=")
             at = int(place)
+        run = RUN.fullmatch(value)
+        if run is not None:
+            found[at : at + int(run[1])] = int(run[2])
+            at += int(run[1])
+            continue
         found[at] = float.fromhex(value.removesuffix("F")) if kind is np.float32 else int(value)
         at += 1
 
     assert found.tobytes() == data.tobytes()
-    assert all(len(line) <= spell.LINE for line in body(text))
+    assert all(len(line) <= spell.CLOSE_LINE for line in body(text))
     assert len(text) <= len(spell.values(data)) + 200
 
 
@@ -154,3 +163,22 @@ def test_what_is_huge() -> None:
     small, huge = np.zeros(spell.HUGE // 4 - 1, np.uint32), np.zeros(spell.HUGE // 4, np.uint32)
 
     assert (spell.array_of("t", small), spell.array_of("t", huge)) == ("t", "t.all")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang-14"])
+def test_runs_read_back(compiler: str, tmp_path: Path) -> None:
+    """Ranks, say: each number as often as any from once to forty times, in a third of the text."""
+    times = np.tile(np.arange(1, 41), 10)
+    data = np.repeat(np.arange(len(times)) % 256, times).astype(np.uint8)
+    text = spell.table("t", data)
+    lines = ('#include "apr_rt.h"', '#include "apr_runs.h"', "extern const void *bytes(void);", text,
+             "const void *bytes(void)\n{\n    return t;\n}\n")  # fmt: skip
+    (tmp_path / "t.c").write_text("\n".join(lines))
+    flags = ("-std=c99", *WARNINGS, f"-I{folder('runtime_c')}", "-shared", "-fPIC", "t.c", "-o", "t.so")
+    compile_c(compiler, flags, tmp_path)
+    library = ctypes.CDLL(str(tmp_path / "t.so"))
+    library.bytes.restype = ctypes.c_void_p
+
+    assert ctypes.string_at(library.bytes(), len(data)) == data.tobytes()
+    assert spell.has_runs(data)
+    assert 3 * len(text) < len(spell.values(data))
