@@ -18,7 +18,7 @@ from tests.recorded import fixtures
 RFC = DATA / "real" / "rfc.apr"
 LOGREG = DATA / "real" / "logreg_bc.apr"
 FILES = ["apr_mark.h", "apr_rt.h", "manifest.json", "rfc.c", "rfc.h", "rfc_selftest.c"]
-WIDE = ["apr_lines.h", "apr_wide.h"]  # for blocks of rows
+WIDE = ["apr_bits.h", "apr_lines.h", "apr_wide.h"]  # for blocks of rows
 
 
 def contents(folder: Path) -> dict[str, bytes]:
