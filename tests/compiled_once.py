@@ -1,6 +1,6 @@
 """What a compiler makes of a file is made once for the whole run: many tests build the same C with the same words.
 
-The command, its sources and every header where it looks for one decide; where these are the same, the result is.
+The command, its sources and all C and headers where it may look for them decide; where these are the same, the result is.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _places(command: Sequence[str], folder: Path) -> tuple[Path, Path]:
     out = folder / words[words.index("-o") + 1]
     files = [path for word in words[1:] if (path := folder / word).is_file() and path != out]
     looked_in = [*(path.parent for path in files), *(folder / word[2:] for word in words if word.startswith("-I"))]
-    headers = [path for one in dict.fromkeys(looked_in) for path in sorted(one.rglob("*.h"))]
-    contents = [part for path in (*files, *headers) for part in (path.name, path.read_bytes())]
+    included = [path for one in dict.fromkeys(looked_in) for path in sorted(one.rglob("*.[ch]"))]
+    contents = [part for path in (*files, *included) for part in (path.name, path.read_bytes())]
     names = ["-I" if word.startswith("-I") else word.rsplit("/", 1)[-1] for word in words[1:]]
     return Path(os.environ[KEPT]) / fingerprint(words[0], *names, "", *contents), out
