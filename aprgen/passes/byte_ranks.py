@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aprgen.ops.six_levels import RANKED, RowRanks
 from aprgen.ops.walked_trees import Ranks
-from aprgen.ops.wide_codes import BitLines, bit_lines
+from aprgen.ops.wide_codes import RESTS, BitLines, bit_lines
 from aprgen.passes.ranked_trees import NEVER8, Coded, fitting
 from aprgen.program import Table
 
@@ -52,7 +52,9 @@ def byte_ranks(top: Ints, coded: Coded, skip: int) -> ByteRanks:
         Table([*(tree for tree, _, _ in turns), len(top)], np.uint32),
         Table([column + skip for _, column, _ in turns], np.uint32),
     )  # fmt: skip
-    return ByteRanks(code, bit_lines(most.tolist()), made)
+    # A column's lines are made anew between those of others, and all rests are written.
+    lines = BitLines(bit_lines(most.tolist()).steps, Table(np.where(most > 0, RESTS, 0).astype(np.uint8)))
+    return ByteRanks(code, lines, made)
 
 
 def row_ranks_of(top: Ints, coded: Coded, ranks: Ranks, skip: int) -> tuple[RowRanks, Table]:

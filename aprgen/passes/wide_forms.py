@@ -62,7 +62,7 @@ LEAST_TURNED = 70  # rows: a block of turned trees takes as long for fewer
 BESIDES = 128  # rows: where splits give bits, a block takes as long besides as for so many more
 OF_LINES = 0.76  # of the rows of a block: few take as long where splits read lines of bits
 WALKED_TOP = 5  # levels of them that vectors compare before; another one costs what it saves
-WALKED_LINES = 7  # the same by lines of bits
+WALKED_LINES = 6  # the same by lines of bits
 TOP_ROWS = 64  # at once
 
 

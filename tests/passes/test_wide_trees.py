@@ -60,6 +60,7 @@ class Case:
     full: bool = False
     bytes: bool = False  # permuted where bytes can be, else walked
     classes: int = 3
+    uneven: bool = False  # the first columns are read most often, the last ones not by all trees
 
     @property
     def name(self) -> str:
@@ -127,6 +128,8 @@ CASES = (
     Case("votes", 7, 3, 3, 5000, (GROUPED, TURNED), 0.3, full=True, classes=17),  # no words of votes; few trees
     Case("unit", 10, 9, 8, 250, (GROUPED, TURNED)),
     Case("sum", 8, 100, 26, 20, (GROUPED, TURNED), bytes=True),
+    Case("votes", 8, 60, 30, 3000, (SEARCHED, TURNED), uneven=True),  # lines of columns begin with any tree
+    Case("votes", 9, 16, 13, 3000, (SEARCHED, WALKED), uneven=True),
 )
 
 
@@ -143,7 +146,7 @@ def random_nodes(case: Case, n_leaves: int, chance: np.random.Generator) -> Node
             last = n_leaves * (16 if case.classes > 3 else 1)  # then most are the last class: words of votes get full
             return -1 - int(min(n_leaves - 1, chance.integers(last)))
         number = len(feature)
-        feature.append(int(chance.integers(case.n_features)))
+        feature.append(int(case.n_features * chance.random() ** 8 if case.uneven else chance.integers(case.n_features)))
         threshold.append(float(chance.choice(pool[feature[-1]])))
         sides.append([0, 0])
         sides[number] = [grown(left_over - 1), grown(left_over - 1)]
