@@ -1,6 +1,6 @@
 """What a compiler makes of a file is made once for the whole run: many tests build the same C with the same words.
 
-The command, its sources and all C and headers where it may look for them decide; where these are the same, the result is.
+The command, its sources and all C and headers where it may look for them decide; where these are equal, the result is.
 """
 
 from __future__ import annotations
