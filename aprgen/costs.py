@@ -113,8 +113,9 @@ class BatchCost:
     """Kernels for blocks of rows, in cycles for 1,000 rows; None: there is no such kernel.
 
     rows: of a block. few_rows: of sums with rows in lanes, fewer are computed otherwise; of trees it follows from the
-    others. buffer_bytes: of the stack that a block may take for codes. grouped: codes of 8 bits by permuted thresholds.
-    counted: few thresholds one after the other. spans: a search may begin where that of a value's span does. fan: keys
+    others. buffer_bytes: of the stack that a block may take for codes; sums_bytes: for sums of outputs, before and
+    after a group of trees; None: as many as there are. grouped: codes of 8 bits by permuted thresholds. counted: few
+    thresholds one after the other. spans: a search may begin where that of a value's span does. fan: keys
     of a vector. signed: vectors compare bytes with a sign.
     level_rows: of a block of levels where splits give bits of rows, more than `rows`; only splits that are there are
     compared then. bit_rows: of a block where splits read lines of bits, as many as a vector has bits; line_bytes: of
@@ -124,6 +125,7 @@ class BatchCost:
     rows: int
     few_rows: int
     buffer_bytes: int
+    sums_bytes: int | None
     grouped: bool
     counted: bool
     spans: bool

@@ -299,6 +299,7 @@ def _batch(reader: TableReader | None) -> BatchCost | None:
         rows=reader.count("rows", 1),
         few_rows=reader.count("few_rows", 1),
         buffer_bytes=reader.count("buffer_bytes", 1),
+        sums_bytes=reader.count("sums_bytes", 1) if "sums_bytes" in reader.left else None,
         grouped=reader.flag("grouped", default=False),
         counted=reader.flag("counted", default=False),
         spans=reader.flag("spans", default=False),

@@ -178,14 +178,15 @@ def _with_other_rows(trees: Mapping[int, TreeOp], program: Program, cost: BatchC
     if rows > cost.rows and deepest <= TOP + BELOW and rows * outputs * WORD_BYTES <= cost.buffer_bytes:
         yield replace(cost, rows=rows, level_split=None, walked_split=None, staged_tree=None, float_split=None)
     cost = replace(cost, turned_rows=None)
-    yield cost
-    rows = cost.rows // 2
+    rows = cost.rows
     while rows >= LANES:
         of_bits = cost.level_rows is not None and rows >= OF_BITS
-        yield replace(
+        fewer = replace(
             cost, rows=rows, level_split=cost.level_split if of_bits else None, permuted_tree=None, permuted_bytes=None,
             staged_tree=None,
         )  # fmt: skip
+        if cost.sums_bytes is None or 2 * rows * outputs * WORD_BYTES <= cost.sums_bytes:
+            yield cost if rows == cost.rows else fewer
         rows //= 2
 
 

@@ -137,18 +137,36 @@ def test_on_other_machines(
     require_same_of_image(made, program, target, rows, tmp_path)
 
 
-@pytest.mark.parametrize(("n_outputs", "n_rows"), [(32, 128), (64, 64)])
-def test_the_stack_of_wasm(
-    n_outputs: int, n_rows: int, tmp_path: Path, require_target: Callable[[str], None]
-) -> None:  # fmt: skip
-    """Lines and the sums before and after a group of trees are kept in 64 KB: of many outputs only for 64 rows."""
+def of_many_outputs(n_outputs: int) -> Program:
+    """Trees that go in groups."""
     case = replace(CASES[6], n_trees=30, missing=0.0)
     nodes = random_nodes(case, 50, np.random.default_rng(1))
     values = np.random.default_rng(2).integers(-3000, 3000, (50, n_outputs)).astype(np.int32) * 9
     builder = Builder(row_type(case.n_features))
     value = builder.add(TreeTotals(nodes, case.n_features, "f32", Table(values), -5, n_outputs), 0)
-    program = builder.build(builder.add(Dequantise("i32", n_outputs, Table([0.5], np.float32), None), value))
-    target = load_target("wasm")
+    return builder.build(builder.add(Dequantise("i32", n_outputs, Table([0.5], np.float32), None), value))
+
+
+@pytest.mark.parametrize(("n_outputs", "n_rows"), [(128, 32), (300, None)])
+def test_more_outputs_than_the_stack_of_wasm_has_room_for(
+    n_outputs: int, n_rows: int | None, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Their sums are kept for fewer rows; of 300 outputs for one."""
+    program, target = of_many_outputs(n_outputs), load_target("wasm")
+    assert target.batch is not None
+    floats = choose_strategies(program, target.cost)
+    made = with_batch(floats, program, replace(target.batch, split=10**9))
+    assert (made.batch and made.batch.rows) == n_rows
+    require_target("wasm")
+    require_same_of_image(made, program, target, rows_of(program, 100, 1), tmp_path)
+
+
+@pytest.mark.parametrize(("n_outputs", "n_rows"), [(32, 128), (64, 64)])
+def test_the_stack_of_wasm(
+    n_outputs: int, n_rows: int, tmp_path: Path, require_target: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Lines and the sums before and after a group of trees are kept in 64 KB: of many outputs only for 64 rows."""
+    program, target = of_many_outputs(n_outputs), load_target("wasm")
     made = planned(program, target, bit_split=1)
     assert made.batch is not None
     assert made.batch.rows == n_rows
