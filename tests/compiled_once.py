@@ -29,7 +29,6 @@ def in_builds(plain: RunAll) -> RunAll:
             if not toolchain.rule.module:  # zig keeps objects by itself
                 keep(command, work)
 
-    run_all.plain = plain  # type: ignore[attr-defined]
     return run_all
 
 

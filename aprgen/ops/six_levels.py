@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aprgen.ops.walked_trees import Ranks
-from aprgen.ops.wide_codes import BYTE, HEADERS, RESTS, BitLines, Exchange, exchanges, sent_right
+from aprgen.ops.walked_trees import KeptLines, Ranks
+from aprgen.ops.wide_codes import HEADERS, sent_right
 from aprgen.ops.wide_trees import (
     LINE_BYTES,
-    LINE_ROWS,
     TOP,
     TOP_SPLITS,
     CompleteTrees,
-    Split,
-    ascending,
     place_of,
 )
 from aprgen.program import Array, Element, Table
@@ -153,7 +150,7 @@ class PermutedTrees(SixLevels):
 
 
 @dataclass(frozen=True, eq=False)
-class TurnedTrees(SixLevels):
+class TurnedTrees(SixLevels, KeptLines):
     """Of many rows at once the splits of six levels find in lines of bits which go right; then those below are compared
     in one row after the other, by codes that lie row by row. So many trees take turns that rows are loaded once for all
     of them.
@@ -186,23 +183,8 @@ class TurnedTrees(SixLevels):
         return 8 if self.row_element == "u8" else 16
 
     @property
-    def line_rows(self) -> int:
-        """Bits of a line, of which a smaller block takes some."""
-        return LINE_ROWS
-
-    @property
-    def line_bytes(self) -> int:
-        return LINE_ROWS // BYTE
-
-    @property
-    def lines(self) -> BitLines:
-        own = np.diff(self.first.data.astype(np.int64)) // self.line_bytes
-        return BitLines(self.steps, Table((own - self.steps.data).astype(np.uint8)))
-
-    @property
-    def lines_bytes(self) -> int:
-        """As if the last column had all rests."""
-        return int(self.first.data[-1]) + self.line_bytes * RESTS
+    def steps_of_lines(self) -> Table:
+        return self.steps
 
     @property
     def together(self) -> int:
@@ -221,18 +203,6 @@ class TurnedTrees(SixLevels):
     def vote_trees(self) -> int:
         """After which words of votes are added to the votes."""
         return self.leaves.most_votes // self.together * self.together
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        return tuple(ascending(TOP - 1))
-
-    @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        return exchanges(TOP)
-
-    @property
-    def code_exchanges(self) -> tuple[Exchange, ...]:
-        return exchanges(BYTE)
 
     def places(self, codes: Array) -> Iterator[Ints]:
         columns, of_rows, turned = codes, codes, set[int]()

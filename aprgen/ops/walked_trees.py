@@ -4,6 +4,7 @@ lines of bits of ranks. Knows how tables are laid out; knows no C, files or targ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -86,8 +87,59 @@ class Ranks:
         return columns
 
 
+class KeptLines(ABC):
+    """First levels of deeper trees, of which lines of bits of a column are kept until a later tree reads others of it.
+
+    first: u32 [columns + 1], bytes before the lines of a column and at the end. at: unsigned [trees, splits, 2], splits
+    from left to right, as BitLines.at gives them.
+    """
+
+    first: Table
+    at: Table
+
+    @property
+    @abstractmethod
+    def steps_of_lines(self) -> Table:
+        """u8 [columns], of BitLines."""
+
+    @property
+    def line_levels(self) -> int:
+        return int(self.at.data.shape[1]).bit_length()
+
+    @property
+    def line_rows(self) -> int:
+        """Bits of a line, of which a smaller block takes some."""
+        return LINE_ROWS
+
+    @property
+    def line_bytes(self) -> int:
+        return LINE_ROWS // BYTE
+
+    @property
+    def lines(self) -> BitLines:
+        own = np.diff(self.first.data.astype(np.int64)) // self.line_bytes
+        return BitLines(self.steps_of_lines, Table((own - self.steps_of_lines.data).astype(np.uint8)))
+
+    @property
+    def lines_bytes(self) -> int:
+        """As if the last column had all rests."""
+        return int(self.first.data[-1]) + self.line_bytes * RESTS
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        return tuple(ascending(self.line_levels - 1))
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(self.line_levels)
+
+    @property
+    def code_exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(BYTE)
+
+
 @dataclass(frozen=True, eq=False)
-class LineTop:
+class LineTop(KeptLines):
     """First levels of walked trees by lines of bits of ranks. Below a leaf is the leaf."""
 
     step_lines: Table  # u8 [columns], steps of BitLines
@@ -110,38 +162,15 @@ class LineTop:
 
     @property
     def levels(self) -> int:
-        return self.n_splits.bit_length()
+        return self.line_levels
 
     @property
-    def line_rows(self) -> int:
-        """Bits of a line, of which a smaller block takes some."""
-        return LINE_ROWS
-
-    @property
-    def line_bytes(self) -> int:
-        return LINE_ROWS // BYTE
-
-    @property
-    def lines_bytes(self) -> int:
-        """As if the last column had all rests."""
-        return int(self.first.data[-1]) + self.line_bytes * RESTS
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        return tuple(ascending(self.levels - 1))
-
-    @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        return exchanges(self.levels)
-
-    @property
-    def code_exchanges(self) -> tuple[Exchange, ...]:
-        return exchanges(BYTE)
+    def steps_of_lines(self) -> Table:
+        return self.step_lines
 
     def after_root(self, tree: int, codes: Array) -> Ints:
         """Where the walk of every row goes on."""
-        own = np.diff(self.first.data.astype(np.int64)) // self.line_bytes - self.step_lines.data
-        lines = BitLines(self.step_lines, Table(own.astype(np.uint8))).of(self.finer.of(codes, tree, 0))
+        lines = self.lines.of(self.finer.of(codes, tree, 0))
         place = place_of(sent_right(lines, self.at.data[tree], self.line_bytes))
         return np.asarray(self.nodes.data[tree, place], np.int64)
 
